@@ -1,0 +1,57 @@
+"""Every threshold of the decision, in one place. Documents are spliced from here.
+
+Sources: e-value (mSPRT family) Robbins 1970 and Johari et al. 2017; the numbers were chosen
+by simulation (`tests/test_gate_simulation.py`) and confirmed by real A/A trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the gate and the confirmation demand. Fractions are natural-log ratios."""
+
+    margin: float = 0.005
+    """A gain up to this much is treated as nothing (the null hypothesis)."""
+    min_pairs: int = 4
+    """The gate stays silent before this many valid pairs."""
+    max_pairs: int = 24
+    """Without proof by then: revert, `not proven`."""
+    need: float = 4000.0
+    """Mean e-value for a keep-candidate; at least the number of planned trials."""
+    need_below: float = 5.0
+    """E-value of `all` against 'gain >= margin' for an early revert."""
+    prior: float = 4.0
+    """g of the mixture in the e-value."""
+    clip: float = 3.0
+    """Each combo is clipped at its median +- clip x 1.4826 x MAD across pairs."""
+    sd_floor: float = 0.5
+    """The SD of a component is at least this share of its SD in the session's A/A."""
+    screen_guard: float = 0.03
+    """Screening reverts where one combo's slowdown surely exceeds this."""
+    guard_low: float = 0.01
+    """Confirmation reverts where a combo's lower bound of slowdown exceeds this..."""
+    guard_high: float = 0.05
+    """...or its upper bound reaches this."""
+    guard_level: float = 0.99
+    """Family-wise confidence of the guard."""
+    confirm_pairs: int = 16
+    confirm_level: float = 0.99
+    """Two-sided level of the claim's interval at confirmation."""
+    others_floor: float = -0.01
+    """At confirmation the geo and every other op may not be lower than this (lower end)."""
+    licence_pairs: int = 4
+    """Pairs with long blocks (frequency licences, warm-up)."""
+    licence_rounds: int = 3
+    licence_slack: float = 0.01
+    """They fail it only if lower by more than max(this, 3 standard errors)."""
+    max_void: int = 2
+    max_void_share: float = 0.10
+    """More void pairs than max(max_void, share): inconclusive."""
+    rounds: int = 20
+    slice_us: float = 50.0
+
+
+DEFAULT = Policy()

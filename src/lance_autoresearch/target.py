@@ -1,0 +1,130 @@
+"""What a target author writes: data, one generator, nothing else.
+
+Worked example (targets/pq-l2/target.py, shortened):
+
+    TARGET = Target(
+        name="pq-l2",
+        summary="8-bit PQ: the scan and the L2 table",
+        call_site="lance-index/src/vector/pq/distance.rs:131",
+        cost="61-63 % of an IVF_PQ query",
+        ops=(Op("scan8", outputs=(Out("f32", rule="bits32"),)),
+             Op("table_l2", outputs=(Out("f32", rule="bits32"),))),
+        timed=(Combo("scan8", {"m": 16, "n": 2048}, "clustered", confirm={"m": 16, "n": 2200}),),
+        checks=(Combo("scan8", {"m": 1, "n": 1}, "extremes"),),
+        inputs=inputs,
+    )
+
+    def inputs(op, shape, dist, rng, calls, make):
+        '''Yield `calls` calls; an array that several calls share is stored once.'''
+        for _ in range(calls):
+            yield Call(args=(table, np.array([m], np.uint64), codes), caps=(4 * n,))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Maker = Callable[[bytes], bytes]
+"""Runs the target's maker program (built from upstream's own code): request -> answer."""
+
+RULES = ("bytes", "bits32", "bits64", "tieband")
+"""Equality rules the conductor knows; `ulp32:N` is also accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One output buffer of an op."""
+
+    dtype: str
+    """NumPy name of the element: u8, u32, f32, ..."""
+    rule: str = "bytes"
+    """bytes; bits32 / bits64 (NaN equals only NaN, any payload); ulp32:N; tieband."""
+    align: int = 0
+    """Declared alignment phase of its start in a 64-byte line, bytes."""
+
+    @property
+    def elem(self) -> int:
+        """Bytes of one element."""
+        return int(self.dtype[1:]) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One function of the kernel surface; the order in Target.ops is its number."""
+
+    name: str
+    outputs: tuple[Out, ...]
+    latency: bool = False
+    """True: a dependent chain is timed; False: throughput."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The data of one call: argument arrays (C-contiguous) and output capacities in bytes."""
+
+    args: tuple[NDArray[Any], ...]
+    caps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Combo:
+    """Op x shape x distribution, timed or only checked."""
+
+    op: str
+    shape: Mapping[str, int]
+    dist: str
+    calls: int = 16
+    """Distinct calls in the pool: together they walk at least 64 Ki values when timed."""
+    confirm: Mapping[str, int] | None = None
+    """Second size for confirmation: within 10 %, not a multiple of 64."""
+    window_kib: int = 512
+    """Declared cache state: what one slice may touch."""
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """`16x2048 clustered`; the same name at confirmation."""
+        return "x".join(str(v) for v in self.shape.values()) + f" {self.dist}"
+
+
+Inputs = Callable[
+    [str, Mapping[str, int], str, "np.random.Generator", int, "Maker | None"], Iterable[Call]
+]
+"""inputs(op, shape, dist, rng, calls, make) -> the calls of one pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A kernel surface of Lance: what is measured and what equal means."""
+
+    name: str
+    summary: str
+    call_site: str
+    """`crate/src/file.rs:line` at the pinned release."""
+    cost: str
+    """Share of the call in real work, with how it was measured."""
+    ops: tuple[Op, ...]
+    timed: tuple[Combo, ...]
+    """At most 12."""
+    checks: tuple[Combo, ...]
+    """Further shapes, distributions and edge cases: compared, never timed."""
+    inputs: Inputs
+    values: str = "values"
+    """What one value is when a walk is counted (pq: code bytes)."""
+    archetype: str = "slices"
+    """slices | capacity | state."""
+    tiers: tuple[str, ...] = field(default=("native", "avx2"))
+    """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
+
+    def op_index(self, name: str) -> int:
+        """Number of an op in the library. Raises KeyError for an unknown name."""
+        for i, op in enumerate(self.ops):
+            if op.name == name:
+                return i
+        raise KeyError(name)
