@@ -70,6 +70,9 @@ class Call:
 
     args: tuple[NDArray[Any], ...]
     caps: tuple[int, ...]
+    ties: NDArray[Any] | None = None
+    """Rule `tieband` only: sorted u64 ids of all rows at the k-th distance. Trusted; it stays
+    in the conductor and never enters a kernel's process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""Pools: the inputs of every combo, made from a secret seed, with upstream's outputs.
+
+    seed ── NumPy ──> scan8-0.pool ── upstream's library, run once ──> scan8-0.want
+
+A pool file is what the conductor copies, in a fresh secret order, before every pair; a want
+file holds what Lance's own code answered to it and never enters a kernel's process. Both lie
+in a directory that only their owner may read and are thrown away with their epoch.
+
+Layout of a `.pool` file: 8 bytes `LARPOOL1`, u32 length of a JSON header, the header, zeros up
+to a multiple of 4096, then the blob. Argument offsets are relative to the blob and multiples
+of 64; an array that several calls share (a codebook) is stored once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lance_autoresearch.errors import LarError
+from lance_autoresearch.target import Call, Combo, Maker, Target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAGIC = b"LARPOOL1"
+PAGE = 4096
+LINE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One combo's inputs and upstream's answers on disk."""
+
+    combo: Combo
+    path: Path
+    want: Path
+
+
+def write_pool(
+    path: Path,
+    target: Target,
+    combo: Combo,
+    calls: Iterable[Call],
+    *,
+    public: bool = False,
+) -> int:
+    """Write the calls of one combo. Returns the number of calls.
+
+    Raises:
+        LarError: a call has the wrong number of outputs or no call was produced.
+    """
+    op = target.ops[target.op_index(combo.op)]
+    layout = _Layout()
+    rows: list[dict[str, Any]] = []
+    for call in calls:
+        if len(call.caps) != len(op.outputs):
+            raise LarError(
+                f"{op.name} declares {len(op.outputs)} outputs, a call has {len(call.caps)}",
+                where=f"targets/{target.name}/target.py",
+            )
+        row: dict[str, Any] = {
+            "args": [layout.place(a) for a in call.args],
+            "caps": list(call.caps),
+        }
+        if call.ties is not None:
+            row["ties"] = [int(i) for i in call.ties]
+        rows.append(row)
+    if not rows:
+        raise LarError(f"inputs() made no call for {combo.op} {combo.name}",
+                       where=f"targets/{target.name}/target.py")
+    header = {
+        "v": 1,
+        "combo": f"{combo.op} {combo.name}",
+        "op": target.op_index(combo.op),
+        "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
+        "calls": rows,
+        "arg_phase": [0] * max((len(r["args"]) for r in rows), default=0),
+        "window_bytes": combo.window_kib * 1024,
+        "blob_len": layout.size,
+        "public": public,
+    }
+    with path.open("wb") as file:
+        _write(file, header, layout)
+    return len(rows)
+
+
+class _Layout:
+    """Places arrays one after the other on lines of 64 bytes, each distinct array once."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.arrays: list[tuple[int, NDArray[Any]]] = []
+        self._seen: dict[int, list[int]] = {}
+
+    def place(self, array: NDArray[Any]) -> list[int]:
+        """[offset, length in bytes] of the array in the blob."""
+        known = self._seen.get(id(array))
+        if known is not None:
+            return known
+        offset = self.size
+        self.arrays.append((offset, array))      # keeps the array alive, so ids stay unique
+        self.size += -(-array.nbytes // LINE) * LINE
+        self._seen[id(array)] = [offset, array.nbytes]
+        return self._seen[id(array)]
+
+
+def _write(file: BinaryIO, header: Mapping[str, Any], layout: _Layout) -> None:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    head = MAGIC + struct.pack("<I", len(text)) + text
+    file.write(head + b"\0" * (-len(head) % PAGE))
+    at = 0
+    for offset, array in layout.arrays:
+        file.write(b"\0" * (offset - at))
+        file.write(array.tobytes())
+        at = offset + array.nbytes
+    file.write(b"\0" * (layout.size - at))
+
+
+def generate(
+    target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None, *, confirm: bool = False
+) -> Iterable[Call]:
+    """The calls of one combo from a seed; at confirmation with its second size."""
+    import numpy as np
+
+    shape = combo.confirm if confirm and combo.confirm is not None else combo.shape
+    rng = np.random.default_rng(list(seed))
+    return target.inputs(combo.op, shape, combo.dist, rng, combo.calls, maker)
+
+
+def make_pools(
+    target: Target,
+    combos: Sequence[Combo],
+    directory: Path,
+    seed: int,
+    maker: Maker | None,
+    *,
+    confirm: bool = False,
+    public: bool = False,
+) -> list[Pool]:
+    """Write the pools of the given combos into a fresh directory (mode 0700)."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, mode=0o700)
+    pools = []
+    for i, combo in enumerate(combos):
+        path = directory / f"{i:03d}.pool"
+        write_pool(path, target, combo, generate(target, combo, (seed, i), maker, confirm=confirm),
+                   public=public)
+        pools.append(Pool(combo, path, path.with_suffix(".want")))
+    return pools
