@@ -1,0 +1,220 @@
+"""The `lar` command: which verbs there are, and how every one of them ends.
+
+A verb is one file in this directory and one row of `VERBS`. Nothing of a verb is imported
+before it is called, so `lar --help` costs a Python start and the option parser, no more.
+
+    lar tri pq-l2      ->  error: no command 'tri'            exit 64
+                             allowed: try, targets, ...
+                             next:    lar try
+    lar try pq-l2 -m x ->  the verb's own exit code           0 keep ... 4 inconclusive
+    Ctrl-C             ->  interrupted                        exit 130
+    a defect of ours   ->  traceback, one line to report      exit 70
+
+With `--json` a failure is `{"error": {"what": ..., "next": ..., "exit_code": 64}}` on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lance_autoresearch import __version__
+from lance_autoresearch.errors import LarError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cyclopts import App, CycloptsError
+
+PACKAGE = "lance_autoresearch.cli"
+HERE = Path(__file__).parent
+
+EXIT_USAGE = 64
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+class Verb(NamedTuple):
+    """One command: its name, where it lives, and its line in `lar --help`."""
+
+    name: str
+    """As typed; a verb of two words (`upstream fetch`) is a sub-command."""
+    path: str
+    """`module:function` below `lance_autoresearch.cli`."""
+    group: str
+    help: str
+
+    @property
+    def module(self) -> str:
+        """File name without suffix, e.g. `try_`."""
+        return self.path.partition(":")[0]
+
+
+TRIAL, CAMPAIGN, RECORD, SETUP, ORACLE = (
+    "One trial",
+    "Campaigns",
+    "What was found",
+    "Set up",
+    "Lance's source",
+)
+
+VERBS: tuple[Verb, ...] = (
+    Verb("try", "try_:try_", TRIAL, "Judge the current kernel: keep, revert or refuse."),
+    Verb("check", "check:check", TRIAL, "Prove that a target's harness judges rightly."),
+    Verb("bench", "bench:bench", TRIAL, "Champion against Lance: the quotable figure."),
+    Verb("start", "start:start", CAMPAIGN, "Begin a campaign: a branch and worktree of its own."),
+    Verb("loop", "loop:loop", CAMPAIGN, "Let an agent drive trials until a budget is spent."),
+    Verb("status", "status:status", CAMPAIGN, "What runs now, and how far it is."),
+    Verb("mcp", "mcp:mcp", CAMPAIGN, "The same verbs as tools for any agent."),
+    Verb("log", "log:log", RECORD, "Trials from the ledger; exports; --verify."),
+    Verb("report", "report:report", RECORD, "A page and a picture of a campaign."),
+    Verb("lessons", "lessons:lessons", RECORD, "What was tried on a target and why it failed."),
+    Verb("replay", "replay:replay", RECORD, "A recorded trial again, from its own bytes."),
+    Verb("gate", "gate:gate", RECORD, "The decision rule on recorded pairs, nothing else."),
+    Verb("calibrate", "calibrate:calibrate", RECORD, "Nulls and injected effects as real trials."),
+    Verb("gc", "gc:gc", RECORD, "Free disk: drop old blobs and builds, never a row."),
+    Verb("demo", "demo:demo", SETUP, "Real trials in a minute, no account needed."),
+    Verb("doctor", "doctor:doctor", SETUP, "What this machine can and cannot do, with the mend."),
+    Verb("targets", "targets:targets", SETUP, "The kernels, where Lance calls them, where they stand."),
+    Verb("new", "new:new", SETUP, "Make a target from a function of Lance."),
+    Verb("upstream fetch", "upstream:fetch", ORACLE, "Fetch, verify and slice the pinned release."),
+    Verb("upstream show", "upstream:show", ORACLE, "What a target takes from Lance."),
+    Verb("upstream drift", "upstream:drift", ORACLE, "What changed in another release."),
+    Verb("upstream pin", "upstream:pin", ORACLE, "Move to another release."),
+)
+
+EPILOGUE = (
+    "Exit codes: 0 keep or done, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive or the "
+    "machine is at fault, 64 wrong usage, 70 a defect of this tool, 130 interrupted."
+)
+
+
+def present() -> tuple[Verb, ...]:
+    """The verbs whose file exists in this checkout, in help order."""
+    files = {p.stem for p in HERE.iterdir()}
+    return tuple(v for v in VERBS if v.module in files)
+
+
+def build() -> App:
+    """The option parser with every present verb, none of them imported."""
+    from cyclopts import App, Group
+
+    common: dict[str, Any] = {"help_format": "plaintext", "version_flags": []}
+    app = App(
+        name="lar",
+        help="Make Lance's hot kernels faster, and know which gains are real.",
+        help_epilogue=EPILOGUE,
+        version=__version__,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+        default_parameter=None,
+    )
+    groups = {n: Group(n, sort_key=i) for i, n in enumerate(dict.fromkeys(v.group for v in VERBS))}
+    parents: dict[str, App] = {}
+    for verb in present():
+        head, _, tail = verb.name.partition(" ")
+        target = f"{PACKAGE}.{verb.path}"
+        if not tail:
+            app.command(target, name=head, help=verb.help, group=groups[verb.group])
+            continue
+        if head not in parents:
+            parents[head] = App(name=head, help=f"{verb.group}: the oracle.", **common)
+            app.command(parents[head], group=groups[SETUP])
+        parents[head].command(target, name=tail, help=verb.help)
+    return app
+
+
+def unknown_command(error: CycloptsError) -> UsageError:
+    """The nearest verbs for a mistyped one."""
+    import difflib
+
+    typed = (error.unused_tokens or ["?"])[0]
+    chain = " ".join(error.command_chain or ())
+    names = [
+        v.name.removeprefix(chain).strip() if chain else v.name.split()[0]
+        for v in present()
+        if v.name.startswith(chain)
+    ]
+    names = list(dict.fromkeys(names))
+    near = difflib.get_close_matches(typed, names, n=1, cutoff=0.4)
+    full = " ".join(filter(None, ("lar", chain, near[0] if near else "--help")))
+    return UsageError(f"no command '{typed}'", allowed=names, next=full)
+
+
+def wrong_usage(error: CycloptsError) -> UsageError:
+    """A parser's complaint as one of our errors."""
+    from cyclopts import UnknownCommandError
+
+    if isinstance(error, UnknownCommandError):
+        return unknown_command(error)
+    # The parser's own hints ("Did you mean") sit in its message; keep the first line.
+    what = " ".join(str(error).split()).rstrip(".")
+    chain = " ".join(("lar", *(error.command_chain or ())))
+    return UsageError(what, next=f"{chain} --help")
+
+
+def fail(error: LarError, *, json_wanted: bool) -> int:
+    """Say what went wrong, where the caller looks for it. Returns the exit code."""
+    if json_wanted:
+        import json
+
+        body = {
+            "what": error.what,
+            "where": error.where,
+            "allowed": list(error.allowed) if error.allowed is not None else None,
+            "next": error.next,
+            "kind": type(error).__name__,
+            "exit_code": error.exit_code,
+        }
+        print(json.dumps({"error": body}))
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def defect(error: Exception, *, json_wanted: bool) -> int:
+    """An exception nobody expected: the traceback for us, one line for the caller."""
+    import traceback
+
+    traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f"{Path(last[0].filename).name}:{last[0].lineno}" if last else None
+    wrapped = LarError(
+        f"a defect of lar itself: {type(error).__name__}: {error}",
+        where=where,
+        next="report the traceback above; lar doctor shows what may have caused it",
+    )
+    return fail(wrapped, json_wanted=json_wanted)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; never raises. Returns the exit code."""
+    json_wanted = "--json" in argv
+    from cyclopts import CycloptsError
+
+    try:
+        code = build()(list(argv), exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return fail(wrong_usage(error), json_wanted=json_wanted)
+    except LarError as error:
+        return fail(error, json_wanted=json_wanted)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        return defect(error, json_wanted=json_wanted)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Entry point of the `lar` script."""
+    sys.exit(run(sys.argv[1:]))

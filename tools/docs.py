@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Generated tables in the documents: written by the program they describe.
+
+Between these two lines of any Markdown file the text is the output of the named command:
+
+    <!-- generated: python tools/docs.py commands -->
+    | command | what it does |
+    ...
+    <!-- end -->
+
+    python tools/docs.py              bring every such block up to date
+    python tools/docs.py --check      change nothing; exit 1 and name the stale blocks
+    python tools/docs.py commands     print one table (names: see TABLES)
+
+A command is one of our tables, or `lar VERB ...` where the text is a verb's own output.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "lance_autoresearch"
+BLOCK = re.compile(r"(<!-- generated: (?P<cmd>[^\n]+?) -->\n)(?P<text>.*?)(<!-- end -->)", re.S)
+OURS = "python tools/docs.py "
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table; a pipe in a cell is escaped."""
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in rows:
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |")
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """Every verb with its one line."""
+    from lance_autoresearch.cli.app import present
+
+    return table(("command", "what it does"), [(f"`lar {v.name}`", v.help) for v in present()])
+
+
+def reference() -> str:
+    """Every verb with every option, from the functions' own docstrings."""
+    from lance_autoresearch.cli.app import build, present
+
+    app, parts = build(), []
+    for verb in present():
+        sub = app
+        for word in verb.name.split():
+            sub = sub[word]
+        parts.append(f"### `lar {verb.name}`\n\n{_prose(sub.default_command)}")
+        rows = [_option(a) for a in sub.assemble_argument_collection() if a.show]
+        if rows:
+            parts.append(table(("option", "meaning", "default"), rows))
+    return "\n\n".join(parts)
+
+
+def _prose(function: object) -> str:
+    """A verb's docstring down to its first section."""
+    import inspect
+
+    doc = inspect.getdoc(function) or ""
+    return re.split(r"\n(?:Args|Parameters|Returns|Raises)\b.*\n", doc)[0].strip()
+
+
+def _option(argument: object) -> tuple[str, str, str]:
+    """(names, help, default) of one option or positional argument."""
+    names = [n for n in argument.names if not n.startswith("--no-")]  # type: ignore[attr-defined]
+    default = argument.field_info.default  # type: ignore[attr-defined]
+    required = argument.required  # type: ignore[attr-defined]
+    shown = "required" if required else "" if default in (None, False, "") else str(default)
+    shown = "" if "empty" in shown or "UNSET" in shown else shown
+    text = " ".join(str(argument.parameter.help or "").split())  # type: ignore[attr-defined]
+    return ", ".join(f"`{n}`" for n in names), text, f"`{shown}`" if shown else ""
+
+
+def exit_codes() -> str:
+    """What each exit status means."""
+    return table(
+        ("code", "meaning"),
+        [
+            ("0", "keep; for other verbs: done, nothing wrong"),
+            ("1", "revert: slower, not proven faster, or one combination got too slow"),
+            ("2", "incorrect: the output differs from Lance's"),
+            ("3", "rejected before or while it ran: admission, compiler, audit, box"),
+            ("4", "inconclusive: the machine failed, not the kernel; run it again"),
+            ("64", "wrong option, name or combination"),
+            ("70", "a defect of this tool, with a traceback"),
+            ("130", "interrupted; nothing half-done is left"),
+        ],
+    )
+
+
+def policy() -> str:
+    """Every threshold of the decision, with its reason."""
+    from lance_autoresearch.policy import DEFAULT
+
+    rows = []
+    for name, text in field_docs(SOURCE / "policy.py", "Policy"):
+        rows.append((f"`{name}`", str(getattr(DEFAULT, name)), text))
+    return table(("setting", "value", "meaning"), rows)
+
+
+def field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
+    """(field, docstring line below it) of a dataclass, in order."""
+    tree = ast.parse(path.read_text())
+    body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls).body
+    out: list[tuple[str, str]] = []
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            out.append((node.target.id, ""))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and out:
+            name, _ = out[-1]
+            out[-1] = (name, " ".join(str(node.value.value).split()))
+    return out
+
+
+def targets() -> str:
+    """The targets that run."""
+    from lance_autoresearch.catalogue import load_all
+
+    rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_all(ROOT)]
+    return table(("target", "what", "call site in Lance", "cost there"), rows)
+
+
+def waiting() -> str:
+    """The kernels that wait for a target."""
+    from lance_autoresearch.catalogue import waiting as rows_of
+
+    rows = [(f"`{w.name}`", f"`{w.call_site}`", w.headroom, w.state) for w in rows_of(ROOT)]
+    return table(("kernel", "call site in Lance", "headroom seen", "state"), rows)
+
+
+def modules() -> str:
+    """Every module of the package with the first line of its docstring."""
+    rows = []
+    for path in sorted(SOURCE.iterdir()):
+        file = path / "__init__.py" if path.is_dir() else path
+        if file.suffix != ".py" or not file.exists() or path.name.startswith("__"):
+            continue
+        doc = ast.get_docstring(ast.parse(file.read_text())) or ""
+        first = doc.split("\n\n")[0]
+        rows.append((f"`{path.name}{'/' if path.is_dir() else ''}`", " ".join(first.split())))
+    return table(("module", "what it is"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "reference": reference,
+    "exit-codes": exit_codes,
+    "policy": policy,
+    "targets": targets,
+    "waiting": waiting,
+    "modules": modules,
+}
+
+
+def output_of(command: str) -> str:
+    """The text a marker asks for. Raises ValueError for a command that is not ours."""
+    if command.startswith(OURS) and command.removeprefix(OURS) in TABLES:
+        return TABLES[command.removeprefix(OURS)]()
+    if command.startswith(("lar ", "./lar ")):
+        program = Path(sys.executable).parent / "lar"
+        words = command.split()[1:]
+        done = subprocess.run([program, *words], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode == 0:
+            return done.stdout.rstrip()
+        raise ValueError(f"`{command}` failed: {done.stderr.strip()}")
+    raise ValueError(f"cannot generate from `{command}`; tables: {', '.join(TABLES)}")
+
+
+def documents() -> list[Path]:
+    """Markdown files that git tracks or would track."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / line for line in listing.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def refreshed(text: str) -> str:
+    """The document with every generated block renewed."""
+
+    def renew(match: re.Match[str]) -> str:
+        return f"{match[1]}{output_of(match['cmd'])}\n{match[4]}"
+
+    return BLOCK.sub(renew, text)
+
+
+def refresh(*, check: bool) -> int:
+    """Renew all documents, or name the stale ones. Returns the exit code."""
+    stale = 0
+    for path in documents():
+        old = path.read_text(encoding="utf-8")
+        new = refreshed(old)
+        if new == old:
+            continue
+        stale += 1
+        name = path.relative_to(ROOT)
+        if check:
+            print(f"{name}: generated text is stale; run: python tools/docs.py", file=sys.stderr)
+        else:
+            path.write_text(new, encoding="utf-8")
+            print(f"{name}: renewed")
+    return 1 if check and stale else 0
+
+
+def main() -> int:
+    """Print one table, check, or renew. Returns the exit code."""
+    words = sys.argv[1:]
+    if words and words[0] in TABLES:
+        print(TABLES[words[0]]())
+        return 0
+    if words not in ([], ["--check"]):
+        print(f"error: no table '{words[0]}'\n  allowed: {', '.join(TABLES)}", file=sys.stderr)
+        return 64
+    return refresh(check=bool(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
