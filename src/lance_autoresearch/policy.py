@@ -6,7 +6,7 @@ by simulation (`tests/test_gate_simulation.py`) and confirmed by real A/A trials
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,10 @@ class Policy:
     """Each combo is clipped at its median +- clip x 1.4826 x MAD across pairs."""
     sd_floor: float = 0.5
     """The SD of a component is at least this share of its SD in the session's A/A."""
+    sd_least: float = 1e-4
+    """...and at least this: no machine repeats itself better, a coarse clock seems to."""
+    stop_level: float = 0.99
+    """Level of the intervals that hold at any stopping time (shown, and the screening guard)."""
     screen_guard: float = 0.03
     """Screening reverts where one combo's slowdown surely exceeds this."""
     guard_low: float = 0.01
@@ -47,11 +51,21 @@ class Policy:
     licence_rounds: int = 3
     licence_slack: float = 0.01
     """They fail it only if lower by more than max(this, 3 standard errors)."""
+    licence_errors: float = 3.0
+    """The 3 of it; the standard error is that of the difference."""
+    opponent_slack: float = 0.01
+    """Rejected where the champion, following the candidate, is surely slower than this..."""
+    opponent_level: float = 0.99
+    """...at this one-sided level."""
     max_void: int = 2
     max_void_share: float = 0.10
     """More void pairs than max(max_void, share): inconclusive."""
     rounds: int = 20
     slice_us: float = 50.0
+
+    def planned(self, trials: int) -> Policy:
+        """The policy of a campaign of so many trials: the threshold is at least their number."""
+        return replace(self, need=max(self.need, float(trials)))
 
 
 DEFAULT = Policy()
