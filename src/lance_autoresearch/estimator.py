@@ -34,6 +34,8 @@ class Sample:
     values: tuple[float, ...]
     """Clipped, natural log ratio, in the order of the pairs."""
     least_sd: float
+    clipped: float = 0.0
+    """How many of the values were clipped; of a component the mean over its combos."""
 
     @property
     def n(self) -> int:
@@ -54,6 +56,18 @@ class Sample:
     def error(self) -> float:
         """Standard error of the mean; inf for fewer than two pairs."""
         return self.sd / math.sqrt(self.n) if self.n > 1 else math.inf
+
+    def fixed_bounds(self, level: float) -> stats.Bounds:
+        """Student's interval of the mean for an n fixed beforehand, true to its level.
+
+        Clipping shrinks the SD: the plain interval of 16 normal values at 99 % covers 98.7 %.
+        Dixon and Tukey (Technometrics 10, 1968): with h = n - clipped, take h - 1 degrees of
+        freedom and widen by (n-1)/(h-1); simulated coverage is then 99.0 %.
+        """
+        left = self.n - self.clipped - 1.0
+        if left <= 0.0:
+            return stats.Bounds(-math.inf, math.inf)
+        return stats.t_bounds(self.mean, self.error * (self.n - 1) / left, left, level)
 
     def t(self, null: float) -> float:
         """(mean - null) / standard error; 0 for fewer than two pairs."""
@@ -87,18 +101,21 @@ def samples(comparison: Comparison, policy: Policy) -> Samples:
     """Every value of the decision. Raises UsageError for a comparison that fits nowhere."""
     check(comparison)
     pairs = valid_pairs(comparison)
-    clipped = tuple(
-        stats.clip(values, policy.clip) if (values := [pair_value(p, c) for p in pairs]) else ()
-        for c in range(len(comparison.combos))
-    )
     floors = [max(policy.sd_floor * s, policy.sd_least) for s in _aa_sd(comparison)]
-    labels = [c.label for c in comparison.combos]
-    combos = tuple(Sample(*row) for row in zip(labels, clipped, floors, strict=False))
+    combos = tuple(
+        _combo(c.label, [pair_value(p, i) for p in pairs], floors[i], policy)
+        for i, c in enumerate(comparison.combos)
+    )
     ops = op_names(comparison.combos)
-    parts = [_op_values(comparison.combos, clipped, op) for op in ops]
-    whole = Sample(ALL, _means(parts), floors[-1])
+    op_floors = floors[len(combos) : -1]
     each = tuple(
-        Sample(*row) for row in zip(ops, parts, floors[len(labels) : len(floors) - 1], strict=True)
+        _op(op, comparison.combos, combos, least) for op, least in zip(ops, op_floors, strict=True)
+    )
+    whole = Sample(
+        ALL,
+        tuple(stats.mean(column) for column in zip(*(s.values for s in each), strict=True)),
+        floors[-1],
+        stats.mean([s.clipped for s in each]),
     )
     components = (whole, *each) if len(ops) > 1 else (whole,)
     return Samples(combos, components, len(pairs), len(comparison.pairs) - len(pairs))
@@ -189,18 +206,18 @@ def _net(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, in
     return net if min(net) > 0 else (champion, candidate)
 
 
-def _op_values(
-    combos: Sequence[ComboId], values: Sequence[Sequence[float]], op: str
-) -> tuple[float, ...]:
+def _combo(label: str, values: Sequence[float], least: float, policy: Policy) -> Sample:
+    clipped = stats.clip(values, policy.clip) if values else ()
+    changed = sum(a != b for a, b in zip(values, clipped, strict=True))
+    return Sample(label, clipped, least, float(changed))
+
+
+def _op(op: str, ids: Sequence[ComboId], combos: Sequence[Sample], least: float) -> Sample:
     """Weighted mean over the combos of one op, per pair."""
-    rows = [(c.weight, v) for c, v in zip(combos, values, strict=True) if c.op == op]
+    rows = [(c.weight, s) for c, s in zip(ids, combos, strict=True) if c.op == op]
     total = math.fsum(w for w, _ in rows)
-    pairs = range(len(rows[0][1]))
-    return tuple(math.fsum(w * v[p] for w, v in rows) / total for p in pairs)
-
-
-def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    return tuple(stats.mean(column) for column in zip(*rows, strict=True))
+    values = tuple(math.fsum(w * s.values[p] for w, s in rows) / total for p in range(rows[0][1].n))
+    return Sample(op, values, least, math.fsum(w * s.clipped for w, s in rows) / total)
 
 
 def _aa_sd(comparison: Comparison) -> Sequence[float]:

@@ -232,11 +232,14 @@ def student_t_quantile(p: float, dof: float) -> float:
     return float(f"{high:.10g}")
 
 
-def t_bounds(centre: float, spread: float, n: int, level: float) -> Bounds:
-    """Fixed-n two-sided t interval of a mean (Student 1908); infinite for n < 2."""
-    if n < 2:
+def t_bounds(centre: float, error: float, dof: float, level: float) -> Bounds:
+    """Fixed-n two-sided t interval of a mean with this standard error (Student 1908).
+
+    Infinite for dof <= 0.
+    """
+    if dof <= 0:
         return Bounds(-math.inf, math.inf)
-    half = student_t_quantile(0.5 + 0.5 * level, n - 1) * spread / math.sqrt(n)
+    half = student_t_quantile(0.5 + 0.5 * level, dof) * error
     return Bounds(centre - half, centre + half)
 
 

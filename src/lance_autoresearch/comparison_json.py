@@ -1,0 +1,170 @@
+"""A comparison as JSON and back, without the loss of a bit: what ledger blobs and exports hold.
+
+    {"v": 1, "kind": "comparison", "ticks_per_ns": 3.7, "aa_sd": [...],
+     "combos": [{"op": "scan8", "name": "16x2048 clustered", "weight": 1.0}],
+     "pairs": [{"calls": [31], "champion": [[184211, ...]], "candidate": [[181907, ...]],
+                "empty": [212, 214], "void": null}]}
+
+Ticks are integers and stay so; floats are written with all digits needed to read them back.
+A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparison": {...},
+"licence": {...} or absent, "policy": {changed fields}, "expect": {...}}. Unknown versions, kinds
+and fields are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.policy import DEFAULT, Policy
+from lance_autoresearch.records import ComboId, Comparison, PairTimes
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GateCase:
+    """A comparison with the policy it was judged by and what should come out."""
+
+    comparison: Comparison
+    policy: Policy = DEFAULT
+    about: str = ""
+    expect: Mapping[str, Any] = field(default_factory=dict)
+    """`outcome`, and what else the recorder wants held: `claim`, `pairs`, `reason`, ..."""
+
+
+def to_json(comparison: Comparison) -> str:
+    """One line; equal comparisons give equal bytes."""
+    return json.dumps(_comparison_body(comparison), separators=(",", ":"), allow_nan=False)
+
+
+def from_json(text: str | bytes) -> Comparison:
+    """Read what `to_json` wrote. Raises UsageError for anything else."""
+    return _comparison(_parse(text))
+
+
+def case_to_json(case: GateCase) -> str:
+    """A recorded case, one line per pair so that a difference can be read."""
+    changed = {
+        f.name: value
+        for f in fields(Policy)
+        if (value := getattr(case.policy, f.name)) != getattr(DEFAULT, f.name)
+    }
+    body = _comparison_body(case.comparison)
+    pairs = ",\n".join(json.dumps(p, separators=(",", ":")) for p in body.pop("pairs"))
+    inner = json.dumps(body, allow_nan=False)
+    head = {"v": VERSION, "kind": "gate-case", "about": case.about, "expect": dict(case.expect)}
+    if changed:
+        head["policy"] = changed
+    return f'{json.dumps(head)[:-1]}, "comparison":\n{inner[:-1]}, "pairs": [\n{pairs}\n]}}}}\n'
+
+
+def case_from_json(text: str | bytes) -> GateCase:
+    """Read a recorded case, or a bare comparison as a case without expectations."""
+    body = _parse(text)
+    if body.get("kind") == "comparison":
+        return GateCase(_comparison(body))
+    _head(body, "gate-case", {"about", "expect", "policy", "comparison"})
+    known = {f.name for f in fields(Policy)}
+    changed = _typed(body.get("policy", {}), dict, "policy")
+    if unknown := sorted(set(changed) - known):
+        raise UsageError(f"unknown policy field {unknown[0]!r}", where="gate-case", allowed=known)
+    numbers: dict[str, Any] = {k: _number(v, k) for k, v in changed.items()}
+    policy = replace(DEFAULT, **numbers)
+    return GateCase(
+        comparison=_comparison(_typed(body.get("comparison"), dict, "comparison")),
+        policy=policy,
+        about=str(body.get("about", "")),
+        expect=_typed(body.get("expect", {}), dict, "expect"),
+    )
+
+
+def _comparison_body(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "v": VERSION,
+        "kind": "comparison",
+        "ticks_per_ns": comparison.ticks_per_ns,
+        "aa_sd": list(comparison.aa_sd),
+        "combos": [{"op": c.op, "name": c.name, "weight": c.weight} for c in comparison.combos],
+        "pairs": [
+            {
+                "calls": p.calls,
+                "champion": p.champion,
+                "candidate": p.candidate,
+                "empty": p.empty,
+                "void": p.void,
+            }
+            for p in comparison.pairs
+        ],
+    }
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("not JSON", where="comparison", next="lar gate --help") from error
+    document: dict[str, Any] = _typed(body, dict, "the document")
+    return document
+
+
+def _head(body: Mapping[str, Any], kind: str, known: set[str]) -> None:
+    if body.get("v") != VERSION or isinstance(body.get("v"), bool):
+        raise UsageError(f"version {body.get('v')!r} is unknown", where=kind, allowed=["1"])
+    if body.get("kind") != kind:
+        raise UsageError(f"kind {body.get('kind')!r} is unknown", where=kind, allowed=[kind])
+    if unknown := sorted(set(body) - known - {"v", "kind"}):
+        raise UsageError(f"unknown field {unknown[0]!r}", where=kind, allowed=sorted(known))
+
+
+def _comparison(body: Mapping[str, Any]) -> Comparison:
+    _head(body, "comparison", {"ticks_per_ns", "aa_sd", "combos", "pairs"})
+    return Comparison(
+        combos=tuple(_combo(c) for c in _typed(body.get("combos"), list, "combos")),
+        pairs=tuple(_pair(p) for p in _typed(body.get("pairs"), list, "pairs")),
+        ticks_per_ns=float(_number(body.get("ticks_per_ns"), "ticks_per_ns")),
+        aa_sd=tuple(float(_number(s, "aa_sd")) for s in _typed(body.get("aa_sd"), list, "aa_sd")),
+    )
+
+
+def _combo(body: Any) -> ComboId:
+    fields_ = _typed(body, dict, "a combo")
+    return ComboId(
+        op=_typed(fields_.get("op"), str, "op"),
+        name=_typed(fields_.get("name"), str, "name"),
+        weight=float(_number(fields_.get("weight", 1.0), "weight")),
+    )
+
+
+def _pair(body: Any) -> PairTimes:
+    pair = _typed(body, dict, "a pair")
+    empty = _ticks(pair.get("empty"))
+    if len(empty) != 2:
+        raise UsageError("empty needs two numbers", where="comparison")
+    void = pair.get("void")
+    return PairTimes(
+        calls=_ticks(pair.get("calls")),
+        champion=tuple(_ticks(c) for c in _typed(pair.get("champion"), list, "champion")),
+        candidate=tuple(_ticks(c) for c in _typed(pair.get("candidate"), list, "candidate")),
+        empty=(empty[0], empty[1]),
+        void=None if void is None else _typed(void, str, "void"),
+    )
+
+
+def _ticks(body: Any) -> tuple[int, ...]:
+    return tuple(_typed(v, int, "ticks") for v in _typed(body, list, "a list of ticks"))
+
+
+def _number(value: Any, what: str) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{what} is not a number", where="comparison")
+    return value
+
+
+def _typed(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UsageError(f"{what} is not a {kind.__name__}", where="comparison")
+    return value

@@ -1,0 +1,72 @@
+"""Noise models of one pair's values, as measured and worse; all centred on the true gain.
+
+Each draws [sequence, pair, combo] of ln(champion/candidate). Scale 1 means an SD of `sd` a combo
+for the bulk; the figures (0.3-0.6 % a pair, one process in 200 off by up to 6 times) are those
+of METHODOLOGY.md's table of measured facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Shape = tuple[int, int, int]
+Noise = Callable[[Generator, Shape, float], Array]
+
+
+def normal(rng: Generator, shape: Shape, sd: float) -> Array:
+    """Independent normal noise."""
+    return rng.normal(0.0, sd, shape)
+
+
+def shared(rng: Generator, shape: Shape, sd: float) -> Array:
+    """Half of the variance is common to all combos of a pair (a process is a process)."""
+    common = rng.normal(0.0, sd, (*shape[:2], 1))
+    return np.sqrt(0.5) * (common + rng.normal(0.0, sd, shape))
+
+
+def heavy(rng: Generator, shape: Shape, sd: float) -> Array:
+    """Student t with 3 degrees of freedom, common scale per pair and combo."""
+    return np.asarray(rng.standard_t(3, shape) * sd)
+
+
+def outliers(rng: Generator, shape: Shape, sd: float) -> Array:
+    """One process in 200 is off by up to 6 times for life, in one combo, on either side."""
+    noise = shared(rng, shape, sd)
+    for sign in (1.0, -1.0):
+        struck = rng.random(shape[:2]) < 1 / 200
+        size = np.log(rng.uniform(1.0, 6.0, shape[:2])) * struck * sign
+        combo = rng.integers(0, shape[2], shape[:2])
+        noise += size[:, :, None] * (np.arange(shape[2]) == combo[:, :, None])
+    return noise
+
+
+def bursts(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A neighbour comes and goes: pairs are quiet or four times as noisy, in runs of about six."""
+    loud = np.zeros(shape[:2], bool)
+    loud[:, 0] = rng.random(shape[0]) < 0.5
+    for p in range(1, shape[1]):
+        loud[:, p] = loud[:, p - 1] ^ (rng.random(shape[0]) < 1 / 6)
+    return shared(rng, shape, sd) * np.where(loud, 4.0, 1.0)[:, :, None]
+
+
+def drift(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A slow wave of 1/2 sd through the session that favours one side, then the other."""
+    phase = rng.uniform(0, 2 * np.pi, (shape[0], 1, 1))
+    wave = np.sin(phase + 2 * np.pi * np.arange(shape[1])[None, :, None] / shape[1])
+    return shared(rng, shape, sd) + 0.5 * sd * wave
+
+
+def skewed(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A long tail on one side (log-normal, skewness about 1), its sign random per sequence."""
+    tail = rng.lognormal(0.0, 0.3, shape) - np.exp(0.045)
+    return tail * (sd / 0.32) * rng.choice([-1.0, 1.0], (shape[0], 1, 1))
+
+
+NOISES: dict[str, Noise] = {
+    f.__name__: f for f in (normal, shared, heavy, outliers, bursts, drift, skewed)
+}

@@ -1,0 +1,131 @@
+"""The gate over many sequences at once, in NumPy: what the simulations run.
+
+A second writing of the rule, kept beside the first: `test_gate_simulation.py` draws random
+samples, gives them to `gate.gate` pair by pair and to this, and demands the same outcome at the
+same pair and the same numbers. Only then do its counts say anything about the gate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lance_autoresearch import stats
+from lance_autoresearch.policy import DEFAULT, Policy
+
+Array = NDArray[np.float64]
+CONTINUE, KEEP, SLOWER, GUARD, NOT_PROVEN = range(5)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which op each combo belongs to, with equal weights."""
+
+    op: tuple[int, ...]
+
+    @property
+    def ops(self) -> int:
+        """Number of ops."""
+        return max(self.op) + 1
+
+
+@dataclass
+class Ends:
+    """How each sequence ended; arrays over sequences."""
+
+    outcome: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    claim: NDArray[np.int64]
+    """Component with the largest e-value: 0 all, 1.. the ops."""
+    e: Array
+    low: Array
+    """[sequence, component]: interval shown, natural log ratio."""
+    high: Array
+
+
+def clip(values: Array, width: float) -> Array:
+    """Clip along axis 1 (pairs) of [sequence, pair, combo]."""
+    middle = np.median(values, axis=1, keepdims=True)
+    reach = width * stats.MAD_TO_SD * np.median(np.abs(values - middle), axis=1, keepdims=True)
+    clipped = np.clip(values, middle - reach, middle + reach)
+    return np.where(reach == 0.0, values, clipped)
+
+
+def components(values: Array, layout: Layout) -> Array:
+    """[sequence, pair, combo] -> [sequence, pair, component]."""
+    op = np.array(layout.op)
+    per_op = [values[:, :, op == k].mean(axis=2) for k in range(layout.ops)]
+    whole = np.mean(per_op, axis=0)
+    return np.stack([whole, *per_op] if layout.ops > 1 else [whole], axis=2)
+
+
+def moments(values: Array, least: Array) -> tuple[Array, Array]:
+    """Mean and floored SD over pairs."""
+    return values.mean(axis=1), np.maximum(values.std(axis=1, ddof=1), least)
+
+
+def aa_floors(values: Array, layout: Layout, policy: Policy = DEFAULT) -> tuple[Array, Array]:
+    """Least SDs from A/A values: per combo and per component."""
+    clipped = clip(values, policy.clip)
+    share = policy.sd_floor
+    combos = np.maximum(share * clipped.std(axis=1, ddof=1), policy.sd_least)
+    whole = components(clipped, layout).std(axis=1, ddof=1)
+    return combos, np.maximum(share * whole, policy.sd_least)
+
+
+def e_values(t: Array, n: int, prior: float) -> Array:
+    """E(t, n, g), elementwise."""
+    k = 1.0 + n * prior
+    x = t * t / (n - 1)
+    return np.exp(0.5 * (n * np.log((1 + x) / (1 + x / k)) - np.log(k)))
+
+
+def run(
+    values: Array, layout: Layout, floors: tuple[Array, Array], policy: Policy = DEFAULT
+) -> Ends:
+    """Play every sequence [sequence, pair, combo] until the gate stops it."""
+    count, _, combos = values.shape
+    width = layout.ops + 1 if layout.ops > 1 else 1
+    combo_floor = np.broadcast_to(floors[0], (count, combos))
+    floor = np.broadcast_to(floors[1], (count, width))
+    zeros = np.zeros(count, np.int64)
+    bounds = np.full((2, count, width), np.nan)
+    ends = Ends(zeros.copy(), zeros.copy(), zeros.copy(), np.zeros(count), *bounds)
+    live = np.arange(count)
+    for n in range(policy.min_pairs, policy.max_pairs + 1):
+        _step(ends, live, values[live, :n], layout, combo_floor[live], floor[live], policy)
+        live = live[ends.outcome[live] == CONTINUE]
+        if not live.size:
+            break
+    return ends
+
+
+def _step(
+    ends: Ends,
+    live: NDArray[np.int64],
+    seen: Array,
+    layout: Layout,
+    combo_floor: Array,
+    floor: Array,
+    policy: Policy,
+) -> None:
+    n = seen.shape[1]
+    clipped = clip(seen, policy.clip)
+    half = stats.any_stop_t(n, policy.prior, 1.0 - policy.stop_level) / np.sqrt(n)
+    combo_mean, combo_sd = moments(clipped, combo_floor)
+    guarded = (-(combo_mean + half * combo_sd) > policy.screen_guard).any(axis=1)
+    mean, sd = moments(components(clipped, layout), floor)
+    t = (mean - policy.margin) / (sd / np.sqrt(n))
+    e = e_values(t, n, policy.prior)
+    above = np.where(t > 0, e, 0.0)
+    proof = above.mean(axis=1)
+    slower = (t < 0).all(axis=1) & (e[:, 0] >= policy.need_below)
+    outcome = np.full(live.size, NOT_PROVEN if n >= policy.max_pairs else CONTINUE)
+    outcome[slower] = SLOWER
+    outcome[proof >= policy.need] = KEEP
+    outcome[guarded] = GUARD
+    ends.outcome[live], ends.pairs[live] = outcome, n
+    ends.claim[live], ends.e[live] = above.argmax(axis=1), proof
+    ends.low[live], ends.high[live] = mean - half * sd, mean + half * sd
