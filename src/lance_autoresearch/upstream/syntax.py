@@ -1,0 +1,167 @@
+"""One Rust source file as the slicer sees it: a syntax tree over its exact bytes.
+
+Knows what belongs to an item (attributes, doc comments), which items exist only for tests,
+and what an item is called. Cutting and editing live in `slicer.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+KINDS = {
+    "function_item": "fn",
+    "function_signature_item": "fn",
+    "struct_item": "struct",
+    "enum_item": "enum",
+    "union_item": "union",
+    "trait_item": "trait",
+    "const_item": "const",
+    "static_item": "static",
+    "type_item": "type",
+    "associated_type": "type",
+    "mod_item": "mod",
+    "macro_definition": "macro",
+}
+"""Node types that have a name, and the keyword that selects them in a spec."""
+
+_KEYWORDS = frozenset(KINDS.values())
+
+_TEST_ONLY = re.compile(
+    rb"#\[\s*(cfg\s*\(\s*(test\s*\)|any\s*\(\s*\)\s*\)|all\s*\(\s*test\s*[,)])|(\w+::)*test\s*\])"
+)
+
+
+@functools.cache
+def parser() -> Parser:
+    """The Rust parser, loaded on first use."""
+    import tree_sitter_rust
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_rust.language()))
+
+
+class Source:
+    """A parsed file. `name` is `crate/src/path.rs`, as it appears in messages."""
+
+    def __init__(self, name: str, raw: bytes) -> None:
+        self.name = name
+        self.raw = raw
+        self.root = parser().parse(raw).root_node
+
+    @classmethod
+    def read(cls, name: str, path: Path) -> Source:
+        """Parse the file at `path`."""
+        return cls(name, path.read_bytes())
+
+    def text(self, node: Node | None) -> str:
+        """Source text of a node, empty for None."""
+        return "" if node is None else self.raw[node.start_byte : node.end_byte].decode()
+
+    def line(self, node: Node) -> int:
+        """First line of a node, from 1."""
+        return node.start_point[0] + 1
+
+    def lead(self, node: Node) -> list[Node]:
+        """Attributes and outer doc comments that belong to `node`, in source order.
+
+        A plain comment belongs to the item only when attributes stand above it.
+        """
+        found: list[Node] = []
+        above = node.prev_sibling
+        while above is not None and (
+            above.type == "attribute_item" or above.type.endswith("_comment")
+        ):
+            found.insert(0, above)
+            above = above.prev_sibling
+        while found and not self._belongs(found[0]):
+            found.pop(0)
+        for i in range(len(found) - 1, -1, -1):
+            if not self._belongs(found[i]) and not any(
+                n.type == "attribute_item" for n in found[:i]
+            ):
+                return found[i + 1 :]
+        return found
+
+    def _belongs(self, node: Node) -> bool:
+        if node.type == "attribute_item":
+            return True
+        text = self.raw[node.start_byte : node.start_byte + 4]
+        return text.startswith((b"///", b"/**")) and text not in (b"////", b"/***")
+
+    def is_test(self, node: Node) -> bool:
+        """True for items behind `cfg(test)`, `cfg(any())` or `#[test]`."""
+        return any(
+            n.type == "attribute_item" and _TEST_ONLY.match(self.raw, n.start_byte)
+            for n in self.lead(node)
+        )
+
+    def has_cfg(self, node: Node) -> bool:
+        """True when a `cfg` attribute decides whether the item exists."""
+        return any(self.text(n).startswith("#[cfg(") for n in self.lead(node))
+
+    def name_of(self, node: Node) -> str:
+        """Name of a named item, empty otherwise."""
+        return self.text(node.child_by_field_name("name")) if node.type in KINDS else ""
+
+    def base(self, node: Node | None) -> str:
+        """Bare name of a type: `Foo<T>`, `a::Foo`, `&Foo` are all `Foo`."""
+        if node is None:
+            return ""
+        if node.type in ("generic_type", "scoped_type_identifier", "reference_type"):
+            inner = node.child_by_field_name("type") or node.child_by_field_name("name")
+            return self.base(inner)
+        return self.text(node)
+
+    def items(self, scope: Node) -> list[Node]:
+        """Items directly in a file, module, trait or impl; anywhere in a function's body."""
+        if scope.type == "function_item":
+            return list(self._inside(scope.child_by_field_name("body")))
+        if scope.type in ("mod_item", "trait_item", "impl_item"):
+            body = scope.child_by_field_name("body")
+            return [] if body is None else list(body.named_children)
+        return list(scope.named_children)
+
+    def _inside(self, node: Node | None) -> Iterator[Node]:
+        for child in [] if node is None else node.named_children:
+            yield child
+            if child.type != "function_item":
+                yield from self._inside(child)
+
+    def defined_by_macro(self, node: Node) -> list[str]:
+        """Names that a macro call at item position spells out: `k! { fn a() {} }` gives `a`."""
+        call = node.named_children[0] if node.type == "expression_statement" else node
+        if call.type != "macro_invocation":
+            return []
+        trees = [c for c in call.children if c.type == "token_tree"]
+        tokens = [c for c in trees[0].children if not c.type.endswith("_comment")] if trees else []
+        return [
+            self.text(name)
+            for word, name in zip(tokens, tokens[1:], strict=False)
+            if name.type == "identifier" and self.text(word) in _KEYWORDS
+        ]
+
+    def names(self) -> list[str]:
+        """What a spec could name in this file: for "nearest" hints."""
+        found: list[str] = []
+        for node in self.root.named_children:
+            if node.type == "impl_item":
+                ty = self.base(node.child_by_field_name("type"))
+                trait = node.child_by_field_name("trait")
+                found.append(f"impl {self.base(trait)} for {ty}" if trait else f"impl {ty}")
+                found += [f"{ty}::{n}" for m in self.items(node) if (n := self.name_of(m))]
+            elif node.type == "mod_item":
+                mod = self.name_of(node)
+                found.append(mod)
+                for inner in self.items(node):
+                    names = [self.name_of(inner), *self.defined_by_macro(inner)]
+                    found += [f"{mod}::{n}" for n in names if n]
+            else:
+                found += [n for n in (self.name_of(node), *self.defined_by_macro(node)) if n]
+        return found

@@ -1,0 +1,86 @@
+//! What `compute_pq_distance` and `build_distance_table_l2` call elsewhere in Lance.
+//!
+//! Module names are upstream's, so that its own paths (`crate::distance::BatchKernel`,
+//! `lance_core::dispatch!`) resolve without an edit. Only what would drag in arrow, half or
+//! num-traits is stood in for, and the 4-bit scan, which the surface cannot reach.
+//! A line `slice!("crate/file.rs");` is replaced by the generated slice before compiling.
+
+pub extern crate self as lance_core;
+pub extern crate self as lance_linalg;
+
+/// The two traits of num-traits that the sliced items name, for f32.
+pub mod num_traits {
+    use std::ops::{Add, Mul, Sub};
+
+    /// A number with a zero; Lance needs no more of it here.
+    pub trait Num: Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Sized {
+        fn zero() -> Self;
+    }
+    impl Num for f32 {
+        #[inline]
+        fn zero() -> Self {
+            0.0
+        }
+    }
+    /// `as` between primitive types.
+    pub trait AsPrimitive<T: 'static + Copy>: 'static + Copy {
+        fn as_(self) -> T;
+    }
+    impl AsPrimitive<f32> for f32 {
+        #[inline]
+        fn as_(self) -> f32 {
+            self
+        }
+    }
+}
+
+pub mod utils {
+    pub mod assume {
+        slice!("lance-core/utils/assume.rs");
+    }
+    pub mod cpu {
+        pub mod dispatch {
+            slice!("lance-core/utils/cpu/dispatch.rs");
+        }
+        slice!("lance-core/utils/cpu.rs");
+    }
+}
+
+pub mod simd {
+    #[cfg(target_arch = "x86_64")]
+    pub mod x86 {
+        slice!("lance-linalg/simd/x86.rs");
+    }
+    pub mod dist_table {
+        /// Stands in for the 4-bit scan: `num_bits` is 8 on this surface.
+        pub fn sum_4bit_dist_table_f32_transposed(
+            _n: usize,
+            _code_len: usize,
+            _codes: &[u8],
+            _dist_table: &[f32],
+            _dists: &mut [f32],
+        ) {
+            unreachable!("the surface is 8-bit")
+        }
+    }
+}
+
+pub mod distance {
+    slice!("lance-linalg/distance.rs");
+    pub mod l2 {
+        use super::*;
+        use crate::num_traits::{AsPrimitive, Num};
+        use std::iter::Sum;
+        use std::ops::AddAssign;
+        slice!("lance-linalg/distance/l2.rs");
+    }
+}
+
+pub mod pq {
+    use crate::assume;
+    slice!("lance-index/vector/pq/utils.rs");
+}
+
+pub use distance::l2::{L2, l2_distance_batch_into};
+pub use pq::get_sub_vector_centroids;
+pub use simd::dist_table::sum_4bit_dist_table_f32_transposed;
