@@ -132,6 +132,13 @@ class Ledger(Blobs):
             raise UsageError(f"no campaign '{campaign}'", next="lar status")
         return Champion(row.start_kernel, row.parent, row.commit)
 
+    def commits(self, campaign: str) -> set[str]:
+        """Every git commit that a campaign's rows name."""
+        begun = self._select("campaigns", "WHERE name = ?", (campaign,))
+        tail = "WHERE campaign = ? AND keep_commit IS NOT NULL"
+        kept = self._select("trials", tail, (campaign,))
+        return {c["start_commit"] for c in begun} | {k["keep_commit"] for k in kept}
+
     def last_keep(self, target: str) -> Row | None:
         """The newest kernel of a target that a campaign kept, or None."""
         tail = "WHERE target = ? AND keep_commit IS NOT NULL ORDER BY id DESC LIMIT 1"

@@ -1,0 +1,114 @@
+"""The one file an agent writes, read and replaced as what it is: somebody else's.
+
+    text = read_kernel(path, inside=worktree)   # once; a later change of the file is no matter
+    place_kernel(path, text, inside=worktree, scratch=new)
+
+No directory below `inside` and not the file itself may be a link; a pipe, a directory or a
+device in its place is refused when read and swept away when written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from lance_autoresearch.errors import RejectedKernel
+
+LONGEST: Final = 2 << 20
+"""Bytes of a kernel's text."""
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_kernel(path: Path, *, inside: Path | None = None) -> bytes:
+    """The bytes of a kernel.
+
+    Args:
+        inside: directory below which links are not followed (default: only the file itself
+            may not be one).
+
+    Raises:
+        RejectedKernel: missing, not a regular file, a link on the way, longer than 2 MiB.
+    """
+    try:
+        with _parent(path, inside) as parent:
+            handle = os.open(path.name, _FILE, dir_fd=parent)
+    except FileNotFoundError as error:
+        raise _refused(path, "there is no kernel") from error
+    except OSError as error:
+        raise _refused(path, f"not a regular file ({error.strerror})") from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise _refused(path, "not a regular file")
+        data = file.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise _refused(path, f"longer than {LONGEST} bytes")
+    return data
+
+
+def _refused(path: Path, what: str) -> RejectedKernel:
+    return RejectedKernel(what, where=path.name, next="write a plain file of Rust text there")
+
+
+def place_kernel(path: Path, data: bytes, *, inside: Path, scratch: Path) -> None:
+    """Put bytes at a path, whole or not at all, whatever stood there before.
+
+    Args:
+        scratch: a file on the same file system that may be overwritten.
+    """
+    scratch.unlink(missing_ok=True)
+    with scratch.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.chmod(0o644)
+    with _parent(path, inside, make=True) as parent:
+        try:
+            os.rename(scratch, path.name, dst_dir_fd=parent)
+        except (IsADirectoryError, NotADirectoryError):
+            _sweep(path.name, parent)
+            os.rename(scratch, path.name, dst_dir_fd=parent)
+        os.fsync(parent)
+
+
+@contextmanager
+def _parent(path: Path, inside: Path | None, *, make: bool = False) -> Iterator[int]:
+    """Descriptor of the directory that holds `path`."""
+    here = os.open(inside or path.parent, _DIRECTORY)
+    try:
+        for part in path.relative_to(inside).parts[:-1] if inside else ():
+            below = _enter(here, part, make)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def _enter(here: int, part: str, make: bool) -> int:
+    try:
+        return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+    except OSError:
+        if not make:
+            raise
+    _sweep(part, here)
+    os.mkdir(part, dir_fd=here)
+    return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+
+
+def _sweep(name: str, parent: int) -> None:
+    """Remove whatever has this name; links are removed, not followed."""
+    try:
+        kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(kind):
+        shutil.rmtree(name, dir_fd=parent)
+    else:
+        os.unlink(name, dir_fd=parent)
