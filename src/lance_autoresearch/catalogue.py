@@ -119,8 +119,10 @@ def problems(target: Target) -> list[str]:
         (not target.ops, "has no op"),
         (not target.timed, "times no combo"),
         (len(target.timed) > MAX_TIMED, f"times {len(target.timed)} combos, at most {MAX_TIMED}"),
-        (target.archetype not in ARCHETYPES, f"archetype '{target.archetype}' is not one of "
-         + ", ".join(ARCHETYPES)),
+        (
+            target.archetype not in ARCHETYPES,
+            f"archetype '{target.archetype}' is not one of " + ", ".join(ARCHETYPES),
+        ),
         (not set(target.tiers) <= set(TIERS), f"tiers are not among {', '.join(TIERS)}"),
     ]
     out = [text for wrong, text in faults if wrong]
@@ -166,7 +168,7 @@ def _timed_problems(combo: Combo) -> list[str]:
         out.append(f"'{label}': confirm is the same size as shape")
     for dim, size in combo.shape.items():
         if abs(combo.confirm[dim] - size) > CONFIRM_SPAN * size:
-            out.append(f"'{label}': confirm {dim}={combo.confirm[dim]} is more than 10 % off {size}")
+            out.append(f"'{label}': confirm {dim}={combo.confirm[dim]} is over 10 % off {size}")
     changed = [v for d, v in combo.confirm.items() if v != combo.shape[d]]
     out += [f"'{label}': confirm size {v} is a multiple of 64" for v in changed if v % 64 == 0]
     return out

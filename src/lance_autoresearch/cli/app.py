@@ -77,7 +77,12 @@ VERBS: tuple[Verb, ...] = (
     Verb("gc", "gc:gc", RECORD, "Free disk: drop old blobs and builds, never a row."),
     Verb("demo", "demo:demo", SETUP, "Real trials in a minute, no account needed."),
     Verb("doctor", "doctor:doctor", SETUP, "What this machine can and cannot do, with the mend."),
-    Verb("targets", "targets:targets", SETUP, "The kernels, where Lance calls them, where they stand."),
+    Verb(
+        "targets",
+        "targets:targets",
+        SETUP,
+        "The kernels: where Lance calls them, how far they are.",
+    ),
     Verb("new", "new:new", SETUP, "Make a target from a function of Lance."),
     Verb("upstream fetch", "upstream:fetch", ORACLE, "Fetch, verify and slice the pinned release."),
     Verb("upstream show", "upstream:show", ORACLE, "What a target takes from Lance."),
@@ -97,9 +102,13 @@ def present() -> tuple[Verb, ...]:
     return tuple(v for v in VERBS if v.module in files)
 
 
-def build() -> App:
-    """The option parser with every present verb, none of them imported."""
-    from cyclopts import App, Group
+def build(described: Sequence[str] = ()) -> App:
+    """The option parser with every present verb, none of them imported.
+
+    A verb among `described` gets no short line from the table, so that its help page shows
+    the whole docstring of its function (`lar try --help`; `lar try -h` stays short).
+    """
+    from cyclopts import App, Group, Parameter
 
     common: dict[str, Any] = {"help_format": "plaintext", "version_flags": []}
     app = App(
@@ -110,20 +119,21 @@ def build() -> App:
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
         result_action="return_value",
-        default_parameter=None,
+        default_parameter=Parameter(negative=()),
     )
     groups = {n: Group(n, sort_key=i) for i, n in enumerate(dict.fromkeys(v.group for v in VERBS))}
     parents: dict[str, App] = {}
     for verb in present():
         head, _, tail = verb.name.partition(" ")
         target = f"{PACKAGE}.{verb.path}"
+        line = None if (tail or head) in described else verb.help
         if not tail:
-            app.command(target, name=head, help=verb.help, group=groups[verb.group])
+            app.command(target, name=head, help=line, group=groups[verb.group])
             continue
         if head not in parents:
             parents[head] = App(name=head, help=f"{verb.group}: the oracle.", **common)
             app.command(parents[head], group=groups[SETUP])
-        parents[head].command(target, name=tail, help=verb.help)
+        parents[head].command(target, name=tail, help=line)
     return app
 
 
@@ -196,7 +206,8 @@ def run(argv: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     try:
-        code = build()(list(argv), exit_on_error=False, print_error=False)
+        described = argv if "--help" in argv else ()
+        code = build(described)(list(argv), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return fail(wrong_usage(error), json_wanted=json_wanted)

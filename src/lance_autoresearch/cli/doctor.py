@@ -1,0 +1,59 @@
+"""`lar doctor`: what this machine can do, what is weaker here, and the mend."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from lance_autoresearch.errors import MachineError
+
+if TYPE_CHECKING:
+    from lance_autoresearch.doctor import Finding
+
+INDENT = " " * 20
+
+
+def doctor(*, json: bool = False, build: bool = False) -> int:
+    """Look at toolchain, box, clock, cores, Lance's source and agents; all faults at once.
+
+    Exit code 0 when trials can run here (some things may be weaker), 4 when they cannot.
+
+    Args:
+        json: print one JSON object instead of the table.
+        build: first build the measuring program where its source changed.
+    """
+    from lance_autoresearch import doctor as physician
+    from lance_autoresearch.host import find_root
+
+    root = find_root()
+    if build:
+        physician.build_conductor(root)
+        return 0
+    findings = physician.examine(root)
+    good = physician.usable(findings)
+    if json:
+        print(jsonlib.dumps({"usable": good, "findings": [asdict(f) for f in findings]}))
+    else:
+        print("\n".join(line for f in findings for line in lines(f)))
+        print(f"\n{summary(findings)}")
+    return 0 if good else MachineError.exit_code
+
+
+def lines(finding: Finding) -> list[str]:
+    """A finding as text: one line, and one each for what is weaker and the mend."""
+    out = [f"{finding.state:6}{finding.name:14}{finding.found}"]
+    if finding.weaker:
+        out.append(f"{INDENT}{'but: ' if finding.state != 'ok' else ''}{finding.weaker}")
+    if finding.mend:
+        out.append(f"{INDENT}mend: {finding.mend}")
+    return out
+
+
+def summary(findings: list[Finding]) -> str:
+    """The last line: usable or not, and how many of each."""
+    faults = sum(f.state == "fault" for f in findings)
+    weak = sum(f.state == "weak" for f in findings)
+    if faults:
+        return f"not usable yet: {faults} to mend" + (f", {weak} weaker" if weak else "")
+    return "usable" + (f"; {weak} weaker than it could be" if weak else "; nothing to mend")

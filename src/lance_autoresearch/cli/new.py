@@ -1,0 +1,55 @@
+"""`lar new`: a target from a function of Lance, ready for `lar check`."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def new(
+    name: str,
+    /,
+    *,
+    upstream: Annotated[str | None, Parameter(help="CRATE::MODULE::FUNCTION of Lance.")] = None,
+    call_site: Annotated[str | None, Parameter(help="FILE:LINE where Lance calls it.")] = None,
+    cost: Annotated[float | None, Parameter(help="Its share of real work, 0.1 for 10 %.")] = None,
+    json: bool = False,
+) -> int:
+    """Make a target from a free function of Lance over slices and scalars.
+
+    Slices the function and what it calls, writes targets/NAME with inputs, contract, adapter
+    and notes, and pins the slices. `lar check NAME` then passes unedited; sizes and
+    distributions are yours to adapt. Refuses without call site and cost, and names what it
+    cannot map. Example:
+
+        lar new hamming --upstream lance-linalg::distance::hamming::hamming
+            --call-site lance-index/src/vector/kmeans.rs:817 --cost 0.1
+
+    Args:
+        name: the target's name, lower case with dashes.
+        json: print one JSON object instead of lines.
+    """
+    from lance_autoresearch import scaffold
+    from lance_autoresearch.build import build_kernel, first_kernel
+    from lance_autoresearch.errors import RejectedKernel
+    from lance_autoresearch.host import find_root
+
+    root = find_root()
+    order = scaffold.order(root, name, upstream, call_site, cost)
+    notes = scaffold.create(root, order, lambda line: print(line, file=sys.stderr))
+    try:
+        build_kernel(root, name, first_kernel(root, name))
+    except RejectedKernel as error:
+        notes.append(f"the first kernel does not build yet: {error}")
+    if json:
+        body = {"target": name, "path": f"targets/{name}", "notes": notes}
+        print(jsonlib.dumps(body | {"next": f"lar check {name}"}))
+        return 0
+    print(f"made targets/{name}: target.py, contract.rs, adapter.rs, prelude.rs, notes, a cheat")
+    for note in notes:
+        print(f"  note: {note}")
+    print(f"  next: lar check {name}")
+    return 0

@@ -1,0 +1,92 @@
+"""`lar targets`: the kernels that run, where they stand, and those that wait."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def targets(*, json: bool = False) -> int:
+    """List every target: where Lance calls it, what share it has, how far the search is.
+
+    `champion` is the best kept kernel's gain over Lance in %, `last trial` the newest verdict.
+    Below stand the kernels that have no target yet, with what prototypes reached: hints.
+
+    Args:
+        json: print one JSON object instead of the tables.
+    """
+    from lance_autoresearch import catalogue
+    from lance_autoresearch.host import find_root
+
+    root = find_root()
+    running = [row(root, name) for name in catalogue.names(root)]
+    waiting = catalogue.waiting(root)
+    if json:
+        body = {"targets": running, "waiting": [asdict(w) for w in waiting]}
+        print(jsonlib.dumps(body))
+        return 0
+    head = ("target", "call site in Lance", "cost there", "champion", "last trial")
+    keys = ("name", "call_site", "cost", "champion", "last")
+    print(table(head, [[str(r[k] or "-") for k in keys] for r in running]))
+    if waiting:
+        print("\nwaiting for a target (headroom is what a prototype reached, not a result)\n")
+        for w in waiting:
+            print(f"{w.name:19}{w.call_site}")
+            print(f"{'':19}{w.headroom}; {w.state}")
+    return 0
+
+
+def row(root: Path, name: str) -> dict[str, Any]:
+    """One running target: its card, its champion's gain over Lance, its last verdict."""
+    from lance_autoresearch import catalogue
+
+    target = catalogue.load(root, name)
+    champion, last = standing(root, name)
+    return {
+        "name": name,
+        "summary": target.summary,
+        "call_site": target.call_site,
+        "cost": target.cost,
+        "ops": [op.name for op in target.ops],
+        "champion": champion,
+        "last": last,
+    }
+
+
+def standing(root: Path, name: str) -> tuple[str | None, str | None]:
+    """(gain of the newest champion over Lance, newest verdict); None where there is none.
+
+    The gain is the product of the confirmed keeps on the champion's line: a running total.
+    The quotable figure is `lar bench`, which measures champion and Lance side by side.
+    """
+    if not (root / ".lar" / "ledger.sqlite").exists():
+        return None, None
+    from lance_autoresearch.ledger import Ledger
+
+    with Ledger.open(root) as ledger:
+        newest = ledger.trials(target=name, kind="trial", limit=1)
+        keep = ledger.last_keep(name)
+        gains = []
+        while keep is not None:
+            gains.append(keep.record.gain or 0.0)
+            keep = ledger.trial(keep.record.parent) if keep.record.parent else None
+    ratio = 1.0
+    for gain in gains:
+        ratio *= 1.0 + gain / 100.0
+    champion = f"{(ratio - 1.0) * 100.0:+.1f} %" if gains else None
+    last = f"{newest[-1].id} {newest[-1].record.verdict}" if newest else None
+    return champion, last
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell, two blanks apart."""
+    everything = [list(head), *(list(r) for r in rows)]
+    widths = [max(len(line[i]) for line in everything) for i in range(len(head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) for r in everything]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    return "\n".join(line.rstrip() for line in lines)

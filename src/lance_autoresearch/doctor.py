@@ -1,0 +1,372 @@
+"""What this machine can and cannot do: every fault at once, each with its mend.
+
+    findings = examine(root)
+    usable(findings)          -> False while one of them is a `fault`
+
+A `fault` stops the work. A `weak` finding does not, but something is then worth less, and the
+line says what: a weaker box, a coarser clock, noisier numbers. Each check tries the real thing
+where that is cheap (a box is started, a core is pinned) and believes no version string.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lance_autoresearch import host, sandbox
+from lance_autoresearch.errors import LarError
+
+State = Literal["ok", "weak", "fault"]
+
+AGENTS = ("claude", "codex", "gemini", "opencode", "cursor-agent")
+"""Programs `lar loop --agent` can drive, as found on PATH."""
+
+GIB = 1 << 30
+MEMORY_WANTED = 2 * GIB
+"""rustc on a prelude takes about 1 GiB; the workers and their pools well under another."""
+DISK_WANTED = 4 * GIB
+DISK_NEEDED = 1 * GIB
+"""Lance's archives, slices and builds take about 0.6 GiB; a night's blobs about as much."""
+
+_PR_GET_TSC, _PR_SET_TSC, _PR_TSC_ENABLE = 25, 26, 1
+_SYS_LANDLOCK_CREATE_RULESET, _LANDLOCK_VERSION = 444, 1
+_CLONE_NEWUSER = 0x10000000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `lar doctor`."""
+
+    name: str
+    state: State
+    found: str
+    """What is the case here."""
+    weaker: str = ""
+    """What does not work, or is worth less, because of it; empty when all is well."""
+    mend: str = ""
+    """The line to type, or the setting to change."""
+
+
+def examine(root: Path) -> list[Finding]:
+    """Run every check. Never raises for a fault it looks for."""
+    return [check(root) for check in CHECKS]
+
+
+def usable(findings: list[Finding]) -> bool:
+    """True when trials can run here."""
+    return all(f.state != "fault" for f in findings)
+
+
+def _platform(root: Path) -> Finding:
+    system, arch = platform.system(), platform.machine()
+    if (system, arch) == ("Linux", "x86_64"):
+        return Finding("platform", "ok", f"{system} {arch}")
+    return Finding(
+        "platform",
+        "weak",
+        f"{system} {arch}",
+        "developed and measured on Linux x86-64; keeps made here carry a mark",
+    )
+
+
+def _python(root: Path) -> Finding:
+    found = f"Python {platform.python_version()}"
+    stale = _stale_packages(root)
+    if stale is None:
+        return Finding("environment", "weak", f"{found}, no uv.lock", "not pinned", "git status")
+    if stale:
+        weaker = f"other versions than locked: {', '.join(stale)}"
+        return Finding("environment", "weak", found, weaker, "make setup")
+    return Finding("environment", "ok", f"{found}, packages as locked")
+
+
+def _stale_packages(root: Path) -> list[str] | None:
+    """`name installed != locked` for installed packages; None without a lock."""
+    import tomllib
+    from importlib.metadata import distributions
+
+    lock = root / "uv.lock"
+    if not lock.exists():
+        return None
+    locked: dict[str, set[str]] = {}
+    for row in tomllib.loads(lock.read_text()).get("package", []):
+        if "version" in row:
+            locked.setdefault(row["name"], set()).add(row["version"])
+    out = []
+    for dist in distributions():
+        name = str(dist.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+        wanted = locked.get(name)
+        if wanted and dist.version not in wanted:
+            out.append(f"{name} {dist.version} != {'/'.join(sorted(wanted))}")
+    return sorted(out)
+
+
+def _git(root: Path) -> Finding:
+    path = shutil.which("git")
+    if path is None:
+        weaker = "no campaign can keep anything"
+        return Finding("git", "fault", "not on PATH", weaker, "apt-get install git")
+    if not (root / ".git").exists():
+        weaker = "lar start needs a git checkout, not an unpacked archive"
+        return Finding("git", "weak", path, weaker, "git init && git add . && git commit")
+    return Finding("git", "ok", path)
+
+
+def _rust(root: Path) -> Finding:
+    try:
+        tools = host.Toolchain.probe(root)
+    except LarError as error:
+        return Finding("rust", "fault", error.what, "nothing can be built", error.next or "")
+    return Finding("rust", "ok", f"rustc {tools.version} ({tools.host})")
+
+
+def _linker(root: Path) -> Finding:
+    if shutil.which("cc") is None:
+        mend = "apt-get install gcc libc6-dev"
+        return Finding("linker", "fault", "no cc on PATH", "rustc cannot link", mend)
+    with contextlib.suppress(LarError):
+        if host.Toolchain.probe(root).lld:
+            return Finding("linker", "ok", "rust-lld")
+    weaker = "confirmation varies the layout by padding only, not by section order"
+    return Finding("linker", "weak", "cc, without rust-lld", weaker, "a rustup toolchain has it")
+
+
+def _box(root: Path) -> Finding:
+    if sandbox.bubblewrap():
+        return Finding("box", "ok", "bubblewrap, tried")
+    version = landlock_version()
+    why = "bubblewrap is not installed"
+    mend = "apt-get install bubblewrap"
+    if shutil.which("bwrap"):
+        why = "bubblewrap does not start"
+        mend = "allow user namespaces: sysctl user.max_user_namespaces=10000"
+        if not user_namespaces():
+            why += ": user namespaces are not allowed"
+            mend += "; in a container, start it with --security-opt seccomp=unconfined"
+    if os.environ.get(sandbox.UNBOXED) == "1":
+        weaker = f"{sandbox.UNBOXED}=1: a kernel runs with your rights; every keep is marked"
+        return Finding("box", "weak", why, weaker, mend)
+    if version:
+        weaker = f"rustc runs unboxed only with {sandbox.UNBOXED}=1; workers can use Landlock"
+        return Finding("box", "fault", f"{why}; Landlock {version} is here", weaker, mend)
+    weaker = f"untrusted code is refused; {sandbox.UNBOXED}=1 accepts the risk"
+    return Finding("box", "fault", f"{why}; no Landlock", weaker, mend)
+
+
+def landlock_version() -> int:
+    """Landlock's ABI version of this kernel, 0 where there is none."""
+    if platform.system() != "Linux":
+        return 0
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    return max(0, int(call(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)))
+
+
+def user_namespaces() -> bool:
+    """True where this user may create one; tried in a child that ends at once."""
+    if platform.system() != "Linux":
+        return False
+    libc = ctypes.CDLL(None)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if libc.unshare(_CLONE_NEWUSER) == 0 else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _tsc(root: Path) -> Finding:
+    if platform.machine() != "x86_64" or platform.system() != "Linux":
+        weaker = "a kernel could read the clock; the gate's other defences stand"
+        return Finding("clock fence", "weak", "PR_SET_TSC is x86 Linux only", weaker)
+    prctl = ctypes.CDLL(None).prctl
+    mode = ctypes.c_int(0)
+    got = prctl(_PR_GET_TSC, ctypes.byref(mode), 0, 0, 0)
+    if got == 0 and prctl(_PR_SET_TSC, _PR_TSC_ENABLE, 0, 0, 0) == 0:
+        return Finding("clock fence", "ok", "PR_SET_TSC works: rdtsc in a kernel is fatal")
+    weaker = "a kernel could read the clock; the gate's other defences stand"
+    return Finding("clock fence", "weak", "PR_SET_TSC refused", weaker, "run outside gVisor")
+
+
+def _cores(root: Path) -> Finding:
+    mine = host.cores()
+    if len(mine) < 2:
+        weaker = "the conductor and the kernel need a core each"
+        return Finding("cores", "fault", f"{len(mine)} core", weaker, "give it two cores")
+    if not hasattr(os, "sched_setaffinity"):
+        weaker = "threads wander between cores: noisier numbers, more pairs for a verdict"
+        return Finding("cores", "weak", f"{len(mine)} cores, no pinning", weaker)
+    try:
+        os.sched_setaffinity(0, {mine[-1]})
+    except OSError as error:
+        weaker = "noisier numbers, more pairs for a verdict"
+        return Finding("cores", "weak", f"pinning refused: {error.strerror}", weaker)
+    finally:
+        os.sched_setaffinity(0, set(mine))
+    load = os.getloadavg()[0]
+    if load > 1.5:
+        weaker = "others use this machine now: more void pairs, slower verdicts"
+        return Finding("cores", "weak", f"{len(mine)} cores, load {load:.1f}", weaker, "wait")
+    return Finding("cores", "ok", f"{len(mine)} cores, pinning works")
+
+
+def _cpu(root: Path) -> Finding:
+    if platform.machine() != "x86_64":
+        return Finding("processor", "ok", host.machine()["cpu"])
+    flags = set(_cpu_flags())
+    cpu = host.machine()["cpu"]
+    if not {"avx2", "fma", "f16c", "bmi2"} <= flags:
+        weaker = "kernels are built for Haswell or newer, as Lance ships them"
+        return Finding("processor", "fault", f"{cpu}: no AVX2 or FMA", weaker, "a newer machine")
+    wider = [name for name in ("avx512f", "avx512_vbmi", "avx512vbmi") if name in flags]
+    if not wider:
+        weaker = "AVX-512 kernels cannot be tried here"
+        return Finding("processor", "ok", f"{cpu}: AVX2", weaker)
+    return Finding("processor", "ok", f"{cpu}: AVX2, {', '.join(wider)}")
+
+
+def _cpu_flags() -> list[str]:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return line.partition(":")[2].split()
+    return []
+
+
+def _clock(root: Path) -> Finding:
+    if platform.machine() != "x86_64" or platform.system() != "Linux":
+        return Finding("clock", "ok", "the architecture's own counter")
+    flags = _cpu_flags()
+    lacking = [f for f in ("constant_tsc", "nonstop_tsc") if f not in flags]
+    if lacking:
+        weaker = "ticks are not time: gains may be off where the frequency changes"
+        return Finding("clock", "weak", f"no {', '.join(lacking)}", weaker)
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    with contextlib.suppress(OSError):
+        if (mode := governor.read_text().strip()) != "performance":
+            weaker = "the frequency moves while measuring: more pairs for a verdict"
+            return Finding(
+                "clock",
+                "weak",
+                f"steady; governor {mode}",
+                weaker,
+                "cpupower frequency-set -g performance",
+            )
+    return Finding("clock", "ok", "constant_tsc, nonstop_tsc")
+
+
+def _memory(root: Path) -> Finding:
+    free = _memory_free()
+    found = f"{free / GIB:.1f} GiB free"
+    if free < MEMORY_WANTED:
+        weaker = "rustc or a worker may be killed, which ends a trial as inconclusive"
+        return Finding("memory", "weak", found, weaker, f"free {MEMORY_WANTED / GIB:.0f} GiB")
+    return Finding("memory", "ok", found)
+
+
+def _memory_free() -> int:
+    """Bytes this process may still use: the system's, or its control group's if less."""
+    free = 1 << 62
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) << 10
+    group = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError, ValueError):
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    if free == 1 << 62:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return free
+
+
+def _disk(root: Path) -> Finding:
+    free = shutil.disk_usage(root).free
+    found = f"{free / GIB:.1f} GiB free"
+    if free < DISK_NEEDED:
+        return Finding("disk", "fault", found, "builds will fail", "lar gc, or free some space")
+    if free < DISK_WANTED:
+        return Finding("disk", "weak", found, "a long campaign may fill it", "lar gc")
+    return Finding("disk", "ok", found)
+
+
+def _upstream(root: Path) -> Finding:
+    import tomllib
+
+    nothing = "there is nothing to compare a kernel with"
+    lock = root / "upstream.lock"
+    if not lock.exists():
+        mend = "git checkout upstream.lock, or lar upstream pin"
+        return Finding("upstream", "fault", "no upstream.lock", nothing, mend)
+    data = tomllib.loads(lock.read_text())
+    version, crates = str(data.get("version", "?")), sorted(data.get("archives", {}))
+    base = root / ".lar" / "upstream" / version
+    lacking = [c for c in crates if not (base / c).is_dir()]
+    if lacking:
+        mend = "lar upstream fetch (asks the crates registry once, or cargo's cache)"
+        missing = f"not fetched: {', '.join(lacking)}"
+        return Finding("upstream", "fault", f"Lance {version}, {missing}", nothing, mend)
+    return Finding("upstream", "ok", f"Lance {version}, {len(crates)} crates; no network needed")
+
+
+def _conductor(root: Path) -> Finding:
+    program = root / ".lar" / "bin" / "lar-conductor"
+    if not os.access(program, os.X_OK):
+        mend = "lar doctor --build"
+        return Finding("conductor", "fault", "not built", "nothing can be measured", mend)
+    newest = max(
+        (p.stat().st_mtime for p in (root / "rust").rglob("*.rs") if "target" not in p.parts),
+        default=0.0,
+    )
+    if newest > program.stat().st_mtime:
+        weaker = "its source changed since; it is rebuilt before the next trial"
+        return Finding(
+            "conductor", "weak", "built, older than its source", weaker, "lar doctor --build"
+        )
+    return Finding("conductor", "ok", "built")
+
+
+def _agents(root: Path) -> Finding:
+    found = [name for name in AGENTS if shutil.which(name)]
+    if not found:
+        weaker = "lar loop drives itself with `tune` and `replay`, which need no account"
+        return Finding("agents", "ok", "none on PATH", weaker)
+    return Finding("agents", "ok", ", ".join(found))
+
+
+CHECKS: tuple[Callable[[Path], Finding], ...] = (
+    _platform,
+    _python,
+    _git,
+    _rust,
+    _linker,
+    _box,
+    _tsc,
+    _cores,
+    _cpu,
+    _clock,
+    _memory,
+    _disk,
+    _upstream,
+    _conductor,
+    _agents,
+)
+
+
+def build_conductor(root: Path) -> float:
+    """Build conductor and worker where their source changed. Returns seconds taken.
+
+    Raises:
+        BuildFault: they do not compile here.
+    """
+    import time
+
+    from lance_autoresearch import measure
+
+    begun = time.monotonic()
+    measure.ensure_built(root)
+    return time.monotonic() - begun
