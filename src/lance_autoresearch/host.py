@@ -1,9 +1,11 @@
 """This machine: the checkout, the Rust toolchain, the processor, the lock, safe file writes.
 
-    root = find_root()                     # the checkout that holds upstream.toml and targets/
-    tools = Toolchain.probe(root)          # rustc >= 1.94 or a MachineError that says what to install
-    with machine_lock("exclusive"):        # first come, first served; builds take it "shared"
+    root = find_root()                 # the checkout that holds upstream.toml and targets/
+    tools = Toolchain.probe(root)      # rustc >= 1.94, or an error that says what to install
+    with machine_lock("exclusive"):    # first come, first served; builds take it "shared"
         measure()
+
+Nothing here knows about kernels; everything above may use it.
 """
 
 from __future__ import annotations
@@ -220,6 +222,13 @@ def machine() -> dict[str, str]:
     }
 
 
+def boot_id() -> str:
+    """Names this boot of the machine: a session of measurements does not outlive it."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{platform.node()} {int((time.time() - time.monotonic()) // 10)}"
+
+
 Mode = Literal["shared", "exclusive"]
 _held: dict[str, int] = {"shared": 0, "exclusive": 0}
 _held_guard = threading.Lock()
@@ -287,7 +296,8 @@ def _flock(fd: int, how: int, begun: float, timeout: float | None) -> None:
         return
     while True:
         try:
-            return fcntl.flock(fd, how | fcntl.LOCK_NB)
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
             if time.monotonic() - begun >= timeout:
                 raise MachineError(

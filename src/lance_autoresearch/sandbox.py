@@ -70,7 +70,7 @@ def bubblewrap() -> str | None:
         return None
     try:
         trial = subprocess.run(
-            _bwrap(path, Path("/"), ()) + ["/usr/bin/env", "true"],
+            [*_bwrap(path, Path("/"), ()), "/usr/bin/env", "true"],
             capture_output=True,
             timeout=10,
             check=False,
@@ -150,7 +150,8 @@ def run(
             code = process.wait()
         finally:
             timer.cancel()
-            _kill(process, None)
+            if box == "none":  # nothing else ends what it may have left behind
+                _kill(process, None)
         texts = []
         for stream in (out, err):
             stream.seek(0)
@@ -173,13 +174,14 @@ def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
     script = (
         f"ulimit -v {limits.memory_bytes >> 10} 2>/dev/null; "
         f"ulimit -f {limits.file_bytes >> 9}; ulimit -c 0; "
-        f"ulimit -t {int(limits.seconds) + 1}; exec \"$@\""
+        f'ulimit -t {int(limits.seconds) + 1}; exec "$@"'
     )
     return ["/bin/sh", "-c", script, "sh", *argv]
 
 
 def _bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str]:
-    args = [path, "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/usr", "/usr"]
+    args = [path, "--unshare-all", "--die-with-parent", "--new-session"]
+    args += ["--ro-bind", "/usr", "/usr"]
     for directory in _HOST_DIRS:
         if Path(directory).is_symlink():
             args += ["--symlink", str(Path(directory).readlink()), directory]

@@ -85,7 +85,8 @@ class Archives:
         if self.manifest.kind == "path":
             return ""
         self.directory(crate, None)
-        return (lar_dir(self.root, "upstream", self.manifest.version) / f"{crate}.sha256").read_text()
+        home = lar_dir(self.root, "upstream", self.manifest.version)
+        return (home / f"{crate}.sha256").read_text()
 
     def _archive(self, crate: str) -> bytes:
         name = f"{crate}-{self.manifest.version}.crate"

@@ -3,6 +3,8 @@
     for item in drift(root, "15.0.0"):
         item.state      # same, moved, changed, gone
         item.diff       # unified diff where changed
+
+An item is compared as it is cut: its own bytes, without lifting or declared edits.
 """
 
 from __future__ import annotations
@@ -60,9 +62,7 @@ def drift(root: Path, to: str, *, progress: Progress | None = None) -> list[Item
     return found
 
 
-def _one(
-    target: str, entry: Entry, spec: str, here: Cutter, there: Cutter, to: str
-) -> ItemDrift:
+def _one(target: str, entry: Entry, spec: str, here: Cutter, there: Cutter, to: str) -> ItemDrift:
     old = here.slicer(entry).piece(spec)
     result = ItemDrift(target, entry.group, entry.source, spec, "same", old.line, old.line)
     try:
@@ -71,9 +71,7 @@ def _one(
         near = f"; near: {', '.join(error.allowed)}" if error.allowed else ""
         return replace(result, state="gone", new_line=None, note=f"{error.what}{near}")
     if new.text == old.text:
-        return replace(
-            result, state="same" if new.line == old.line else "moved", new_line=new.line
-        )
+        return replace(result, state="same" if new.line == old.line else "moved", new_line=new.line)
     return replace(result, state="changed", new_line=new.line, diff=_diff(entry, old, new, to))
 
 

@@ -5,6 +5,8 @@
     lance-linalg = "sha256 of the .crate file"
     [items.pq-l2]
     "prelude lance-linalg/src/distance/l2.rs L2" = ["sha256 of the bytes", 36]
+
+Keys name group, file and spec, so a manifest edit shows up as a new key.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@
     items = ["compute_pq_distance"]          # specs, see slicer.py
     edits = [{ old = "a", new = "b", count = 1 }]    # optional, counted
     inline = true                                    # optional
+
+Every fault is reported at once, with the nearest allowed value.
 """
 
 from __future__ import annotations
@@ -159,7 +161,9 @@ class _Check:
             hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
             self.fault(f"{where}: '{value}' ({hint})")
 
-    def typed(self, table: Mapping[str, Any], key: str, kind: type, where: str, default: Any) -> Any:
+    def typed(
+        self, table: Mapping[str, Any], key: str, kind: type, where: str, default: Any
+    ) -> Any:
         value = table.get(key)
         if value is None:
             self.fault(f"{where}: '{key}' is missing")
@@ -169,9 +173,7 @@ class _Check:
             return default
         return value
 
-    def entries(
-        self, target: str, groups: Any, crates: tuple[str, ...]
-    ) -> tuple[Entry, ...]:
+    def entries(self, target: str, groups: Any, crates: tuple[str, ...]) -> tuple[Entry, ...]:
         found: list[Entry] = []
         if not isinstance(groups, dict):
             self.fault(f"targets.{target}: must be a table of {', '.join(GROUPS)}")

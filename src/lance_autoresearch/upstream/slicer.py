@@ -107,7 +107,7 @@ class Slicer:
         out: list[bytes] = []
         open_: tuple[Node, ...] = ()
         last_end = -1
-        for (start, end), found in chosen:
+        for (_, end), found in chosen:
             if end <= last_end:
                 continue  # already part of a larger item
             last_end = end
@@ -123,7 +123,6 @@ class Slicer:
             if notes:
                 out.append(f"// {self.source.name}:{self.source.line(found.node)}".encode())
             out.append(change.emit(found.node))
-            del start
         out += [b"}"] * len(open_)
         return b"\n".join(out) + b"\n"
 
@@ -205,8 +204,10 @@ class Slicer:
             raise UpstreamError(
                 f"'{spec}' is ambiguous: it stands at lines {lines}",
                 where=self.source.name,
-                allowed=sorted({f"{KINDS.get(f.node.type, 'item')} {segment}" for f in hits})
-                + ["<Type as Trait>::method"],
+                allowed=[
+                    *sorted({f"{KINDS.get(f.node.type, 'item')} {segment}" for f in hits}),
+                    "<Type as Trait>::method",
+                ],
                 next="name one of them in upstream.toml",
             )
 

@@ -82,13 +82,15 @@ def fetch(
         return
     if lock.version != manifest.version:
         raise UpstreamError(
-            f"{MANIFEST_NAME} says {manifest.version}, {LOCK_NAME} says {lock.version or 'nothing'}",
+            f"{MANIFEST_NAME} says {manifest.version}, "
+            f"{LOCK_NAME} says {lock.version or 'nothing'}",
             next=f"lar upstream pin --to {manifest.version}",
         )
     archives = Archives(root, manifest, offline=offline, progress=progress)
+    cutter = Cutter(archives, lock)
     for target in stale:
-        _compare(target, Cutter(archives, lock).items(target), lock)
-        write_slices(root, target, Cutter(archives, lock), _inputs_digest(root, manifest, lock, target))
+        _compare(target, cutter.items(target), lock)
+        write_slices(root, target, cutter, _inputs_digest(root, manifest, lock, target))
         if progress:
             progress(f"sliced {target.name}")
 
@@ -247,9 +249,9 @@ def show(root: Path, target: str) -> list[ItemLine]:
     for entry in manifest.target(target).entries:
         for spec in entry.items:
             piece = cutter.slicer(entry).piece(spec)
-            size = piece.text.count(b"\n")
+            size, digest = piece.text.count(b"\n"), sha256(piece.text)
             lines.append(
-                ItemLine(target, entry.group, entry.source, spec, piece.line, size, sha256(piece.text))
+                ItemLine(target, entry.group, entry.source, spec, piece.line, size, digest)
             )
     return lines
 

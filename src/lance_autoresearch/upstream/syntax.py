@@ -7,6 +7,7 @@ and what an item is called. Cutting and editing live in `slicer.py`.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,7 +144,7 @@ class Source:
         tokens = [c for c in trees[0].children if not c.type.endswith("_comment")] if trees else []
         return [
             self.text(name)
-            for word, name in zip(tokens, tokens[1:], strict=False)
+            for word, name in itertools.pairwise(tokens)
             if name.type == "identifier" and self.text(word) in _KEYWORDS
         ]
 
