@@ -1,0 +1,44 @@
+//! How Lance merges the distances of probed partitions into the top-k heap of a query.
+//!
+//! One call is one query: the heap starts empty, or as earlier partitions left it, takes in every
+//! partition in turn and is then read out. The readout is charged too, in canonical order
+//! (distance by `total_cmp`, then id), since the heap's own order is no part of the result.
+
+use lar_shim::Call;
+use prelude::{OrderedFloat, OrderedNode, TopK};
+
+/// Arguments: k u64, lower f32[0 or 1], upper f32[0 or 1], heap ids u64[h], heap distances f32[h],
+/// ends of the partitions u64[p], row ids u64[n], distances f32[n].
+/// Outputs: distances f32[rows], ids u64[rows] of the heap.
+pub fn accumulate(call: &mut Call) {
+    let k = call.u64(0) as usize;
+    let (lower, upper) = (call.f32s(1).first().copied(), call.f32s(2).first().copied());
+    let node = |(&id, &dist): (&u64, &f32)| OrderedNode::new(id, OrderedFloat(dist));
+    let mut heap: TopK = call.u64s(3).iter().zip(call.f32s(4)).map(node).collect();
+    let (ids, dists) = (call.u64s(6), call.f32s(7));
+    let mut start = 0;
+    for &end in call.u64s(5) {
+        let rows = start..end as usize;
+        start = rows.end;
+        // Lance's callers return before the merge where k is 0.
+        if k > 0 {
+            kernels::accumulate(k, lower, upper, &ids[rows.clone()], &dists[rows], &mut heap);
+        }
+    }
+    read_out(call, heap);
+}
+
+fn read_out(call: &mut Call, heap: TopK) {
+    let mut rows = heap.into_vec();
+    rows.sort_unstable_by(|a, b| a.dist.cmp(&b.dist).then(a.id.cmp(&b.id)));
+    let (dists, ids) = (call.out_f32s(0), call.out_u64s(1));
+    for ((dist, id), row) in dists.iter_mut().zip(ids.iter_mut()).zip(&rows) {
+        (*dist, *id) = (row.dist.0, row.id);
+    }
+    // More rows than fit is the kernel's fault and may not pass for fewer.
+    assert!(rows.len() <= dists.len(), "the heap holds {} rows", rows.len());
+    call.set_len(0, 4 * rows.len());
+    call.set_len(1, 8 * rows.len());
+}
+
+lar_shim::ops!(accumulate);
