@@ -7,8 +7,8 @@
 
 Ticks are integers and stay so; floats are written with all digits needed to read them back.
 A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparison": {...},
-"licence": {...} or absent, "policy": {changed fields}, "expect": {...}}. Unknown versions, kinds
-and fields are refused.
+"policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one to three
+comparisons: screening, confirmation, long blocks. Unknown versions, kinds and fields are refused.
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ def case_from_json(text: str | bytes) -> GateCase:
     )
 
 
+def trial_from_json(text: str | bytes) -> tuple[GateCase, ...]:
+    """Read a trial's raw pairs: [screening], [screening, confirmation, long blocks]."""
+    parts = _typed(_load(text), list, "the document")
+    if not 1 <= len(parts) <= 3:
+        raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=["1", "2", "3"])
+    return tuple(GateCase(_comparison(_typed(p, dict, "a comparison"))) for p in parts)
+
+
 def _comparison_body(comparison: Comparison) -> dict[str, Any]:
     return {
         "v": VERSION,
@@ -102,12 +110,15 @@ def _comparison_body(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _parse(text: str | bytes) -> dict[str, Any]:
+def _load(text: str | bytes) -> Any:
     try:
-        body = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError("not JSON", where="comparison", next="lar gate --help") from error
-    document: dict[str, Any] = _typed(body, dict, "the document")
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    document: dict[str, Any] = _typed(_load(text), dict, "the document")
     return document
 
 

@@ -146,7 +146,7 @@ def _fault(
     claimed = _claimed(data, claim)
     low = claimed.fixed_bounds(policy.confirm_level).low
     if not low > policy.margin:
-        return f"not confirmed: {claim} {stats.percent(claimed.mean):+.2f}%, may be {_show(low)}"
+        return f"{claim} {_show(claimed.mean)}, may be only {_show(low)}"
     for other in data.components:
         low = other.fixed_bounds(policy.confirm_level).low
         if other.name != claim and low < policy.others_floor:
