@@ -100,7 +100,7 @@ class Campaign:
             path, scratch = self.desk.kernel, self.desk.scratch
             tree = git.tree_with(champion.commit, path, kernel, scratch)
             with ledger.transaction():
-                self._check_champion(ledger, champion)
+                self._check_champion(ledger, mine)
                 message = keep_message(mine, ledger.head())
                 commit = git.commit(tree, champion.commit, message)
                 blobs = {"kernel": kernel}
@@ -140,15 +140,13 @@ class Campaign:
                 f"a trial of '{record.target}' in a campaign on '{self.target}'",
                 allowed=[self.target],
             )
-        if record.champion != champion.kernel:
-            raise LedgerError(
-                f"the champion of '{self.name}' changed while this trial ran; not recorded",
-                next="lar try",
-            )
-        return dataclasses.replace(record, campaign=self.name, parent=champion.trial)
+        # A trial that outlived its champion is still a fact, but no longer this one's child.
+        parent = champion.trial if record.champion == champion.kernel else record.parent
+        return dataclasses.replace(record, campaign=self.name, parent=parent)
 
-    def _check_champion(self, ledger: Ledger, champion: Champion) -> None:
-        if ledger.champion(self.name) != champion:
+    def _check_champion(self, ledger: Ledger, record: TrialRecord) -> None:
+        """A kernel is kept only over the champion it was measured against."""
+        if ledger.champion(self.name).kernel != record.champion:
             raise LedgerError(
                 f"the champion of '{self.name}' changed while this trial ran; not recorded",
                 next="lar try",
@@ -272,6 +270,8 @@ def load(root: Path, name: str) -> Campaign:
         found = Campaign(root, name, row.target)
         if not found.worktree.exists():
             with found.desk.locked() as git:
+                if found.worktree.exists():
+                    return found
                 found.desk.begin(Intent("create", row.start_kernel, 0))
                 settle(found.desk, ledger, git)
     return found

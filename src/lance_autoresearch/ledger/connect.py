@@ -61,7 +61,6 @@ def connect(path: Path) -> sqlite3.Connection:
             if _version(db, path) == 0:
                 _create(db, path)
             db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA trusted_schema = OFF")
         except BaseException:
             db.close()
             raise

@@ -1,0 +1,101 @@
+"""`kill -9` at random instants: no finished row is lost, no kernel is half kept.
+
+Real SQLite, real git, a real worktree, a real process. Half of the kills take git along (the
+whole process group), half leave it an orphan. The states between two steps of a keep that are
+too short to hit often are built by hand in `test_campaign`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from campaign_parts import FIRST, TARGET, checkout, git
+
+from lance_autoresearch import campaign
+from lance_autoresearch.ledger import Ledger, digest_of
+
+DRIVER = Path(__file__).with_name("kill_driver.py")
+KILLS = 60
+STARTS = 12
+
+
+def killed(rng: random.Random, longest_s: float, *args: str) -> list[str]:
+    """Run the driver, kill it at a random instant, return the lines it had printed."""
+    command = [sys.executable, str(DRIVER), *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(rng.uniform(0, longest_s))
+        if rng.random() < 0.5:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        printed = process.stdout.read().decode()
+    assert process.returncode == -signal.SIGKILL, "the driver failed by itself"
+    return printed.split("\n")[:-1]
+
+
+def assert_whole(mine: campaign.Campaign) -> None:
+    """Ledger, branch, index and worktree of a campaign agree."""
+    champion = mine.champion()
+    text = mine.champion_text()
+    assert digest_of(text) == champion.kernel
+    tip = git(mine.root, "rev-parse", mine.branch)
+    assert tip == champion.commit
+    shown = git(mine.root, "show", f"{tip}:{mine.desk.kernel}").encode()
+    assert shown == text.strip()
+    assert git(mine.worktree, "diff", "--cached", "--stat") == ""
+    assert [p.name for p in mine.desk.private.iterdir()] == ["lock"]
+    with Ledger.open(mine.root) as ledger:
+        known = {row.record.kernel for row in ledger.trials(campaign=mine.name)}
+    lying = digest_of(mine.read())
+    # Either the champion, or a text nobody has judged yet: that is not ours to take away.
+    assert lying == champion.kernel or lying not in known
+
+
+def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "r")
+    mine = campaign.create(root, TARGET, FIRST, origin="upstream")
+    seed = random.SystemRandom().getrandbits(30)
+    print("seed", seed)
+    rng = random.Random(seed)
+    finished: set[int] = set()
+    halfway = 0
+    for i in range(KILLS):
+        said = killed(rng, 0.25, "trials", str(root), mine.name, str(seed + i))
+        finished |= {int(line) for line in said}
+        halfway += mine.desk.intent() is not None
+        campaign.repair(root)
+        assert campaign.repair(root) == []
+        with Ledger.open(root) as ledger:
+            assert finished <= {row.id for row in ledger.trials()}
+        found = campaign.verify(root)
+        assert found.fault is None
+        assert found.witnessed == found.keeps
+        assert_whole(mine)
+    assert len(finished) >= KILLS / 2, "the driver hardly ran: the kills prove nothing"
+    assert halfway >= KILLS / 10, "hardly a kill fell inside a decision"
+
+
+def test_kills_while_starting_campaigns(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "r")
+    rng = random.Random()
+    finished: set[str] = set()
+    for _ in range(STARTS):
+        finished |= set(killed(rng, 0.2, "starts", str(root)))
+        campaign.repair(root)
+        assert campaign.repair(root) == []
+        with Ledger.open(root) as ledger:
+            born = ledger.campaigns()
+        assert finished <= {row.name for row in born}
+        for row in born:
+            mine = campaign.Campaign(root, row.name, row.target)
+            assert_whole(mine)
+            assert mine.read() == FIRST
+    assert campaign.verify(root).fault is None
