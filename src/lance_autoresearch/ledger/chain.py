@@ -59,7 +59,7 @@ def row_digest(table: str, values: Mapping[str, Any]) -> str:
 def plain(value: Any) -> Any:
     """A JSON-able copy: tuples become lists, numbers Python's own, inf and nan their names."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {clean(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if value is None or isinstance(value, bool):
