@@ -90,7 +90,7 @@ works() { "$1" --version >/dev/null 2>&1; }
 # uv, by the first way that works: already there; pip in a private environment; pip into a
 # private directory (no venv module needed); the system's venv package, as root.
 find_uv() {
-    for candidate in uv "${HOME:-/root}/.local/bin/uv" .lar/uv/bin/uv; do
+    for candidate in uv "${HOME:-/nonexistent}/.local/bin/uv" .lar/uv/bin/uv; do
         if works "$candidate"; then
             command -v "$candidate"
             return 0
@@ -137,6 +137,7 @@ offer_box() {
 
 conductor_sources() { find rust -name target -prune -o -type f -print | LC_ALL=C sort; }
 
+has cc || missing "a C linker (cc)" "Debian: apt-get install gcc libc6-dev"
 has git || missing "git" "Debian: apt-get install git"
 python=$(find_python) || missing "Python >= 3.11" "Debian 12 or newer: apt-get install python3"
 check_rust

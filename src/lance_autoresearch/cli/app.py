@@ -57,7 +57,7 @@ TRIAL, CAMPAIGN, RECORD, SETUP, ORACLE = (
     "Campaigns",
     "What was found",
     "Set up",
-    "Lance's source",
+    "The oracle",
 )
 
 VERBS: tuple[Verb, ...] = (
@@ -123,17 +123,18 @@ def build(described: Sequence[str] = ()) -> App:
     )
     groups = {n: Group(n, sort_key=i) for i, n in enumerate(dict.fromkeys(v.group for v in VERBS))}
     parents: dict[str, App] = {}
-    for verb in present():
+    for rank, verb in enumerate(present()):
         head, _, tail = verb.name.partition(" ")
         target = f"{PACKAGE}.{verb.path}"
         line = None if (tail or head) in described else verb.help
         if not tail:
-            app.command(target, name=head, help=line, group=groups[verb.group])
+            app.command(target, name=head, help=line, group=groups[verb.group], sort_key=rank)
             continue
         if head not in parents:
-            parents[head] = App(name=head, help=f"{verb.group}: the oracle.", **common)
-            app.command(parents[head], group=groups[SETUP])
-        parents[head].command(target, name=tail, help=line)
+            about = "Lance's own source: fetch, show, drift, pin."
+            parents[head] = App(name=head, help=about, group=groups[verb.group], **common)
+            app.command(parents[head])
+        parents[head].command(target, name=tail, help=line, sort_key=rank)
     return app
 
 

@@ -1,0 +1,156 @@
+"""`lar upstream fetch | show | drift | pin`: Lance's own source, pinned, sliced, compared."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lance_autoresearch.upstream import ItemDrift
+
+MEANING = {
+    "same": "the same bytes at the same line",
+    "moved": "the same bytes at another line",
+    "changed": "other bytes",
+    "gone": "not found",
+}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _root() -> Path:
+    from lance_autoresearch.host import find_root
+
+    return find_root()
+
+
+def fetch(*, offline: bool = False, json: bool = False) -> int:
+    """Bring the pinned release through cargo, verify it, cut what the targets need.
+
+    Archives are checked against `upstream.lock` before they are read, every sliced item after
+    it is cut. Does nothing when everything stands.
+
+    Args:
+        offline: use only archives that cargo already has.
+        json: print one JSON object instead of text.
+    """
+    from lance_autoresearch import upstream
+
+    root = _root()
+    steps: list[str] = []
+
+    def tell(line: str) -> None:
+        steps.append(line)
+        if not json:
+            _say(line)
+
+    upstream.fetch(root, offline=offline, progress=tell)
+    manifest = upstream.load_manifest(root)
+    digests = {name: upstream.slice_digest(root, name) for name in manifest.targets}
+    if json:
+        print(jsonlib.dumps({"version": manifest.version, "slices": digests, "steps": steps}))
+        return 0
+    print(f"Lance {manifest.version}: {len(digests)} targets sliced as pinned")
+    for name, digest in digests.items():
+        print(f"  {name:16}{digest[:16]}")
+    return 0
+
+
+def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
+    """What a target takes from Lance: item by item, with place and size.
+
+    Args:
+        target: its name.
+        kernel: print the first kernel itself (Lance's items and the adapter) instead.
+        json: print one JSON object instead of text.
+    """
+    from lance_autoresearch import upstream
+    from lance_autoresearch.build import first_kernel
+
+    root = _root()
+    if kernel:
+        text = first_kernel(root, target).decode()
+        print(jsonlib.dumps({"target": target, "kernel": text}) if json else text, end="")
+        return 0
+    items = upstream.show(root, target)
+    if json:
+        print(jsonlib.dumps({"target": target, "items": [asdict(i) for i in items]}))
+        return 0
+    print(f"{target} at Lance {upstream.load_manifest(root).version}")
+    for group in ("kernel", "prelude", "maker"):
+        mine = [i for i in items if i.group == group]
+        if mine:
+            print(f"\n{group}: {len(mine)} items, {sum(i.lines for i in mine)} lines")
+        for item in mine:
+            print(f"  {item.source}:{item.line:<6}{item.spec}  ({item.lines} lines)")
+    return 0
+
+
+def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
+    """Cut another release with today's manifest and compare item by item.
+
+    Args:
+        to: the release, e.g. 15.0.0.
+        diff: print the difference of every changed item too.
+        json: print one JSON object (differences included) instead of text.
+    """
+    from lance_autoresearch import upstream
+
+    root = _root()
+    found = upstream.drift(root, to, progress=None if json else _say)
+    if json:
+        here = upstream.load_manifest(root).version
+        print(jsonlib.dumps({"from": here, "to": to, "items": [asdict(d) for d in found]}))
+        return 0
+    print(summary(found, upstream.load_manifest(root).version, to))
+    for item in found:
+        if item.state in ("changed", "gone"):
+            print(f"\n{item.state}: {item.target} {item.group} {item.source} {item.spec}")
+            if item.note:
+                print(f"  {item.note}")
+            if diff and item.diff:
+                print(item.diff)
+    if not diff and any(d.diff for d in found):
+        print(f"\nnext: lar upstream drift --to {to} --diff")
+    return 0
+
+
+def summary(found: Sequence[ItemDrift], old: str, new: str) -> str:
+    """Counts per target and state, as lines of text."""
+    lines = [f"Lance {old} -> {new}: {len(found)} items"]
+    for target in dict.fromkeys(d.target for d in found):
+        counts = Counter(d.state for d in found if d.target == target)
+        parts = [f"{counts[s]} {s}" for s in MEANING if counts[s]]
+        lines.append(f"  {target:16}{', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def pin(*, to: str | None = None, json: bool = False) -> int:
+    """Write `upstream.lock` for a release (default: the one upstream.toml names) and slice it.
+
+    Nothing is written unless every item of every target is found. Champions are judged against
+    the new oracle only after `lar check` has passed on every target.
+
+    Args:
+        to: the release to move to.
+        json: print one JSON object instead of text.
+    """
+    from lance_autoresearch import upstream
+
+    root = _root()
+    lock = upstream.pin(root, to, progress=None if json else _say)
+    items = {name: len(keys) for name, keys in lock.items.items()}
+    if json:
+        print(jsonlib.dumps({"version": lock.version, "archives": lock.archives, "items": items}))
+        return 0
+    print(f"pinned Lance {lock.version}: {len(lock.archives)} crates, {sum(items.values())} items")
+    print("  next: lar check TARGET for each of " + ", ".join(items))
+    return 0
