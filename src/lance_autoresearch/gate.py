@@ -86,10 +86,16 @@ def _decide(
         return Outcome.KEEP_CANDIDATE, "proven: confirm on fresh pools and layouts"
     whole = components[0]
     if all(s.t(policy.margin) < 0 for s in data.components) and whole.e_below >= policy.need_below:
-        return Outcome.REVERT, "slower" if whole.high < 0 else "no gain above the margin"
+        return Outcome.REVERT, _why_below(data.components[0], policy)
     if data.pairs >= policy.max_pairs:
         return Outcome.REVERT, NOT_PROVEN
     return Outcome.CONTINUE, f"undecided after {data.pairs} pairs"
+
+
+def _why_below(whole: Sample, policy: Policy) -> str:
+    """`slower` on the evidence that reverts: E >= 5, here against 'gain >= 0'."""
+    e = stats.e_value(whole.t(0.0), whole.n, policy.prior)
+    return "slower" if whole.mean < 0 and e >= policy.need_below else "no gain above the margin"
 
 
 def _component(sample: Sample, policy: Policy) -> Component:

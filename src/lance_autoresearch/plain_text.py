@@ -1,4 +1,4 @@
-"""Text from strangers, made safe to print: kernels, agents and tools write it, people read it.
+r"""Text from strangers, made safe to print: kernels, agents and tools write it, people read it.
 
     untrusted("ok\x1b[31m red\x1b[0m\nline")    untrusted: "ok red line"
 

@@ -87,8 +87,11 @@ def expm1(x: float) -> float:
 
 
 def percent(log_ratio: float) -> float:
-    """ln(champion/candidate) as the gain shown to people: 100 (champion/candidate - 1)."""
-    return 100.0 * expm1(log_ratio)
+    """ln(champion/candidate) as the gain shown to people: 100 (champion/candidate - 1).
+
+    An open end of an interval (-inf, inf) stays open.
+    """
+    return log_ratio if math.isinf(log_ratio) else 100.0 * expm1(log_ratio)
 
 
 # --- location and scale ---------------------------------------------------------------------

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboRow, Comparison, GateResult, Outcome, TrialRecord
 
 WIDTH = 100
-"""Columns a block may take."""
+"""Columns of prose and tables. The first two lines are never wrapped (programs read them): 104."""
 MAX_ROWS = 24
 """Combos shown; a target times at most 12."""
 _NAME = (16, 36)
@@ -133,9 +133,7 @@ def gate_block(fields: Mapping[str, Any]) -> str:
         f"e={_short(fields['e'])} (need {_short(fields['need'])})"
     )
     run = f"pairs {fields['pairs']} (void {fields['void']}){_facts(fields.get('facts'))}"
-    return "\n".join(
-        [*_wrapped(head), *_wrapped(run), *_table(fields["combos"]), *_wrapped(_after(fields))]
-    )
+    return "\n".join([head, run, *_table(fields["combos"]), *_wrapped(_after(fields))])
 
 
 def confirm_block(fields: Mapping[str, Any]) -> str:
@@ -155,7 +153,7 @@ def confirm_block(fields: Mapping[str, Any]) -> str:
     )
     return "\n".join(
         [
-            *_wrapped(head),
+            head,
             *_wrapped(f"beside it  {beside}" if beside else ""),
             *_table(fields["combos"]),
             *_wrapped(f"why: {stripped(fields['reason'], 400)}"),
@@ -278,7 +276,7 @@ def _time(ns: float) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
-def _wrapped(line: str) -> Iterable[str]:
+def _wrapped(line: str) -> list[str]:
     return textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=True)
 
 
