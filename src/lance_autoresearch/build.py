@@ -237,6 +237,8 @@ def maker(root: Path, target: str) -> Path:
     place = slices_dir(root, target) / "maker"
     text = expand(_read(root / "targets" / target / "maker.rs"), place)
     options = [*_COMMON, *rust_flags(base.tools.host, "quote")]
+    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
+        options.append("-Clinker-features=-lld")
     externs = [
         "-L",
         f"dependency={base.shim}",
