@@ -12,8 +12,8 @@ has data that no kernel has seen.
 | kind | names |
 |---|---|
 | CODES, u8[m * n], column-major | uniform, skewed, clustered |
-| VALUES, f32[n], break careless sums | gaussian, wide, specials, subnormal, minus-zero, huge, bits |
-| DISTANCES, f32[n], in row order | gaussian, ascending, descending, equal, ties, specials, bits |
+| VALUES, f32[n], hard to sum | gaussian, wide, specials, subnormal, minus-zero, huge, bits |
+| DISTANCES, f32[n] | gaussian, ascending, descending, equal, ties, zeros, nans, specials, bits |
 """
 
 from __future__ import annotations
@@ -190,12 +190,26 @@ def ties(rng: Generator, n: int) -> Floats:
     return np.minimum(np.floor(squared_gaussian(rng, n)), np.float32(63.0))
 
 
+def zeros(rng: Generator, n: int) -> Floats:
+    """+0.0, one in 40 -0.0: less by `total_cmp`, equal by `<`. f32[n]."""
+    return np.where(rng.random(n) < 1 / 40, np.float32(-0.0), np.float32(0.0))
+
+
+def nans(rng: Generator, n: int) -> Floats:
+    """One positive NaN, one row in 40 a lesser NaN: ordered by `total_cmp` alone. f32[n]."""
+    return np.where(rng.random(n) < 1 / 40, np.uint32(0x7FA00001), np.uint32(0x7FA00002)).view(
+        np.float32
+    )
+
+
 DISTANCES: Mapping[str, Callable[[Generator, int], Floats]] = {
     "gaussian": squared_gaussian,
     "ascending": ascending,
     "descending": descending,
     "equal": equal,
     "ties": ties,
+    "zeros": zeros,
+    "nans": nans,
     "specials": specials,
     "bits": bits,
 }

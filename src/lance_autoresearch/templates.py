@@ -271,8 +271,7 @@ def cheat_rs(card: Card) -> str:
     value = "0" if card.appends else "false" if kind == "bool" else "0.0" if kind in (
         "f32", "f64") else "0" if kind else ""  # fmt: skip
     body = f"\n    {value}\n" if value else ""
-    return f"""// expect: incorrect
-// Answers without looking at its input: fast, and wrong.
+    return f"""//! hack 31: answers without looking at its input; stopped by E
 #[inline(never)]
 pub fn {card.surface}({_rust_params(card, unused=True)}){_rust_returns(card)} {{{body}}}
 """

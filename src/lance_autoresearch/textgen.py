@@ -69,6 +69,10 @@ class Vocabulary(NamedTuple):
         rows = np.frombuffer(b"".join(p.ljust(width, b"\0") for p in pieces), np.uint8)
         return cls(rows.reshape(len(pieces), width), np.array([len(p) for p in pieces], np.int32))
 
+    def pieces(self) -> list[bytes]:
+        """The pieces themselves, by rank."""
+        return [bytes(r[:k]) for r, k in zip(self.rows, self.lens, strict=True)]
+
 
 def vocabulary(rng: np.random.Generator, size: int, capital: bool = False) -> Vocabulary:
     """`size` different words of one to four syllables, short ones first (as frequent words are)."""
@@ -76,10 +80,11 @@ def vocabulary(rng: np.random.Generator, size: int, capital: bool = False) -> Vo
     words: dict[str, None] = {}
     while len(words) < size:
         n = 2 * size
-        picks = [rng.integers(0, len(p), (n, 4)) for p in parts]
+        sources = [(p, rng.integers(0, len(p), (n, 4))) for p in parts]
         syllables = rng.choice([1, 2, 3, 4], n, p=[0.2, 0.4, 0.3, 0.1])
         for row, count in enumerate(syllables.tolist()):
-            words["".join(p[i[row, k]] for k in range(count) for p, i in zip(parts, picks))] = None
+            syllable = [part[pick[row, k]] for k in range(count) for part, pick in sources]
+            words["".join(syllable)] = None
             if len(words) == size:
                 break
     # Rank follows length only loosely: frequent words are short, but not all short words frequent.
@@ -91,7 +96,8 @@ def vocabulary(rng: np.random.Generator, size: int, capital: bool = False) -> Vo
 
 def zipf(rng: np.random.Generator, size: int, n: int) -> Ints:
     """`n` ranks below `size`, log-uniform: rank r is drawn in proportion to 1/(r + 1)."""
-    return np.minimum(np.exp(rng.random(n) * np.log(size + 1)) - 1, size - 1).astype(np.int32)
+    ranks: Ints = np.exp(rng.random(n) * np.log(size + 1)).astype(np.int32) - np.int32(1)
+    return np.minimum(ranks, size - 1)
 
 
 def join(parts: list[Vocabulary], picks: list[Ints], width: Ints | None = None) -> Text:
@@ -144,7 +150,7 @@ def urls(rng: np.random.Generator, n: int) -> Text:
 def prose(rng: np.random.Generator, n: int) -> Text:
     """Sentences of 6 to 25 words over a vocabulary of 8,000, each word followed by a space."""
     word = vocabulary(rng, 8000)
-    spaced = Vocabulary.of([bytes(r[:k]) + SPACE for r, k in zip(word.rows, word.lens, strict=True)])
+    spaced = Vocabulary.of([piece + SPACE for piece in word.pieces()])
     width = rng.integers(6, 26, n)
     return join([spaced], [zipf(rng, 8000, int(width.sum()))], width)
 
@@ -180,8 +186,7 @@ def few(rng: np.random.Generator, n: int) -> Text:
 def accents(rng: np.random.Generator, n: int) -> Text:
     """Three words whose letters are two bytes of UTF-8 each (Cyrillic), not ASCII."""
     plain = vocabulary(rng, 2000)
-    pieces = [bytes(r[:k]).decode() for r, k in zip(plain.rows, plain.lens, strict=True)]
-    moved = Vocabulary.of(["".join(chr(ord(c) - 97 + 0x430) for c in p).encode() for p in pieces])
+    moved = Vocabulary.of(["".join(chr(c - 97 + 0x430) for c in p).encode() for p in plain.pieces()])
     return join([moved] * 3, [zipf(rng, 2000, n) for _ in range(3)])
 
 

@@ -83,8 +83,14 @@ def of_row(row: Row) -> dict[str, Any]:
 
 def to_campaign(values: dict[str, Any]) -> CampaignRow:
     """A campaign from its columns."""
-    rest = {k: v for k, v in values.items() if k not in ("id", "seq", "start_commit")}
+    rest = {name: value for name, value in values.items() if name != "start_commit"}
     return CampaignRow(**rest, commit=values["start_commit"])
+
+
+def of_campaign(row: CampaignRow) -> dict[str, Any]:
+    """All columns of a campaign, as they were hashed."""
+    values = dataclasses.asdict(row)
+    return values | {"start_commit": values.pop("commit")}
 
 
 def to_session(values: dict[str, Any]) -> SessionRow:

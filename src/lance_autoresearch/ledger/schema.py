@@ -159,6 +159,9 @@ class Row:
 class CampaignRow:
     """A run of trials on one target on a branch of its own."""
 
+    id: int
+    seq: int
+    """Place in the chain of all tables."""
     name: str
     target: str
     branch: str

@@ -1,0 +1,59 @@
+"""`lar bench`: the figure that may be quoted, per CPU tier."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+
+from lance_autoresearch import host
+
+
+def bench(
+    target: str,
+    *,
+    kernel: Path | None = None,
+    tier: str | None = None,
+    pairs: int = 32,
+    json: bool = False,
+) -> int:
+    """Champion against Lance: the quotable figure, with its 99 % interval.
+
+    The champion is the newest campaign's, else the one committed under targets/, else Lance's own
+    code (which then measures the noise floor: the figure should be 0).
+
+    Args:
+        target: name of the target.
+        kernel: quote this file instead.
+        tier: one CPU tier (native, avx512, avx2, scalar); by default each of the target's.
+        pairs: pairs of fresh processes, each in a fresh layout.
+        json: one object per tier.
+    """
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.kernel_file import read_kernel
+    from lance_autoresearch.live import Live
+    from lance_autoresearch.phases import Phases
+    from lance_autoresearch.quote import quote
+    from lance_autoresearch.rig import Rig
+    from lance_autoresearch.subject import committed_champion, newest
+    from lance_autoresearch.verdict_text import confirm_numbers, quote_text
+
+    root = host.find_root()
+    campaign = None if kernel else newest(root, target)
+    if kernel is not None:
+        text: bytes | None = read_kernel(kernel)
+    else:
+        text = campaign.champion_text() if campaign else committed_champion(root, target)
+    with Live(enabled=not json) as live:
+        with Rig(root, target, champion=text, phases=Phases(live.show)) as rig:
+            tiers = rig.target.tiers if tier is None else (tier,)
+            if tier is not None and tier not in rig.target.tiers:
+                raise UsageError(f"{target} has no tier '{tier}'", allowed=rig.target.tiers)
+            for name in tiers:
+                result = quote(rig, tier=name, pairs=pairs)
+                if json:
+                    body = {"v": 1, "target": target, "tier": name, **confirm_numbers(result)}
+                    print(json_module.dumps(body), flush=True)
+                else:
+                    live.clear()
+                    print(quote_text(target, name, result), flush=True)
+    return 0

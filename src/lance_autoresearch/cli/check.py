@@ -1,0 +1,59 @@
+"""`lar check`: prove that a target's harness judges rightly."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+
+from lance_autoresearch import host
+
+EXIT_FAILED = 2
+
+
+def check(
+    target: str,
+    *,
+    kernel: Path | None = None,
+    case: int | None = None,
+    pairs: int = 16,
+    json: bool = False,
+) -> int:
+    """Prove that a target's harness judges rightly.
+
+    The champion equals Lance on every case; every committed cheat is refused; odd but honest
+    kernels are not; the champion against its own copy is not kept; a pair costs at most 0.25 s.
+
+    With --kernel only that file is compared with Lance, on inputs from a *public* seed, so that a
+    difference is shown with its values.
+
+    Exit code: 0 all hold, 2 one does not.
+
+    Args:
+        target: name of the target.
+        kernel: compare this file with Lance and stop.
+        case: with --kernel, only this case (numbers as messages give them).
+        pairs: of the A/A null.
+        json: one object per line.
+    """
+    from lance_autoresearch.proof import Line, prove
+    from lance_autoresearch.public import compare_public
+    from lance_autoresearch.rig import Rig
+    from lance_autoresearch.subject import committed_champion
+
+    root = host.find_root()
+    ok = True
+
+    def show(line: Line) -> None:
+        nonlocal ok
+        ok &= line.ok
+        if json:
+            body = {"v": 1, "ok": line.ok, "what": line.what, "detail": line.detail}
+            print(json_module.dumps(body), flush=True)
+        else:
+            print(f"{'ok  ' if line.ok else 'FAIL'}  {line.what}: {line.detail}", flush=True)
+
+    with Rig(root, target, champion=committed_champion(root, target)) as rig:
+        lines = compare_public(rig, kernel, case) if kernel else prove(rig, pairs=pairs)
+        for line in lines:
+            show(line)
+    return 0 if ok else EXIT_FAILED

@@ -1,0 +1,53 @@
+"""`lar demo`: a short real campaign on pq-l2, from Lance's own code."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from lance_autoresearch import host
+
+TARGET = "pq-l2"
+TUNE_TRIALS = 4
+
+
+def demo(*, tune: int = TUNE_TRIALS) -> int:
+    """Real trials in a minute or two, no account needed.
+
+    Recorded ideas are proposed one by one and judged here and now: two or more genuine gains, a
+    slower idea, a wrong result and a cheat. Then `tune` turns the knobs of what was kept.
+
+    Args:
+        tune: trials of the `tune` agent after the recorded ideas.
+    """
+    from lance_autoresearch.agents.replay import ReplayAgent
+    from lance_autoresearch.agents.tune import TuneAgent
+    from lance_autoresearch.campaign import repair
+    from lance_autoresearch.driving import begin, drive
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.loop import Budget
+    from lance_autoresearch.picture import draw
+    from lance_autoresearch.showing import campaign_table, export_campaign
+
+    root = host.find_root()
+    for line in repair(root):
+        print(line, file=sys.stderr)
+    began = time.monotonic()
+    campaign = begin(root, TARGET)
+    print(f"campaign {campaign.name}: Lance's own {TARGET} kernel, recorded ideas, then `tune`\n")
+    drive(root, TARGET, ReplayAgent(root / "records" / "demo"), Budget(),
+          campaign=campaign.name, kind="replay")
+    print()
+    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=campaign.name)
+    with Ledger.open(root) as ledger:
+        rows = ledger.trials(campaign=campaign.name)
+    out = host.lar_dir(root, "demo", campaign.name)
+    picture = draw([r.record for r in rows], out / "progress.png", f"{TARGET}: {campaign.name}")
+    exported = export_campaign(root, campaign.name, out)
+    print("\n" + campaign_table(rows))
+    print(f"\npicture  {picture.relative_to(root)}")
+    print(f"ledger   {exported.relative_to(root)}")
+    print(f"took     {time.monotonic() - began:.0f} s")
+    print(f"next     edit {campaign.kernel_path.relative_to(root)}")
+    print(f"         ./lar try {TARGET} -m \"what you changed and why\"")
+    return 0

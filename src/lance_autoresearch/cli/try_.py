@@ -1,0 +1,65 @@
+"""`lar try`: one trial of the current kernel."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from lance_autoresearch import host
+
+if TYPE_CHECKING:
+    from lance_autoresearch.campaign import Campaign
+
+
+def try_(
+    target: str,
+    *,
+    message: Annotated[str, Parameter(name=["--message", "-m"])] = "",
+    kernel: Path | None = None,
+    again: bool = False,
+    json: bool = False,
+) -> int:
+    """Judge the current kernel: keep, revert or refuse.
+
+    Inside a campaign's worktree, or where one campaign on the target is the newest, its kernel is
+    judged against its champion and kept or reverted. With --kernel any file is only judged,
+    against the target's champion (Lance's own code where there is none).
+
+    Exit code: 0 keep, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive.
+
+    Args:
+        target: name of the target, see `lar targets`.
+        message: the hypothesis: what was changed and why it should be faster.
+        kernel: judge this file instead; nothing is kept or reverted.
+        again: continue the last undecided trial of this kernel with more pairs.
+        json: print the row as JSON.
+    """
+    from lance_autoresearch.attempt import attempt
+    from lance_autoresearch.campaign import repair
+    from lance_autoresearch.live import Live
+    from lance_autoresearch.phases import Phases
+    from lance_autoresearch.rig import Rig
+    from lance_autoresearch.subject import choose
+    from lance_autoresearch.trial import Story
+    from lance_autoresearch.undecided import pairs_before
+    from lance_autoresearch.verdict_text import trial_text
+
+    root = host.find_root()
+    for line in repair(root):
+        print(line, file=sys.stderr)
+    subject = choose(root, target, kernel, Path.cwd())
+    with Live(enabled=not json) as live:
+        phases = Phases(live.show)
+        with Rig(root, target, champion=subject.champion, phases=phases) as rig:
+            before = pairs_before(rig, subject.text) if again else ()
+            story = Story(message, campaign=subject.campaign_name)
+            done = attempt(rig, subject.text, story, subject.campaign, before=before)
+    if json:
+        print(json_module.dumps(done.as_json()))
+    else:
+        print(trial_text(done.record, number=done.number))
+    return done.record.verdict.exit_code

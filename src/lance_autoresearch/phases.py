@@ -1,0 +1,42 @@
+"""Seconds per phase of a trial, and one live line that says which phase runs.
+
+    phases = Phases(show=print)
+    with phases("build"):
+        ...
+    phases.seconds            # {"build": 0.21}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Phases:
+    """A stopwatch with named laps; entering a name twice adds up."""
+
+    def __init__(self, show: Callable[[str], None] | None = None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._show = show or (lambda _: None)
+        self._cpu = time.process_time()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time the body under a name and announce it."""
+        self._show(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def say(self, text: str) -> None:
+        """Progress inside a phase."""
+        self._show(text)
+
+    def total(self) -> dict[str, float]:
+        """Seconds per phase, rounded to 0.1 ms, with Python's own CPU time as `python_cpu`."""
+        laps = {name: round(value, 4) for name, value in self.seconds.items()}
+        laps["python_cpu"] = round(time.process_time() - self._cpu, 4)
+        return laps

@@ -1,0 +1,51 @@
+"""The quotable number: a champion against Lance's own code, on everything unseen.
+
+32 pairs, fresh secret pools at every combo's second size, the flags Lance is shipped with and a
+fresh layout for each pair and side. Kept gains of a campaign are never multiplied into it.
+
+    result = quote(rig, tier="native", pairs=32)
+    result.components[0]        # all combos: gain, 99 % interval
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from lance_autoresearch import build, host
+from lance_autoresearch.compare import times
+from lance_autoresearch.confirmation import ConfirmResult
+from lance_autoresearch.confirmation import confirm as confirm_rule
+from lance_autoresearch.records import Comparison
+from lance_autoresearch.rig import Rig
+
+QUOTE_PAIRS = 32
+
+
+def quote(rig: Rig, *, tier: str = "native", pairs: int = QUOTE_PAIRS) -> ConfirmResult:
+    """Champion against upstream at one CPU tier.
+
+    Raises:
+        MachineError: upstream's own library failed, so nothing can be said.
+        Ended: the champion gave a wrong output on the unseen inputs.
+    """
+    comparison = measure(rig, rig.champion_text, tier=tier, pairs=pairs)
+    return confirm_rule(comparison, None, "all", rig.policy)
+
+
+def measure(rig: Rig, text: bytes, *, tier: str, pairs: int, flags: str = "quote") -> Comparison:
+    """Raw pairs of a kernel (as candidate) against upstream (as champion)."""
+    name = rig.target.name
+    with rig.phases("build"), host.machine_lock("shared"):
+        base = build.build_upstream(rig.root, name, flags=flags)
+        mine = build.build_kernel(rig.root, name, text, flags=flags)
+    with rig.phases("fresh"):
+        pools, _ = rig.fresh_pools()
+        with host.machine_lock("shared"):
+            left = build.relink_many(base, [secrets.randbits(32) for _ in range(pairs)])
+            right = build.relink_many(mine, [secrets.randbits(32) for _ in range(pairs)])
+    found = []
+    with rig.phases("compare"), rig.measuring():
+        for sides in zip(left, right, strict=True):
+            found.append(times(rig, rig.pair(*sides, pools, tier=tier)))
+            rig.phases.say(f"pair {len(found)} of {pairs}")
+    return rig.comparison(found, floored=False)
