@@ -57,10 +57,7 @@ TARGET = Target(
     summary="8-bit product quantization: scanning a partition and building the L2 table",
     call_site="lance-index/src/vector/pq/distance.rs:131",
     cost="61-63 % of an IVF_PQ query's wall time is scan and top-k (analyze_plan, 2 data sets)",
-    ops=(
-        Op("scan8", (Out("f32", "bits32"),)),
-        Op("table_l2", (Out("f32", "bits32"),)),
-    ),
+    ops=(Op("scan8", (Out("f32", "bits32"),)), Op("table_l2", (Out("f32", "bits32"),))),
     timed=(
         scan(16, 256, "uniform", 64, 250),
         scan(16, 2048, "skewed", 16, 2111),

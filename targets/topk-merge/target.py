@@ -15,8 +15,8 @@ EARLIER = 40_000
 BOUNDS = {  # kind: (kind of the distances, lower, upper)
     "bounded": ("gaussian", 12.0, 30.0), "above": ("gaussian", 25.0, None),
     "below": ("ties", None, 17.0), "open": ("specials", -np.inf, np.inf),
-    "nan": ("bits", -np.nan, np.nan), "none": ("gaussian", 9.0, 9.0),
-    "zeros": ("specials", 0.0, 1.0), "twins": ("ties", None, None),
+    "any": ("bits", -np.nan, np.nan), "nans": ("nans", -np.nan, np.nan),
+    "none": ("gaussian", 9, 9), "unit": ("specials", 0, 1), "twins": ("gaussian", None, None),
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def combo(k: int, n: int, p: int, dist: str, calls: int = 2, confirm: int | None
 
 
 EDGES = ((1, 0), (10, 1), (10, 9), (3, 31), (1, 33), (100, 100), (64, 199), (65, 1000), (5000, 777))
-KINDS = ("gaussian", "ascending", "descending", "equal", "ties", "specials", "bits", *BOUNDS)
+KINDS = ("gaussian", "ascending", "descending", "equal", "ties", "zeros", "specials", *BOUNDS)
 TARGET = Target(
     name="topk-merge",
     summary="merging the distances of partitions into the top-k heap of a query",
