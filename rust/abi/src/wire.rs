@@ -1,0 +1,145 @@
+//! Between conductor and worker: the control page, the plan, the spawner's messages.
+//!
+//! A slice, as the control page sees it:
+//!
+//! ```text
+//! conductor                                  worker (asleep on `turn`)
+//! cmd = op, table, ranges; turn += 1; wake   touch inputs, own output lines
+//!                                            ready = turn            (spins on `go`)
+//! t0; go = turn << 32 | calls                run `calls` calls
+//! t1 when done == turn                       done = turn; sleep on `turn`
+//! requeue turn -> parked == 1: it sleeps
+//! ```
+
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// Fixed descriptor numbers of a worker; the library's *name* is `/proc/self/fd/7`.
+pub const FD_CONTROL: i32 = 3;
+pub const FD_PLAN: i32 = 4;
+pub const FD_INPUT: i32 = 5;
+pub const FD_OUTPUT: i32 = 6;
+pub const FD_LIBRARY: i32 = 7;
+/// The spawner's socket.
+pub const FD_SPAWNER: i32 = 3;
+
+pub const PAGE: usize = 4096;
+/// Page 0 of the control memory is `Control`, page 1 `Setup` (read-only), page 2 the note.
+pub const CONTROL_BYTES: usize = 3 * PAGE;
+pub const SETUP_AT: usize = PAGE;
+pub const NOTE_AT: usize = 2 * PAGE;
+/// Operation number of an empty slice.
+pub const NOP_OP: u32 = u32::MAX;
+
+/// A cache line of its own.
+#[repr(C, align(64))]
+pub struct Line<T>(pub T);
+
+/// Words by which a worker sleeps.
+#[repr(C)]
+pub struct Turn {
+    /// Number of the slice; the worker sleeps while it has not changed.
+    pub turn: AtomicU32,
+    /// Futex onto which the conductor moves the sleeper: moving one proves that it sleeps.
+    pub parked: AtomicU32,
+}
+
+/// The line whose two stores are timed.
+#[repr(C)]
+pub struct Shot {
+    /// `turn << 32 | calls`.
+    pub go: AtomicU64,
+    pub done: AtomicU32,
+}
+
+/// What is armed. All addresses are the worker's.
+#[repr(C)]
+pub struct Command {
+    pub op: AtomicU32,
+    /// Ranges to read (inputs and tables).
+    pub n_in: AtomicU32,
+    /// Ranges of outputs to own.
+    pub n_out: AtomicU32,
+    /// `RawCall` array.
+    pub calls: AtomicU64,
+    /// `Range` arrays.
+    pub ins: AtomicU64,
+    pub outs: AtomicU64,
+}
+
+/// Page 0 of the control memory.
+#[repr(C)]
+pub struct Control {
+    pub turn: Line<Turn>,
+    pub shot: Line<Shot>,
+    pub ready: Line<AtomicU32>,
+    pub command: Line<Command>,
+}
+
+/// A span of the worker's memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    pub addr: u64,
+    pub len: u64,
+}
+
+/// A span to map before the library is loaded; its file offset is `addr` minus the base.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// 0 inputs (read-only), 1 outputs.
+    pub which: u64,
+    /// Offset from the base of its memory, in bytes; a multiple of the page.
+    pub at: u64,
+    pub len: u64,
+}
+
+/// Page 1 of the control memory: what a worker must know to start.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    pub version: u64,
+    /// Features word handed to the library.
+    pub features: u64,
+    /// Heap made ready for the kernel, bytes.
+    pub heap: u64,
+    /// 1: load the library; 0: only empty slices are run.
+    pub library: u64,
+    /// Where plan, inputs and outputs are mapped.
+    pub plan_base: u64,
+    pub plan_len: u64,
+    pub in_base: u64,
+    pub out_base: u64,
+    /// `Span`s at the start of the plan.
+    pub n_spans: u64,
+}
+
+/// Conductor to spawner; five descriptors ride along.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SpawnRequest {
+    pub id: u32,
+    pub core: u32,
+}
+
+/// Spawner (or the child before its exec) to conductor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Event {
+    /// 1: the child is about to exec (its pidfd rides along); 2: it ended; 3: no fork;
+    /// 4: the spawner is up.
+    pub kind: u32,
+    pub id: u32,
+    /// Status as `waitpid` gives it, or errno.
+    pub status: i32,
+    pub pad: u32,
+    /// User plus system time, microseconds.
+    pub cpu_us: u64,
+    /// Peak resident memory, KiB.
+    pub peak_kib: u64,
+}
+
+pub const EVENT_BORN: u32 = 1;
+pub const EVENT_ENDED: u32 = 2;
+pub const EVENT_NO_FORK: u32 = 3;
+pub const EVENT_UP: u32 = 4;

@@ -1,0 +1,50 @@
+//! From a dead worker's wait status and note to a fault, or to nobody's fault.
+
+use crate::fault::Fault;
+use crate::syscalls;
+use lar_abi::call::*;
+
+/// Signals that only somebody else on the machine sends: a kernel cannot, behind its fence.
+const OUTSIDE: [i32; 6] =
+    [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
+/// What glibc asks for when it runs out of its heap.
+const MEMORY: [&str; 5] = ["brk", "mmap", "munmap", "mremap", "madvise"];
+/// What `abort` begins with.
+const ABORT: [&str; 4] = ["rt_sigprocmask", "tgkill", "gettid", "rt_sigaction"];
+
+/// The fault, or `Err` with the reason why the pair does not count.
+pub fn verdict(status: i32, note: Note) -> Result<Fault, String> {
+    if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        if OUTSIDE.contains(&signal) {
+            return Err(format!("a worker was ended by signal {signal} from outside"));
+        }
+        let kind = if signal == libc::SIGSYS { "sandbox" } else { "signal" };
+        return Ok(Fault { signal: Some(signal), ..Fault::new(kind) });
+    }
+    Ok(match (libc::WEXITSTATUS(status), note.kind) {
+        (EXIT_PANIC, NOTE_PANIC) => Fault { note: Some(text(&note)), ..Fault::new("panic") },
+        (EXIT_SYSCALL, NOTE_SYSCALL) => refused(note.value),
+        (EXIT_LOAD, NOTE_LOAD) => Fault { note: Some(text(&note)), ..Fault::new("sandbox") },
+        (code, _) => Fault::with_note("sandbox", format!("the process ended by itself ({code})")),
+    })
+}
+
+fn refused(number: u32) -> Fault {
+    let name = syscalls::name(i64::from(number));
+    let fault = if MEMORY.contains(&name.as_str()) {
+        Fault::with_note("memory", "the heap is used up")
+    } else if ABORT.contains(&name.as_str()) {
+        Fault { signal: Some(libc::SIGABRT), ..Fault::with_note("signal", "abort") }
+    } else {
+        Fault { signal: Some(libc::SIGSYS), ..Fault::new("sandbox") }
+    };
+    Fault { syscall: Some(name), ..fault }
+}
+
+/// The note's text: at most 1 KiB, no control characters.
+fn text(note: &Note) -> String {
+    let len = (note.len as usize).min(NOTE_TEXT);
+    let text = String::from_utf8_lossy(&note.text[..len]);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

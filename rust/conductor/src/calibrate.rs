@@ -1,0 +1,93 @@
+//! How many calls a slice has: about `slice_us` on the faster side, the same on both,
+//! within the declared window.
+
+use crate::clock::Rate;
+use crate::container::Pool;
+use crate::fault::Stop;
+use crate::pair::Match;
+use crate::place::slot_bytes;
+use crate::window::table_bytes;
+
+/// Calls of one window at most.
+const MOST_CALLS: usize = 8192;
+/// Output bytes of one window at most, whatever is declared.
+const MOST_OUT: usize = 64 << 20;
+/// What a window may touch in a block: caches are warmed through there anyway.
+const BLOCK_WINDOW: usize = 4 << 20;
+/// The slower side's slice at most, microseconds.
+const SLOWEST_US: f64 = 3000.0;
+/// One slice of a block at most, microseconds.
+const BLOCK_SLICE_US: f64 = 1000.0;
+
+/// What a combo's declared window allows.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub max_calls: usize,
+    pub table_bytes: usize,
+    pub out_bytes: usize,
+}
+
+impl Bounds {
+    /// The most calls whose distinct inputs and outputs fit the window on average; at least 1.
+    pub fn of(pool: &Pool, block: bool) -> Self {
+        let window = if block { pool.window.max(BLOCK_WINDOW) } else { pool.window };
+        let n = pool.calls.len();
+        let mut uses = vec![0usize; pool.inputs.len()];
+        for &i in pool.calls.iter().flat_map(|c| &c.args) {
+            uses[i as usize] += 1;
+        }
+        let shared: usize = bytes_where(pool, &uses, |u| u > 1);
+        let own = bytes_where(pool, &uses, |u| u == 1) / n;
+        let out = pool.calls.iter().map(|c| c.caps.iter().sum::<usize>() + 64).sum::<usize>() / n;
+        let fit = window.saturating_sub(shared.min(window)) / (own + out).max(1);
+        let slot = (0..n).map(|i| slot_bytes(pool, i)).max().unwrap_or(64);
+        let max_calls = fit.min(MOST_OUT / slot).clamp(1, MOST_CALLS);
+        Bounds {
+            max_calls,
+            table_bytes: table_bytes(pool, max_calls + 2),
+            out_bytes: (max_calls + 2) * slot + 2 * 4096,
+        }
+    }
+}
+
+fn bytes_where(pool: &Pool, uses: &[usize], is: impl Fn(usize) -> bool) -> usize {
+    pool.inputs.iter().zip(uses).filter(|(_, u)| is(**u)).map(|(i, _)| i.len).sum()
+}
+
+/// What the command asked for.
+pub struct Wishes {
+    pub calls: Option<usize>,
+    pub slice_us: f64,
+    pub block_us: Option<f64>,
+    pub rate: Rate,
+}
+
+/// Calls per slice and slices per block of combo `c`, both sides warmed up on the way.
+pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
+    let (wishes, bounds) = pair.wishes(c);
+    let most = bounds.max_calls;
+    let target = match wishes.block_us {
+        Some(us) => us.min(BLOCK_SLICE_US),
+        None => wishes.slice_us,
+    };
+    if let (Some(calls), None) = (wishes.calls, wishes.block_us) {
+        let calls = calls.clamp(1, most);
+        let first = pair.coin();
+        pair.both(c, calls, first)?;
+        return Ok((calls, 1));
+    }
+    let mut calls = 1;
+    let (mut fast, mut slow) = (0.0, 0.0);
+    for share in [0.5, 1.0, 1.0] {
+        let first = pair.coin();
+        let shots = pair.both(c, calls, first)?;
+        let us = shots.map(|s| (wishes.rate.ns(s.run) / 1000.0 / calls as f64).max(0.001));
+        (fast, slow) = (us[0].min(us[1]), us[0].max(us[1]));
+        calls = ((target * share / fast) as usize).clamp(1, most);
+    }
+    // Up to a tenth fewer, so that a count says nothing.
+    calls -= pair.below(calls / 10 + 1);
+    calls = calls.min((SLOWEST_US / slow) as usize).max(1);
+    let slices = wishes.block_us.map_or(1.0, |us| (us / (calls as f64 * fast)).ceil());
+    Ok((calls, (slices as usize).clamp(1, 1000)))
+}

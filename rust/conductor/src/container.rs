@@ -1,0 +1,275 @@
+//! Pool and expected-output files: magic, JSON header, blob.
+//!
+//! ```text
+//! 0..8   LARPOOL1 or LARWANT1
+//! 8..12  length of the JSON, u32 little-endian
+//! 12..   JSON, zero padding to a multiple of 4096, blob
+//! ```
+
+use crate::equality::Rule;
+use crate::shm::Mapped;
+use lar_abi::call::{HEADER_BYTES, MAX_PARTS, SlotHeader};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Splits a file into its JSON header and the offset of its blob.
+fn split<'a>(bytes: &'a [u8], magic: &[u8; 8], name: &str) -> Result<(&'a [u8], usize), String> {
+    let bad = |what: &str| format!("{name}: {what}");
+    if bytes.len() < 12 || &bytes[..8] != magic {
+        return Err(bad(&format!("not a {} file", String::from_utf8_lossy(magic))));
+    }
+    let len = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize;
+    let json = bytes.get(12..12 + len).ok_or_else(|| bad("header beyond the end"))?;
+    Ok((json, (12 + len).next_multiple_of(4096)))
+}
+
+#[derive(Deserialize)]
+struct PoolJson {
+    v: u32,
+    combo: String,
+    op: u32,
+    parts: Vec<PartJson>,
+    calls: Vec<CallJson>,
+    #[serde(default)]
+    arg_phase: Vec<usize>,
+    #[serde(default)]
+    window_bytes: Option<usize>,
+    blob_len: usize,
+}
+
+#[derive(Deserialize)]
+struct PartJson {
+    rule: String,
+    elem: usize,
+    #[serde(default)]
+    align: usize,
+}
+
+#[derive(Deserialize)]
+struct CallJson {
+    args: Vec<(usize, usize)>,
+    caps: Vec<usize>,
+}
+
+/// How one output part is placed and compared.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub rule: Rule,
+    /// Bytes of one element.
+    pub elem: usize,
+    /// Alignment phase of its start within a line.
+    pub align: usize,
+}
+
+/// One input of a pool; several calls may share it.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// Offset within the blob.
+    pub at: usize,
+    pub len: usize,
+    /// Alignment phase of its start within a line.
+    pub phase: usize,
+}
+
+/// One call: numbers of its inputs, capacities of its parts.
+pub struct PoolCall {
+    pub args: Vec<u32>,
+    pub caps: Vec<usize>,
+}
+
+/// All inputs of one combo.
+pub struct Pool {
+    file: Mapped,
+    blob: usize,
+    pub combo: String,
+    pub op: u32,
+    pub parts: Vec<Part>,
+    pub inputs: Vec<Input>,
+    pub calls: Vec<PoolCall>,
+    /// What one window may touch, bytes.
+    pub window: usize,
+}
+
+impl Pool {
+    /// Reads and checks `path`: every offset in bounds, every rule known.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let file = Mapped::open(path)?;
+        let (json, blob) = split(file.bytes(), b"LARPOOL1", &name)?;
+        let json: PoolJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
+        let fail = |what: String| Err(format!("{name}: {what}"));
+        if json.v != 1 {
+            return fail(format!("version {} (known: 1)", json.v));
+        }
+        if json.calls.is_empty() || json.parts.is_empty() || json.parts.len() > MAX_PARTS {
+            return fail(format!("needs calls and 1 to {MAX_PARTS} parts"));
+        }
+        if blob.checked_add(json.blob_len).is_none_or(|end| end > file.bytes().len()) {
+            return fail("blob beyond the end of the file".into());
+        }
+        let parts = json.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let (inputs, calls) = index(&json, parts.len()).map_err(|e| format!("{name}: {e}"))?;
+        let window = json.window_bytes.unwrap_or(512 << 10);
+        Ok(Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window })
+    }
+
+    /// The bytes of input number `i`.
+    pub fn input(&self, i: usize) -> &[u8] {
+        let Input { at, len, .. } = self.inputs[i];
+        &self.file.bytes()[self.blob + at..self.blob + at + len]
+    }
+}
+
+fn part(json: &PartJson) -> Result<Part, String> {
+    if !matches!(json.elem, 1 | 2 | 4 | 8) || json.align >= 64 || json.align % json.elem != 0 {
+        return Err(format!("part of {} bytes at phase {}", json.elem, json.align));
+    }
+    Ok(Part { rule: Rule::parse(&json.rule)?, elem: json.elem, align: json.align })
+}
+
+/// Numbers the distinct inputs.
+fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>), String> {
+    let mut numbers = HashMap::new();
+    let mut inputs = Vec::new();
+    let mut calls = Vec::with_capacity(json.calls.len());
+    for (i, call) in json.calls.iter().enumerate() {
+        if call.caps.len() != n_parts {
+            return Err(format!("call {i} has {} capacities", call.caps.len()));
+        }
+        let mut args = Vec::with_capacity(call.args.len());
+        for (j, &(at, len)) in call.args.iter().enumerate() {
+            if at.checked_add(len).is_none_or(|end| end > json.blob_len) {
+                return Err(format!("call {i} argument {j} lies beyond the blob"));
+            }
+            let phase = json.arg_phase.get(j).copied().unwrap_or(0) % 64;
+            args.push(*numbers.entry((at, len, phase)).or_insert_with(|| {
+                inputs.push(Input { at, len, phase });
+                inputs.len() as u32 - 1
+            }));
+        }
+        calls.push(PoolCall { args, caps: call.caps.clone() });
+    }
+    Ok((inputs, calls))
+}
+
+#[derive(Serialize, Deserialize)]
+struct WantJson {
+    v: u32,
+    combo: String,
+    calls: Vec<WantCallJson>,
+    blob_len: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WantCallJson {
+    header: usize,
+    parts: Vec<(usize, usize)>,
+}
+
+/// Upstream's outputs for one pool. A part beyond the pool's own is its list of tied ids.
+pub struct Want {
+    file: Mapped,
+    blob: usize,
+    combo: String,
+    calls: Vec<(SlotHeader, Vec<(usize, usize)>)>,
+}
+
+impl Want {
+    /// Reads `path` and checks that it answers every call of `pool`.
+    pub fn open(path: &Path, pool: &Pool) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let file = Mapped::open(path)?;
+        let (json, blob) = split(file.bytes(), b"LARWANT1", &name)?;
+        let json: WantJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
+        if json.v != 1 || json.combo != pool.combo || json.calls.len() != pool.calls.len() {
+            return Err(format!("{name}: does not answer pool `{}`", pool.combo));
+        }
+        let body = &file.bytes()[blob.min(file.bytes().len())..];
+        let mut calls = Vec::with_capacity(json.calls.len());
+        for call in json.calls {
+            let head = body.get(call.header..call.header + HEADER_BYTES);
+            let inside = call.parts.iter().all(|&(at, len)| {
+                at.checked_add(len).is_some_and(|end| end <= body.len())
+            });
+            match head {
+                Some(head) if inside && call.parts.len() >= pool.parts.len() => {
+                    calls.push((header_of(head), call.parts));
+                }
+                _ => return Err(format!("{name}: an answer lies beyond the file")),
+            }
+        }
+        Ok(Want { file, blob, combo: json.combo, calls })
+    }
+
+    /// Whether it has as many calls and parts as `pool`.
+    pub fn answers(&self, pool: &Pool) -> bool {
+        self.combo == pool.combo
+            && self.calls.len() == pool.calls.len()
+            && self.calls.iter().all(|c| c.1.len() >= pool.parts.len())
+    }
+
+    /// The header that call `i` must end with.
+    pub fn header(&self, i: usize) -> SlotHeader {
+        self.calls[i].0
+    }
+
+    /// The bytes of part `p` of call `i`; None where the file has no such part.
+    pub fn part(&self, i: usize, p: usize) -> Option<&[u8]> {
+        let &(at, len) = self.calls[i].1.get(p)?;
+        Some(&self.file.bytes()[self.blob + at..self.blob + at + len])
+    }
+}
+
+/// A header from its 64 bytes.
+pub fn header_of(bytes: &[u8]) -> SlotHeader {
+    let word = |i: usize| {
+        let mut b = [0; 8];
+        b.copy_from_slice(&bytes[i * 8..i * 8 + 8]);
+        u64::from_le_bytes(b)
+    };
+    SlotHeader { status: word(0), len: std::array::from_fn(|i| word(i + 1)) }
+}
+
+/// Gathers upstream's outputs and writes them as an expected-output file.
+pub struct WantWriter {
+    json: WantJson,
+    blob: Vec<u8>,
+}
+
+impl WantWriter {
+    /// For the pool of this combo.
+    pub fn new(combo: &str) -> Self {
+        let json = WantJson { v: 1, combo: combo.into(), calls: vec![], blob_len: 0 };
+        WantWriter { json, blob: vec![] }
+    }
+
+    /// Adds the next call's header and written parts.
+    pub fn push<'a>(&mut self, header: &[u8], parts: impl Iterator<Item = &'a [u8]>) {
+        let at = self.put(header);
+        let parts = parts.map(|p| (self.put(p), p.len())).collect();
+        self.json.calls.push(WantCallJson { header: at, parts });
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let at = self.blob.len();
+        self.blob.extend_from_slice(bytes);
+        self.blob.resize(self.blob.len().next_multiple_of(64), 0);
+        at
+    }
+
+    /// Writes the file; it appears whole or not at all.
+    pub fn write(mut self, path: &Path) -> Result<(), String> {
+        self.json.blob_len = self.blob.len();
+        let json = serde_json::to_vec(&self.json).map_err(|e| e.to_string())?;
+        let mut bytes = b"LARWANT1".to_vec();
+        bytes.extend((json.len() as u32).to_le_bytes());
+        bytes.extend(json);
+        bytes.resize(bytes.len().next_multiple_of(4096), 0);
+        bytes.extend(self.blob);
+        let part = path.with_extension("want-part");
+        std::fs::write(&part, bytes)
+            .and_then(|()| std::fs::rename(&part, path))
+            .map_err(|e| format!("{}: {e}", path.display()))
+    }
+}

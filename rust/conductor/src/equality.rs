@@ -1,0 +1,174 @@
+//! The fixed set of equality rules. NaN equals only NaN, of any payload; never a wildcard.
+
+/// How a part is compared with upstream's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// Equal bytes.
+    Bytes,
+    /// f32: equal bits, or both NaN.
+    Bits32,
+    /// f64: equal bits, or both NaN.
+    Bits64,
+    /// f32: both NaN, or at most so many representable values apart.
+    Ulp32(u32),
+    /// u64 ids beside the ascending f32 distances of part 0: equal below the last distance,
+    /// any valid ascending choice at it.
+    TieBand,
+}
+
+/// Where a part differs first, and in how many elements.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Diff {
+    /// Byte offset of the first differing element.
+    pub offset: usize,
+    pub differs: usize,
+    pub total: usize,
+}
+
+impl Rule {
+    /// Reads `bytes`, `bits32`, `bits64`, `ulp32:N` or `tieband`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "bytes" => Ok(Rule::Bytes),
+            "bits32" => Ok(Rule::Bits32),
+            "bits64" => Ok(Rule::Bits64),
+            "tieband" => Ok(Rule::TieBand),
+            _ => match text.strip_prefix("ulp32:").map(str::parse) {
+                Some(Ok(n)) => Ok(Rule::Ulp32(n)),
+                _ => Err(format!("rule `{text}` (bytes, bits32, bits64, ulp32:N, tieband)")),
+            },
+        }
+    }
+
+    /// Compares two parts of equal length. `dist` is upstream's part 0 and `ties` the sorted
+    /// ids at its last distance; both matter to `TieBand` alone.
+    pub fn diff(
+        self,
+        elem: usize,
+        got: &[u8],
+        want: &[u8],
+        dist: &[u8],
+        ties: Option<&[u8]>,
+    ) -> Option<Diff> {
+        debug_assert_eq!(got.len(), want.len());
+        if got == want {
+            return None;
+        }
+        match self {
+            Rule::Bytes => count(elem, got, want, |g, w, _| g == w),
+            Rule::Bits32 => count(4, got, want, |g, w, _| g == w || (nan32(g) && nan32(w))),
+            Rule::Bits64 => count(8, got, want, |g, w, _| g == w || (nan64(g) && nan64(w))),
+            Rule::Ulp32(n) => count(4, got, want, |g, w, _| {
+                nan32(g) == nan32(w) && (nan32(g) || ulps(g, w) <= u64::from(n))
+            }),
+            Rule::TieBand => match ties {
+                None => count(8, got, want, |g, w, _| g == w),
+                Some(ties) => tie_band(got, want, dist, ties),
+            },
+        }
+    }
+}
+
+/// Counts the elements for which `same` does not hold.
+fn count(
+    elem: usize,
+    got: &[u8],
+    want: &[u8],
+    same: impl Fn(&[u8], &[u8], usize) -> bool,
+) -> Option<Diff> {
+    let mut diff = Diff { offset: 0, differs: 0, total: got.len().div_ceil(elem) };
+    for (i, (g, w)) in got.chunks(elem).zip(want.chunks(elem)).enumerate() {
+        if !same(g, w, i) {
+            if diff.differs == 0 {
+                diff.offset = i * elem;
+            }
+            diff.differs += 1;
+        }
+    }
+    (diff.differs > 0).then_some(diff)
+}
+
+fn tie_band(got: &[u8], want: &[u8], dist: &[u8], ties: &[u8]) -> Option<Diff> {
+    let at = |i: usize| dist.get(i * 4..i * 4 + 4);
+    let last = at((got.len() / 8).saturating_sub(1));
+    let id = |b: &[u8]| b.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX);
+    let valid: Vec<u64> = ties.chunks_exact(8).map(id).collect();
+    count(8, got, want, |g, w, i| {
+        if last.is_none() || at(i) != last {
+            return g == w;
+        }
+        let before = (i > 0 && at(i - 1) == last).then(|| id(&got[i * 8 - 8..i * 8]));
+        before.is_none_or(|b| b < id(g)) && valid.binary_search(&id(g)).is_ok()
+    })
+}
+
+fn bits32(b: &[u8]) -> u32 {
+    b.try_into().map(u32::from_le_bytes).unwrap_or(0)
+}
+
+fn nan32(b: &[u8]) -> bool {
+    b.len() == 4 && f32::from_bits(bits32(b)).is_nan()
+}
+
+fn nan64(b: &[u8]) -> bool {
+    b.try_into().is_ok_and(|b| f64::from_bits(u64::from_le_bytes(b)).is_nan())
+}
+
+/// Distance in representable values; both zeros are one value.
+fn ulps(a: &[u8], b: &[u8]) -> u64 {
+    let key = |b: &[u8]| {
+        let bits = bits32(b);
+        let magnitude = i64::from(bits & 0x7fff_ffff);
+        if bits >> 31 == 1 { -magnitude } else { magnitude }
+    };
+    key(a).abs_diff(key(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn f32s(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    fn ids(values: &[u64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn nan_equals_nan_of_any_payload_and_nothing_else() {
+        let quiet = f32s(&[f32::NAN]);
+        let other = (f32::NAN.to_bits() | 1).to_le_bytes();
+        assert_eq!(Rule::Bits32.diff(4, &quiet, &other, &[], None), None);
+        assert!(Rule::Bits32.diff(4, &quiet, &f32s(&[1.0]), &[], None).is_some());
+        assert!(Rule::Ulp32(1 << 30).diff(4, &quiet, &f32s(&[1.0]), &[], None).is_some());
+        assert!(Rule::Bytes.diff(4, &quiet, &other, &[], None).is_some());
+    }
+
+    #[test]
+    fn the_first_difference_is_located() {
+        let diff = Rule::Bits32.diff(4, &f32s(&[1., 2., 3., 5.]), &f32s(&[1., 0., 3., 4.]), &[], None);
+        assert_eq!(diff, Some(Diff { offset: 4, differs: 2, total: 4 }));
+    }
+
+    #[test]
+    fn ulps_count_across_zero() {
+        let (a, b) = (f32::from_bits(1).to_le_bytes(), f32::from_bits(0x8000_0001).to_le_bytes());
+        assert_eq!(Rule::Ulp32(2).diff(4, &a, &b, &[], None), None);
+        assert!(Rule::Ulp32(1).diff(4, &a, &b, &[], None).is_some());
+    }
+
+    #[test]
+    fn ties_may_be_chosen_freely_but_validly() {
+        let (dist, want) = (f32s(&[1., 2., 2.]), ids(&[9, 3, 4]));
+        let ties = ids(&[3, 4, 7]);
+        let ok = |got: &[u64]| Rule::TieBand.diff(8, &ids(got), &want, &dist, Some(&ties)).is_none();
+        assert!(ok(&[9, 3, 4]) && ok(&[9, 4, 7]) && ok(&[9, 3, 7]));
+        assert!(!ok(&[9, 7, 3]), "not ascending");
+        assert!(!ok(&[9, 4, 4]), "twice the same");
+        assert!(!ok(&[9, 3, 8]), "not at that distance");
+        assert!(!ok(&[8, 3, 4]), "below the last distance ids are exact");
+        assert!(Rule::TieBand.diff(8, &ids(&[9, 4, 7]), &want, &dist, None).is_some());
+    }
+}

@@ -1,0 +1,52 @@
+//! lar-conductor: owns the clock, the schedule, the expected outputs and the poison.
+//!
+//! ```text
+//! lar-conductor serve                       one JSON command a line (see `protocol`)
+//! lar-conductor audit OBJECT [--lib SO]     what an object file needs and exports, as JSON
+//! lar-conductor selftest [--seconds N] [--load conductor|worker]   go-to-done overhead
+//! ```
+//!
+//! It never loads a kernel; kernels run in workers, behind the box of `jail`.
+
+mod audit;
+mod autopsy;
+mod calibrate;
+mod check;
+mod clock;
+mod container;
+mod cpu;
+mod equality;
+mod expect;
+mod fault;
+mod jail;
+mod machine;
+mod pair;
+mod place;
+mod poison;
+mod protocol;
+mod rng;
+mod selftest;
+mod serve;
+mod shelf;
+mod shm;
+mod stage;
+mod syscalls;
+mod verify;
+mod walk;
+mod window;
+mod worker;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let status = match args.as_slice() {
+        ["serve"] => serve::serve(),
+        ["audit", rest @ ..] => audit::main(rest),
+        ["selftest", rest @ ..] => selftest::main(rest),
+        _ => {
+            eprintln!("usage: lar-conductor serve | audit OBJECT [--lib SO] | selftest");
+            64
+        }
+    };
+    std::process::exit(status);
+}

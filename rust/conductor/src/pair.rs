@@ -1,0 +1,301 @@
+//! `pair`: two fresh processes, one core, slices in turn.
+//!
+//! ```text
+//! start both (random order) -> empty slices -> calibrate -> rounds:
+//!   round r: combos in fresh random order; each AB or BA by a coin, complemented in r + 1;
+//!            both sides play the same window of the combo's secret walk, then it moves on
+//! ```
+
+use crate::calibrate::{self, Bounds};
+use crate::clock::Moment;
+use crate::container::{Pool, Want};
+use crate::fault::{Fault, Stop};
+use crate::jail::Jail;
+use crate::machine;
+use crate::place::Inputs;
+use crate::rng::Rng;
+use crate::stage::{Side, Stage, Terms};
+use crate::walk::Walk;
+use crate::worker::{Shots, Worker};
+use std::path::Path;
+
+/// One `pair` command.
+pub struct Request<'a> {
+    pub champion: &'a Path,
+    pub candidate: &'a Path,
+    pub pools: Vec<(&'a Pool, &'a Want)>,
+    pub seed: u64,
+    pub rounds: usize,
+    pub slice_us: f64,
+    /// Calls per slice, one per combo; None: calibrate.
+    pub calls: Option<Vec<usize>>,
+    /// Length of a block of one side's slices; None: one slice.
+    pub block_ms: Option<f64>,
+    pub features: [u64; 2],
+}
+
+/// What a pair gave. Times in ticks, `[side][combo][round]`.
+#[derive(Default)]
+pub struct Outcome {
+    pub void: Option<String>,
+    pub fault: Option<Fault>,
+    pub calls: Vec<usize>,
+    pub times: [Vec<Vec<u64>>; 2],
+    pub empty: [u64; 2],
+    /// Median arm to ready, ticks.
+    pub arm: [u64; 2],
+    pub foreign_cpu: f64,
+    pub wall_ms: f64,
+    /// Milliseconds until both workers slept for the first time, and until round 0.
+    pub start_ms: f64,
+    pub ready_ms: f64,
+    pub slices: usize,
+    /// Slices whose *done* may have been seen more than a microsecond late.
+    pub late: usize,
+    pub peak_kib: [u64; 2],
+}
+
+/// Runs one pair. A fault or a void reason is part of the outcome; `Err` is a broken machine.
+pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, String> {
+    let began = Moment::now();
+    let busy = machine::busy_us(terms.core_a);
+    let mut outcome = Outcome::default();
+    let played = play(jail, terms, request, &mut outcome, &began);
+    outcome.wall_ms = began.elapsed_ms();
+    match played {
+        Err(Stop::Error(error)) => return Err(error),
+        Err(Stop::Void(reason)) => outcome.void = Some(reason),
+        Err(Stop::Fault(fault)) => outcome.fault = Some(*fault),
+        Ok(own_us) => {
+            if let (Some(a), Some(b)) = (busy, machine::busy_us(terms.core_a)) {
+                let foreign = (b - a).saturating_sub(own_us) as f64;
+                outcome.foreign_cpu = foreign / (outcome.wall_ms * 1000.0).max(1.0);
+            }
+            outcome.void = why_void(&outcome, &began, terms);
+        }
+    }
+    Ok(outcome)
+}
+
+/// Reasons that know nothing of who was faster.
+fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
+    let [a, b] = outcome.arm;
+    let margin = terms.rate.ticks_of_us(20.0);
+    began
+        .unsteady(terms.rate)
+        .or_else(|| (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into()))
+        .or_else(|| {
+            let uneven = a > 2 * b + margin || b > 2 * a + margin;
+            uneven.then(|| "arm: one side took twice as long to get ready".into())
+        })
+}
+
+/// Plays the pair; returns the CPU time of both workers in microseconds.
+fn play(
+    jail: &mut Jail,
+    terms: Terms,
+    request: &Request,
+    outcome: &mut Outcome,
+    began: &Moment,
+) -> Result<u64, Stop> {
+    let mut rng = Rng::new(request.seed, 10);
+    let pools: Vec<&Pool> = request.pools.iter().map(|p| p.0).collect();
+    let block = request.block_ms.is_some();
+    let bounds: Vec<Bounds> = pools.iter().map(|p| Bounds::of(p, block)).collect();
+    let table_bytes = bounds.iter().map(|b| b.table_bytes).max().unwrap_or(4096);
+    let out_bytes = bounds.iter().map(|b| b.out_bytes).max().unwrap_or(4096);
+    let inputs = Inputs::packed(&pools, &mut rng)?;
+    let mut stage =
+        Stage::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
+    let [features, features_b] = request.features;
+    let sides = [
+        Side { name: "champion", library: Some(request.champion), features },
+        Side { name: "candidate", library: Some(request.candidate), features: features_b },
+    ];
+    let first = usize::from(rng.coin());
+    let a = stage.start(jail, &sides[first])?;
+    let mut b = match stage.start(jail, &sides[1 - first]) {
+        Ok(worker) => worker,
+        Err(stop) => {
+            let mut a = a;
+            a.end(jail);
+            return Err(stop);
+        }
+    };
+    let mut a = a;
+    let order = [first, 1 - first];
+    let played = (|| {
+        a.settle(jail, stage.patience())?;
+        b.settle(jail, stage.patience())?;
+        outcome.start_ms = began.elapsed_ms();
+        let workers = if order[0] == 0 { [&mut a, &mut b] } else { [&mut b, &mut a] };
+        let mut match_ = Match::new(jail, &mut stage, workers, request, bounds, rng);
+        match_.empties(outcome)?;
+        match_.calibrate()?;
+        outcome.ready_ms = began.elapsed_ms();
+        match_.rounds(outcome)
+    })();
+    for worker in [&mut a, &mut b] {
+        worker.end(jail);
+        let side = usize::from(worker.side == "candidate");
+        outcome.peak_kib[side] = worker.peak_kib;
+    }
+    played.map(|()| a.cpu_us + b.cpu_us)
+}
+
+/// Two workers ready to play.
+pub struct Match<'a> {
+    jail: &'a mut Jail,
+    stage: &'a mut Stage,
+    /// Champion, candidate.
+    workers: [&'a mut Worker; 2],
+    request: &'a Request<'a>,
+    bounds: Vec<Bounds>,
+    walks: Vec<Walk>,
+    /// Calls per slice and slices per block.
+    plan: Vec<(usize, usize)>,
+    /// First slot of each combo, bytes: drawn once a pair.
+    shift: Vec<usize>,
+    rng: Rng,
+}
+
+impl<'a> Match<'a> {
+    fn new(
+        jail: &'a mut Jail,
+        stage: &'a mut Stage,
+        workers: [&'a mut Worker; 2],
+        request: &'a Request<'a>,
+        bounds: Vec<Bounds>,
+        mut rng: Rng,
+    ) -> Self {
+        let walks = request.pools.iter().map(|p| Walk::new(p.0.calls.len(), &mut rng)).collect();
+        let shift = bounds.iter().map(|_| rng.below(64) * 64).collect();
+        let plan = vec![(1, 1); bounds.len()];
+        Match { jail, stage, workers, request, bounds, walks, plan, shift, rng }
+    }
+
+    /// One slice of combo `c` on each side in turn, over the same window.
+    pub fn both(&mut self, c: usize, calls: usize, first: usize) -> Result<[Shots; 2], Stop> {
+        let spare = self.rng.below(3);
+        let armed = self.bounds[c].max_calls.min(calls + spare).max(calls);
+        let window = self.walks[c].window(armed);
+        self.walks[c].advance(calls);
+        let (pool, want) = self.request.pools[c];
+        self.stage.slots.packed(pool, &window, self.shift[c]);
+        let tables = self.stage.tables(pool, c, &window);
+        let mut shots = [Shots::default(); 2];
+        for side in [first, 1 - first] {
+            let worker = &mut *self.workers[side];
+            shots[side] =
+                self.stage.slice(self.jail, worker, pool, Some(want), &window, calls, tables)?;
+        }
+        Ok(shots)
+    }
+
+    /// Empty slices of both sides in turn; their medians.
+    fn empties(&mut self, outcome: &mut Outcome) -> Result<(), Stop> {
+        const TIMES: usize = 15;
+        let (pool, _) = self.request.pools[0];
+        let window = self.walks[0].window(1);
+        self.stage.slots.packed(pool, &window, self.shift[0]);
+        let tables = self.stage.tables(pool, 0, &window);
+        let mut ticks = [vec![], vec![]];
+        for i in 0..TIMES {
+            for side in [i % 2, 1 - i % 2] {
+                let worker = &mut *self.workers[side];
+                ticks[side].push(self.stage.empty(self.jail, worker, tables, 1)?.run);
+            }
+        }
+        outcome.empty = ticks.map(median);
+        Ok(())
+    }
+
+    /// Settles the calls of every slice; each combo runs on both sides either way.
+    fn calibrate(&mut self) -> Result<(), Stop> {
+        let mut order: Vec<usize> = (0..self.plan.len()).collect();
+        self.rng.shuffle(&mut order);
+        for c in order {
+            self.plan[c] = calibrate::combo(self, c)?;
+        }
+        Ok(())
+    }
+
+    /// What calibration must know of combo `c`.
+    pub fn wishes(&self, c: usize) -> (calibrate::Wishes, &Bounds) {
+        let wishes = calibrate::Wishes {
+            calls: self.request.calls.as_ref().map(|calls| calls[c]),
+            slice_us: self.request.slice_us,
+            block_us: self.request.block_ms.map(|ms| ms * 1000.0),
+            rate: self.stage.terms.rate,
+        };
+        (wishes, &self.bounds[c])
+    }
+
+    /// A coin for calibration's own order.
+    pub fn coin(&mut self) -> usize {
+        usize::from(self.rng.coin())
+    }
+
+    /// A number in 0..n for calibration's jitter.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.rng.below(n)
+    }
+
+    fn rounds(&mut self, outcome: &mut Outcome) -> Result<(), Stop> {
+        let n = self.plan.len();
+        let mut firsts = vec![0; n];
+        let mut arms = [vec![], vec![]];
+        let mut order: Vec<usize> = (0..n).collect();
+        outcome.times = [vec![vec![]; n], vec![vec![]; n]];
+        let late = self.stage.terms.rate.ticks_of_us(1.0);
+        for round in 0..self.request.rounds {
+            self.rng.shuffle(&mut order);
+            for &c in &order {
+                firsts[c] = if round % 2 == 0 { self.coin() } else { 1 - firsts[c] };
+                let shots = self.block(c, firsts[c])?;
+                for side in 0..2 {
+                    outcome.times[side][c].push(shots[side].run);
+                    arms[side].push(shots[side].arm);
+                    outcome.slices += self.plan[c].1;
+                    outcome.late += usize::from(shots[side].look > late);
+                }
+            }
+        }
+        outcome.calls = self.plan.iter().map(|&(calls, slices)| calls * slices).collect();
+        outcome.arm = arms.map(median);
+        Ok(())
+    }
+
+    /// One block: one slice a side, or many of one side and then as many of the other.
+    fn block(&mut self, c: usize, first: usize) -> Result<[Shots; 2], Stop> {
+        let (calls, slices) = self.plan[c];
+        if slices == 1 {
+            return self.both(c, calls, first);
+        }
+        let mut sums = [Shots::default(); 2];
+        let start = self.walks[c].position();
+        let (pool, want) = self.request.pools[c];
+        for side in [first, 1 - first] {
+            self.walks[c].seek(start);
+            for _ in 0..slices {
+                let window = self.walks[c].window(calls);
+                self.walks[c].advance(calls);
+                self.stage.slots.packed(pool, &window, self.shift[c]);
+                let tables = self.stage.tables(pool, c, &window);
+                let worker = &mut *self.workers[side];
+                let shots =
+                    self.stage.slice(self.jail, worker, pool, Some(want), &window, calls, tables)?;
+                sums[side].run += shots.run;
+                sums[side].arm = shots.arm;
+                sums[side].look = sums[side].look.max(shots.look);
+            }
+        }
+        Ok(sums)
+    }
+}
+
+/// The middle value (the lower of two).
+pub fn median(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}

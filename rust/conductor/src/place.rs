@@ -1,0 +1,211 @@
+//! Where inputs and output slots lie: packed in secret order for timing, or flush against
+//! unmapped pages for checking. Offsets are those of the shared memory; a worker sees them
+//! at its base plus offset, on both sides alike.
+
+use crate::container::Pool;
+use crate::rng::Rng;
+use crate::shm::Shared;
+use lar_abi::call::HEADER_BYTES;
+use lar_abi::wire::{PAGE, Span};
+
+/// Untouched bytes verified on either side of an output.
+pub const SLACK: usize = 64;
+
+/// Inputs of several pools in one shared memory.
+pub struct Inputs {
+    pub shared: Shared,
+    /// Offset of input `i` of pool `p`: `at[p][i]`.
+    pub at: Vec<Vec<usize>>,
+    /// What is mapped of it.
+    pub spans: Vec<Span>,
+}
+
+/// Numbers of all inputs in secret order: pools shuffled, inputs shuffled within them.
+fn order(pools: &[&Pool], rng: &mut Rng) -> Vec<(usize, usize)> {
+    let mut pool_order: Vec<usize> = (0..pools.len()).collect();
+    rng.shuffle(&mut pool_order);
+    let mut all = Vec::new();
+    for p in pool_order {
+        let from = all.len();
+        all.extend((0..pools[p].inputs.len()).map(|i| (p, i)));
+        rng.shuffle(&mut all[from..]);
+    }
+    all
+}
+
+impl Inputs {
+    /// Packed: each at its declared phase in a line, a random number of lines in front.
+    pub fn packed(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
+        let order = order(pools, rng);
+        let mut at: Vec<Vec<usize>> = pools.iter().map(|p| vec![0; p.inputs.len()]).collect();
+        let mut cursor = rng.below(PAGE / 64) * 64;
+        for &(p, i) in &order {
+            let input = pools[p].inputs[i];
+            at[p][i] = cursor + input.phase;
+            cursor = (at[p][i] + input.len).next_multiple_of(64);
+        }
+        let len = (cursor + 64).next_multiple_of(PAGE);
+        let spans = vec![Span { which: 0, at: 0, len: len as u64 }];
+        Self::fill(pools, at, len, spans)
+    }
+
+    /// Flush: each ends where a page ends, and the next page is not mapped.
+    pub fn flush(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
+        let order = order(pools, rng);
+        let mut at: Vec<Vec<usize>> = pools.iter().map(|p| vec![0; p.inputs.len()]).collect();
+        let mut spans = Vec::with_capacity(order.len());
+        let mut cursor = PAGE;
+        for &(p, i) in &order {
+            let len = pools[p].inputs[i].len;
+            let run = len.next_multiple_of(PAGE);
+            if run > 0 {
+                spans.push(Span { which: 0, at: cursor as u64, len: run as u64 });
+            }
+            at[p][i] = cursor + run - len;
+            cursor += run + PAGE;
+        }
+        Self::fill(pools, at, cursor, spans)
+    }
+
+    fn fill(
+        pools: &[&Pool],
+        at: Vec<Vec<usize>>,
+        len: usize,
+        spans: Vec<Span>,
+    ) -> Result<Self, String> {
+        let mut shared = Shared::new(len, true)?;
+        let memory = shared.bytes_mut();
+        for (pool, places) in pools.iter().zip(&at) {
+            for (i, &to) in places.iter().enumerate() {
+                let bytes = pool.input(i);
+                memory[to..to + bytes.len()].copy_from_slice(bytes);
+            }
+        }
+        Ok(Inputs { shared, at, spans })
+    }
+}
+
+/// The slots of one window, in the order of its calls. `parts` has `n_parts` entries a slot.
+#[derive(Default)]
+pub struct Slots {
+    pub headers: Vec<usize>,
+    /// Offset and capacity.
+    pub parts: Vec<(usize, usize)>,
+    pub n_parts: usize,
+    /// Spans to fill with poison: all that a kernel could reach.
+    pub poison: Vec<(usize, usize)>,
+    /// Spans that must stay poison.
+    pub slack: Vec<(usize, usize)>,
+    /// First offset behind everything.
+    pub end: usize,
+}
+
+impl Slots {
+    /// Parts of slot `i`.
+    pub fn parts_of(&self, i: usize) -> &[(usize, usize)] {
+        &self.parts[i * self.n_parts..(i + 1) * self.n_parts]
+    }
+
+    /// Packed slots from offset `start` (a multiple of 64): header, slack, part, slack, ...
+    pub fn packed(&mut self, pool: &Pool, calls: &[usize], start: usize) {
+        self.clear(pool);
+        let mut cursor = start;
+        self.slack.push((cursor, SLACK));
+        cursor += SLACK;
+        for &call in calls {
+            self.headers.push(cursor);
+            let mut free = cursor + HEADER_BYTES;
+            for (part, &cap) in pool.parts.iter().zip(&pool.calls[call].caps) {
+                let at = (free + SLACK).next_multiple_of(64) + part.align;
+                self.parts.push((at, cap));
+                self.slack.push((free, at - free));
+                free = at + cap;
+            }
+            cursor = (free + SLACK).next_multiple_of(64);
+            self.slack.push((free, cursor - free));
+        }
+        self.poison.push((start, cursor - start));
+        self.end = cursor;
+    }
+
+    fn clear(&mut self, pool: &Pool) {
+        self.headers.clear();
+        self.parts.clear();
+        self.poison.clear();
+        self.slack.clear();
+        self.n_parts = pool.parts.len();
+    }
+}
+
+/// Bytes one packed slot needs at most.
+pub fn slot_bytes(pool: &Pool, call: usize) -> usize {
+    let parts: usize =
+        pool.calls[call].caps.iter().map(|cap| cap.next_multiple_of(64) + 3 * SLACK).sum();
+    HEADER_BYTES + parts + SLACK
+}
+
+/// Regions that end where a page ends, for `groups` calls at once.
+pub struct Flush {
+    pub groups: usize,
+    /// Bytes of a region per part number, page multiples, one page more than any capacity.
+    room: Vec<usize>,
+}
+
+impl Flush {
+    /// Room for every call of `pools`, at most about 64 MiB in all.
+    pub fn for_pools(pools: &[&Pool]) -> Self {
+        let n_parts = pools.iter().map(|p| p.parts.len()).max().unwrap_or(0);
+        let most = |i: usize| {
+            let caps = pools.iter().flat_map(|p| &p.calls).filter_map(|c| c.caps.get(i));
+            caps.copied().max().unwrap_or(0).next_multiple_of(PAGE) + PAGE
+        };
+        let room: Vec<usize> = (0..n_parts).map(most).collect();
+        let one: usize = room.iter().sum::<usize>() + PAGE;
+        Flush { groups: ((64 << 20) / one).clamp(1, 16), room }
+    }
+
+    /// Bytes from one group to the next: header page, regions, an unmapped page after each.
+    fn stride(&self) -> usize {
+        2 * PAGE + self.room.iter().map(|r| r + PAGE).sum::<usize>()
+    }
+
+    /// Length of the output memory.
+    pub fn bytes(&self) -> usize {
+        PAGE + self.groups * self.stride()
+    }
+
+    /// What is mapped of it.
+    pub fn spans(&self) -> Vec<Span> {
+        let mut spans = Vec::new();
+        for group in 0..self.groups {
+            let mut at = PAGE + group * self.stride();
+            for len in std::iter::once(PAGE).chain(self.room.iter().copied()) {
+                spans.push(Span { which: 1, at: at as u64, len: len as u64 });
+                at += len + PAGE;
+            }
+        }
+        spans
+    }
+
+    /// Slots for `calls` (at most `groups`), each part flush at the end of its region.
+    pub fn slots(&self, slots: &mut Slots, pool: &Pool, calls: &[usize]) {
+        slots.clear(pool);
+        for (group, &call) in calls.iter().enumerate() {
+            let mut at = PAGE + group * self.stride();
+            let header = at + PAGE - HEADER_BYTES;
+            slots.headers.push(header);
+            slots.poison.push((header - SLACK, SLACK + HEADER_BYTES));
+            slots.slack.push((header - SLACK, SLACK));
+            at += 2 * PAGE;
+            for (&room, &cap) in self.room.iter().zip(&pool.calls[call].caps) {
+                let start = at + room - cap;
+                let front = (start - at).min(PAGE);
+                slots.parts.push((start, cap));
+                slots.poison.push((start - front, front + cap));
+                slots.slack.push((start - front, front));
+                at += room + PAGE;
+            }
+        }
+        slots.end = self.bytes();
+    }
+}

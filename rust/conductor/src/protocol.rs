@@ -1,0 +1,94 @@
+//! The lines that cross between Python and the conductor, version 1.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Version of every line.
+pub const VERSION: u64 = 1;
+
+/// A command, one JSON object on one line.
+#[derive(Deserialize)]
+#[serde(tag = "cmd", rename_all = "lowercase")]
+pub enum Command {
+    Open(Open),
+    Expect { lib: PathBuf, pool: PathBuf, want: PathBuf },
+    Check(Check),
+    Pair(Pair),
+    Quit,
+}
+
+#[derive(Deserialize)]
+pub struct Open {
+    pub worker: PathBuf,
+    #[serde(rename = "box")]
+    pub kind: String,
+    pub core_a: usize,
+    pub core_b: usize,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    pub mem_mb: u64,
+    pub call_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { mem_mb: 512, call_ms: 2000 }
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Check {
+    pub lib: PathBuf,
+    pub pools: Vec<(PathBuf, PathBuf)>,
+    pub seed: u64,
+    #[serde(default)]
+    pub features: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub struct Pair {
+    pub champion: PathBuf,
+    pub candidate: PathBuf,
+    pub pools: Vec<(PathBuf, PathBuf)>,
+    pub seed: u64,
+    #[serde(default = "twenty")]
+    pub rounds: usize,
+    #[serde(default = "fifty")]
+    pub slice_us: f64,
+    #[serde(default)]
+    pub calls: Option<Vec<usize>>,
+    #[serde(default)]
+    pub block_ms: Option<f64>,
+    #[serde(default)]
+    pub features: Option<u64>,
+    #[serde(default)]
+    pub features_b: Option<u64>,
+}
+
+fn twenty() -> usize {
+    20
+}
+
+fn fifty() -> f64 {
+    50.0
+}
+
+/// Reads one line; an unknown version is refused before anything else is looked at.
+pub fn parse(line: &str) -> Result<Command, String> {
+    let value: Value = serde_json::from_str(line).map_err(|e| format!("not JSON: {e}"))?;
+    match value.get("v").and_then(Value::as_u64) {
+        Some(VERSION) => serde_json::from_value(value).map_err(|e| format!("command: {e}")),
+        _ => Err(format!("unknown version {} (known: 1)", value.get("v").unwrap_or(&Value::Null))),
+    }
+}
+
+/// An answer that says why the command could not be carried out.
+pub fn error(text: &str) -> Value {
+    json!({"v": VERSION, "ok": false, "error": text})
+}

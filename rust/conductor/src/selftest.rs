@@ -1,0 +1,1 @@
+pub fn main(_args: &[&str]) -> i32 { 0 }

@@ -1,0 +1,151 @@
+//! `lar-conductor serve`: one command a line in, one answer a line out, until end of file.
+
+use crate::clock::Rate;
+use crate::container::{Pool, Want};
+use crate::fault::Stop;
+use crate::jail::{BoxKind, Jail};
+use crate::shelf::Shelf;
+use crate::pair::{Outcome, Request};
+use crate::protocol::{self, Check, Command, Open, Pair, VERSION, error};
+use crate::stage::Terms;
+use crate::{check, cpu, expect, machine, pair};
+use serde_json::{Value, json};
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+/// Answers commands until end of file or `quit`.
+pub fn serve() -> i32 {
+    // SAFETY: a plain system call: epoch data here are nobody else's to read.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+    let mut session = Session::default();
+    let (stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
+    for line in stdin.lines() {
+        let Ok(line) = line else { return 1 };
+        let answer = match protocol::parse(&line) {
+            Ok(Command::Quit) => return 0,
+            Ok(command) => session.answer(command).unwrap_or_else(|e| error(&e)),
+            Err(text) => error(&text),
+        };
+        if writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).is_err() {
+            return 1;
+        }
+    }
+    0
+}
+
+/// What lives from command to command.
+#[derive(Default)]
+struct Session {
+    open: Option<(Jail, Terms)>,
+    shelf: Shelf,
+}
+
+impl Session {
+    fn answer(&mut self, command: Command) -> Result<Value, String> {
+        match command {
+            Command::Open(open) => self.open(&open),
+            Command::Expect { lib, pool, want } => self.expect(&lib, &pool, &want),
+            Command::Check(check) => self.check(&check),
+            Command::Pair(pair) => self.pair(&pair),
+            Command::Quit => Ok(Value::Null),
+        }
+    }
+
+    fn open(&mut self, open: &Open) -> Result<Value, String> {
+        self.open = None;
+        let kind = BoxKind::parse(&open.kind)?;
+        let worker = std::fs::canonicalize(&open.worker)
+            .map_err(|e| format!("{}: {e}", open.worker.display()))?;
+        let mut notes = Vec::new();
+        if open.core_a == open.core_b {
+            notes.push("one core for clock and kernels: times are weak");
+        }
+        if !machine::pin(open.core_b) {
+            notes.push("the conductor could not be pinned");
+        }
+        let rate = Rate::measure();
+        let jail = Jail::open(kind, &worker)?;
+        let Open { core_a, .. } = *open;
+        let (mem_mb, call_ms) = (open.limits.mem_mb, open.limits.call_ms);
+        let terms = Terms { core_a, rate, mem_mb, call_ms };
+        self.open = Some((jail, terms));
+        Ok(json!({"v": VERSION, "ok": true, "box": kind.name(), "ticks_per_ns": rate.0,
+                  "features": cpu::features(), "notes": notes}))
+    }
+
+    fn expect(&mut self, lib: &Path, pool: &Path, want: &Path) -> Result<Value, String> {
+        let Session { open, shelf } = self;
+        let (jail, terms) = ready(open)?;
+        let pool = shelf.pool(pool)?;
+        match expect::expect(jail, terms, lib, &pool, want) {
+            Ok(times) => Ok(json!({"v": VERSION, "ok": true, "calls": times.len(),
+                                   "ns_per_call": times})),
+            Err(stop) => refuse(stop),
+        }
+    }
+
+    fn check(&mut self, check: &Check) -> Result<Value, String> {
+        let Session { open, shelf } = self;
+        let (jail, terms) = ready(open)?;
+        let pools = shelf.pairs(&check.pools)?;
+        let pools: Vec<(&Pool, &Want)> = pools.iter().map(|p| (&*p.0, &*p.1)).collect();
+        let features = check.features.unwrap_or(u64::MAX) & cpu::features();
+        match check::check(jail, terms, &check.lib, &pools, check.seed, features) {
+            Ok(calls) => Ok(json!({"v": VERSION, "ok": true, "calls": calls})),
+            Err(stop) => refuse(stop),
+        }
+    }
+
+    fn pair(&mut self, command: &Pair) -> Result<Value, String> {
+        let Session { open, shelf } = self;
+        let (jail, terms) = ready(open)?;
+        if command.pools.is_empty() || command.rounds == 0 {
+            return Err("a pair needs pools and rounds".into());
+        }
+        if command.calls.as_ref().is_some_and(|calls| calls.len() != command.pools.len()) {
+            return Err("a pair needs one number of calls per pool".into());
+        }
+        let pools = shelf.pairs(&command.pools)?;
+        let mask = |m: Option<u64>| m.unwrap_or(u64::MAX) & cpu::features();
+        let features = mask(command.features);
+        let request = Request {
+            champion: &command.champion,
+            candidate: &command.candidate,
+            pools: pools.iter().map(|p| (&*p.0, &*p.1)).collect(),
+            seed: command.seed,
+            rounds: command.rounds,
+            slice_us: command.slice_us,
+            calls: command.calls.clone(),
+            block_ms: command.block_ms,
+            features: [features, command.features_b.map_or(features, |m| mask(Some(m)))],
+        };
+        Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
+    }
+}
+
+fn ready(open: &mut Option<(Jail, Terms)>) -> Result<(&mut Jail, Terms), String> {
+    open.as_mut().map(|(jail, terms)| (jail, *terms)).ok_or_else(|| "not open".to_string())
+}
+
+/// A fault is an answer; everything else is an error.
+fn refuse(stop: Stop) -> Result<Value, String> {
+    match stop {
+        Stop::Fault(fault) => Ok(json!({"v": VERSION, "ok": false, "fault": fault})),
+        Stop::Void(text) | Stop::Error(text) => Err(text),
+    }
+}
+
+fn answer(outcome: Outcome, rate: Rate) -> Value {
+    let [champion, candidate] = outcome.times;
+    json!({
+        "v": VERSION, "ok": true, "void": outcome.void, "fault": outcome.fault,
+        "calls": outcome.calls, "champion": champion, "candidate": candidate,
+        "empty": outcome.empty, "wall_ms": outcome.wall_ms,
+        "foreign_cpu": [outcome.foreign_cpu],
+        "arm": outcome.arm.map(|t| rate.ns(t)),
+        "overhead": {"start_ms": outcome.start_ms, "ready_ms": outcome.ready_ms,
+                     "slices": outcome.slices, "late": outcome.late},
+        "peak_kib": outcome.peak_kib,
+    })
+}
+

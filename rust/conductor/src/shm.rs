@@ -1,0 +1,140 @@
+//! Shared memory: an anonymous file, mapped here, handed to workers by descriptor.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// A memfd and the conductor's own read-write mapping of it.
+pub struct Shared {
+    fd: OwnedFd,
+    ptr: *mut u8,
+    len: usize,
+}
+
+fn memfd(name: &std::ffi::CStr, len: usize) -> Result<OwnedFd, String> {
+    // SAFETY: plain system calls; the descriptor is owned from here on.
+    unsafe {
+        let fd = libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING);
+        if fd < 0 {
+            return Err(format!("no shared memory: {}", io::Error::last_os_error()));
+        }
+        let fd = OwnedFd::from_raw_fd(fd);
+        if libc::ftruncate(fd.as_raw_fd(), len as libc::off_t) != 0 {
+            return Err(format!("no {len} bytes of memory: {}", io::Error::last_os_error()));
+        }
+        Ok(fd)
+    }
+}
+
+fn seal(fd: &OwnedFd, seals: i32) -> Result<(), String> {
+    // SAFETY: a plain system call.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) } {
+        0 => Ok(()),
+        _ => Err(format!("cannot seal memory: {}", io::Error::last_os_error())),
+    }
+}
+
+impl Shared {
+    /// `len` zero bytes. `read_only`: nobody but this mapping can ever write them.
+    pub fn new(len: usize, read_only: bool) -> Result<Self, String> {
+        let fd = memfd(c"lar", len)?;
+        // SAFETY: a fresh mapping of our own file.
+        let ptr = unsafe {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            let null = std::ptr::null_mut();
+            libc::mmap(null, len, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+        };
+        if ptr == libc::MAP_FAILED {
+            return Err(format!("cannot map {len} bytes: {}", io::Error::last_os_error()));
+        }
+        let shared = Shared { fd, ptr: ptr.cast(), len };
+        let write = if read_only { libc::F_SEAL_FUTURE_WRITE } else { 0 };
+        let size = libc::F_SEAL_GROW | libc::F_SEAL_SHRINK;
+        seal(&shared.fd, write | size | libc::F_SEAL_SEAL)?;
+        Ok(shared)
+    }
+
+    /// The descriptor to hand over.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Start of the mapping.
+    pub fn ptr(&self) -> *mut u8 {
+        self.ptr
+    }
+
+    /// The bytes. What a worker may write while it runs is read through here only after it
+    /// was proven asleep, or line by line where a race is the thing looked for.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped for the life of `self`.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: mapped for the life of `self`, borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr, self.len) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, not used any more.
+        unsafe { libc::munmap(self.ptr.cast(), self.len) };
+    }
+}
+
+/// A sealed copy of a library's bytes: no name, no later change, fresh physical pages.
+pub fn sealed_copy(path: &Path) -> Result<OwnedFd, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let fd = memfd(c"lar", 0)?;
+    let mut file = File::from(fd);
+    io::Write::write_all(&mut file, &bytes).map_err(|e| format!("copy of a library: {e}"))?;
+    let fd = OwnedFd::from(file);
+    let all = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+    seal(&fd, all)?;
+    Ok(fd)
+}
+
+/// A file mapped read-only.
+pub struct Mapped {
+    ptr: *const u8,
+    len: usize,
+}
+
+impl Mapped {
+    /// Maps all of `path`.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let at = |e: io::Error| format!("{}: {e}", path.display());
+        let file = File::open(path).map_err(at)?;
+        let len = file.metadata().map_err(at)?.len() as usize;
+        if len == 0 {
+            return Err(format!("{}: empty file", path.display()));
+        }
+        // SAFETY: a fresh private mapping; epoch files are written once and then renamed.
+        let ptr = unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_POPULATE;
+            let null = std::ptr::null_mut();
+            libc::mmap(null, len, libc::PROT_READ, flags, file.as_raw_fd(), 0)
+        };
+        if ptr == libc::MAP_FAILED {
+            return Err(at(io::Error::last_os_error()));
+        }
+        Ok(Mapped { ptr: ptr.cast(), len })
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped for the life of `self`.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping, not used any more.
+        unsafe { libc::munmap(self.ptr.cast_mut().cast(), self.len) };
+    }
+}

@@ -1,0 +1,289 @@
+//! Where slices are played: the shared memories, the poison, and one slice from poison to
+//! verdict.
+
+use crate::clock::Rate;
+use crate::container::{Pool, Want};
+use crate::fault::{Fault, Stop};
+use crate::jail::Jail;
+use crate::place::{Inputs, Slots};
+use crate::poison::Poison;
+use crate::rng::Rng;
+use crate::shm::{Shared, sealed_copy};
+use crate::verify::Seen;
+use crate::window::{Bases, Tables, Writer};
+use crate::worker::{Shots, Start, Worker};
+use lar_abi::wire::*;
+use std::path::Path;
+use std::time::Duration;
+
+/// What `open` decided for all later commands.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub core_a: usize,
+    pub rate: Rate,
+    pub mem_mb: u64,
+    pub call_ms: u64,
+}
+
+/// Output lines looked at in the moment of *done*.
+const SAMPLED: usize = 64;
+/// Output lines looked at before *go*.
+const STANDING: usize = 4;
+
+/// A library on one side.
+pub struct Side<'a> {
+    pub name: &'static str,
+    pub library: Option<&'a Path>,
+    pub features: u64,
+}
+
+/// The memories of one command and its randomness.
+pub struct Stage {
+    pub terms: Terms,
+    pub inputs: Inputs,
+    plan: Shared,
+    plan_len: usize,
+    outputs: Shared,
+    out_spans: Vec<Span>,
+    bases: Bases,
+    poison: Poison,
+    rng: Rng,
+    writer: Writer,
+    pub slots: Slots,
+}
+
+/// Three areas of the address space that no loader uses, also with 39-bit addresses.
+fn bases(rng: &mut Rng) -> Bases {
+    let mut area = |n: u64| (0x10 + 4 * n << 32) + ((rng.below(1 << 16) * PAGE) as u64);
+    Bases { plan: area(0), inputs: area(1), outputs: area(2) }
+}
+
+impl Stage {
+    /// `table_bytes` and `out_bytes` are the most any window of this command needs.
+    pub fn new(
+        terms: Terms,
+        inputs: Inputs,
+        table_bytes: usize,
+        out_bytes: usize,
+        out_spans: Option<Vec<Span>>,
+        mut rng: Rng,
+    ) -> Result<Self, String> {
+        let out_len = out_bytes.next_multiple_of(PAGE);
+        let out_spans =
+            out_spans.unwrap_or_else(|| vec![Span { which: 1, at: 0, len: out_len as u64 }]);
+        let n_spans = inputs.spans.len() + out_spans.len();
+        let plan_len = table_bytes.max(n_spans * size_of::<Span>()).next_multiple_of(PAGE);
+        let mut plan = Shared::new(plan_len, true)?;
+        let to = plan.bytes_mut().as_mut_ptr().cast::<Span>();
+        for (i, span) in inputs.spans.iter().chain(&out_spans).enumerate() {
+            // SAFETY: the plan is sized for all spans.
+            unsafe { to.add(i).write(*span) };
+        }
+        Ok(Stage {
+            terms,
+            inputs,
+            plan,
+            plan_len,
+            outputs: Shared::new(out_len, false)?,
+            out_spans,
+            bases: bases(&mut rng),
+            poison: Poison::new(&mut rng),
+            rng,
+            writer: Writer::default(),
+            slots: Slots::default(),
+        })
+    }
+
+    /// Starts a worker for one side; `settle` it before its first slice.
+    pub fn start(&self, jail: &mut Jail, side: &Side) -> Result<Worker, Stop> {
+        let setup = Setup {
+            version: 1,
+            features: side.features,
+            heap: self.terms.mem_mb << 20,
+            library: u64::from(side.library.is_some()),
+            plan_base: self.bases.plan,
+            plan_len: self.plan_len as u64,
+            in_base: self.bases.inputs,
+            out_base: self.bases.outputs,
+            n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
+        };
+        let library = side.library.map(sealed_copy).transpose()?;
+        Worker::start(
+            jail,
+            &Start {
+                side: side.name,
+                core: self.terms.core_a,
+                setup,
+                plan: &self.plan,
+                inputs: &self.inputs.shared,
+                outputs: &self.outputs,
+                library: library.as_ref(),
+            },
+        )
+    }
+
+    /// How long a worker may take to load.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(5000 + self.terms.call_ms)
+    }
+
+    /// Writes the tables of a window whose `slots` are laid out. All workers must sleep.
+    pub fn tables(&mut self, pool: &Pool, p: usize, calls: &[usize]) -> Tables {
+        let at = &self.inputs.at[p];
+        self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots)
+    }
+
+    fn limit(&self) -> u64 {
+        self.terms.rate.ticks_of_us(self.terms.call_ms as f64 * 1000.0)
+    }
+
+    /// An empty slice: `calls` calls of the no-op entry.
+    pub fn empty(
+        &mut self,
+        jail: &mut Jail,
+        worker: &mut Worker,
+        tables: Tables,
+        calls: usize,
+    ) -> Result<Shots, Stop> {
+        let limit = self.limit();
+        let armed = worker.arm(NOP_OP, tables.calls, tables.ins, tables.outs);
+        let ready = worker.wait_ready(jail, limit)?;
+        let (run, look) = worker.fire(jail, calls as u32, limit)?;
+        worker.wait_asleep(jail, limit)?;
+        Ok(Shots { arm: ready.wrapping_sub(armed), run, look })
+    }
+
+    /// One slice: poison, arm, ready, go, done, asleep, and the verdict on its outputs.
+    /// `want`: None where there is nothing to compare with yet.
+    pub fn slice(
+        &mut self,
+        jail: &mut Jail,
+        worker: &mut Worker,
+        pool: &Pool,
+        want: Option<&Want>,
+        calls: &[usize],
+        run: usize,
+        tables: Tables,
+    ) -> Result<Shots, Stop> {
+        let limit = self.limit();
+        self.poison.renew(&mut self.rng);
+        for &(at, len) in &self.slots.poison {
+            self.poison.fill(self.outputs.bytes_mut(), at, len);
+        }
+        let armed = worker.arm(pool.op, tables.calls, tables.ins, tables.outs);
+        let blame = |stop| self.place(stop, pool, want, calls, run);
+        let ready = worker.wait_ready(jail, limit).map_err(blame)?;
+        self.still_standing(worker, pool)?;
+        let blame = |stop| self.place(stop, pool, want, calls, run);
+        let (ticks, look) = worker.fire(jail, run as u32, limit).map_err(blame)?;
+        let sampled = self.sample(want, calls, run);
+        let blame = |stop| self.place(stop, pool, want, calls, run);
+        worker.wait_asleep(jail, limit).map_err(blame)?;
+        let fault = self.changed(&sampled, pool, calls).or_else(|| {
+            want.map_or_else(
+                || crate::verify::slack(&self.slots, self.outputs.bytes(), &self.poison),
+                |want| self.seen(pool, want, calls, run).fault(),
+            )
+        });
+        match fault {
+            Some(fault) => Err(worker.blame(fault).into()),
+            None => Ok(Shots { arm: ready.wrapping_sub(armed), run: ticks, look }),
+        }
+    }
+
+    /// The outputs as they lie.
+    pub fn outputs(&self) -> &[u8] {
+        self.outputs.bytes()
+    }
+
+    fn seen<'a>(
+        &'a self,
+        pool: &'a Pool,
+        want: &'a Want,
+        calls: &'a [usize],
+        run: usize,
+    ) -> Seen<'a> {
+        let memory = self.outputs.bytes();
+        Seen { pool, want, calls, run, slots: &self.slots, memory, poison: &self.poison }
+    }
+
+    /// A worker that died: the first call without its right outputs is where.
+    fn place(
+        &self,
+        stop: Stop,
+        pool: &Pool,
+        want: Option<&Want>,
+        calls: &[usize],
+        run: usize,
+    ) -> Stop {
+        let Stop::Fault(mut fault) = stop else { return stop };
+        fault.combo.clone_from(&pool.combo);
+        let unfinished = want.and_then(|want| {
+            let seen = self.seen(pool, want, calls, run);
+            (0..run).find(|&i| seen.slot(i).is_some())
+        });
+        fault.call = calls[unfinished.unwrap_or(0)];
+        Stop::Fault(fault)
+    }
+
+    /// Before *go* the poison must still stand.
+    fn still_standing(&mut self, worker: &Worker, pool: &Pool) -> Result<(), Stop> {
+        for _ in 0..STANDING {
+            let i = self.rng.below(self.slots.poison.len());
+            let (at, len) = self.slots.poison[i];
+            let line = at + self.rng.below(len.div_ceil(64)) * 64;
+            let n = (at + len - line).min(64);
+            if self.poison.broken(self.outputs.bytes(), line, n).is_some() {
+                let fault = Fault::with_note("arm", "outputs were written before go");
+                let fault = Fault { combo: pool.combo.clone(), ..fault };
+                return Err(worker.blame(fault).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Random output lines, copied now.
+    fn sample(&mut self, want: Option<&Want>, calls: &[usize], run: usize) -> Vec<Sample> {
+        let Some(want) = want else { return vec![] };
+        if run == 0 {
+            return vec![];
+        }
+        let mut samples = Vec::with_capacity(SAMPLED);
+        for _ in 0..SAMPLED {
+            let slot = self.rng.below(run);
+            let part = self.rng.below(self.slots.n_parts);
+            let (at, cap) = self.slots.parts_of(slot)[part];
+            let len = (want.header(calls[slot]).len[part] as usize).min(cap);
+            if len > 0 {
+                let from = at + self.rng.below(len.div_ceil(64)) * 64;
+                let n = (at + len - from).min(64);
+                let mut line = [0; 64];
+                line[..n].copy_from_slice(&self.outputs.bytes()[from..from + n]);
+                samples.push(Sample { slot, part, at: from, len: n, line });
+            }
+        }
+        samples
+    }
+
+    /// A sampled line that changed between *done* and the worker's sleep.
+    fn changed(&self, samples: &[Sample], pool: &Pool, calls: &[usize]) -> Option<Fault> {
+        let memory = self.outputs.bytes();
+        let late = samples.iter().find(|s| memory[s.at..s.at + s.len] != s.line[..s.len])?;
+        Some(Fault {
+            combo: pool.combo.clone(),
+            call: calls[late.slot],
+            part: late.part,
+            offset: late.at - self.slots.parts_of(late.slot)[late.part].0,
+            ..Fault::with_note("late_write", "written after the call had returned")
+        })
+    }
+}
+
+/// One output line as it was at *done*.
+struct Sample {
+    slot: usize,
+    part: usize,
+    at: usize,
+    len: usize,
+    line: [u8; 64],
+}

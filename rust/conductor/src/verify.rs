@@ -1,0 +1,119 @@
+//! Compares the slots of a slice with upstream's outputs, after the worker fell asleep.
+
+use crate::container::{Pool, Want, header_of};
+use crate::fault::{Fault, hex};
+use crate::place::Slots;
+use crate::poison::Poison;
+use lar_abi::call::{HEADER_BYTES, SlotHeader};
+
+/// Bytes of an element shown on either side of a failure.
+const SHOWN: usize = 16;
+
+/// A slice as it lies in memory.
+pub struct Seen<'a> {
+    pub pool: &'a Pool,
+    pub want: &'a Want,
+    /// Calls of the pool, in slot order; the first `run` were made.
+    pub calls: &'a [usize],
+    pub run: usize,
+    pub slots: &'a Slots,
+    pub memory: &'a [u8],
+    pub poison: &'a Poison,
+}
+
+impl Seen<'_> {
+    /// The first fault, if there is one.
+    pub fn fault(&self) -> Option<Fault> {
+        (0..self.run)
+            .find_map(|i| self.slot(i))
+            .or_else(|| (self.run..self.calls.len()).find_map(|i| self.idle(i)))
+            .or_else(|| slack(self.slots, self.memory, self.poison))
+            .map(|fault| Fault { combo: self.pool.combo.clone(), ..fault })
+    }
+
+    /// What is wrong with slot `i`, whose call was made.
+    pub fn slot(&self, i: usize) -> Option<Fault> {
+        let call = self.calls[i];
+        let at = self.slots.headers[i];
+        let got = header_of(&self.memory[at..at + HEADER_BYTES]);
+        let want = self.want.header(call);
+        let fault = if self.poison.broken(self.memory, at, HEADER_BYTES).is_none() {
+            Some(Fault::with_note("poison", "the call was not made"))
+        } else {
+            header(&got, &want, self.slots.n_parts)
+                .or_else(|| (0..self.slots.n_parts).find_map(|p| self.part(i, p, &want)))
+        };
+        fault.map(|fault| Fault { call, ..fault })
+    }
+
+    fn part(&self, i: usize, p: usize, header: &SlotHeader) -> Option<Fault> {
+        let (call, spec) = (self.calls[i], &self.pool.parts[p]);
+        let (at, cap) = self.slots.parts_of(i)[p];
+        let len = (header.len[p] as usize).min(cap);
+        let got = &self.memory[at..at + len];
+        let want = self.want.part(call, p)?;
+        if want.len() != len {
+            return Some(Fault::with_note("mismatch", "the expected part has another length"));
+        }
+        let dist = self.want.part(call, 0).unwrap_or(&[]);
+        let ties = self.want.part(call, self.pool.parts.len());
+        let diff = spec.rule.diff(spec.elem, got, want, dist, ties)?;
+        let end = (diff.offset + spec.elem).min(len);
+        let untouched = self.poison.broken(self.memory, at + diff.offset, end - diff.offset);
+        Some(Fault {
+            part: p,
+            offset: diff.offset,
+            differs: diff.differs,
+            total: diff.total,
+            got_hex: hex(&got[diff.offset..end], SHOWN),
+            want_hex: hex(&want[diff.offset..end], SHOWN),
+            ..Fault::new(if untouched.is_none() { "poison" } else { "mismatch" })
+        })
+    }
+
+    /// Slot `i` was armed, but its call was not made: nothing may have been written.
+    fn idle(&self, i: usize) -> Option<Fault> {
+        let header = (self.slots.headers[i], HEADER_BYTES);
+        std::iter::once(&header)
+            .chain(self.slots.parts_of(i))
+            .any(|&(at, len)| self.poison.broken(self.memory, at, len).is_some())
+            .then(|| Fault {
+                call: self.calls[i],
+                ..Fault::with_note("slack", "written without having been called")
+            })
+    }
+}
+
+/// Status and lengths must be upstream's.
+fn header(got: &SlotHeader, want: &SlotHeader, n_parts: usize) -> Option<Fault> {
+    let differ = |part: usize, what: &str, got: u64, want: u64| Fault {
+        part,
+        differs: 1,
+        total: 1,
+        got_hex: hex(&got.to_le_bytes(), 8),
+        want_hex: hex(&want.to_le_bytes(), 8),
+        ..Fault::with_note("mismatch", format!("{what} {got}, wanted {want}"))
+    };
+    if got.status != want.status {
+        return Some(differ(0, "status", got.status, want.status));
+    }
+    let part = (0..n_parts).find(|&p| got.len[p] != want.len[p])?;
+    Some(differ(part, "length in bytes", got.len[part], want.len[part]))
+}
+
+/// Slack on either side of every output must be intact.
+pub fn slack(slots: &Slots, memory: &[u8], poison: &Poison) -> Option<Fault> {
+    let at = slots.slack.iter().find_map(|&(at, len)| poison.broken(memory, at, len))?;
+    Some(Fault::with_note("slack", place(slots, at)))
+}
+
+/// In words, where offset `at` lies.
+fn place(slots: &Slots, at: usize) -> String {
+    let near = |(i, &(from, cap)): (usize, &(usize, usize))| {
+        let away = if at < from { from - at } else { (at + 1).saturating_sub(from + cap) };
+        let side = if at < from { "before" } else { "behind" };
+        let n = slots.n_parts;
+        (away, format!("{away} bytes {side} part {} of slot {}", i % n, i / n))
+    };
+    slots.parts.iter().enumerate().map(near).min().map_or_else(String::new, |(_, text)| text)
+}

@@ -1,0 +1,283 @@
+//! The conductor's handle of one worker process: start, arm, fire, proof of sleep, end.
+
+use crate::clock::ticks;
+use crate::fault::{Fault, Stop};
+use crate::jail::Jail;
+use crate::machine;
+use crate::shm::Shared;
+use lar_abi::call::*;
+use lar_abi::wire::*;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Everything the start of a worker needs.
+pub struct Start<'a> {
+    /// `champion` or `candidate`.
+    pub side: &'static str,
+    pub core: usize,
+    pub setup: Setup,
+    pub plan: &'a Shared,
+    pub inputs: &'a Shared,
+    pub outputs: &'a Shared,
+    /// None: only empty slices.
+    pub library: Option<&'a OwnedFd>,
+}
+
+/// One worker.
+pub struct Worker {
+    pub side: &'static str,
+    id: u32,
+    control: Shared,
+    pidfd: Option<OwnedFd>,
+    turn: u32,
+    killed: bool,
+    gone: bool,
+    /// CPU time it used, once it has ended.
+    pub cpu_us: u64,
+    /// Peak resident memory, once it has ended.
+    pub peak_kib: u64,
+}
+
+/// What one slice took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shots {
+    /// Ticks from arm to ready.
+    pub arm: u64,
+    /// Ticks from go to done.
+    pub run: u64,
+    /// Ticks between the last two looks at *done*: how late it may have been seen.
+    pub look: u64,
+}
+
+impl Worker {
+    /// Asks for the process; `settle` waits for it.
+    pub fn start(jail: &mut Jail, start: &Start) -> Result<Self, Stop> {
+        let mut control = Shared::new(CONTROL_BYTES, false)?;
+        // SAFETY: page 1 of the control memory is the Setup.
+        unsafe { control.bytes_mut().as_mut_ptr().add(SETUP_AT).cast::<Setup>().write(start.setup) };
+        // Without a library any descriptor fills its place.
+        let library = start.library.map_or(start.plan.fd(), AsRawFd::as_raw_fd);
+        let fds =
+            [control.fd(), start.plan.fd(), start.inputs.fd(), start.outputs.fd(), library];
+        let id = jail.request(start.core, fds)?;
+        Ok(Worker {
+            side: start.side,
+            id,
+            control,
+            pidfd: None,
+            turn: 0,
+            killed: false,
+            gone: false,
+            cpu_us: 0,
+            peak_kib: 0,
+        })
+    }
+
+    /// Waits until it sleeps for the first time, both fences up.
+    pub fn settle(&mut self, jail: &mut Jail, patience: Duration) -> Result<(), Stop> {
+        self.pidfd = Some(jail.born(self.id)?);
+        let end = Instant::now() + patience;
+        while !self.asleep() {
+            if self.is_dead() {
+                return Err(self.autopsy(jail));
+            }
+            if Instant::now() > end {
+                return Err(self.overdue(jail, "loading the library"));
+            }
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        self.check_fences()
+    }
+
+    /// The worker's own word is not enough: the kernel says which fences stand.
+    fn check_fences(&self) -> Result<(), Stop> {
+        let Some(pid) = self.pidfd.as_ref().and_then(machine::pid_of) else { return Ok(()) };
+        let (theirs, ours) = (machine::status(&pid), machine::status("self"));
+        let filters = machine::field(&theirs, "Seccomp_filters:");
+        let own = machine::field(&ours, "Seccomp_filters:").unwrap_or(0);
+        let threads = machine::field(&theirs, "Threads:");
+        if filters.is_some_and(|n| n < own + 2) || threads.is_some_and(|n| n != 1) {
+            let note = "the worker runs without its fences";
+            return Err(self.blame(Fault::with_note("sandbox", note)).into());
+        }
+        Ok(())
+    }
+
+    fn page(&self) -> &Control {
+        // SAFETY: page 0 of the control memory is the Control; it is all atomics.
+        unsafe { &*self.control.ptr().cast::<Control>() }
+    }
+
+    /// Whether it is asleep: moving its wait to the `parked` word succeeds for a sleeper only.
+    pub fn asleep(&self) -> bool {
+        let words = &self.page().turn.0;
+        // SAFETY: two words of our own mapping.
+        let moved = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                words.turn.as_ptr(),
+                libc::FUTEX_CMP_REQUEUE,
+                0,
+                1usize,
+                words.parked.as_ptr(),
+                self.turn,
+            )
+        };
+        moved == 1
+    }
+
+    /// Wakes it with a command. It must be asleep.
+    pub fn arm(&mut self, op: u32, calls: u64, ins: (u64, u32), outs: (u64, u32)) -> u64 {
+        let page = self.page();
+        let command = &page.command.0;
+        command.op.store(op, Ordering::Relaxed);
+        command.calls.store(calls, Ordering::Relaxed);
+        command.ins.store(ins.0, Ordering::Relaxed);
+        command.n_in.store(ins.1, Ordering::Relaxed);
+        command.outs.store(outs.0, Ordering::Relaxed);
+        command.n_out.store(outs.1, Ordering::Relaxed);
+        let next = self.turn.wrapping_add(1);
+        let t = ticks();
+        page.turn.0.turn.store(next, Ordering::Release);
+        // SAFETY: a word of our own mapping.
+        unsafe {
+            libc::syscall(libc::SYS_futex, page.turn.0.parked.as_ptr(), libc::FUTEX_WAKE, 1);
+        }
+        self.turn = next;
+        t
+    }
+
+    /// Spins until `ready`; returns the tick it was seen.
+    pub fn wait_ready(&mut self, jail: &mut Jail, limit: u64) -> Result<u64, Stop> {
+        let ready = &raw const self.page().ready.0;
+        let turn = self.turn;
+        // SAFETY: the control page is mapped for the life of `self`.
+        self.spin(jail, limit, "getting ready", || unsafe {
+            (*ready).load(Ordering::Acquire) == turn
+        })
+        .map(|(t, _)| t)
+    }
+
+    /// *go* to *done*: the timed part.
+    pub fn fire(&mut self, jail: &mut Jail, calls: u32, limit: u64) -> Result<(u64, u64), Stop> {
+        let shot = &raw const self.page().shot.0;
+        let turn = self.turn;
+        let t0 = ticks();
+        // SAFETY: the control page is mapped for the life of `self`.
+        unsafe { (*shot).go.store(u64::from(turn) << 32 | u64::from(calls), Ordering::Release) };
+        // SAFETY: as above.
+        let (t1, look) = self.spin(jail, limit, "its calls", || unsafe {
+            (*shot).done.load(Ordering::Acquire) == turn
+        })?;
+        Ok((t1.wrapping_sub(t0), look))
+    }
+
+    /// Spins until it sleeps again.
+    pub fn wait_asleep(&mut self, jail: &mut Jail, limit: u64) -> Result<(), Stop> {
+        let this: *const Worker = self;
+        // SAFETY: `asleep` reads what `spin` does not change.
+        self.spin(jail, limit, "ending its slice", || unsafe { (*this).asleep() }).map(|_| ())
+    }
+
+    /// Spins until `seen`; a death ends it, looked for once a millisecond after five.
+    /// Returns the tick after the last look and the ticks since the look before.
+    fn spin(
+        &mut self,
+        jail: &mut Jail,
+        limit: u64,
+        doing: &str,
+        seen: impl Fn() -> bool,
+    ) -> Result<(u64, u64), Stop> {
+        let start = ticks();
+        let (mut last, mut next_look) = (start, limit / 400);
+        loop {
+            for _ in 0..16 {
+                if seen() {
+                    let now = ticks();
+                    return Ok((now, now.wrapping_sub(last)));
+                }
+            }
+            last = ticks();
+            let passed = last.wrapping_sub(start);
+            if passed > next_look {
+                next_look = passed + limit / 2000;
+                if self.is_dead() {
+                    return Err(self.autopsy(jail));
+                }
+                if passed > limit {
+                    return Err(self.overdue(jail, doing));
+                }
+            }
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        let Some(fd) = &self.pidfd else { return true };
+        let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: `poll` lives across the call.
+        unsafe { libc::poll(&mut poll, 1, 0) > 0 }
+    }
+
+    fn overdue(&mut self, jail: &mut Jail, doing: &str) -> Stop {
+        self.end(jail);
+        self.blame(Fault::with_note("timeout", format!("not done with {doing} in time"))).into()
+    }
+
+    /// Kills it, waits for its end and notes what it used.
+    pub fn end(&mut self, jail: &mut Jail) {
+        if self.gone {
+            return;
+        }
+        self.killed = true;
+        if self.pidfd.is_none() {
+            self.pidfd = jail.born(self.id).ok();
+        }
+        if let Some(fd) = &self.pidfd {
+            // SAFETY: a plain system call on a pidfd we hold.
+            unsafe {
+                let null = std::ptr::null::<libc::siginfo_t>();
+                libc::syscall(
+                    libc::SYS_pidfd_send_signal,
+                    fd.as_raw_fd(),
+                    libc::SIGKILL,
+                    null,
+                    0,
+                );
+            }
+        }
+        if let Ok(event) = jail.ended(self.id) {
+            self.note_end(&event);
+        }
+        self.gone = true;
+    }
+
+    fn note_end(&mut self, event: &Event) {
+        self.gone = true;
+        self.cpu_us = event.cpu_us;
+        self.peak_kib = event.peak_kib;
+    }
+
+    /// Why it died. The status is the spawner's word; the note is the dead process's own.
+    fn autopsy(&mut self, jail: &mut Jail) -> Stop {
+        let event = match jail.ended(self.id) {
+            Ok(event) => event,
+            Err(stop) => return stop,
+        };
+        self.note_end(&event);
+        crate::autopsy::verdict(event.status, self.note()).map_or_else(Stop::Void, |fault| {
+            self.blame(fault).into()
+        })
+    }
+
+    /// A fault on this side.
+    pub fn blame(&self, fault: Fault) -> Fault {
+        Fault { side: self.side.into(), ..fault }
+    }
+
+    /// The note page, copied; read after its writer's death.
+    fn note(&self) -> Note {
+        // SAFETY: page 2 of the control memory is the Note; any bit pattern is one.
+        unsafe { self.control.ptr().add(NOTE_AT).cast::<Note>().read_volatile() }
+    }
+}

@@ -1,0 +1,58 @@
+//! A panic ends the process and leaves its place on the note page.
+
+use crate::abi::{EXIT_PANIC, NOTE_PANIC, NOTE_TEXT, Note};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+static NOTE: AtomicPtr<Note> = AtomicPtr::new(core::ptr::null_mut());
+
+unsafe extern "C" {
+    /// libc's raw end of the process: no handlers, no destructors.
+    fn _exit(status: i32) -> !;
+}
+
+/// Text of at most `NOTE_TEXT` bytes, without the heap.
+struct Text {
+    bytes: [u8; NOTE_TEXT],
+    len: usize,
+}
+
+impl Write for Text {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let n = s.len().min(NOTE_TEXT - self.len);
+        self.bytes[self.len..self.len + n].copy_from_slice(&s.as_bytes()[..n]);
+        self.len += n;
+        Ok(())
+    }
+}
+
+/// Makes every panic write `file:line: message` to `note` and end the process.
+pub fn install(note: *mut Note) {
+    NOTE.store(note, Ordering::Relaxed);
+    std::panic::set_hook(Box::new(|info| {
+        let mut text = Text { bytes: [0; NOTE_TEXT], len: 0 };
+        if let Some(place) = info.location() {
+            let _ = write!(text, "{}:{}: ", place.file(), place.line());
+        }
+        let payload = info.payload();
+        if let Some(s) = payload.downcast_ref::<&str>() {
+            let _ = text.write_str(s);
+        } else if let Some(s) = payload.downcast_ref::<String>() {
+            let _ = text.write_str(s);
+        }
+        leave(&text)
+    }));
+}
+
+fn leave(text: &Text) -> ! {
+    let note = NOTE.load(Ordering::Relaxed);
+    // SAFETY: `note` is null or the worker's note page; `_exit` does not return.
+    unsafe {
+        if !note.is_null() {
+            (*note).kind = NOTE_PANIC;
+            (*note).len = text.len as u32;
+            (*note).text = text.bytes;
+        }
+        _exit(EXIT_PANIC)
+    }
+}

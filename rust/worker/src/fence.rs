@@ -1,0 +1,118 @@
+//! The two seccomp fences: a loose one while the library loads, then futex and exit alone.
+//!
+//! A refused call is never executed: SIGSYS runs `note::on_refused`, which names it on the
+//! note page and ends the process. Nothing can undo that: installing handlers and masking
+//! signals are refused too, and a masked SIGSYS kills. The conductor checks from outside
+//! that both filters stand before it arms the first slice.
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
+use std::collections::BTreeMap;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// What the dynamic loader, the limits and the heap's set-up need.
+fn loading() -> Rules {
+    let plain = [
+        libc::SYS_openat,
+        libc::SYS_read,
+        libc::SYS_pread64,
+        libc::SYS_close,
+        libc::SYS_fstat,
+        libc::SYS_newfstatat,
+        libc::SYS_readlinkat,
+        libc::SYS_mmap,
+        libc::SYS_mprotect,
+        libc::SYS_munmap,
+        libc::SYS_madvise,
+        libc::SYS_brk,
+        libc::SYS_futex,
+        libc::SYS_prctl,
+        libc::SYS_seccomp,
+        libc::SYS_prlimit64,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_sigaltstack,
+        libc::SYS_getrandom,
+        libc::SYS_lseek,
+        libc::SYS_getcwd,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+    ];
+    #[allow(unused_mut)]
+    let mut rules: Rules = plain.into_iter().map(|nr| (nr, vec![])).collect();
+    #[cfg(target_arch = "x86_64")]
+    for nr in [libc::SYS_readlink, libc::SYS_access, libc::SYS_setrlimit] {
+        rules.insert(nr, vec![]);
+    }
+    rules
+}
+
+/// FUTEX_WAIT without a timeout (so that only the conductor can wake it), and the end.
+fn running() -> Rules {
+    let equal = |arg, value| {
+        SeccompCondition::new(arg, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+            .expect("argument numbers below 6")
+    };
+    let wait = SeccompRule::new(vec![equal(1, libc::FUTEX_WAIT as u64), equal(3, 0)])
+        .expect("a rule with conditions");
+    BTreeMap::from([
+        (libc::SYS_futex, vec![wait]),
+        (libc::SYS_exit, vec![]),
+        (libc::SYS_exit_group, vec![]),
+    ])
+}
+
+fn install(rules: Rules) {
+    let arch = std::env::consts::ARCH.try_into().expect("an architecture seccomp knows");
+    let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, arch)
+        .expect("a valid rule set");
+    let program: BpfProgram = filter.try_into().expect("a filter below the size limit");
+    let fprog = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_ptr() as *mut libc::sock_filter,
+    };
+    // SAFETY: both programs live across the calls; SPEC_ALLOW leaves speculation settings be.
+    let failed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+                &fprog,
+            ) != 0
+    };
+    if failed {
+        crate::note::die("seccomp cannot be installed");
+    }
+    // The program is small; freeing it after the last fence could need a system call.
+    std::mem::forget(program);
+}
+
+/// Handler of refused calls on a stack of its own.
+fn handler() {
+    const STACK: usize = 16 << 10;
+    let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
+    // SAFETY: the stack is leaked, the handler is async-signal-safe.
+    unsafe {
+        let alt = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
+        libc::sigaltstack(&alt, std::ptr::null_mut());
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = crate::note::on_refused as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut());
+    }
+}
+
+/// While constructors of an unknown library may run: no processes, sockets, signals, writes.
+pub fn while_loading() {
+    handler();
+    install(loading());
+}
+
+/// Before any kernel code.
+pub fn while_running() {
+    install(running());
+}

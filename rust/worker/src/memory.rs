@@ -1,0 +1,113 @@
+//! Maps what the conductor decided where the conductor decided, and readies the heap.
+
+use lar_abi::call::Note;
+use lar_abi::wire::*;
+use std::ptr;
+
+/// The worker's view of its control memory.
+pub struct Memory {
+    pub control: &'static Control,
+    pub setup: Setup,
+    pub features: *const u64,
+    pub note: *mut Note,
+}
+
+/// Maps one span; ends the process where that fails, since nothing can be done then.
+fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
+    let prot = if write { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+    let fixed = if addr == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
+    // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
+    let p = unsafe {
+        libc::mmap(
+            addr as *mut _,
+            len,
+            prot,
+            libc::MAP_SHARED | libc::MAP_POPULATE | fixed,
+            fd,
+            at as libc::off_t,
+        )
+    };
+    if p == libc::MAP_FAILED || (addr != 0 && p as u64 != addr) {
+        crate::note::die(&format!("cannot map {len} bytes of descriptor {fd} at {addr:#x}"));
+    }
+    p.cast()
+}
+
+/// Maps control, plan, inputs (read-only) and outputs, then closes their descriptors.
+pub fn open() -> Memory {
+    let control = map(0, PAGE, true, FD_CONTROL, 0);
+    let setup_page = map(0, PAGE, false, FD_CONTROL, SETUP_AT as u64);
+    let note: *mut Note = map(0, PAGE, true, FD_CONTROL, NOTE_AT as u64).cast();
+    crate::note::set(note);
+    // SAFETY: the conductor wrote a Setup there before the spawn.
+    let setup = unsafe { *setup_page.cast::<Setup>() };
+    let plan = map(setup.plan_base, setup.plan_len as usize, false, FD_PLAN, 0);
+    for i in 0..setup.n_spans as usize {
+        // SAFETY: the plan starts with `n_spans` spans.
+        let span = unsafe { ptr::read(plan.cast::<Span>().add(i)) };
+        let (base, fd) = match span.which {
+            0 => (setup.in_base, FD_INPUT),
+            _ => (setup.out_base, FD_OUTPUT),
+        };
+        map(base + span.at, span.len as usize, span.which != 0, fd, span.at);
+    }
+    for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT] {
+        // SAFETY: our own descriptors, not used again.
+        unsafe { libc::close(fd) };
+    }
+    // SAFETY: both pages are mapped for the life of the process and sized for their types.
+    unsafe {
+        Memory {
+            control: &*control.cast::<Control>(),
+            setup,
+            features: &raw const (*setup_page.cast::<Setup>()).features,
+            note,
+        }
+    }
+}
+
+/// Bytes of the heap touched ahead, so that a kernel's first allocations do not fault.
+const WARM: usize = 4 << 20;
+
+/// Makes glibc's heap grow once, now, and never again: later `malloc`s need no system call.
+#[cfg(target_env = "gnu")]
+pub fn ready_heap(bytes: usize) {
+    // SAFETY: plain libc calls; `p` is written within its size and freed once.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_TOP_PAD, PAGE as i32);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        // What loading a library left on the heap differs by a few bytes: start on a page.
+        let p = libc::memalign(PAGE, bytes);
+        if p.is_null() {
+            crate::note::die("no memory for the heap");
+        }
+        ptr::write_bytes(p.cast::<u8>(), 0, WARM.min(bytes));
+        libc::free(p);
+        use_up_below(p);
+    }
+}
+
+/// Takes every free chunk below `floor`, so that all later ones come from the same place.
+///
+/// # Safety
+/// `floor` must be an address that malloc returned.
+#[cfg(target_env = "gnu")]
+unsafe fn use_up_below(floor: *mut libc::c_void) {
+    for size in (1..=256).rev().map(|lines| lines * 16) {
+        loop {
+            // SAFETY: plain malloc and free; the low chunks are meant to leak.
+            unsafe {
+                let chunk = libc::malloc(size);
+                if chunk >= floor {
+                    libc::free(chunk);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub fn ready_heap(_bytes: usize) {}

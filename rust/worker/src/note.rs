@@ -1,0 +1,44 @@
+//! The note page from the worker's side: why this process ends.
+
+use lar_abi::call::*;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+static NOTE: AtomicPtr<Note> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Names the note page.
+pub fn set(note: *mut Note) {
+    NOTE.store(note, Ordering::Relaxed);
+}
+
+/// Writes a note without allocating; safe in a signal handler.
+fn write(kind: u32, value: u32, text: &[u8]) {
+    let note = NOTE.load(Ordering::Relaxed);
+    if note.is_null() {
+        return;
+    }
+    let n = text.len().min(NOTE_TEXT);
+    // SAFETY: the note page is mapped for the life of the process.
+    unsafe {
+        (*note).kind = kind;
+        (*note).value = value;
+        (*note).len = n as u32;
+        (&mut (*note).text)[..n].copy_from_slice(&text[..n]);
+    }
+}
+
+/// Ends the worker before any kernel code ran.
+pub fn die(text: &str) -> ! {
+    write(NOTE_LOAD, 0, text.as_bytes());
+    // SAFETY: does not return.
+    unsafe { libc::_exit(EXIT_LOAD) }
+}
+
+/// SIGSYS: names the refused system call and ends the process; it never returns into it.
+pub extern "C" fn on_refused(_sig: i32, info: *mut libc::siginfo_t, _ctx: *mut libc::c_void) {
+    // `si_syscall` follows `si_call_addr`, which starts at byte 16 (8-byte aligned union).
+    // SAFETY: the kernel passes a siginfo_t of 128 bytes.
+    let nr = unsafe { *info.cast::<u8>().add(24).cast::<i32>() };
+    write(NOTE_SYSCALL, nr as u32, b"");
+    // SAFETY: does not return.
+    unsafe { libc::_exit(EXIT_SYSCALL) }
+}

@@ -1,0 +1,103 @@
+//! A worker's life: map, load, fence, then one slice after another until it is killed.
+
+use crate::{confine, fence, library::Library, memory};
+use lar_abi::call::RawCall;
+use lar_abi::wire::*;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+
+/// Runs slices for ever; the conductor ends the process.
+pub fn worker() -> ! {
+    let memory = memory::open();
+    fence::while_loading();
+    let library = match memory.setup.library {
+        0 => Library::none(),
+        _ => Library::open(),
+    };
+    library.init(memory.features, memory.note);
+    confine::process(memory.setup.heap);
+    memory::ready_heap(memory.setup.heap as usize);
+    fence::while_running();
+    let mut turn = 0;
+    loop {
+        turn = sleep(memory.control, turn);
+        slice(memory.control, &library, turn);
+    }
+}
+
+/// Sleeps until the turn changes. Only FUTEX_WAIT without a timeout passes the fence.
+fn sleep(control: &Control, last: u32) -> u32 {
+    let turn = &control.turn.0.turn;
+    loop {
+        let now = turn.load(Ordering::Acquire);
+        if now != last {
+            return now;
+        }
+        // SAFETY: a futex wait on a word of our own mapping.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                turn.as_ptr(),
+                libc::FUTEX_WAIT,
+                last,
+                std::ptr::null::<libc::timespec>(),
+            );
+        }
+    }
+}
+
+/// One slice: touch, ready, wait for go, run, done.
+#[inline(never)]
+fn slice(control: &Control, library: &Library, turn: u32) {
+    let command = &control.command.0;
+    let op = command.op.load(Ordering::Relaxed);
+    let calls = command.calls.load(Ordering::Relaxed) as *const RawCall;
+    let call = if op == NOP_OP { library.nop } else { library.call };
+    touch(command);
+    control.ready.0.store(turn, Ordering::Release);
+    let shot = &control.shot.0;
+    let n = loop {
+        let go = shot.go.load(Ordering::Acquire);
+        if (go >> 32) as u32 == turn {
+            break go as u32 as usize;
+        }
+    };
+    for i in 0..n {
+        // SAFETY: the conductor's table holds at least `n` valid calls.
+        unsafe { call(op, calls.add(i)) };
+    }
+    // Drains streaming stores too: what the conductor samples at *done* is complete.
+    fence(Ordering::SeqCst);
+    shot.done.store(turn, Ordering::Release);
+}
+
+/// Reads every line of the inputs and adds 0 to a word of every output line.
+fn touch(command: &Command) {
+    let ranges = |addr: u64, n: u32| {
+        // SAFETY: the conductor's tables, mapped read-only for the life of the process.
+        unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
+    };
+    for range in
+        ranges(command.ins.load(Ordering::Relaxed), command.n_in.load(Ordering::Relaxed))
+    {
+        for addr in lines(range) {
+            // SAFETY: an address within a mapped range.
+            unsafe { (*(addr as *const AtomicU8)).load(Ordering::Relaxed) };
+        }
+    }
+    for range in
+        ranges(command.outs.load(Ordering::Relaxed), command.n_out.load(Ordering::Relaxed))
+    {
+        for addr in lines(range) {
+            // SAFETY: an aligned word within a mapped output range.
+            unsafe { (*(addr as *const AtomicU32)).fetch_add(0, Ordering::Relaxed) };
+        }
+    }
+}
+
+/// First byte of each line that a range touches; the ranges start and end on whole lines
+/// or within mapped pages.
+fn lines(range: &Range) -> impl Iterator<Item = u64> + use<> {
+    let first = range.addr & !63;
+    let end = if range.len == 0 { first } else { range.addr + range.len };
+    (first..end).step_by(64)
+}
