@@ -115,7 +115,7 @@ def test_an_item_that_differs_from_the_lock_is_refused(root: Path) -> None:
 def test_an_item_without_a_pin_is_refused(root: Path) -> None:
     path = root / "upstream.toml"
     path.write_text(path.read_text().replace('"hsum256_ps"', '"hsum256_ps", "hsum256_pd"'))
-    with pytest.raises(UpstreamError, match="not in upstream.lock yet.*hsum256_pd") as caught:
+    with pytest.raises(UpstreamError, match=r"not in upstream\.lock yet.*hsum256_pd") as caught:
         upstream.fetch(root)
     assert caught.value.next == "lar upstream pin"
     with pytest.raises(UpstreamError, match="occurs 1 times, not 2"):

@@ -31,7 +31,7 @@ from .compiler import compiler_message, loader, refuse
 from .errors import BuildFault, RejectedKernel, UsageError
 from .host import Toolchain, atomic_write, cores, lar_dir, machine_lock
 from .link import KEEPER, Layout, capture, link, loaded_bytes
-from .sandbox import Done, run
+from .sandbox import Done, Limits, run
 from .upstream import slices_dir
 
 RECIPE = 1
@@ -55,6 +55,9 @@ _COMMON = [
     "--edition=2024", "--cap-lints=allow", "-Cdebuginfo=0", "-Cembed-bitcode=no",
     "-Cmetadata=lar", "-Cstrip=debuginfo",
 ]  # fmt: skip
+
+LIMITS = Limits()
+"""Bounds of one compiler run on a kernel: a minute, 8 GiB."""
 
 _SLICE = re.compile(rb'^[ \t]*slice!\("([^"]+)"\);[ \t]*$', re.M)
 
@@ -300,20 +303,20 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     (build_dir / "cc").write_text(KEEPER)
     (build_dir / "cc").chmod(0o755)
     (build_dir / "layouts").mkdir()
-    rustc, env = [tools.rustc, *options, *externs], loader(tools)
+    rustc = [tools.rustc, *options, *externs]
+
+    def compile_(argv: Sequence[str]) -> Done:
+        env = loader(tools)
+        return run(argv, workdir=build_dir, readable=readable, env=env, limits=LIMITS)
 
     kernel = [*rustc, "--crate-name=kernels", "--crate-type=rlib", "--emit=link,obj", "kernels.rs"]
-    done = _timed(
-        seconds, "kernel", lambda: run(kernel, workdir=build_dir, readable=readable, env=env)
-    )
+    done = _timed(seconds, "kernel", lambda: compile_(kernel))
     refuse(done, "does not compile")
     contract = [
         *rustc, "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
         "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
     ]  # fmt: skip
-    done = _timed(
-        seconds, "contract", lambda: run(contract, workdir=build_dir, readable=readable, env=env)
-    )
+    done = _timed(seconds, "contract", lambda: compile_(contract))
     refuse(done, "does not offer the target's surface")
     command = capture(build_dir, tools)
     out = _layout_path(build_dir, 0)
