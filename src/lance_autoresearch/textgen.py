@@ -186,8 +186,8 @@ def few(rng: np.random.Generator, n: int) -> Text:
 def accents(rng: np.random.Generator, n: int) -> Text:
     """Three words whose letters are two bytes of UTF-8 each (Cyrillic), not ASCII."""
     plain = vocabulary(rng, 2000)
-    moved = Vocabulary.of(["".join(chr(c - 97 + 0x430) for c in p).encode() for p in plain.pieces()])
-    return join([moved] * 3, [zipf(rng, 2000, n) for _ in range(3)])
+    moved = ["".join(chr(c - 97 + 0x430) for c in piece).encode() for piece in plain.pieces()]
+    return join([Vocabulary.of(moved)] * 3, [zipf(rng, 2000, n) for _ in range(3)])
 
 
 def lognormal(rng: np.random.Generator, n: int) -> Text:

@@ -3,7 +3,7 @@
 //! decompress_i32, decompress_i64   table, codes, offsets -> bytes, offsets
 //! decode_chunk                     table, chunk, [num_values] -> bytes, offsets
 use lar_shim::Call;
-use prelude::{FsstErr, Result};
+use prelude::FsstErr;
 
 /// On success the bytes written and all offsets count; on failure only its kind does.
 fn finish(call: &mut Call, result: Result<usize, FsstErr>, offsets: usize) {

@@ -6,143 +6,85 @@ One call is one chunk as Lance writes it: a power of two of values with offsets 
 Every expected output, failures included, is upstream's.
 """
 
-from itertools import cycle, islice
-
 import numpy as np
 
+from lance_autoresearch.pages import encoded, hand_made, mini_block, mutated, patched
 from lance_autoresearch.target import Call, Combo, Op, Out, Target
-from lance_autoresearch.textgen import CORPORA, Text, prose
+from lance_autoresearch.textgen import CORPORA, prose
 
-TABLE = 2312
-OFFSETS = {"decompress_i32": np.int32, "decompress_i64": np.int64, "decode_chunk": np.int32}
-# A page made by hand, 8 values. Header: symbol count, terminator, suffix limit, on; then the magic.
-SYMBOLS = (b"a", b"bc", b"def", b"ghijklmn", b"opqr ")
-HAND = np.array([0, 3, 3, 10, 17, 18, 40, 40, 61])
-# Edges: (array, index, new value), or (array, None, new length), each list one call.
-TAB, COD, OFF = "table", "codes", "off"
-EDGES = {
+OPS = {"decompress_i32": np.int32, "decompress_i64": np.int64, "decode_chunk": np.int32}
+TAB, COD, OFF, ALL = "table", "codes", "off", slice(None)
+# Places of the hand-made page that are broken, each list one call (pages.py). Byte 0: symbols
+# declared; 3: compression on; 4-8: magic; 48-53: lengths. Values end at 3, 3, 10, 17, 18, 40, 40.
+BROKEN = {
     "tables": [[(TAB, 5, 0)], [(TAB, np.s_[4:8], 255)], [(TAB, 50, 0)], [(TAB, 50, 9)],
                [(TAB, 52, 255)], [(TAB, 53, 9)], [(TAB, 0, 0)], [(TAB, 0, 3)], [(TAB, 0, 255)],
-               [(TAB, None, TABLE - 1)], [(TAB, None, 0)], [(TAB, 5, 0), ("less", 0, 1)],
-               [(TAB, 50, 9), ("less", 0, 1)], [(TAB, 50, 9), (OFF, 4, 9)]],
+               [(TAB, None, 2311)], [(TAB, None, 0)], [(TAB, 50, 9), (OFF, 4, 9)]],
     "offsets": [[(OFF, 4, 9)], [(OFF, 3, -1)], [(OFF, 0, -1)], [(OFF, 8, 62)], [(OFF, 8, 2**30)],
                 [(OFF, 0, 62)], [(OFF, 0, 2)], [(OFF, np.s_[:3], 7)], [(OFF, 8, 50)],
-                [(OFF, slice(None), 61)], [(OFF, None, 1)], [(OFF, None, 0)], [(COD, None, 60)],
-                [(COD, None, 0)], [(COD, None, 0), (OFF, slice(None), 0)]],
+                [(OFF, ALL, 61)], [(OFF, None, 1)], [(OFF, None, 0)], [(COD, None, 60)],
+                [(COD, None, 0)], [(COD, None, 0), (OFF, ALL, 0)]],
     "escapes": [[(COD, 60, 255)], [(COD, 9, 255)], [(COD, 2, 255)], [(COD, 39, 255)],
                 [(COD, 8, 255)], [(COD, np.s_[10:12], 255)], [(COD, np.s_[10:17], 255)],
                 [(COD, np.s_[18:40], 255)], [(COD, np.s_[19:40], 255)], [(COD, 17, 255)],
                 [(COD, 20, 200)], [(COD, np.s_[40:61:2], 255)], [(COD, np.s_[41:61:2], 255)]],
-    "rooms": [[("less", 0, 1)], [("less", 1, 8)], [("less", 0, 500)], [("count", 0, 1)],
-              [("count", 0, -3)], [("count", 0, 40)], [("trim", 0, 1)], [("trim", 0, 4)],
-              [("trim", 0, 8)], [("base", 0, -4)], [("base", 0, 4)], [("base", 0, 1)]],
     "switched-off": [[(TAB, 3, 0), *more] for more in ([], [(OFF, 0, 2)], [(OFF, 4, 9)],
-                     [(TAB, 50, 9)], [(COD, 9, 255)], [(OFF, 8, 50)], [("less", 0, 430)],
-                     [(OFF, None, 0)], [(OFF, 0, -1)])],
+                     [(TAB, 50, 9)], [(COD, 9, 255)], [(OFF, 8, 50)], [(OFF, None, 0)],
+                     [(OFF, 0, -1)])],
 }  # fmt: skip
+# A page, sound or broken, in too little room, or said to be other than it is: see `call`.
+ROOM = [{"less": 1}, {"less": 500}, {"fewer": 8}, {"more": 1}, {"more": -3}, {"more": 40},
+        {"cut": 1}, {"cut": 4}, {"cut": 8}, {"base": 32}, {"base": 37}, {"base": 40}]  # fmt: skip
+IN_ROOM = [[], [(TAB, 5, 0)], [(TAB, 50, 9)], [(TAB, 3, 0)], [(OFF, 4, 9)]]
+HELD_OUT = [("words", 333, 8), ("few", 1000, 8), ("accents", 100, 8), ("lognormal", 50, 8),
+            ("noise", 300, 8), ("prose", 1, 8), ("names-mutated", 40, 64),
+            ("noise-mutated", 20, 64), *((k, 8, len(v)) for k, v in BROKEN.items()),
+            ("rooms", 8, len(ROOM) * len(IN_ROOM))]  # fmt: skip
+TIMED = [("decompress_i32", d, *n) for d, *n in (("names", 256, 247), ("urls", 128, 121),
+         ("prose", 64, 61), ("hex", 128, 121), ("sparse", 512, 487), ("noise", 128, 121))] + [
+         ("decompress_i64", "names", 256, 247), ("decode_chunk", "names", 256, 247),
+         ("decode_chunk", "urls", 128, 121), ("decode_chunk", "prose", 64, 61)]  # fmt: skip
 
 
-def call(op, table, codes, off, less=(0, 0), count=(0,), trim=(0,), base=(0,)):
-    """One chunk; `less` room, another `count`, a `trim`med end, a shifted `base` are faults."""
+def call(op, page, less=0, fewer=0, more=0, cut=0, base=None):
+    table, codes, off = page
     if op != "decode_chunk":
-        off = off.astype(OFFSETS[op])
-        caps = (max(0, 8 * len(codes) - less[0]), max(0, off.nbytes - less[1]))
-        return Call((table, codes, off), tuple(int(c) for c in caps))
-    head = (off + 4 * len(off) + base[0]).astype(np.uint32).view(np.uint8)
-    pad = np.full(-(len(head) + len(codes)) % 8, 72, np.uint8)
-    chunk = np.concatenate([head, codes, pad])
-    chunk = chunk[: len(chunk) - trim[0]]
-    n = max(0, len(off) - 1 + count[0])
-    caps = (max(0, 8 * len(chunk) - less[0]), max(0, 4 * (n + 1) - less[1]))
-    return Call((table, chunk, np.array([n], np.uint64)), tuple(int(c) for c in caps))
-
-
-def column(dist, rng, n, make):
-    """Table, codes and offsets of `n` values; noise is coded by a table trained on prose."""
-    lead = prose(rng, 256 if dist == "noise" else 0)
-    text = CORPORA[dist](rng, n)
-    text = Text(np.append(lead.data, text.data), np.append(lead.offsets[:-1], text.offsets + lead.offsets[-1]))
-    size = np.array([len(text.offsets) - 1], np.uint64)
-    answer = make(size.tobytes() + text.offsets.astype(np.uint32).tobytes() + text.data.tobytes())
-    raw = np.frombuffer(answer, np.uint8)
-    ends = TABLE + 8 + 4 * len(text.offsets)
-    off = raw[TABLE + 8 : ends].view(np.int32)[len(lead.offsets) - 1 :].astype(np.int64)
-    return raw[:TABLE], raw[ends:], off
-
-
-def edges(op, rng, cases):
-    """The hand-made page with each fault of `cases`."""
-    for patches in cases:
-        table = np.zeros(TABLE, np.uint8)
-        table[:8] = (len(SYMBOLS), 0, 0, 1, *b"TSSF")
-        symbols = b"".join(s.ljust(8, b"\0") for s in SYMBOLS) + bytes(map(len, SYMBOLS))
-        table[8 : 8 + len(symbols)] = np.frombuffer(symbols, np.uint8)
-        parts = {TAB: table, COD: rng.integers(0, 5, 61).astype(np.uint8), OFF: HAND.copy(), "less": [0, 0]}
-        parts |= {"count": [0], "trim": [0], "base": [0]}
-        for what, at, value in patches:
-            if at is None:
-                parts[what] = parts[what][:value]
-            else:
-                parts[what][at] = value
-        yield call(op, **parts)
-
-
-def mutated(rng, table, codes, off):
-    """A few bytes of a sound chunk replaced: most are failures, the rest must still agree."""
-    table, codes, off = table.copy(), codes.copy(), off.copy()
-    for kind in rng.integers(0, 6, rng.integers(1, 4)):
-        if kind < 4:
-            codes[rng.integers(0, len(codes))] = 255 if kind else rng.integers(0, 256)
-        elif kind == 4:
-            off[rng.integers(0, len(off))] = rng.integers(-1, len(codes) + 2)
-        else:
-            table[rng.integers(0, TABLE)] = rng.integers(0, 256)
-    return table, codes, off
+        off = off.astype(OPS[op])
+        return Call((table, codes, off), (max(0, 8 * len(codes) - less), off.nbytes - fewer))
+    chunk, n = mini_block(codes, off, base), max(0, len(off) - 1 + more)
+    chunk = chunk[: len(chunk) - cut]
+    caps = (8 * len(chunk) - less, 4 * (n + 1) - fewer)
+    return Call((table, chunk, np.array([n], np.uint64)), caps)
 
 
 def inputs(op, shape, dist, rng, calls, make):
-    """`calls` chunks of one column, or the edges in turn."""
-    if dist in EDGES:
-        yield from edges(op, rng, islice(cycle(EDGES[dist]), calls))
-        return
+    """`calls` chunks of one column, each broken where the distribution says so."""
     n = shape["values"]
-    table, codes, off = column(dist.removesuffix("-mutated"), rng, n * calls, make)
-    for i in range(0, n * calls, n):
-        ends = off[i : i + n + 1]
-        chunk = (table, codes[ends[0] : ends[-1]], ends - ends[0])
-        yield call(op, *(mutated(rng, *chunk) if dist.endswith("-mutated") else chunk))
-
-
-def timed(op, dist, values, confirm, strings=1 << 16):
-    return Combo(op, {"values": values}, dist, strings // values, confirm={"values": confirm})
-
-
-def check(op, dist, values, calls):
-    return Combo(op, {"values": values}, dist, calls)
+    if dist in BROKEN:
+        yield from (call(op, patched(hand_made(rng), p)) for p in BROKEN[dist])
+    elif dist == "rooms":
+        yield from (call(op, patched(hand_made(rng), p), **r) for p in IN_ROOM for r in ROOM)
+    else:
+        corpus, broken = dist.removesuffix("-mutated"), dist.endswith("-mutated")
+        lead = prose(rng, 256) if corpus == "noise" else None  # nearly every byte an escape
+        column = encoded(CORPORA[corpus](rng, n * calls), make, lead)
+        for i in range(0, n * calls, n):
+            page = column.values(i, i + n)
+            yield call(op, mutated(rng, page) if broken else page)
 
 
 TARGET = Target(
     name="fsst",
     summary="FSST strings: the decompressor, and a mini-block chunk to the block builder",
     call_site="lance-encoding/src/encodings/physical/fsst.rs:322",
-    cost="66 % (names) to 82 % (prose) of decoding a string chunk is the decompressor; decode_chunk is all of it",
-    ops=tuple(Op(name, (Out("u8"), Out(f"i{8 * np.dtype(t).itemsize}"))) for name, t in OFFSETS.items()),
-    timed=(
-        timed("decompress_i32", "names", 256, 247), timed("decompress_i32", "urls", 128, 121),
-        timed("decompress_i32", "prose", 64, 61), timed("decompress_i32", "hex", 128, 121),
-        timed("decompress_i32", "sparse", 512, 487, 1 << 18), timed("decompress_i32", "noise", 128, 121),
-        timed("decompress_i64", "names", 256, 247),
-        timed("decode_chunk", "names", 256, 247), timed("decode_chunk", "urls", 128, 121),
-        timed("decode_chunk", "prose", 64, 61),
+    cost="decompress is 66 % (names) to 82 % (prose) of decoding a string chunk, decode_chunk all",
+    ops=tuple(Op(o, (Out("u8"), Out(f"i{8 * np.dtype(t).itemsize}"))) for o, t in OPS.items()),
+    timed=tuple(
+        Combo(op, {"values": n}, dist, (1 << (18 if n == 512 else 16)) // c + 1, {"values": c})
+        for op, dist, n, c in TIMED
     ),
-    checks=(
-        *(check(op, dist, 8, 2 * len(cases)) for op in OFFSETS for dist, cases in EDGES.items()),
-        *(check(op, dist, values, 8) for op in OFFSETS for dist, values in (
-            ("words", 333), ("few", 1000), ("accents", 100), ("lognormal", 50), ("noise", 300), ("prose", 1))),
-        *(check(op, dist, values, 64) for op in OFFSETS for dist, values in (
-            ("names-mutated", 40), ("noise-mutated", 20))),
-    ),
+    checks=tuple(Combo(op, {"values": n}, dist, k) for op in OPS for dist, n, k in HELD_OUT),
     inputs=inputs,
     values="strings",
     archetype="capacity",
-)  # fmt: skip
+)

@@ -4,7 +4,7 @@
 // symbols then stored one after the other; upstream tests four and has a branch for each place an
 // escape may stand in. Symbols are read where they stand in the page's table instead of being
 // copied (2 KiB a call). And a chunk is decoded straight into the builder's memory.
-use prelude::{ArrowNativeType, FsstErr, OffsetSizeTrait, Result};
+use prelude::{ArrowNativeType, FsstErr, OffsetSizeTrait};
 use std::mem::MaybeUninit;
 
 const TABLE: usize = 8 + 256 * 8 + 256;

@@ -7,7 +7,7 @@
 //
 // Also: symbols are read where they stand in the page's table instead of being copied (2 KiB a
 // call), eight codes are tested for an escape at once, and escapes are decoded without branches.
-use prelude::{ArrowNativeType, FsstErr, OffsetSizeTrait, Result};
+use prelude::{ArrowNativeType, FsstErr, OffsetSizeTrait};
 use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
