@@ -120,7 +120,7 @@ make_uv() {
 }
 
 sync_environment() {
-    UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_PROJECT_ENVIRONMENT="$root/.venv" \
+    UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$root/.venv" \
         "$uv" sync --frozen --quiet --compile-bytecode --python "$python"
 }
 
