@@ -27,6 +27,7 @@ from lance_autoresearch.errors import LarError, LedgerError, UsageError
 from lance_autoresearch.git import HEAD_TRAILER, Git
 from lance_autoresearch.kernel_file import read_kernel
 from lance_autoresearch.ledger import Champion, Ledger, Verified, digest_of, ledger_path
+from lance_autoresearch.plain_text import stripped
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.settle import Desk, Intent, repair, settle
 
@@ -165,7 +166,7 @@ class Campaign:
 
 def keep_message(record: TrialRecord, head: str) -> str:
     """Commit message of a keep: subject, hypothesis, trailers; the head comes last."""
-    idea = one_line(record.hypothesis, 1000)
+    idea = stripped(record.hypothesis, 1000)
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
     if record.low is not None and record.high is not None:
         gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
@@ -178,12 +179,6 @@ def keep_message(record: TrialRecord, head: str) -> str:
     }
     tail = "\n".join(f"{name}: {value}" for name, value in trailers.items())
     return f"{subject}\n\n{idea}\n\n{tail}\n" if idea else f"{subject}\n\n{tail}\n"
-
-
-def one_line(text: str, longest: int) -> str:
-    """Untrusted text as one bounded line without control characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def create(

@@ -1,0 +1,143 @@
+"""`lar log`: trials from the ledger, exports, and the proof that none was changed."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lance_autoresearch.ledger import Row
+
+
+def log(
+    target: str | None = None,
+    *,
+    campaign: str | None = None,
+    last: int | None = None,
+    verify: bool = False,
+    json: bool = False,
+    tsv: bool = False,
+    export: str | None = None,
+) -> int:
+    """Trials from the ledger; exports; --verify.
+
+    Without options a table of the newest 30. Every trial is in the ledger: kept, reverted,
+    refused and undecided.
+
+    Args:
+        target: only trials of this target.
+        campaign: only trials of this campaign.
+        last: only the newest so many; by default 30 in the table, all in JSON and TSV.
+        verify: walk the chain of digests with the commits in git as witnesses; exit 70 and the
+            first broken row where something was changed.
+        json: one JSON object a trial and line.
+        tsv: tab-separated, first the columns commit, gain, status, description.
+        export: write this campaign to records/<campaign>/, for a clone to read and replay.
+    """
+    from lance_autoresearch.campaign import repair
+    from lance_autoresearch.host import find_root
+
+    root = find_root()
+    if verify:
+        # Before any repair: what a repair mends is what a verification should see.
+        return _verify(root, json)
+    for line in repair(root):
+        print(line, file=sys.stderr)
+    if export is not None:
+        return _export(root, export, json)
+    rows = _rows(root, target, campaign, last if last or json or tsv else 30)
+    if json:
+        for row in rows:
+            print(json_module.dumps(as_json(row), ensure_ascii=False))
+    elif tsv:
+        from lance_autoresearch.ledger.tsv import SHORT, dump
+
+        sys.stdout.write(dump(rows, SHORT))
+    else:
+        print(table(rows) if rows else "no trial yet; next: ./lar start TARGET")
+    return 0
+
+
+def _rows(root: Path, target: str | None, campaign: str | None, last: int | None) -> list[Row]:
+    from lance_autoresearch.ledger import Ledger, ledger_path
+
+    if not ledger_path(root).exists():
+        return []
+    with Ledger.open(root) as ledger:
+        return ledger.trials(target=target, campaign=campaign, limit=last)
+
+
+def _verify(root: Path, json: bool) -> int:
+    import dataclasses
+
+    from lance_autoresearch.campaign import verify
+    from lance_autoresearch.errors import LedgerError
+    from lance_autoresearch.ledger import ledger_path
+
+    path = ledger_path(root)
+    if not path.exists():
+        print(json_module.dumps({"v": 1, "rows": 0, "fault": None}) if json else "no ledger yet")
+        return 0
+    found = verify(root)
+    if found.fault is not None:
+        raise LedgerError(
+            found.fault,
+            where=".lar/ledger.sqlite",
+            next="trust rows before it only; restore the file from a copy, or compare records/",
+        )
+    if json:
+        print(json_module.dumps({"v": 1, **dataclasses.asdict(found)}))
+    else:
+        print(f"unbroken: {found.rows} rows, {found.trials} of them trials, to {found.head[:16]}")
+        print(f"git witnesses {found.witnessed} of {found.keeps} commits that rows name")
+    return 0
+
+
+def _export(root: Path, name: str, json: bool) -> int:
+    from lance_autoresearch.build import first_kernel
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger.export import export_campaign, load_records
+
+    with Ledger.open(root) as ledger:
+        row = ledger.campaign(name)
+        if row is None:
+            names = [campaign.name for campaign in ledger.campaigns()]
+            raise UsageError(f"no campaign '{name}'", allowed=names, next="./lar status")
+        upstream = first_kernel(root, row.target)
+        place = export_campaign(ledger, name, root / "records" / name, upstream)
+    back = load_records(place, upstream)
+    said = {"trials": len(back.trials), "kernels": len(back.kernels), "pairs": len(back.pairs)}
+    where = str(place.relative_to(root))
+    if json:
+        print(json_module.dumps({"v": 1, "export": where, **said, "dropped": len(back.dropped)}))
+    else:
+        print(f"{where}: " + ", ".join(f"{count} {what}" for what, count in said.items()))
+        if back.dropped:
+            print(f"{len(back.dropped)} blobs were dropped by lar gc before and are not in it")
+    return 0
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A trial as one JSON object: every field of the record and its place in the chain."""
+    import dataclasses
+
+    body = dataclasses.asdict(row)
+    record = body.pop("record")
+    return {"v": 1, "id": body.pop("id"), **record, **body}
+
+
+def table(rows: list[Row]) -> str:
+    """Trials for people, oldest first; texts of agents are stripped and cut."""
+    from lance_autoresearch.plain_text import stripped
+
+    lines = [f"{'id':>5}  {'target':12}  {'verdict':12}  {'gain':>8}  {'what':40}  why"]
+    for row in rows:
+        record = row.record
+        gain = "" if record.gain is None else f"{record.gain:+.2f}%"
+        what = stripped(record.hypothesis, 40) or f"({stripped(record.kind, 20)})"
+        cells = f"{row.id:>5}  {record.target:12.12}  {record.verdict:12}  {gain:>8}  {what:40}"
+        lines.append(f"{cells}  {stripped(record.reason, 60)}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""`lar start`: begin a campaign, a branch and worktree of its own."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from cyclopts import Parameter
+
+
+class Beginning(NamedTuple):
+    """The kernel a campaign starts with."""
+
+    text: bytes
+    origin: str
+    """`upstream`, `champion` or `trial 17`: for the ledger."""
+    parent: int | None
+    """The trial it came from."""
+
+
+def start(
+    target: str,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    name: str | None = None,
+    json: bool = False,
+) -> int:
+    """Begin a campaign: a branch and worktree of its own.
+
+    The checkout, its index and its branch are left as they are. Edit the one file that is
+    printed, then ask for a verdict; a kept kernel becomes the next champion.
+
+    Args:
+        target: name of the target.
+        from_: `upstream` (Lance's own code, made afresh), `champion` (the newest kept kernel, or
+            the one under targets/), or a trial's number. By default the champion, if there is one.
+        name: of the campaign; by default target, date and a letter.
+        json: one JSON object instead of text.
+    """
+    from lance_autoresearch import campaign, catalogue, upstream
+    from lance_autoresearch.host import find_root
+
+    root = find_root()
+    for line in campaign.repair(root):
+        print(line, file=sys.stderr)
+    catalogue.load(root, target)
+    upstream.fetch(root)
+    era = upstream.load_manifest(root).version
+    begun = beginning(root, target, from_, era)
+    mine = campaign.create(
+        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name
+    )
+    kernel = mine.kernel_path
+    following = f'./lar try {target} -m "what you changed and why"'
+    if json:
+        body = {"v": 1, "campaign": mine.name, "target": target, "branch": mine.branch}
+        where = {"origin": begun.origin, "kernel": str(kernel), "next": following}
+        print(json_module.dumps(body | where))
+        return 0
+    print(f"campaign {mine.name} on branch {mine.branch}, from {begun.origin}")
+    print(f"edit     {_near(kernel)}")
+    print(f"next     {following}")
+    return 0
+
+
+def _near(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginning:
+    """The kernel that `--from` names.
+
+    Raises:
+        UsageError: no champion, no such trial, a trial of another target, another word.
+        LedgerError: the trial's kernel was dropped by `lar gc`.
+    """
+    from lance_autoresearch.errors import UsageError
+
+    if wanted is not None and wanted.isdecimal():
+        return _trial(root, target, int(wanted))
+    if wanted in (None, "champion"):
+        found = _champion(root, target, era)
+        if found is not None:
+            return found
+        if wanted == "champion":
+            raise UsageError(
+                f"{target} has no champion of release {era} yet",
+                next=f"./lar start {target} --from upstream",
+            )
+    elif wanted != "upstream":
+        raise UsageError(
+            f"cannot start from '{wanted}'", allowed=["upstream", "champion", "a trial's number"]
+        )
+    from lance_autoresearch.build import first_kernel
+
+    return Beginning(first_kernel(root, target), "upstream", None)
+
+
+def _trial(root: Path, target: str, number: int) -> Beginning:
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.ledger import Ledger
+
+    with Ledger.open(root) as ledger:
+        record = ledger.trial(number).record
+        if record.target != target:
+            raise UsageError(
+                f"trial {number} is about {record.target}", next=f"./lar log {target}"
+            )
+        return Beginning(ledger.get_blob(record.kernel), f"trial {number}", number)
+
+
+def _champion(root: Path, target: str, era: str) -> Beginning | None:
+    """The newest keep of this release in the ledger, else the kernel the checkout carries."""
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.subject import committed_champion
+
+    with Ledger.open(root) as ledger:
+        kept = ledger.last_keep(target)
+        campaign = ledger.campaign(kept.record.campaign) if kept and kept.record.campaign else None
+        if kept is not None and campaign is not None and campaign.era == era:
+            return Beginning(ledger.get_blob(kept.record.kernel), "champion", kept.id)
+    text = committed_champion(root, target)
+    return None if text is None else Beginning(text, "champion", None)
