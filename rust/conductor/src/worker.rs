@@ -8,7 +8,7 @@ use crate::shm::Shared;
 use lar_abi::call::*;
 use lar_abi::wire::*;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Everything the start of a worker needs.
@@ -140,9 +140,14 @@ impl Worker {
         let next = self.turn.wrapping_add(1);
         let t = ticks();
         page.turn.0.turn.store(next, Ordering::Release);
-        // SAFETY: a word of our own mapping.
-        unsafe {
-            libc::syscall(libc::SYS_futex, page.turn.0.parked.as_ptr(), libc::FUTEX_WAKE, 1);
+        let words = &page.turn.0;
+        let wake = |word: &AtomicU32| {
+            // SAFETY: a word of our own mapping.
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) }
+        };
+        // A wait that the kernel restarts (rare, never seen by the process) is back on `turn`.
+        if wake(&words.parked) != 1 {
+            wake(&words.turn);
         }
         self.turn = next;
         t
