@@ -43,10 +43,13 @@ def read_kernel(path: Path, *, inside: Path | None = None) -> bytes:
         raise _refused(path, "there is no kernel") from error
     except OSError as error:
         raise _refused(path, f"not a regular file ({error.strerror})") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _refused(path, "not a regular file")
-        data = file.read(LONGEST + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(LONGEST + 1)
+    finally:
+        os.close(handle)
     if len(data) > LONGEST:
         raise _refused(path, f"longer than {LONGEST} bytes")
     return data

@@ -1,0 +1,392 @@
+"""Campaigns: what is kept and restored, what is never taken away, and every half-way state."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from datetime import date
+from pathlib import Path
+
+import pytest
+from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
+
+from lance_autoresearch import campaign
+from lance_autoresearch.errors import LedgerError, RejectedKernel, UsageError
+from lance_autoresearch.git import Git, git_dir
+from lance_autoresearch.kernel_file import LONGEST, place_kernel, read_kernel
+from lance_autoresearch.ledger import Ledger, digest_of, ledger_path
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.settle import Intent
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> campaign.Campaign:
+    """A fresh campaign in a fresh checkout."""
+    return campaign.create(checkout(tmp_path / "r"), TARGET, FIRST, origin="upstream", era="14.0.2")
+
+
+def kept(mine: campaign.Campaign, n: int) -> bytes:
+    """Keep kernel n over whatever is champion now."""
+    text = kernel(n)
+    mine.kernel_path.write_bytes(text)
+    mine.record(record(text, mine.champion_text(), Verdict.KEEP), text)
+    return text
+
+
+def tip(mine: campaign.Campaign) -> bytes | None:
+    """The kernel at the tip of the campaign's branch."""
+    return Git(mine.root).file(mine.branch, mine.desk.kernel)
+
+
+def test_a_campaign_leaves_the_checkout_alone(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "r")
+    (root / "upstream.toml").write_text("edited, not committed\n")
+    index, head = (root / ".git" / "index").read_bytes(), git(root, "rev-parse", "HEAD")
+    mine = campaign.create(root, TARGET, FIRST, origin="upstream", era="14.0.2")
+    kept(mine, 1)
+    assert (root / ".git" / "index").read_bytes() == index
+    assert git(root, "rev-parse", "HEAD") == head
+    assert git(root, "branch", "--show-current") == "main"
+    assert not (root / mine.desk.kernel).exists()
+    assert mine.kernel_path == root / ".lar" / "work" / mine.name / mine.desk.kernel
+    assert git(mine.worktree, "status", "--porcelain") == ""
+    with Ledger.open(root) as ledger:
+        row = ledger.campaign(mine.name)
+    assert row is not None
+    assert (row.base, row.origin, row.era, row.parent) == (head, "upstream", "14.0.2", None)
+
+
+def test_keep_moves_the_champion_and_its_commit_tells_why(mine: campaign.Campaign) -> None:
+    with Ledger.open(mine.root) as ledger:
+        before = ledger.head()
+    text = kernel(1)
+    mine.kernel_path.write_bytes(text)
+    idea = "Lar-Head: forged\n\x1b[31munroll\nLar-Head: forged"
+    trial = mine.record(record(text, FIRST, Verdict.KEEP, hypothesis=idea), mine.read())
+    assert mine.champion().trial == trial
+    assert mine.champion_text() == tip(mine) == mine.read() == text
+    message = Git(mine.root).text("log", "-1", "--format=%B", mine.branch)
+    assert message.startswith("pq-l2: keep +2.50%")
+    assert message.endswith(f"Lar-Head: {before}")
+    assert "\x1b" not in message
+    found = campaign.verify(mine.root)
+    assert (found.fault, found.keeps, found.witnessed) == (None, 2, 2)
+    with Ledger.open(mine.root) as ledger:
+        row = ledger.trial(trial)
+    assert (row.record.campaign, row.record.parent) == (mine.name, None)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED])
+def test_what_is_not_kept_is_restored_and_remembered(
+    mine: campaign.Campaign, verdict: Verdict
+) -> None:
+    champion = kept(mine, 1)
+    mine.kernel_path.write_bytes(kernel(2))
+    trial = mine.record(record(kernel(2), champion, verdict), kernel(2))
+    assert mine.read() == tip(mine) == champion
+    with Ledger.open(mine.root) as ledger:
+        row = ledger.trial(trial)
+        assert ledger.get_blob(row.record.kernel) == kernel(2)
+    assert row.record.parent == 1
+    assert git(mine.worktree, "status", "--porcelain") == ""
+
+
+def test_an_inconclusive_kernel_stays_to_be_tried_again(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(kernel(2))
+    mine.record(record(kernel(2), FIRST, Verdict.INCONCLUSIVE), kernel(2))
+    assert mine.read() == kernel(2)
+    assert tip(mine) == FIRST
+
+
+def test_the_next_idea_is_not_taken_away(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(b"the next idea, saved while the trial ran\n")
+    mine.record(record(kernel(2), FIRST), kernel(2))
+    mine.record(record(kernel(3), FIRST, Verdict.KEEP), kernel(3))
+    assert mine.read() == b"the next idea, saved while the trial ran\n"
+    assert tip(mine) == kernel(3)
+
+
+def test_a_keep_over_a_champion_that_is_gone_is_refused(mine: campaign.Campaign) -> None:
+    kept(mine, 1)
+    with pytest.raises(LedgerError, match="changed while this trial ran"):
+        mine.record(record(kernel(2), FIRST, Verdict.KEEP), kernel(2))
+    assert campaign.repair(mine.root) == []
+    assert mine.champion_text() == tip(mine) == kernel(1)
+    with pytest.raises(LedgerError, match="another kernel"):
+        mine.record(record(kernel(2), kernel(1), Verdict.KEEP), kernel(3))
+
+
+# -- names and places ----------------------------------------------------------------------
+
+
+def test_names_are_made_in_order_and_never_reused(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "r")
+    day = date(2026, 11, 22)
+    assert campaign.default_name(root, TARGET, day) == "pq-l2-20261122a"
+    campaign.create(root, TARGET, FIRST, origin="upstream", name="pq-l2-20261122a")
+    git(root, "branch", "lar/pq-l2/pq-l2-20261122b")
+    assert campaign.default_name(root, TARGET, day) == "pq-l2-20261122c"
+    with pytest.raises(UsageError, match="exists already"):
+        campaign.create(root, TARGET, FIRST, origin="upstream", name="pq-l2-20261122a")
+    for bad in ("..", "a/b", "A", "-a", "a.lock", "a" * 65, "a\n", "a--b"):
+        with pytest.raises(UsageError, match="cannot be a campaign's name"):
+            campaign.create(root, TARGET, FIRST, origin="upstream", name=bad)
+
+
+def test_the_campaign_of_a_directory(mine: campaign.Campaign) -> None:
+    assert campaign.find_campaign(mine.kernel_path.parent) == mine
+    assert campaign.find_campaign(mine.worktree) == mine
+    assert campaign.find_campaign(mine.root) is None
+    stranger = mine.root / ".lar" / "work" / "stranger"
+    stranger.mkdir()
+    assert campaign.find_campaign(stranger) is None
+
+
+def test_a_removed_worktree_is_made_again_on_demand(mine: campaign.Campaign) -> None:
+    champion = kept(mine, 1)
+    Git(mine.root).remove_worktree(mine.worktree)
+    assert campaign.repair(mine.root) == []
+    assert not mine.worktree.exists()
+    assert campaign.load(mine.root, mine.name).read() == champion
+    with pytest.raises(UsageError, match="no campaign 'x'"):
+        campaign.load(mine.root, "x")
+
+
+# -- half-way states -----------------------------------------------------------------------
+
+
+def test_a_commit_without_a_row_changes_nothing(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(kernel(1))
+    with mine.desk.locked() as repo:
+        mine.desk.begin(Intent("keep", digest_of(kernel(1)), 0))
+        commit = mine.champion().commit
+        tree = repo.tree_with(commit, mine.desk.kernel, kernel(1), mine.desk.scratch)
+        repo.commit(tree, commit, "keep\n\nLar-Head: abc\n")
+        mine.desk.scratch.write_bytes(b"half a file")
+    assert campaign.repair(mine.root) == []
+    assert tip(mine) == FIRST
+    assert mine.read() == kernel(1), "a kernel nobody has judged yet was taken away"
+    assert [p.name for p in mine.desk.private.iterdir()] == ["lock"]
+    assert campaign.verify(mine.root).fault is None
+
+
+def rowed(mine: campaign.Campaign, text: bytes) -> str:
+    """The state after the deciding transaction of a keep and before anything follows."""
+    with mine.desk.locked() as repo, Ledger.open(mine.root) as ledger:
+        mine.desk.begin(Intent("keep", digest_of(text), 0))
+        champion = ledger.champion(mine.name)
+        tree = repo.tree_with(champion.commit, mine.desk.kernel, text, mine.desk.scratch)
+        with ledger.transaction():
+            head = ledger.head()
+            commit = repo.commit(tree, champion.commit, f"keep\n\nLar-Head: {head}\n")
+            entry = record(text, FIRST, Verdict.KEEP, campaign=mine.name)
+            ledger.append(entry, commit=commit, blobs={"kernel": text})
+    return commit
+
+
+def test_a_row_whose_branch_did_not_follow(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(kernel(1))
+    commit = rowed(mine, kernel(1))
+    assert tip(mine) == FIRST
+    (line,) = campaign.repair(mine.root)
+    assert line.startswith(f"{mine.name}: branch moved from")
+    assert Git(mine.root).refs(mine.desk.ref)[mine.desk.ref] == commit
+    assert mine.read() == tip(mine) == kernel(1)
+    assert git(mine.worktree, "status", "--porcelain") == ""
+    assert campaign.repair(mine.root) == []
+
+
+def test_a_branch_that_moved_before_the_worktree_followed(mine: campaign.Campaign) -> None:
+    before = mine.champion().commit
+    Git(mine.root).move(mine.desk.ref, rowed(mine, kernel(1)), old=before)
+    mine.kernel_path.unlink()
+    (line,) = campaign.repair(mine.root)
+    assert "kernel restored" in line
+    assert mine.read() == tip(mine) == kernel(1)
+    assert git(mine.worktree, "status", "--porcelain") == ""
+    assert campaign.repair(mine.root) == []
+
+
+def test_a_revert_whose_kernel_was_not_restored(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(kernel(5))
+    mine.desk.begin(Intent("revert", digest_of(kernel(5)), 0))
+    with Ledger.open(mine.root) as ledger:
+        ledger.append(record(kernel(5), FIRST, campaign=mine.name))
+    (line,) = campaign.repair(mine.root)
+    assert line == f"{mine.name}: kernel restored to the champion"
+    assert mine.read() == FIRST
+    # Written again by hand it is an edit, not a leftover: nobody owes its removal.
+    mine.kernel_path.write_bytes(kernel(5))
+    assert campaign.repair(mine.root) == []
+    assert mine.read() == kernel(5)
+
+
+def test_locks_of_a_killed_git_are_removed(mine: campaign.Campaign) -> None:
+    commit = rowed(mine, kernel(1))
+    ours = mine.root / ".git" / f"{mine.desk.ref}.lock"
+    ours.touch()
+    inside = git_dir(mine.worktree)
+    assert inside is not None
+    theirs = inside / "index.lock"
+    theirs.touch()
+    os.utime(theirs, (time.time() - 60, time.time() - 60))
+    users = mine.root / ".git" / "index.lock"
+    users.touch()
+    campaign.repair(mine.root)
+    assert not ours.exists()
+    assert not theirs.exists()
+    assert users.exists(), "the lock of the user's own checkout is none of our business"
+    assert Git(mine.root).refs(mine.desk.ref)[mine.desk.ref] == commit
+
+
+def test_a_campaign_in_use_is_left_alone(mine: campaign.Campaign) -> None:
+    rowed(mine, kernel(1))
+    with mine.desk.locked():
+        assert campaign.repair(mine.root) == []
+        assert tip(mine) == FIRST
+        with pytest.raises(LedgerError, match="another process works"), mine.desk.locked(0.01):
+            pass
+    assert campaign.repair(mine.root) != []
+
+
+def test_commits_by_hand_are_set_aside(mine: campaign.Campaign) -> None:
+    mine.kernel_path.write_bytes(kernel(9))
+    git(mine.worktree, "commit", "-qam", "by hand")
+    (line,) = campaign.repair(mine.root)
+    assert "branch moved" in line
+    assert tip(mine) == FIRST
+    assert mine.read() == kernel(9)
+
+
+# -- tampering with the end ----------------------------------------------------------------
+
+
+def test_rows_deleted_at_the_end_are_missed_and_repair_keeps_the_evidence(
+    mine: campaign.Campaign,
+) -> None:
+    kept(mine, 1)
+    kept(mine, 2)
+    db = sqlite3.connect(ledger_path(mine.root))
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        db.execute(f"DROP TRIGGER {name}")
+    db.execute("DELETE FROM trials WHERE id = 2")
+    db.commit()
+    db.close()
+    assert "rows after 2 are missing" in str(campaign.verify(mine.root).fault)
+    (line,) = campaign.repair(mine.root)
+    assert "the ledger names no commit" in line
+    assert tip(mine) == kernel(2)
+    assert "rows after 2 are missing" in str(campaign.verify(mine.root).fault)
+
+
+def test_a_chain_rewritten_from_the_start_disagrees_with_git(mine: campaign.Campaign) -> None:
+    from lance_autoresearch.ledger import chain
+
+    mine.record(record(kernel(1), FIRST), kernel(1))
+    kept(mine, 2)
+    db = sqlite3.connect(ledger_path(mine.root))
+    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        db.execute(f"DROP TRIGGER {name}")
+    rows = [values for table, values in chain.walk(db) if table == "trials"]
+    rows[0]["gain"] = 50.0
+    last = rows[0]["prev"]
+    for values in rows:
+        values["prev"] = last
+        last = values["digest"] = chain.row_digest("trials", values)
+        db.execute(
+            "UPDATE trials SET gain = ?, prev = ?, digest = ? WHERE id = ?",
+            (values["gain"], values["prev"], last, values["id"]),
+        )
+    db.commit()
+    db.close()
+    with Ledger.open(mine.root) as ledger:
+        assert "schema was changed" in str(ledger.verify().fault), "rows agree among themselves"
+    fault = str(campaign.verify(mine.root).fault)
+    assert fault.startswith("trial 2 ")
+    assert "carries another chain head" in fault
+
+
+def test_a_full_disk_keeps_nothing_and_loses_nothing(
+    mine: campaign.Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = kept(mine, 1)
+    text = b"".join(digest_of(b"%d" % n).encode() + b"\n" for n in range(3000))
+    mine.kernel_path.write_bytes(text)
+    real = Ledger.__init__
+
+    def small(self: Ledger, path: Path) -> None:
+        real(self, path)
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        self._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    monkeypatch.setattr(Ledger, "__init__", small)
+    with pytest.raises(LedgerError, match="disk is full") as caught:
+        mine.record(record(text, champion, Verdict.KEEP), text)
+    assert "lar gc" in str(caught.value.next)
+    monkeypatch.undo()
+    assert campaign.repair(mine.root) == []
+    assert tip(mine) == mine.champion_text() == champion
+    assert mine.read() == text
+    assert campaign.verify(mine.root).fault is None
+    mine.record(record(text, champion, Verdict.KEEP), text)
+    assert tip(mine) == text
+
+
+# -- the file ------------------------------------------------------------------------------
+
+
+def test_only_a_plain_file_of_bounded_length_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "kernels.rs"
+    with pytest.raises(RejectedKernel, match="there is no kernel"):
+        read_kernel(path)
+    os.mkfifo(path)
+    with pytest.raises(RejectedKernel, match="not a regular file"):
+        read_kernel(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RejectedKernel, match="not a regular file"):
+        read_kernel(path)
+    path.rmdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    path.symlink_to(tmp_path / "secret")
+    with pytest.raises(RejectedKernel, match="not a regular file"):
+        read_kernel(path)
+    path.unlink()
+    path.write_bytes(b"x" * LONGEST)
+    assert len(read_kernel(path)) == LONGEST
+    path.write_bytes(b"x" * (LONGEST + 1))
+    with pytest.raises(RejectedKernel, match="longer than 2097152 bytes"):
+        read_kernel(path)
+
+
+def test_links_on_the_way_are_followed_neither_to_read_nor_to_write(
+    mine: campaign.Campaign, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kernels.rs").write_bytes(b"precious")
+    directory = mine.kernel_path.parent
+    mine.kernel_path.unlink()
+    directory.rmdir()
+    directory.symlink_to(outside)
+    with pytest.raises(RejectedKernel):
+        mine.read()
+    mine.record(record(kernel(1), FIRST), kernel(1))
+    assert (outside / "kernels.rs").read_bytes() == b"precious"
+    assert mine.read() == FIRST
+
+
+def test_whatever_stands_in_the_kernels_place_is_swept_away(
+    mine: campaign.Campaign, tmp_path: Path
+) -> None:
+    path = mine.kernel_path
+    path.unlink()
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "file").touch()
+    mine.record(record(kernel(1), FIRST), kernel(1))
+    assert mine.read() == FIRST
+    path.unlink()
+    os.mkfifo(path)
+    place_kernel(path, kernel(3), inside=mine.worktree, scratch=mine.desk.scratch)
+    assert mine.read() == kernel(3)
