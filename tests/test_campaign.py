@@ -107,6 +107,15 @@ def test_the_next_idea_is_not_taken_away(mine: campaign.Campaign) -> None:
     assert tip(mine) == kernel(3)
 
 
+def test_a_kernel_that_never_lay_in_the_worktree_gets_there_when_kept(
+    mine: campaign.Campaign,
+) -> None:
+    mine.record(record(kernel(3), FIRST, Verdict.KEEP), kernel(3))
+    assert mine.read() == tip(mine) == kernel(3)
+    mine.record(record(kernel(4), kernel(3)), kernel(4))
+    assert mine.read() == kernel(3)
+
+
 def test_a_keep_over_a_champion_that_is_gone_is_refused(mine: campaign.Campaign) -> None:
     kept(mine, 1)
     with pytest.raises(LedgerError, match="changed while this trial ran"):

@@ -112,7 +112,7 @@ class Campaign:
     def revert(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Record a kernel that was not kept and restore the champion's; returns the id.
 
-        The file is left alone where it no longer holds the judged text: that is the next idea.
+        The file is left alone where it holds a text no trial has seen: that is the next idea.
         """
         with self._deciding("revert", record, kernel) as (git, ledger, mine, _):
             trial = ledger.append(mine, judged=judged, blobs={"kernel": kernel})

@@ -6,7 +6,7 @@ when everything follows; so whoever finds one knows that a process died half-way
     intent written      a commit object may exist, nothing points to it   -> intent removed
     row written         the decision: from here on the rest is owed       -> all of the below
     branch moved        refs/heads/lar/<target>/<campaign>
-    kernel restored     unless it is not the text that was judged: that is somebody's next idea
+    kernel restored     unless the file holds a text no trial has seen: somebody's next idea
     intent removed
 
 `settle` is both the second half of a keep or revert and its repair. Running it twice changes
@@ -198,12 +198,12 @@ def _check_out(desk: Desk, champion: Champion, ledger: Ledger, git: Git) -> list
 
 
 def _restore(desk: Desk, intent: Intent, champion: Champion, ledger: Ledger) -> list[str]:
-    """Put the champion back where the judged kernel still lies (or nothing readable does)."""
+    """Put the champion where a judged kernel lies, or nothing readable does."""
     later = ledger.trials(campaign=desk.name, after=intent.after)
     if not any(row.record.kernel == intent.kernel for row in later):
         return []
     lies = desk.read()
-    if lies == champion.kernel or lies not in (intent.kernel, None):
+    if lies == champion.kernel or (lies is not None and not ledger.knows(desk.name, lies)):
         return []
     desk.place(ledger.get_blob(champion.kernel))
     return ["kernel restored to the champion"]

@@ -139,6 +139,13 @@ class Ledger(Blobs):
         kept = self._select("trials", tail, (campaign,))
         return {c["start_commit"] for c in begun} | {k["keep_commit"] for k in kept}
 
+    def knows(self, campaign: str, kernel: str) -> bool:
+        """Whether a campaign began with this kernel or has judged it."""
+        begun = self._select("campaigns", "WHERE name = ?", (campaign,))
+        tail = "WHERE campaign = ? AND (kernel = ? OR champion = ?) LIMIT 1"
+        seen = self._select("trials", tail, (campaign, kernel, kernel))
+        return bool(seen) or kernel in {row["start_kernel"] for row in begun}
+
     def last_keep(self, target: str) -> Row | None:
         """The newest kernel of a target that a campaign kept, or None."""
         tail = "WHERE target = ? AND keep_commit IS NOT NULL ORDER BY id DESC LIMIT 1"
