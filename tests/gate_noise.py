@@ -67,6 +67,18 @@ def skewed(rng: Generator, shape: Shape, sd: float) -> Array:
     return tail * (sd / 0.32) * rng.choice([-1.0, 1.0], (shape[0], 1, 1))
 
 
+def two_states(rng: Generator, shape: Shape, sd: float) -> Array:
+    """Each process runs in one of two states 5 sd apart (placement), so a pair in one of three."""
+    champion, candidate = (rng.random(shape) < 0.5 for _ in range(2))
+    return 5 * sd * (champion * 1.0 - candidate) + rng.normal(0.0, 0.25 * sd, shape)
+
+
+def two_sided(rng: Generator, shape: Shape, sd: float) -> Array:
+    """The candidate alone has two equally likely states, 5 sd apart around the champion's."""
+    state = rng.random(shape) < 0.5
+    return 2.5 * sd * np.where(state, 1.0, -1.0) + rng.normal(0.0, 0.25 * sd, shape)
+
+
 NOISES: dict[str, Noise] = {
-    f.__name__: f for f in (normal, shared, heavy, outliers, bursts, drift, skewed)
+    f.__name__: f for f in (normal, shared, heavy, outliers, bursts, drift, skewed, two_states)
 }

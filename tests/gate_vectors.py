@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from lance_autoresearch import stats
 from lance_autoresearch.policy import DEFAULT, Policy
@@ -31,6 +32,35 @@ class Layout:
         return max(self.op) + 1
 
 
+def fixed_bounds(
+    values: Array, clipped: Array, floor: Array | float, level: float
+) -> tuple[Array, Array]:
+    """Fixed-n interval over axis 1, by the counts of clipped values (Dixon and Tukey)."""
+    n = values.shape[1]
+    left = n - clipped - 1.0
+    error = np.maximum(values.std(axis=1, ddof=1), floor) / np.sqrt(n) * (n - 1) / left
+    half = special.stdtrit(left, 0.5 + 0.5 * level) * error
+    mean = values.mean(axis=1)
+    return mean - half, mean + half
+
+
+def confirmed(values: Array, layout: Layout, claim: int, policy: Policy = DEFAULT) -> Array:
+    """Which sequences [sequence, pair, combo] pass claim, other components and guard."""
+    cut = clip(values, policy)
+    changed = (cut != values).sum(axis=1)
+    op = np.array(layout.op)
+    per_op = np.stack([changed[:, op == k].mean(axis=1) for k in range(layout.ops)], axis=1)
+    whole = per_op.mean(axis=1, keepdims=True)
+    counts = np.concatenate([whole, per_op], axis=1) if layout.ops > 1 else whole
+    low, _ = fixed_bounds(components(cut, layout), counts, policy.sd_least, policy.confirm_level)
+    fine = low >= policy.others_floor
+    fine[:, claim] = low[:, claim] > policy.margin
+    level = 1.0 - (1.0 - policy.guard_level) / values.shape[2]
+    least, most = fixed_bounds(cut, changed, policy.sd_least, level)
+    guarded = ((-most > policy.guard_low) | (-least >= policy.guard_high)).any(axis=1)
+    return np.asarray(fine.all(axis=1) & ~guarded)
+
+
 @dataclass
 class Ends:
     """How each sequence ended; arrays over sequences."""
@@ -45,12 +75,17 @@ class Ends:
     high: Array
 
 
-def clip(values: Array, width: float) -> Array:
+def clip(values: Array, policy: Policy = DEFAULT) -> Array:
     """Clip along axis 1 (pairs) of [sequence, pair, combo]."""
+    pairs = values.shape[1]
+    most = max(1, pairs // round(1 / policy.clip_share))
     middle = np.median(values, axis=1, keepdims=True)
-    reach = width * stats.MAD_TO_SD * np.median(np.abs(values - middle), axis=1, keepdims=True)
-    clipped = np.clip(values, middle - reach, middle + reach)
-    return np.where(reach == 0.0, values, clipped)
+    apart = np.sort(np.abs(values - middle), axis=1)
+    spread = np.median(apart, axis=1, keepdims=True)
+    reach = policy.clip * stats.MAD_TO_SD * spread
+    reach = np.maximum(reach, apart[:, pairs - 1 - most : pairs - most])
+    inside = (np.abs(values - middle) <= reach) | (reach == 0.0)
+    return np.where(inside, values, middle + np.copysign(reach, values - middle))
 
 
 def components(values: Array, layout: Layout) -> Array:
@@ -68,7 +103,7 @@ def moments(values: Array, least: Array) -> tuple[Array, Array]:
 
 def aa_floors(values: Array, layout: Layout, policy: Policy = DEFAULT) -> tuple[Array, Array]:
     """Least SDs from A/A values: per combo and per component."""
-    clipped = clip(values, policy.clip)
+    clipped = clip(values, policy)
     share = policy.sd_floor
     combos = np.maximum(share * clipped.std(axis=1, ddof=1), policy.sd_least)
     whole = components(clipped, layout).std(axis=1, ddof=1)
@@ -112,7 +147,7 @@ def _step(
     policy: Policy,
 ) -> None:
     n = seen.shape[1]
-    clipped = clip(seen, policy.clip)
+    clipped = clip(seen, policy)
     half = stats.any_stop_t(n, policy.prior, 1.0 - policy.stop_level) / np.sqrt(n)
     combo_mean, combo_sd = moments(clipped, combo_floor)
     guarded = (-(combo_mean + half * combo_sd) > policy.screen_guard).any(axis=1)

@@ -3,7 +3,7 @@
     PairTimes        champion[c][r], candidate[c][r]: ticks         e.g. 61 000, 59 800
       - empty slice  on each side                                       60 850, 59 652
       ln, median     over the rounds of a pair, per combo               +0.0199
-      clip           per combo, at median +- 3 x 1.4826 x MAD over pairs
+      clip           per combo, at median +- 3 x 1.4826 x MAD over pairs, an eighth of them
       mean           over the combos of an op (weights), then over ops (equal): "all"
 
 All values are natural logarithms of champion / candidate: positive is faster. Pairs that were
@@ -207,7 +207,8 @@ def _net(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, in
 
 
 def _combo(label: str, values: Sequence[float], least: float, policy: Policy) -> Sample:
-    clipped = stats.clip(values, policy.clip) if values else ()
+    most = max(1, int(policy.clip_share * len(values)))
+    clipped = stats.clip(values, policy.clip, most) if values else ()
     changed = sum(a != b for a, b in zip(values, clipped, strict=True))
     return Sample(label, clipped, least, float(changed))
 

@@ -112,18 +112,22 @@ def mad(values: Sequence[float]) -> float:
     return median([abs(v - middle) for v in values])
 
 
-def clip(values: Sequence[float], width: float) -> tuple[float, ...]:
-    """Values limited to median +- width x 1.4826 x MAD (Huber's winsorising; none is deleted).
+def clip(values: Sequence[float], width: float, most: int) -> tuple[float, ...]:
+    """Values limited to median +- width x 1.4826 x MAD, at most `most` of them (winsorising).
 
-    A MAD of 0 says that most values coincide (a coarse clock), not that the noise is 0: such
-    values come back unchanged.
+    None is deleted. Where more than `most` lie beyond, the reach grows until only they do: then
+    they are a second state of the noise, not outliers, and cutting it off would leave an SD
+    that says nothing. A MAD of 0 likewise says that values coincide, not that nothing varies.
     """
-    reach = width * MAD_TO_SD * mad(values)
+    middle = median(values)
+    apart = sorted(abs(v - middle) for v in values)
+    reach = max(width * MAD_TO_SD * median(apart), apart[max(0, len(apart) - 1 - most)])
     if reach == 0.0:
         return tuple(values)
-    middle = median(values)
-    low, high = middle - reach, middle + reach
-    return tuple(min(max(v, low), high) for v in values)
+    return tuple(
+        v if abs(v - middle) <= reach else middle + math.copysign(reach, v - middle)
+        for v in values
+    )
 
 
 def mean(values: Sequence[float]) -> float:
@@ -216,6 +220,8 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 def student_t_cdf(t: float, dof: float) -> float:
     """P(T <= t): DLMF 8.17 / Abramowitz & Stegun 26.7.1, through the incomplete beta."""
+    if t * t < dof:  # the middle: from the centre outwards, so that small t keep their digits
+        return 0.5 + math.copysign(0.5 * incomplete_beta(0.5, 0.5 * dof, t * t / (dof + t * t)), t)
     tail = 0.5 * incomplete_beta(0.5 * dof, 0.5, dof / (dof + t * t))
     return 1.0 - tail if t > 0 else tail
 
