@@ -9,6 +9,7 @@ import pytest
 from in_process import Library
 
 from lance_autoresearch import build, catalogue, pools
+from lance_autoresearch.measure import Conductor
 from lance_autoresearch.target import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,3 +139,20 @@ def test_our_kernels_agree_on_every_check(
 def test_one_rounding_less_is_noticed(upstream: Library) -> None:
     built = build.build_kernel(ROOT, "pq-l2", (LINEAGE / "04-fused-table.rs").read_bytes())
     assert disagreements(upstream, Library.load(built.so)) == {"table_l2"}
+
+
+def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
+    made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
+    lance = build.build_upstream(ROOT, "pq-l2")
+    cheats = sorted((ROOT / "targets" / "pq-l2" / "cheats").glob("*.rs"))
+    honest = LINEAGE / "06-wide-table-knobs.rs"
+    assert len(cheats) >= 3
+    with Conductor(ROOT) as conductor:
+        for pool in made:
+            assert conductor.expect(lance.so, pool.path, pool.want).fault is None
+        passed = {}
+        for path in [honest, *cheats]:
+            library = build.build_kernel(ROOT, "pq-l2", path.read_bytes()).so
+            both = [(pool.path, pool.want) for pool in made]
+            passed[path.stem] = conductor.check(library, both, seed=5).fault is None
+    assert passed == {path.stem: path is honest for path in [honest, *cheats]}

@@ -10,6 +10,7 @@ from in_process import Library
 
 from lance_autoresearch import build, catalogue, pools
 from lance_autoresearch import distributions as d
+from lance_autoresearch.measure import Conductor
 from lance_autoresearch.target import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,3 +156,20 @@ def test_a_screen_that_loses_nan_or_minus_zero_is_noticed(upstream: Library, car
     assert wrong != text
     built = build.build_kernel(ROOT, "topk-merge", wrong.encode())
     assert faults(upstream, Library.load(built.so)) != set()
+
+
+def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
+    made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
+    lance = build.build_upstream(ROOT, "topk-merge")
+    cheats = sorted((ROOT / "targets" / "topk-merge" / "cheats").glob("*.rs"))
+    honest = LINEAGE / "01-screen-by-root.rs"
+    assert len(cheats) >= 3
+    with Conductor(ROOT) as conductor:
+        for pool in made:
+            assert conductor.expect(lance.so, pool.path, pool.want).fault is None
+        passed = {}
+        for path in [honest, *cheats]:
+            library = build.build_kernel(ROOT, "topk-merge", path.read_bytes()).so
+            both = [(pool.path, pool.want) for pool in made]
+            passed[path.stem] = conductor.check(library, both, seed=5).fault is None
+    assert passed == {path.stem: path is honest for path in [honest, *cheats]}
