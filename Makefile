@@ -1,32 +1,33 @@
 # Two commands matter: `make demo` shows the tool at work, `make test` checks it.
 # Everything is kept in .venv/ and .lar/ of this checkout.
 
-PYTEST = .venv/bin/pytest
 PYTHON = .venv/bin/python
 
-.PHONY: help setup demo test check size clean
+.PHONY: help setup setup-dev demo test check size clean
 
 help:
 	@echo "make demo    set up, then run real trials on this machine in about a minute"
 	@echo "make test    set up, then the whole test suite (about 10 minutes on two cores)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
-	@echo "make setup   environment, Lance's source, measuring program (first time: minutes)"
+	@echo "make setup   environment, Lance's source, measuring program (once; then under a second)"
 	@echo "make size    lines per file and per function"
 	@echo "make clean   remove builds and caches; campaigns and the ledger stay"
 
 setup:
 	@sh tools/bootstrap.sh
 
+setup-dev:
+	@sh tools/bootstrap.sh --dev
+
 demo: setup
 	@.venv/bin/lar demo
 
 # Tests that measure time run alone, after the others have left the cores.
-test: setup
+test: setup-dev
 	@$(PYTHON) tools/run_tests.py
 
-check: setup
+check: setup-dev
 	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) tools/size.py --check

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sets this checkout up: Python environment, box, Lance's source, measuring program.
 #
-#   sh tools/bootstrap.sh          what `make setup` runs
+#   sh tools/bootstrap.sh          what `make setup` and `make demo` run
+#   sh tools/bootstrap.sh --dev    with pytest, ruff, mypy: `make test` and `make check`
 #
 # Needs git, Python >= 3.11 and a Rust toolchain >= 1.94. Everything it makes lies in .venv/
 # and .lar/ of this checkout. Run again at any time: a finished step is recognised by a digest
@@ -121,7 +122,7 @@ make_uv() {
 
 sync_environment() {
     UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$root/.venv" \
-        "$uv" sync --frozen --quiet --compile-bytecode --python "$python"
+        "$uv" sync --frozen --quiet --compile-bytecode --python "$python" "$@"
 }
 
 # The box is wanted, not demanded: lar falls back to Landlock and says so.
@@ -139,14 +140,23 @@ conductor_sources() { find rust -name target -prune -o -type f -print | LC_ALL=C
 
 has cc || missing "a C linker (cc)" "Debian: apt-get install gcc libc6-dev"
 has git || missing "git" "Debian: apt-get install git"
-python=$(find_python) || missing "Python >= 3.11" "Debian 12 or newer: apt-get install python3"
 check_rust
 
+# A development environment serves a user too, so plain `make setup` never takes tools away.
 env_digest=$({ cat pyproject.toml uv.lock; printf '%s\n' "$root"; } | digest)
-if [ ! -x .venv/bin/lar ] || [ "$(cat "$stamps/environment" 2>/dev/null)" != "$env_digest" ]; then
+stamped=$(cat "$stamps/environment" 2>/dev/null || :)
+if [ "${1:-}" = --dev ] || [ -x .venv/bin/pytest ]; then
+    env_digest="$env_digest dev"
+    group=--dev
+else
+    group=--no-dev
+fi
+if [ ! -x .venv/bin/lar ] || [ "$stamped" != "$env_digest" ]; then
+    python=$(find_python) ||
+        missing "Python >= 3.11" "Debian 12 or newer: apt-get install python3"
     uv=$(find_uv) || missing "uv, and no way to install it" \
         "as root on Debian: apt-get install python3-venv" "then: make setup"
-    step environment "$env_digest" .venv/bin/lar sync_environment
+    step environment "$env_digest" .venv/bin/lar sync_environment "$group"
 fi
 
 offer_box
@@ -157,7 +167,7 @@ if [ -f upstream.toml ]; then
 fi
 
 if [ -f rust/Cargo.toml ]; then
-    rust_digest=$({ conductor_sources | while read -r f; do cat "$f"; done; rustc -vV; } | digest)
+    rust_digest=$({ conductor_sources; conductor_sources | xargs cat; rustc -vV; } | digest)
     step conductor "$rust_digest" .lar/bin/lar-conductor .venv/bin/lar doctor --build
 fi
 

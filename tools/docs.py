@@ -55,7 +55,9 @@ def reference() -> str:
         for word in verb.name.split():
             sub = sub[word]
         parts.append(f"### `lar {verb.name}`\n\n{_prose(sub.default_command)}")
-        rows = [_option(a) for a in sub.assemble_argument_collection() if a.show]
+        rows = [
+            _option(a) for a in sub.assemble_argument_collection(parse_docstring=True) if a.show
+        ]
         if rows:
             parts.append(table(("option", "meaning", "default"), rows))
     return "\n\n".join(parts)
@@ -150,6 +152,48 @@ def modules() -> str:
     return table(("module", "what it is"), rows)
 
 
+def layers() -> str:
+    """The rows of the house, as import-linter checks them."""
+    import tomllib
+
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rows = next(c for c in config["contracts"] if c["id"] == "layers")["layers"]
+    lines = [row.replace("(", "").replace(")", "") for row in rows]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def figures(name: str) -> str:
+    """Measured figures kept in docs/figures/<name>.toml: command, head, rows, an optional note."""
+    import tomllib
+
+    path = ROOT / "docs" / "figures" / f"{name}.toml"
+    if not path.exists():
+        return f"(not measured yet: `docs/figures/{name}.toml`)"
+    data = tomllib.loads(path.read_text())
+    rows = [tuple(str(cell) for cell in row) for row in data["rows"]]
+    parts = [
+        data.get("note", ""),
+        table(tuple(data["head"]), rows),
+        f"Made by `{data['command']}`.",
+    ]
+    return "\n\n".join(p for p in parts if p)
+
+
+def conductor() -> str:
+    """What measuring costs by itself."""
+    return figures("conductor")
+
+
+def phases() -> str:
+    """What each phase of a trial costs."""
+    return figures("phases")
+
+
+def bias() -> str:
+    """What is still wrong with the numbers."""
+    return figures("bias")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "reference": reference,
@@ -158,6 +202,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "targets": targets,
     "waiting": waiting,
     "modules": modules,
+    "layers": layers,
+    "conductor": conductor,
+    "phases": phases,
+    "bias": bias,
 }
 
 
@@ -218,7 +266,7 @@ def main() -> int:
     """Print one table, check, or renew. Returns the exit code."""
     words = sys.argv[1:]
     if words and words[0] in TABLES:
-        print(TABLES[words[0]]())
+        sys.stdout.write(TABLES[words[0]]() + "\n")
         return 0
     if words not in ([], ["--check"]):
         print(f"error: no table '{words[0]}'\n  allowed: {', '.join(TABLES)}", file=sys.stderr)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def targets(*, json: bool = False) -> int:
     """List every target: where Lance calls it, what share it has, how far the search is.
 
-    `champion` is the best kept kernel's gain over Lance in %, `last trial` the newest verdict.
+    `champion` is the newest kept kernel, with its gain over Lance where that was measured in
+    its own trial; `last trial` is the newest verdict.
     Below stand the kernels that have no target yet, with what prototypes reached: hints.
 
     Args:
@@ -32,7 +33,7 @@ def targets(*, json: bool = False) -> int:
         return 0
     head = ("target", "call site in Lance", "cost there", "champion", "last trial")
     keys = ("name", "call_site", "cost", "champion", "last")
-    print(table(head, [[str(r[k] or "-") for k in keys] for r in running]))
+    print(table(head, [[short(str(r[k] or "-")) for k in keys] for r in running]))
     if waiting:
         print("\nwaiting for a target (headroom is what a prototype reached, not a result)\n")
         for w in waiting:
@@ -59,28 +60,29 @@ def row(root: Path, name: str) -> dict[str, Any]:
 
 
 def standing(root: Path, name: str) -> tuple[str | None, str | None]:
-    """(gain of the newest champion over Lance, newest verdict); None where there is none.
+    """(champion, newest verdict) of a target as the ledger has them; None where it has none.
 
-    The gain is the product of the confirmed keeps on the champion's line: a running total.
-    The quotable figure is `lar bench`, which measures champion and Lance side by side.
+    A champion kept against Lance's own code shows its confirmed gain. One that replaced another
+    champion shows its trial: kept gains are never multiplied, `lar bench` measures the figure.
     """
-    if not (root / ".lar" / "ledger.sqlite").exists():
-        return None, None
-    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger import Ledger, ledger_path
 
+    if not ledger_path(root).exists():
+        return None, None
     with Ledger.open(root) as ledger:
         newest = ledger.trials(target=name, kind="trial", limit=1)
         keep = ledger.last_keep(name)
-        gains = []
-        while keep is not None:
-            gains.append(keep.record.gain or 0.0)
-            keep = ledger.trial(keep.record.parent) if keep.record.parent else None
-    ratio = 1.0
-    for gain in gains:
-        ratio *= 1.0 + gain / 100.0
-    champion = f"{(ratio - 1.0) * 100.0:+.1f} %" if gains else None
     last = f"{newest[-1].id} {newest[-1].record.verdict}" if newest else None
-    return champion, last
+    if keep is None:
+        return None, last
+    if keep.record.parent is None and keep.record.gain is not None:
+        return f"trial {keep.id} {keep.record.gain:+.1f} %", last
+    return f"trial {keep.id}, see lar bench", last
+
+
+def short(text: str, limit: int = 50) -> str:
+    """The text, cut at a word where it is longer than a column should be; --json has it whole."""
+    return text if len(text) <= limit else f"{text[: limit - 1].rsplit(' ', 1)[0].rstrip(',')} …"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
