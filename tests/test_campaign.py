@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import subprocess
 import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -180,6 +183,14 @@ def test_a_commit_without_a_row_changes_nothing(mine: campaign.Campaign) -> None
     assert campaign.verify(mine.root).fault is None
 
 
+def test_a_kernel_tried_again_survives_a_death_before_its_row(mine: campaign.Campaign) -> None:
+    mine.record(record(kernel(1), FIRST), kernel(1))
+    mine.kernel_path.write_bytes(kernel(1))
+    mine.desk.begin(Intent("revert", digest_of(kernel(1)), 1))
+    assert campaign.repair(mine.root) == []
+    assert mine.read() == kernel(1)
+
+
 def rowed(mine: campaign.Campaign, text: bytes) -> str:
     """The state after the deciding transaction of a keep and before anything follows."""
     with mine.desk.locked() as repo, Ledger.open(mine.root) as ledger:
@@ -340,6 +351,49 @@ def test_a_full_disk_keeps_nothing_and_loses_nothing(
     assert campaign.verify(mine.root).fault is None
     mine.record(record(text, champion, Verdict.KEEP), text)
     assert tip(mine) == text
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB; needs the right to mount."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_wherever_the_disk_gets_full_nothing_is_half_kept(tiny: Path) -> None:
+    mine = campaign.create(checkout(tiny / "r"), TARGET, FIRST, origin="upstream")
+    filler = tiny / "filler"
+    failed = 0
+    for pages in range(0, 40, 3):
+        champion = mine.champion_text()
+        noise = "".join(digest_of(b"%d %d" % (pages, n)) for n in range(300))
+        text = b"// " + noise.encode() + b"\n"
+        mine.kernel_path.write_bytes(text)
+        free = os.statvfs(tiny).f_bavail - pages
+        with filler.open("wb") as file:
+            file.write(bytes(free * os.statvfs(tiny).f_bsize))
+        recorded = None
+        try:
+            recorded = mine.record(record(text, champion, Verdict.KEEP), text)
+        except LedgerError as error:
+            failed += 1
+            assert error.next, error
+        filler.unlink()
+        campaign.repair(mine.root)
+        assert campaign.repair(mine.root) == []
+        with Ledger.open(mine.root) as ledger:
+            decided = ledger.trials(campaign=mine.name)[-1:]
+        is_kept = bool(decided) and decided[0].record.kernel == digest_of(text)
+        assert is_kept or recorded is None
+        assert tip(mine) == mine.champion_text() == (text if is_kept else champion)
+        assert mine.read() == text, "kept, or not judged: never taken away"
+        assert campaign.verify(mine.root).fault is None
+    assert 0 < failed < 14, "the disk was never full, or always"
 
 
 # -- the file ------------------------------------------------------------------------------

@@ -119,10 +119,10 @@ class Git:
 
     def _failure(self, args: tuple[str, ...], stderr: bytes) -> LedgerError:
         said = " ".join(stderr.decode("utf-8", "replace").split())[:400]
-        mend = None
+        mend = "look at what git says; lar status then repairs what can be repaired"
         if "not a git repository" in said:
             mend = "git init && git add -A && git commit, or work in a clone"
-        elif "No space left" in said:
+        elif any(sign in said for sign in ("No space left", "diskspace", "write error")):
             mend = "free disk space (lar gc), then again"
         return LedgerError(f"git {args[0]} failed: {said}", where=str(self.root), next=mend)
 

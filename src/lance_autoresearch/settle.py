@@ -89,21 +89,35 @@ class Desk:
 
     @contextlib.contextmanager
     def locked(self, wait_s: float = WAIT_S) -> Iterator[Git]:
-        """The campaign to oneself; raises LedgerError where it stays taken for `wait_s`."""
-        self.private.mkdir(parents=True, exist_ok=True)
-        with (self.private / "lock").open("wb") as lock:
-            until = time.monotonic() + wait_s
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() >= until:
-                        raise LedgerError(
-                            f"another process works on campaign '{self.name}'", next="lar status"
-                        ) from error
-                time.sleep(0.005)
-            yield Git(self.root, lock.fileno())
+        """The campaign to oneself.
+
+        Raises:
+            LedgerError: it stays taken for `wait_s`, or a file inside could not be written.
+        """
+        try:
+            self.private.mkdir(parents=True, exist_ok=True)
+            with (self.private / "lock").open("wb") as lock:
+                self._take(lock.fileno(), wait_s)
+                yield Git(self.root, lock.fileno())
+        except OSError as error:
+            raise LedgerError(
+                f"a file could not be written: {error.strerror or error}",
+                where=str(error.filename or self.private),
+                next="free disk space (lar gc), then again",
+            ) from error
+
+    def _take(self, lock: int, wait_s: float) -> None:
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise LedgerError(
+                        f"another process works on campaign '{self.name}'", next="lar status"
+                    ) from error
+            time.sleep(0.005)
 
     def begin(self, intent: Intent) -> None:
         """Write the intent, durably."""
