@@ -1,0 +1,233 @@
+"""Confirmation: each condition fails a comparison that breaks it and no other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gate_cases import comparison
+from scipy import stats as oracle
+
+from lance_autoresearch.confirmation import (
+    aa_bias,
+    aa_sd,
+    bandwidth_floor_ns,
+    confirm,
+    floor_flags,
+    slowed_opponent,
+)
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.estimator import samples
+from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
+
+SPREAD = oracle.norm.ppf((np.arange(16) + 0.5) / 16)
+"""Sixteen values like a normal sample, in no sample's luck."""
+
+
+def built(
+    gains: list[float],
+    sd: float = 0.004,
+    pairs: int = 16,
+    ops: list[str] | None = None,
+    **more: object,
+) -> Comparison:
+    """Every combo spreads alike around its gain, in an order of its own."""
+    rng = np.random.default_rng(3)
+    columns = [g + sd * rng.permutation(SPREAD)[:pairs] for g in gains]
+    return comparison(np.transpose(columns).tolist(), rng, ops, **more)  # type: ignore[arg-type]
+
+
+def test_a_gain_that_stands_is_kept_with_its_own_estimate() -> None:
+    result = confirm(built([0.02, 0.02, 0.02]), built([0.02] * 3, pairs=4), "all")
+    assert (result.verdict, result.reason) == (Verdict.KEEP, "confirmed")
+    assert result.claimed.gain == pytest.approx(100 * np.expm1(0.02), abs=0.05)
+    assert result.licence is not None
+    assert result.licence.n == 4
+
+
+def test_the_interval_is_students_where_nothing_is_clipped() -> None:
+    one = built([0.02])
+    values = samples(one, DEFAULT).combos[0]
+    assert values.clipped == 0
+    low, high = oracle.ttest_1samp(values.values, 0).confidence_interval(0.99)
+    claimed = confirm(one, None, "all").claimed
+    assert (claimed.low, claimed.high) == pytest.approx(
+        (100 * np.expm1(low), 100 * np.expm1(high)), rel=1e-6
+    )
+
+
+def test_clipped_values_widen_it() -> None:
+    rows = (0.02 + 0.004 * SPREAD)[:, None].tolist()
+    rows[7] = [-1.5]
+    sample = samples(comparison(rows, np.random.default_rng(0)), DEFAULT).combos[0]
+    assert sample.clipped == 1
+    low, high = sample.fixed_bounds(0.99)
+    plain = oracle.t.interval(0.99, 14, sample.mean, sample.sd / 4)
+    assert high - low == pytest.approx((plain[1] - plain[0]) * 15 / 14, rel=1e-6)
+
+
+@pytest.mark.parametrize(("gain", "verdict"), [(0.0075, "revert"), (0.0085, "keep")])
+def test_the_claims_interval_must_lie_above_the_margin(gain: float, verdict: str) -> None:
+    half = 2.947 * 0.004 * np.std(SPREAD, ddof=1) / 4
+    assert 0.0075 < DEFAULT.margin + half < 0.0085
+    result = confirm(built([gain]), None, "all")
+    assert result.verdict == verdict
+    assert verdict == "keep" or "may be only" in result.reason
+
+
+@pytest.mark.parametrize(("other", "verdict"), [(-0.004, "keep"), (-0.009, "revert")])
+def test_the_other_ops_may_not_be_lower_than_a_percent(other: float, verdict: str) -> None:
+    result = confirm(built([0.05, other], ops=["scan", "table"]), None, "scan")
+    assert result.verdict == verdict
+    assert verdict == "keep" or result.reason.startswith("table may be slower: -1.")
+
+
+def test_a_claim_of_one_op_needs_all_combos_above_the_floor_too() -> None:
+    ops = ["scan", "table", "merge"]
+    result = confirm(built([0.03, -0.03, -0.03], ops=ops), None, "scan")
+    assert result.reason.startswith("all may be slower")
+
+
+@pytest.mark.parametrize(
+    ("gain", "sd", "guard"),
+    [
+        (-0.005, 0.004, "ok"),
+        (-0.018, 0.004, "slower"),
+        (-0.02, 0.04, "may be -"),
+        (0.0, 0.03, "ok"),
+    ],
+)
+def test_the_guard_by_lower_and_upper_bound(gain: float, sd: float, guard: str) -> None:
+    rng = np.random.default_rng(4)
+    columns = [0.04 + 0.004 * rng.permutation(SPREAD) for _ in range(8)]
+    columns.append(gain + sd * rng.permutation(SPREAD))
+    result = confirm(comparison(np.transpose(columns).tolist(), rng), None, "all")
+    assert result.combos[-1].guard.startswith(guard)
+    assert [r.guard for r in result.combos[:-1]] == ["ok"] * 8
+    assert result.verdict is (Verdict.KEEP if guard == "ok" else Verdict.REVERT)
+    assert guard == "ok" or result.reason.startswith("guard: scan 16x65536 sparse")
+
+
+def test_the_guard_holds_for_all_combos_together() -> None:
+    """Bonferroni: with nine combos each interval is at 99.89 %."""
+    result = confirm(built([0.03] * 9), None, "all")
+    sample = samples(built([0.03] * 9), DEFAULT).combos[0]
+    low, _ = sample.fixed_bounds(1 - 0.01 / 9)
+    assert result.combos[0].low == pytest.approx(100 * np.expm1(low))
+
+
+@pytest.mark.parametrize(("long", "verdict"), [(0.012, "keep"), (0.005, "revert")])
+def test_long_blocks_fail_it_only_where_surely_lower(long: float, verdict: str) -> None:
+    licence = built([long] * 4, sd=0.001, pairs=4)
+    result = confirm(built([0.02] * 4), licence, "all")
+    assert result.verdict == verdict
+    assert verdict == "keep" or result.reason.startswith("in long blocks only")
+
+
+def test_noisy_long_blocks_are_given_three_standard_errors() -> None:
+    rows = [[0.02], [-0.02], [0.015], [-0.015]]
+    licence = comparison(rows, np.random.default_rng(1))
+    assert confirm(built([0.02]), licence, "all").verdict is Verdict.KEEP
+
+
+def voided(whole: Comparison, count: int) -> Comparison:
+    pairs = tuple(
+        PairTimes(p.calls, (), (), p.empty, "core changed") if i < count else p
+        for i, p in enumerate(whole.pairs)
+    )
+    return Comparison(whole.combos, pairs, whole.ticks_per_ns, whole.aa_sd)
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(2, "keep"), (3, "inconclusive")])
+def test_void_pairs(count: int, verdict: str) -> None:
+    assert confirm(voided(built([0.03] * 3), count), None, "all").verdict == verdict
+
+
+def test_too_few_pairs_confirm_nothing() -> None:
+    result = confirm(built([0.03], pairs=10), None, "all")
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "10 of 16" in result.reason
+
+
+def test_lost_long_blocks_are_the_machines_fault() -> None:
+    licence = voided(built([0.02], pairs=4), 3)
+    assert confirm(built([0.03]), licence, "all").verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_unknown_claim_names_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="allowed: all, scan, table"):
+        confirm(built([0.03, 0.03], ops=["scan", "table"]), None, "tabel")
+
+
+# --- the opponent, the session, the floor ---------------------------------------------------
+
+
+def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
+    copy = [10.0, 10.01, 9.99, 10.0]
+    slowed = [v + s for v, s in zip(copy, (0.05, 0.051, 0.049, 0.05), strict=True)]
+    unsure = [v + s for v, s in zip(copy, (0.05, -0.01, 0.03, 0.0), strict=True)]
+    assert slowed_opponent(slowed, copy).rejected
+    assert not slowed_opponent(unsure, copy).rejected
+    assert not slowed_opponent(copy, slowed).rejected, "a champion made faster is no fault"
+
+
+def test_the_opponents_bound_is_one_sided() -> None:
+    slower = np.array([0.02, 0.03, 0.025, 0.035])
+    result = slowed_opponent(slower.tolist(), [0.0] * 4)
+    low = slower.mean() - oracle.t.ppf(0.99, 3) * slower.std(ddof=1) / 2
+    assert result.low == pytest.approx(100 * np.expm1(low), rel=1e-8)
+
+
+def test_the_opponent_needs_pairs() -> None:
+    with pytest.raises(UsageError):
+        slowed_opponent([1.0], [1.0])
+
+
+def test_aa_sd_has_the_layout_that_comparisons_take() -> None:
+    ops = ["b", "a", "b"]
+    session = built([0.0, 0.0, 0.0], ops=ops)
+    sds = aa_sd(session)
+    assert len(sds) == 3 + 2 + 1
+    data = samples(session, DEFAULT)
+    expected = [np.std(s.values, ddof=1) for s in (*data.combos, *data.components[1:])]
+    assert sds[:5] == pytest.approx(expected)
+    assert sds[5] == pytest.approx(np.std(data.components[0].values, ddof=1))
+    assert built([0.0] * 3, ops=ops, aa_sd=sds).aa_sd == sds
+
+
+def test_aa_sd_of_one_op_fits_too() -> None:
+    sds = aa_sd(built([0.0, 0.0]))
+    assert len(sds) == 4
+    assert sds[2] == sds[3]
+    confirm(built([0.02, 0.02], aa_sd=sds), None, "all")
+
+
+def test_one_outlier_process_does_not_lift_the_sessions_floor() -> None:
+    rows = (0.004 * SPREAD)[:, None].tolist()
+    clean = aa_sd(comparison(rows, np.random.default_rng(0)))
+    rows[5] = [1.7]
+    assert aa_sd(comparison(rows, np.random.default_rng(0)))[0] < 2 * clean[0]
+
+
+def test_aa_bias_has_an_interval() -> None:
+    bias = aa_bias(built([0.001, 0.001, 0.001]))
+    assert bias.low < bias.gain < bias.high
+    assert bias.gain == pytest.approx(0.1, abs=0.02)
+    assert (bias.name, bias.n) == ("all", 16)
+
+
+def test_times_under_the_floor_are_flagged() -> None:
+    session = built([0.0, 0.0])
+    first, second = (c.label for c in session.combos)
+    took = 2e5 / 31 / session.ticks_per_ns
+    assert floor_flags(session, {first: 0.9 * took}) == ()
+    (flag,) = floor_flags(session, {first: 0.9 * took, second: 1.1 * took})
+    assert (flag.combo, flag.floor_ns) == (second, 1.1 * took)
+    assert bandwidth_floor_ns(32_000, 16.0) == 2000.0
+
+
+def test_a_slice_as_short_as_an_empty_one_is_flagged_whatever_the_floor() -> None:
+    pair = PairTimes((4,), ((5000, 5000),), ((200, 5000),), (210, 210))
+    one = Comparison((ComboId("scan", "16x256"),), (pair, pair), 1.0)
+    (flag,) = floor_flags(one, {})
+    assert flag.unmeasurable == 2
