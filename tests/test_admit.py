@@ -178,7 +178,7 @@ def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) 
 def test_upstream_and_our_own_kernels_pass_both() -> None:
     root = find_root()
     kernels = [(t, build.first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
-    kernels += [(p.parent.name, p.read_bytes()) for p in root.glob("records/_lineage/*/*.rs")]
+    kernels += [(p.parent.name, p.read_bytes()) for p in root.glob("records/ideas/*/*.rs")]
     assert len(kernels) > 3
     for target, text in kernels:
         admit(text)

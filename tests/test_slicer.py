@@ -12,7 +12,7 @@ from lance_autoresearch.host import Toolchain, find_root
 from lance_autoresearch.upstream.slicer import Slicer
 from lance_autoresearch.upstream.syntax import Source
 
-SAMPLE = b'''// SPDX-License-Identifier: Apache-2.0
+SAMPLE = b"""// SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Copyright Someone
 
 //! Inner docs of the file.
@@ -109,13 +109,15 @@ fn generic<T: Copy>(x: T) -> T {
 mod tests {
     fn new() {}
 }
-'''
+"""
 
 
 def cut(*specs: str, text: bytes = SAMPLE, **options: bool) -> str:
     """The sample's slice without its licence header."""
     got = Slicer(Source("some/src/lib.rs", text)).cut(specs, **options).decode()
-    header = "// SPDX-License-Identifier: Apache-2.0\n// SPDX-FileCopyrightText: Copyright Someone\n"
+    header = (
+        "// SPDX-License-Identifier: Apache-2.0\n// SPDX-FileCopyrightText: Copyright Someone\n"
+    )
     assert got.startswith(header)
     return got.removeprefix(header)
 

@@ -18,7 +18,7 @@ from lance_autoresearch.textgen import CORPORA
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "fsst")
-LINEAGE = ROOT / "records" / "_lineage" / "fsst"
+LINEAGE = ROOT / "records" / "ideas" / "fsst"
 INVALID_DATA, INVALID_INPUT = 1, 2
 CHUNK = 4096
 """Bytes Lance aims at for a mini-block chunk of strings (binary.rs)."""

@@ -14,7 +14,7 @@ from lance_autoresearch.target import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "pq-l2")
-LINEAGE = ROOT / "records" / "_lineage" / "pq-l2"
+LINEAGE = ROOT / "records" / "ideas" / "pq-l2"
 HONEST = ("01-table-tree", "02-vbmi-scan", "03-gather-scan", "06-wide-table-knobs")
 
 

@@ -15,7 +15,7 @@ from lance_autoresearch.target import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "topk-merge")
-LINEAGE = ROOT / "records" / "_lineage" / "topk-merge"
+LINEAGE = ROOT / "records" / "ideas" / "topk-merge"
 KERNELS = ("01-screen-by-root", "02-collect-when-cold")
 
 

@@ -117,6 +117,7 @@ def build(described: Sequence[str] = ()) -> App:
         help_epilogue=EPILOGUE,
         version=__version__,
         help_format="plaintext",
+        help_formatter="default" if sys.stdout.isatty() else "plain",
         suppress_keyboard_interrupt=False,
         result_action="return_value",
         default_parameter=Parameter(negative=()),

@@ -32,10 +32,10 @@ def bench(
     from lance_autoresearch.kernel_file import read_kernel
     from lance_autoresearch.live import Live
     from lance_autoresearch.phases import Phases
-    from lance_autoresearch.quote import quote
+    from lance_autoresearch.quote import quote, quote_block
     from lance_autoresearch.rig import Rig
     from lance_autoresearch.subject import committed_champion, newest
-    from lance_autoresearch.verdict_text import confirm_numbers, quote_text
+    from lance_autoresearch.verdict_text import confirm_numbers
 
     root = host.find_root()
     campaign = None if kernel else newest(root, target)
@@ -43,17 +43,16 @@ def bench(
         text: bytes | None = read_kernel(kernel)
     else:
         text = campaign.champion_text() if campaign else committed_champion(root, target)
-    with Live(enabled=not json) as live:
-        with Rig(root, target, champion=text, phases=Phases(live.show)) as rig:
-            tiers = rig.target.tiers if tier is None else (tier,)
-            if tier is not None and tier not in rig.target.tiers:
-                raise UsageError(f"{target} has no tier '{tier}'", allowed=rig.target.tiers)
-            for name in tiers:
-                result = quote(rig, tier=name, pairs=pairs)
-                if json:
-                    body = {"v": 1, "target": target, "tier": name, **confirm_numbers(result)}
-                    print(json_module.dumps(body), flush=True)
-                else:
-                    live.clear()
-                    print(quote_text(target, name, result), flush=True)
+    live = Live(enabled=not json)
+    with live, Rig(root, target, champion=text, phases=Phases(live.show)) as rig:
+        if tier is not None and tier not in rig.target.tiers:
+            raise UsageError(f"{target} has no tier '{tier}'", allowed=rig.target.tiers)
+        for name in rig.target.tiers if tier is None else (tier,):
+            result = quote(rig, tier=name, pairs=pairs)
+            if json:
+                body = {"v": 1, "target": target, "tier": name, **confirm_numbers(result)}
+                print(json_module.dumps(body), flush=True)
+            else:
+                live.clear()
+                print(quote_block(target, name, confirm_numbers(result)), flush=True)
     return 0

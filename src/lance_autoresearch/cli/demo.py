@@ -22,12 +22,14 @@ def demo(*, tune: int = TUNE_TRIALS) -> int:
     """
     from lance_autoresearch.agents.replay import ReplayAgent
     from lance_autoresearch.agents.tune import TuneAgent
+    from lance_autoresearch.build import first_kernel
     from lance_autoresearch.campaign import repair
+    from lance_autoresearch.cli.log import table
     from lance_autoresearch.driving import begin, drive
     from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger.export import export_campaign
     from lance_autoresearch.loop import Budget
     from lance_autoresearch.picture import draw
-    from lance_autoresearch.showing import campaign_table, export_campaign
 
     root = host.find_root()
     for line in repair(root):
@@ -35,16 +37,17 @@ def demo(*, tune: int = TUNE_TRIALS) -> int:
     began = time.monotonic()
     campaign = begin(root, TARGET)
     print(f"campaign {campaign.name}: Lance's own {TARGET} kernel, recorded ideas, then `tune`\n")
-    drive(root, TARGET, ReplayAgent(root / "records" / "demo"), Budget(),
+    drive(root, TARGET, ReplayAgent(root / "records" / "ideas" / TARGET), Budget(),
           campaign=campaign.name, kind="replay")
     print()
     drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=campaign.name)
+    out = host.lar_dir(root, "demo", campaign.name)
     with Ledger.open(root) as ledger:
         rows = ledger.trials(campaign=campaign.name)
-    out = host.lar_dir(root, "demo", campaign.name)
+        lance = first_kernel(root, TARGET)
+        exported = export_campaign(ledger, campaign.name, out / "records", lance)
     picture = draw([r.record for r in rows], out / "progress.png", f"{TARGET}: {campaign.name}")
-    exported = export_campaign(root, campaign.name, out)
-    print("\n" + campaign_table(rows))
+    print("\n" + table(rows))
     print(f"\npicture  {picture.relative_to(root)}")
     print(f"ledger   {exported.relative_to(root)}")
     print(f"took     {time.monotonic() - began:.0f} s")

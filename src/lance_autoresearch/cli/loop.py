@@ -53,7 +53,7 @@ def loop(
     if agent == "replay":
         if record is None:
             raise UsageError("replay needs a record", next=f"./lar loop {target} --agent replay "
-                             "--record records/demo")
+                             "--record records/ideas/pq-l2")
         driver = maker(record)
     else:
         driver = maker()

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from lance_autoresearch import host
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaign import Campaign
+    pass
 
 
 def try_(
