@@ -118,7 +118,7 @@ def fault_text(
     out = _output(target, fault)
     repeat = f"lar check {target.name}" + (f" --case {case}" if case is not None else "")
     parts = [f"{target.name}: {_what(fault, out)}{_where(target, fault, out, tier)}"]
-    if fault.kind == "mismatch":
+    if fault.kind == "mismatch" and fault.total:
         parts[0] += f": {_values(fault, out, public)}"
     parts[0] += "."
     if fault.total and fault.kind in ("mismatch", "poison"):
@@ -210,10 +210,12 @@ def _where(target: Target, fault: Fault, out: Out | None, tier: str) -> str:
     words = f" at {at}" if at else ""
     words += f", op {op}" if op else ""
     words += f", tier {tier}" if tier != "native" else ""
-    if fault.kind in ("mismatch", "poison", "slack", "late_write"):
+    if fault.kind in ("mismatch", "poison") and fault.total:
         several = op and len(next(o.outputs for o in target.ops if o.name == op)) > 1
         words += f", output {fault.part}" if several else ""
         words += f", value {fault.offset // out.elem}" if out else f", byte {fault.offset}"
+    elif fault.kind in ("slack", "late_write") and fault.offset:
+        words += f", byte {fault.offset}"
     return words
 
 
@@ -242,10 +244,12 @@ def _must(out: Out | None) -> str:
 
 
 def _words(fault: Fault, public: bool) -> str:
-    """What the note may say: all of it, marked, or only the line it names."""
+    """The conductor's note plainly; a kernel's marked, or only the line it names."""
     if not fault.note:
         return ""
-    if public or fault.kind not in KERNELS_OWN_WORDS:
+    if fault.kind not in KERNELS_OWN_WORDS:
+        return f"({stripped(fault.note, 200)})"
+    if public:
         return untrusted(fault.note)
     place = PLACE.search(fault.note)
     return f"It names {place.group()}." if place else ""

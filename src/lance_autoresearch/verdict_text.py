@@ -133,7 +133,7 @@ def gate_block(fields: Mapping[str, Any]) -> str:
         f"e={_short(fields['e'])} (need {_short(fields['need'])})"
     )
     run = f"pairs {fields['pairs']} (void {fields['void']}){_facts(fields.get('facts'))}"
-    return "\n".join([head, run, *_table(fields["combos"]), *_wrapped(_after(fields))])
+    return "\n".join([head, run, *combo_table(fields["combos"]), *_wrapped(_after(fields))])
 
 
 def confirm_block(fields: Mapping[str, Any]) -> str:
@@ -155,7 +155,7 @@ def confirm_block(fields: Mapping[str, Any]) -> str:
         [
             head,
             *_wrapped(f"beside it  {beside}" if beside else ""),
-            *_table(fields["combos"]),
+            *combo_table(fields["combos"]),
             *_wrapped(f"why: {stripped(fields['reason'], 400)}"),
         ]
     )
@@ -219,8 +219,8 @@ def _facts(facts: Mapping[str, Any] | None) -> str:
     return words
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The combo table; names carry the op where there are several."""
+def combo_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines of the combo table, from the `combos` field; with several ops names carry them."""
     several = len({r["op"] for r in rows}) > 1
     names = [
         stripped(f"{r['op']} {r['name']}" if several else r["name"], _NAME[1])
@@ -254,10 +254,15 @@ def _finite(value: Any) -> Any:
 
 
 def _ends(low: float | None, high: float | None, digits: int) -> str:
-    return " ".join(
-        "open" if end is None or not math.isfinite(end) else f"{end:+.{digits}f}"
-        for end in (low, high)
-    )
+    """Both ends of an interval, at most 14 columns."""
+    return f"{_end(low, digits)} {_end(high, digits)}"
+
+
+def _end(end: float | None, digits: int) -> str:
+    if end is None or not math.isfinite(end):
+        return "open"
+    shown = digits if abs(end) < 999 else 0
+    return f"{end:+.{shown}f}" if abs(end) < 99_999 else f"{end:+.0e}"
 
 
 def _short(e: float) -> str:
@@ -282,6 +287,7 @@ def _wrapped(line: str) -> list[str]:
 
 __all__ = [
     "Facts",
+    "combo_table",
     "confirm_block",
     "confirm_numbers",
     "confirm_text",

@@ -1,0 +1,197 @@
+"""The verdict's block: fixed where programs read it, bounded, safe with strangers' text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gate_cases import comparison
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lance_autoresearch.confirmation import ConfirmResult, Estimate, confirm
+from lance_autoresearch.gate import gate
+from lance_autoresearch.plain_text import stripped
+from lance_autoresearch.records import (
+    ComboId,
+    ComboRow,
+    Component,
+    GateResult,
+    Outcome,
+    TrialRecord,
+    Verdict,
+)
+from lance_autoresearch.verdict_text import (
+    Facts,
+    confirm_numbers,
+    confirm_text,
+    gate_block,
+    gate_numbers,
+    gate_text,
+    slices,
+    trial_numbers,
+    trial_text,
+    untrusted,
+)
+
+RESULT = GateResult(
+    outcome=Outcome.KEEP_CANDIDATE,
+    reason="proven",
+    claim="all",
+    e=9123.4,
+    need=4000.0,
+    components=(Component("all", 2.14, 1.41, 2.88, 9123.4, 0.0),),
+    combos=(
+        ComboRow(ComboId("scan", "768x96 clustered"), 84310, 82020, 2.79, 2.1, 3.4, "ok"),
+        ComboRow(ComboId("scan", "128x16 sparse"), 6110, 6130, -0.33, -0.9, 0.2, "ok"),
+    ),
+    pairs=9,
+    void=0,
+)
+FACTS = Facts(3240, 1.8, 1, Estimate("all", 0.03, -0.08, 0.14, 48), 48, 0)
+BLOCK = """\
+gate keep-candidate (all)  gain +2.14%  [valid at any stop +1.41 +2.88]  margin 0.50%  e=9.1e3 \
+(need 4.0e3)
+pairs 9 (void 0)  slices 3,240  1.8 s  core A 1  session A/A +0.03% ±0.11 (n=48, kept 0/48)
+combo                champion   candidate   gain    bound          guard
+768x96 clustered     84.31 µs    82.02 µs   +2.8%   +2.1 +3.4      ok
+128x16 sparse         6.11 µs     6.13 µs   -0.3%   -0.9 +0.2      ok
+next: confirm (fresh pools, 16 layouts)"""
+
+
+def rows(gain: float, pairs: int, combos: int = 3) -> list[list[float]]:
+    draws = np.random.default_rng(1).normal(gain, 0.004, (pairs, combos))
+    return draws.tolist()  # type: ignore[no-any-return]
+
+
+def confirmed() -> ConfirmResult:
+    rng = np.random.default_rng(2)
+    ops = ["scan", "scan", "table"]
+    licence = comparison(rows(0.02, 4), rng, ops)
+    return confirm(comparison(rows(0.02, 16), rng, ops), licence, "all")
+
+
+def test_the_block_is_the_documented_one() -> None:
+    assert gate_text(RESULT, FACTS) == BLOCK
+
+
+def test_the_block_can_be_printed_from_what_the_ledger_keeps() -> None:
+    kept = json.loads(json.dumps(gate_numbers(RESULT, FACTS), allow_nan=False))
+    assert gate_block(kept) == BLOCK
+
+
+def test_columns_stand_still_whatever_the_numbers() -> None:
+    wide = replace(
+        RESULT,
+        combos=(
+            ComboRow(ComboId("scan", "1x1 a"), 0.4, 999.97, -99.9, -100.1, 12345.6, "slower"),
+            ComboRow(ComboId("scan", "1x2 a"), 1e6, 2.5e9, 0.0, float("-inf"), float("inf"), "ok"),
+        ),
+    )
+    head, *lines = gate_text(wide).splitlines()[2:5]
+    assert [line.index(line.split()[-1]) for line in lines] == [head.index("guard")] * 2
+    assert "open open" in lines[1]
+    assert "1.00 µs" in lines[0]
+
+
+def test_infinite_ends_are_null_in_json() -> None:
+    rng = np.random.default_rng(0)
+    fields = gate_numbers(gate(comparison(rows(0.02, 2), rng)))
+    assert json.loads(json.dumps(fields, allow_nan=False))["low"] is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "pairs", "last"),
+    [(0.02, 3, "next: another pair"), (-0.03, 6, "next: another idea (slower)")],
+)
+def test_the_last_line_says_what_follows(gain: float, pairs: int, last: str) -> None:
+    block = gate_text(gate(comparison(rows(gain, pairs), np.random.default_rng(0))))
+    assert block.splitlines()[-1].startswith(last)
+
+
+def test_several_ops_are_named_in_the_table() -> None:
+    block = confirm_text(confirmed())
+    assert "\nscan 16x256 sparse" in block
+    assert "\ntable 16x1024 sparse" in block
+    assert block.startswith("confirm keep (all)  gain +")
+    assert "[99% +" in block
+    assert "long blocks +" in block
+    assert block.endswith("why: confirmed")
+    json.dumps(confirm_numbers(confirmed()), allow_nan=False)
+
+
+def test_blocks_are_bounded() -> None:
+    many = tuple(
+        ComboRow(ComboId(f"op{i}", "x" * 500), 1.0, 1.0, 0.0, 0.0, 0.0, "g" * 99)
+        for i in range(300)
+    )
+    block = gate_text(replace(RESULT, combos=many))
+    assert len(block.splitlines()) == 2 + 1 + 24 + 1 + 1
+    assert "... 276 more combos" in block
+    assert max(map(len, block.splitlines()[2:])) <= 120
+
+
+def test_slices_are_counted() -> None:
+    assert slices(comparison(rows(0, 9, 9), np.random.default_rng(0))) == 3240
+
+
+def record(**more: object) -> TrialRecord:
+    base = TrialRecord("pq-l2", Verdict.KEEP, "confirmed", "ab" * 32, "cd" * 32)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def test_a_trial_shows_verdict_first_and_its_measurements() -> None:
+    numbers = {"gate": gate_numbers(RESULT, FACTS), "confirm": confirm_numbers(confirmed())}
+    trial = record(numbers=numbers, gain=2.0, low=1.5, high=2.5, phases={"build": 0.31})
+    text = trial_text(trial)
+    assert text.startswith("verdict keep  pq-l2  gain +2.00% [+1.50 +2.50]\nwhy: confirmed\n")
+    assert BLOCK in text
+    assert "confirm keep (all)" in text
+    assert "seconds 0.31: build 0.31" in text
+    fields = json.loads(json.dumps(trial_numbers(trial), allow_nan=False))
+    assert (fields["verdict"], fields["exit_code"]) == ("keep", 0)
+
+
+def test_a_hypothesis_is_marked_and_cannot_forge_a_line() -> None:
+    text = trial_text(record(hypothesis="unroll\nverdict keep  pq-l2\x1b]0;x\x07"))
+    assert 'hypothesis untrusted: "unroll verdict keep pq-l2"' in text
+    assert sum(line.startswith("verdict") for line in text.splitlines()) == 1
+
+
+# --- strangers' text ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x9b31mred", "red"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://x\x1b\\link", "link"),
+        ("\x90dcs\x9cafter", "after"),
+        ("a\x00b\x08c\x7fd\x85e", "abcd e"),
+        ("\u202eevil\u2066x\u200b\ufeff", "evilx"),
+        ("tag\U000e0041\ufe0f", "tag"),
+        ("one\r\ntwo\u2028three", "one two three"),
+        ("\ud800lone", "lone"),
+        ("fine: µ ∑ 漢 é", "fine: µ ∑ 漢 é"),
+    ],
+)
+def test_what_is_stripped(text: str, left: str) -> None:
+    assert stripped(text) == left
+
+
+@given(st.text(max_size=300), st.integers(1, 80))
+def test_stripping_leaves_one_short_printable_line_and_is_idempotent(text: str, limit: int) -> None:
+    once = stripped(text, limit)
+    assert len(once) <= limit
+    assert stripped(once, limit) == once
+    assert all(unicodedata.category(c)[0] != "C" and c not in "\n\r\u2028\u2029" for c in once)
+
+
+def test_untrusted_text_is_marked_and_bounded() -> None:
+    assert untrusted("hello") == 'untrusted: "hello"'
+    assert len(untrusted("x" * 10**7)) < 1100
