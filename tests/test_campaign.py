@@ -438,6 +438,13 @@ def test_links_on_the_way_are_followed_neither_to_read_nor_to_write(
     mine.record(record(kernel(1), FIRST), kernel(1))
     assert (outside / "kernels.rs").read_bytes() == b"precious"
     assert mine.read() == FIRST
+    mine.kernel_path.unlink()
+    directory.rmdir()
+    os.mkfifo(directory)  # opening it like a file would wait for ever
+    with pytest.raises(RejectedKernel):
+        mine.read()
+    mine.record(record(kernel(2), FIRST), kernel(2))
+    assert mine.read() == FIRST
 
 
 def test_whatever_stands_in_the_kernels_place_is_swept_away(

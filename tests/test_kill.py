@@ -15,10 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-from campaign_parts import FIRST, TARGET, checkout, git
+from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
 from lance_autoresearch import campaign
 from lance_autoresearch.ledger import Ledger, digest_of
+from lance_autoresearch.records import Verdict
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 KILLS = 60
@@ -39,6 +40,14 @@ def killed(rng: random.Random, longest_s: float, *args: str) -> list[str]:
         printed = process.stdout.read().decode()
     assert process.returncode == -signal.SIGKILL, "the driver failed by itself"
     return printed.split("\n")[:-1]
+
+
+def trial_seconds(mine: campaign.Campaign) -> float:
+    """How long a keep takes on this machine as busy as it is now, at most 0.25 s."""
+    begun = time.monotonic()
+    for n in range(4):
+        mine.record(record(kernel(n), mine.champion_text(), Verdict.KEEP), kernel(n))
+    return min((time.monotonic() - begun) / 4, 0.25)
 
 
 def judged_kernels(mine: campaign.Campaign) -> set[str]:
@@ -68,10 +77,11 @@ def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
     seed = random.SystemRandom().getrandbits(30)
     print("seed", seed)
     rng = random.Random(seed)
+    longest_s = trial_seconds(mine) * 4
     finished: set[int] = set()
     halfway = unjudged = 0
     for i in range(KILLS):
-        said = killed(rng, 0.25, "trials", str(root), mine.name, str(seed + i))
+        said = killed(rng, longest_s, "trials", str(root), mine.name, str(seed + i))
         finished |= {int(line) for line in said}
         halfway += mine.desk.intent() is not None
         lying, judged = mine.read(), judged_kernels(mine)
@@ -87,7 +97,7 @@ def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
         assert found.fault is None
         assert found.witnessed == found.keeps
         assert_whole(mine)
-    assert len(finished) >= KILLS / 2, "the driver hardly ran: the kills prove nothing"
+    assert len(finished) >= KILLS / 4, "the driver hardly ran: the kills prove nothing"
     assert 0 < unjudged < KILLS, "every kill fell into the same kind of instant"
     assert halfway >= KILLS / 10, "hardly a kill fell inside a decision"
 
@@ -96,8 +106,9 @@ def test_kills_while_starting_campaigns(tmp_path: Path) -> None:
     root = checkout(tmp_path / "r")
     rng = random.Random()
     finished: set[str] = set()
+    longest_s = trial_seconds(campaign.create(root, TARGET, FIRST, origin="upstream")) * 3
     for _ in range(STARTS):
-        finished |= set(killed(rng, 0.2, "starts", str(root)))
+        finished |= set(killed(rng, longest_s, "starts", str(root)))
         campaign.repair(root)
         assert campaign.repair(root) == []
         with Ledger.open(root) as ledger:
@@ -106,5 +117,5 @@ def test_kills_while_starting_campaigns(tmp_path: Path) -> None:
         for row in born:
             mine = campaign.Campaign(root, row.name, row.target)
             assert_whole(mine)
-            assert mine.read() == FIRST
+            assert mine.read() == mine.champion_text()
     assert campaign.verify(root).fault is None
