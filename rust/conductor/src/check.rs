@@ -5,7 +5,7 @@ use crate::fault::Stop;
 use crate::jail::Jail;
 use crate::place::{Flush, Inputs};
 use crate::rng::Rng;
-use crate::stage::{Side, Stage, Terms};
+use crate::stage::{Play, Side, Stage, Terms};
 use crate::window::table_bytes;
 use std::path::Path;
 
@@ -64,7 +64,8 @@ fn one_worker(
             let (pool, want) = batch[*p];
             flush.slots(&mut stage.slots, pool, calls);
             let tables = stage.tables(pool, *p, calls);
-            stage.slice(jail, &mut worker, pool, Some(want), calls, calls.len(), tables)?;
+            let run = calls.len();
+            stage.slice(jail, &mut worker, Play { pool, want: Some(want), calls, run, tables })?;
         }
         Ok(groups.iter().map(|(_, calls)| calls.len()).sum())
     })();

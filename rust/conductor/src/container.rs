@@ -122,7 +122,10 @@ impl Pool {
 }
 
 fn part(json: &PartJson) -> Result<Part, String> {
-    if !matches!(json.elem, 1 | 2 | 4 | 8) || json.align >= 64 || json.align % json.elem != 0 {
+    if !matches!(json.elem, 1 | 2 | 4 | 8)
+        || json.align >= 64
+        || !json.align.is_multiple_of(json.elem)
+    {
         return Err(format!("part of {} bytes at phase {}", json.elem, json.align));
     }
     Ok(Part { rule: Rule::parse(&json.rule)?, elem: json.elem, align: json.align })
@@ -189,9 +192,10 @@ impl Want {
         let mut calls = Vec::with_capacity(json.calls.len());
         for call in json.calls {
             let head = body.get(call.header..call.header + HEADER_BYTES);
-            let inside = call.parts.iter().all(|&(at, len)| {
-                at.checked_add(len).is_some_and(|end| end <= body.len())
-            });
+            let inside = call
+                .parts
+                .iter()
+                .all(|&(at, len)| at.checked_add(len).is_some_and(|end| end <= body.len()));
             match head {
                 Some(head) if inside && call.parts.len() >= pool.parts.len() => {
                     calls.push((header_of(head), call.parts));

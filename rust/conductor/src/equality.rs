@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_located() {
-        let diff = Rule::Bits32.diff(4, &f32s(&[1., 2., 3., 5.]), &f32s(&[1., 0., 3., 4.]), &[], None);
+        let diff =
+            Rule::Bits32.diff(4, &f32s(&[1., 2., 3., 5.]), &f32s(&[1., 0., 3., 4.]), &[], None);
         assert_eq!(diff, Some(Diff { offset: 4, differs: 2, total: 4 }));
     }
 
@@ -163,7 +164,8 @@ mod tests {
     fn ties_may_be_chosen_freely_but_validly() {
         let (dist, want) = (f32s(&[1., 2., 2.]), ids(&[9, 3, 4]));
         let ties = ids(&[3, 4, 7]);
-        let ok = |got: &[u64]| Rule::TieBand.diff(8, &ids(got), &want, &dist, Some(&ties)).is_none();
+        let ok =
+            |got: &[u64]| Rule::TieBand.diff(8, &ids(got), &want, &dist, Some(&ties)).is_none();
         assert!(ok(&[9, 3, 4]) && ok(&[9, 4, 7]) && ok(&[9, 3, 7]));
         assert!(!ok(&[9, 7, 3]), "not ascending");
         assert!(!ok(&[9, 4, 4]), "twice the same");

@@ -5,7 +5,7 @@ use crate::fault::{Fault, Stop};
 use crate::jail::Jail;
 use crate::place::{Inputs, slot_bytes};
 use crate::rng::Rng;
-use crate::stage::{Side, Stage, Terms};
+use crate::stage::{Play, Side, Stage, Terms};
 use crate::window::table_bytes;
 use crate::worker::Worker;
 use lar_abi::call::HEADER_BYTES;
@@ -45,9 +45,10 @@ fn all(
     for call in 0..pool.calls.len() {
         stage.slots.packed(pool, &[call], 0);
         let tables = stage.tables(pool, 0, &[call]);
-        let shots = stage.slice(jail, worker, pool, None, &[call], 1, tables)?;
+        let shots =
+            stage.slice(jail, worker, Play { pool, want: None, calls: &[call], run: 1, tables })?;
         times.push(stage.terms.rate.ns(shots.run));
-        record(stage, pool, call, &mut writer).map_err(|fault| worker.blame(fault))?;
+        record(stage, pool, call, &mut writer).map_err(|fault| worker.blame(*fault))?;
     }
     Ok((writer, times))
 }
@@ -57,7 +58,7 @@ fn record(
     pool: &Pool,
     call: usize,
     writer: &mut WantWriter,
-) -> Result<(), Fault> {
+) -> Result<(), Box<Fault>> {
     let (memory, at) = (stage.outputs(), stage.slots.headers[0]);
     let bytes = &memory[at..at + HEADER_BYTES];
     let header = header_of(bytes);
@@ -66,7 +67,8 @@ fn record(
         if header.len[p] as usize > cap {
             let note = format!("wrote {} bytes, capacity {cap}", header.len[p]);
             let combo = pool.combo.clone();
-            return Err(Fault { combo, call, part: p, ..Fault::with_note("mismatch", note) });
+            let fault = Fault::with_note("mismatch", note);
+            return Err(Box::new(Fault { combo, call, part: p, ..fault }));
         }
     }
     let part = |(p, &(at, _)): (usize, &(usize, usize))| &memory[at..at + header.len[p] as usize];

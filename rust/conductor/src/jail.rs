@@ -202,10 +202,8 @@ impl Jail {
             if libc::poll(&mut poll, 1, wait.as_millis() as i32 + 1) <= 0 {
                 return Ok(None);
             }
-            let mut iov = libc::iovec {
-                iov_base: (&raw mut event).cast(),
-                iov_len: size_of::<Event>(),
-            };
+            let mut iov =
+                libc::iovec { iov_base: (&raw mut event).cast(), iov_len: size_of::<Event>() };
             let mut control = [0u64; 8];
             let mut msg: libc::msghdr = std::mem::zeroed();
             msg.msg_iov = &mut iov;

@@ -14,7 +14,7 @@ use crate::jail::Jail;
 use crate::machine;
 use crate::place::Inputs;
 use crate::rng::Rng;
-use crate::stage::{Side, Stage, Terms};
+use crate::stage::{Play, Side, Stage, Terms};
 use crate::walk::Walk;
 use crate::worker::{Shots, Worker};
 use std::path::Path;
@@ -83,7 +83,9 @@ fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
     let margin = terms.rate.ticks_of_us(20.0);
     began
         .unsteady(terms.rate)
-        .or_else(|| (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into()))
+        .or_else(|| {
+            (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into())
+        })
         .or_else(|| {
             let uneven = a > 2 * b + margin || b > 2 * a + margin;
             uneven.then(|| "arm: one side took twice as long to get ready".into())
@@ -186,8 +188,11 @@ impl<'a> Match<'a> {
         let mut shots = [Shots::default(); 2];
         for side in [first, 1 - first] {
             let worker = &mut *self.workers[side];
-            shots[side] =
-                self.stage.slice(self.jail, worker, pool, Some(want), &window, calls, tables)?;
+            shots[side] = self.stage.slice(
+                self.jail,
+                worker,
+                Play { pool, want: Some(want), calls: &window, run: calls, tables },
+            )?;
         }
         Ok(shots)
     }
@@ -283,8 +288,11 @@ impl<'a> Match<'a> {
                 self.stage.slots.packed(pool, &window, self.shift[c]);
                 let tables = self.stage.tables(pool, c, &window);
                 let worker = &mut *self.workers[side];
-                let shots =
-                    self.stage.slice(self.jail, worker, pool, Some(want), &window, calls, tables)?;
+                let shots = self.stage.slice(
+                    self.jail,
+                    worker,
+                    Play { pool, want: Some(want), calls: &window, run: calls, tables },
+                )?;
                 sums[side].run += shots.run;
                 sums[side].arm = shots.arm;
                 sums[side].look = sums[side].look.max(shots.look);

@@ -4,16 +4,17 @@
 
 use crate::container::Pool;
 use crate::rng::Rng;
-use crate::shm::Shared;
+use crate::shm::Frozen;
 use lar_abi::call::HEADER_BYTES;
 use lar_abi::wire::{PAGE, Span};
+use std::cell::Cell;
 
 /// Untouched bytes verified on either side of an output.
 pub const SLACK: usize = 64;
 
 /// Inputs of several pools in one shared memory.
 pub struct Inputs {
-    pub shared: Shared,
+    pub memory: Frozen,
     /// Offset of input `i` of pool `p`: `at[p][i]`.
     pub at: Vec<Vec<usize>>,
     /// What is mapped of it.
@@ -45,8 +46,14 @@ impl Inputs {
             cursor = (at[p][i] + input.len).next_multiple_of(64);
         }
         let len = (cursor + 64).next_multiple_of(PAGE);
-        let spans = vec![Span { which: 0, at: 0, len: len as u64 }];
-        Self::fill(pools, at, len, spans)
+        let mut bytes = staging(len);
+        for &(p, i) in &order {
+            let input = pools[p].input(i);
+            bytes[at[p][i]..at[p][i] + input.len()].copy_from_slice(input);
+        }
+        let memory = Frozen::new(&bytes)?;
+        STAGING.set(bytes);
+        Ok(Inputs { memory, at, spans: vec![Span { which: 0, at: 0, len: len as u64 }] })
     }
 
     /// Flush: each ends where a page ends, and the next page is not mapped.
@@ -64,25 +71,22 @@ impl Inputs {
             at[p][i] = cursor + run - len;
             cursor += run + PAGE;
         }
-        Self::fill(pools, at, cursor, spans)
+        let pieces = order.iter().map(|&(p, i)| (at[p][i], pools[p].input(i)));
+        let memory = Frozen::sparse(cursor, pieces)?;
+        Ok(Inputs { memory, at, spans })
     }
+}
 
-    fn fill(
-        pools: &[&Pool],
-        at: Vec<Vec<usize>>,
-        len: usize,
-        spans: Vec<Span>,
-    ) -> Result<Self, String> {
-        let mut shared = Shared::new(len, true)?;
-        let memory = shared.bytes_mut();
-        for (pool, places) in pools.iter().zip(&at) {
-            for (i, &to) in places.iter().enumerate() {
-                let bytes = pool.input(i);
-                memory[to..to + bytes.len()].copy_from_slice(bytes);
-            }
-        }
-        Ok(Inputs { shared, at, spans })
-    }
+thread_local! {
+    /// Kept from pair to pair: faulting in fresh pages costs more than copying.
+    static STAGING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// `len` bytes; what lies between inputs is left over from earlier inputs.
+fn staging(len: usize) -> Vec<u8> {
+    let mut bytes = STAGING.take();
+    bytes.resize(len, 0);
+    bytes
 }
 
 /// The slots of one window, in the order of its calls. `parts` has `n_parts` entries a slot.

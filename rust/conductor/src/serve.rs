@@ -4,9 +4,9 @@ use crate::clock::Rate;
 use crate::container::{Pool, Want};
 use crate::fault::Stop;
 use crate::jail::{BoxKind, Jail};
-use crate::shelf::Shelf;
 use crate::pair::{Outcome, Request};
 use crate::protocol::{self, Check, Command, Open, Pair, VERSION, error};
+use crate::shelf::Shelf;
 use crate::stage::Terms;
 use crate::{check, cpu, expect, machine, pair};
 use serde_json::{Value, json};
@@ -148,4 +148,3 @@ fn answer(outcome: Outcome, rate: Rate) -> Value {
         "peak_kib": outcome.peak_kib,
     })
 }
-

@@ -9,6 +9,9 @@ use std::rc::Rc;
 /// Which version of a file: device, inode, size, modification time.
 type Stamp = (u64, u64, u64, i64, i64);
 
+/// A pool and its expected outputs.
+pub type Case = (Rc<Pool>, Rc<Want>);
+
 /// Files kept open at most; beyond, the shelf is cleared.
 const MOST: usize = 512;
 
@@ -58,10 +61,7 @@ impl Shelf {
     }
 
     /// Pools with their expected outputs.
-    pub fn pairs(
-        &mut self,
-        paths: &[(PathBuf, PathBuf)],
-    ) -> Result<Vec<(Rc<Pool>, Rc<Want>)>, String> {
+    pub fn pairs(&mut self, paths: &[(PathBuf, PathBuf)]) -> Result<Vec<Case>, String> {
         let mut pairs = Vec::with_capacity(paths.len());
         for (pool, want) in paths {
             let pool = self.pool(pool)?;

@@ -86,16 +86,53 @@ impl Drop for Shared {
     }
 }
 
-/// A sealed copy of a library's bytes: no name, no later change, fresh physical pages.
-pub fn sealed_copy(path: &Path) -> Result<OwnedFd, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let fd = memfd(c"lar", 0)?;
-    let mut file = File::from(fd);
-    io::Write::write_all(&mut file, &bytes).map_err(|e| format!("copy of a library: {e}"))?;
-    let fd = OwnedFd::from(file);
-    let all = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
-    seal(&fd, all)?;
-    Ok(fd)
+const FROZEN: i32 =
+    libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+
+/// Bytes that nobody can change any more, the conductor included. Written, not mapped: a
+/// page filled by `write` is neither zeroed nor faulted in first.
+pub struct Frozen(OwnedFd);
+
+impl Frozen {
+    /// A sealed copy of `bytes`.
+    pub fn new(bytes: &[u8]) -> Result<Self, String> {
+        let mut file = File::from(memfd(c"lar", 0)?);
+        io::Write::write_all(&mut file, bytes).map_err(|e| format!("no shared memory: {e}"))?;
+        let fd = OwnedFd::from(file);
+        seal(&fd, FROZEN)?;
+        Ok(Frozen(fd))
+    }
+
+    /// A file with holes: `len` bytes, the pieces written where they belong.
+    pub fn sparse<'a>(
+        len: usize,
+        pieces: impl Iterator<Item = (usize, &'a [u8])>,
+    ) -> Result<Self, String> {
+        let file = File::from(memfd(c"lar", len)?);
+        for (at, bytes) in pieces {
+            std::os::unix::fs::FileExt::write_all_at(&file, bytes, at as u64)
+                .map_err(|e| format!("no shared memory: {e}"))?;
+        }
+        let fd = OwnedFd::from(file);
+        seal(&fd, FROZEN)?;
+        Ok(Frozen(fd))
+    }
+
+    /// A sealed copy of a library: no name, no later change, fresh physical pages.
+    pub fn copy_of(path: &Path) -> Result<Self, String> {
+        let at = |e: io::Error| format!("{}: {e}", path.display());
+        let mut from = File::open(path).map_err(at)?;
+        let mut to = File::from(memfd(c"lar", 0)?);
+        io::copy(&mut from, &mut to).map_err(at)?;
+        let fd = OwnedFd::from(to);
+        seal(&fd, FROZEN)?;
+        Ok(Frozen(fd))
+    }
+
+    /// The descriptor to hand over.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 /// A file mapped read-only.

@@ -8,7 +8,7 @@ use crate::jail::Jail;
 use crate::place::{Inputs, Slots};
 use crate::poison::Poison;
 use crate::rng::Rng;
-use crate::shm::{Shared, sealed_copy};
+use crate::shm::{Frozen, Shared};
 use crate::verify::Seen;
 use crate::window::{Bases, Tables, Writer};
 use crate::worker::{Shots, Start, Worker};
@@ -37,6 +37,19 @@ pub struct Side<'a> {
     pub features: u64,
 }
 
+/// One window, its tables written and its slots laid out.
+#[derive(Clone, Copy)]
+pub struct Play<'a> {
+    pub pool: &'a Pool,
+    /// None where there is nothing to compare with yet.
+    pub want: Option<&'a Want>,
+    /// What is armed.
+    pub calls: &'a [usize],
+    /// How many of them *go* asks for.
+    pub run: usize,
+    pub tables: Tables,
+}
+
 /// The memories of one command and its randomness.
 pub struct Stage {
     pub terms: Terms,
@@ -54,7 +67,7 @@ pub struct Stage {
 
 /// Three areas of the address space that no loader uses, also with 39-bit addresses.
 fn bases(rng: &mut Rng) -> Bases {
-    let mut area = |n: u64| (0x10 + 4 * n << 32) + ((rng.below(1 << 16) * PAGE) as u64);
+    let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
     Bases { plan: area(0), inputs: area(1), outputs: area(2) }
 }
 
@@ -107,7 +120,7 @@ impl Stage {
             out_base: self.bases.outputs,
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
         };
-        let library = side.library.map(sealed_copy).transpose()?;
+        let library = side.library.map(Frozen::copy_of).transpose()?;
         Worker::start(
             jail,
             &Start {
@@ -115,7 +128,7 @@ impl Stage {
                 core: self.terms.core_a,
                 setup,
                 plan: &self.plan,
-                inputs: &self.inputs.shared,
+                inputs: &self.inputs.memory,
                 outputs: &self.outputs,
                 library: library.as_ref(),
             },
@@ -154,40 +167,34 @@ impl Stage {
     }
 
     /// One slice: poison, arm, ready, go, done, asleep, and the verdict on its outputs.
-    /// `want`: None where there is nothing to compare with yet.
     pub fn slice(
         &mut self,
         jail: &mut Jail,
         worker: &mut Worker,
-        pool: &Pool,
-        want: Option<&Want>,
-        calls: &[usize],
-        run: usize,
-        tables: Tables,
+        play: Play,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
         self.poison.renew(&mut self.rng);
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
-        let armed = worker.arm(pool.op, tables.calls, tables.ins, tables.outs);
-        let blame = |stop| self.place(stop, pool, want, calls, run);
-        let ready = worker.wait_ready(jail, limit).map_err(blame)?;
-        self.still_standing(worker, pool)?;
-        let blame = |stop| self.place(stop, pool, want, calls, run);
-        let (ticks, look) = worker.fire(jail, run as u32, limit).map_err(blame)?;
-        let sampled = self.sample(want, calls, run);
-        let blame = |stop| self.place(stop, pool, want, calls, run);
-        worker.wait_asleep(jail, limit).map_err(blame)?;
-        let fault = self.changed(&sampled, pool, calls).or_else(|| {
-            want.map_or_else(
+        let Tables { calls, ins, outs } = play.tables;
+        let armed = worker.arm(play.pool.op, calls, ins, outs);
+        let ready = worker.wait_ready(jail, limit).map_err(|stop| self.place(stop, play))?;
+        self.still_standing(worker, play.pool)?;
+        let fired = worker.fire(jail, play.run as u32, limit);
+        let sampled = self.sample(play);
+        let (run, look) = fired.map_err(|stop| self.place(stop, play))?;
+        worker.wait_asleep(jail, limit).map_err(|stop| self.place(stop, play))?;
+        let fault = self.changed(&sampled, play).or_else(|| {
+            self.seen(play).map_or_else(
                 || crate::verify::slack(&self.slots, self.outputs.bytes(), &self.poison),
-                |want| self.seen(pool, want, calls, run).fault(),
+                |seen| seen.fault(),
             )
         });
         match fault {
             Some(fault) => Err(worker.blame(fault).into()),
-            None => Ok(Shots { arm: ready.wrapping_sub(armed), run: ticks, look }),
+            None => Ok(Shots { arm: ready.wrapping_sub(armed), run, look }),
         }
     }
 
@@ -196,33 +203,19 @@ impl Stage {
         self.outputs.bytes()
     }
 
-    fn seen<'a>(
-        &'a self,
-        pool: &'a Pool,
-        want: &'a Want,
-        calls: &'a [usize],
-        run: usize,
-    ) -> Seen<'a> {
-        let memory = self.outputs.bytes();
-        Seen { pool, want, calls, run, slots: &self.slots, memory, poison: &self.poison }
+    fn seen<'a>(&'a self, play: Play<'a>) -> Option<Seen<'a>> {
+        let Play { pool, want, calls, run, .. } = play;
+        let (slots, memory, poison) = (&self.slots, self.outputs.bytes(), &self.poison);
+        want.map(|want| Seen { pool, want, calls, run, slots, memory, poison })
     }
 
     /// A worker that died: the first call without its right outputs is where.
-    fn place(
-        &self,
-        stop: Stop,
-        pool: &Pool,
-        want: Option<&Want>,
-        calls: &[usize],
-        run: usize,
-    ) -> Stop {
+    fn place(&self, stop: Stop, play: Play) -> Stop {
         let Stop::Fault(mut fault) = stop else { return stop };
-        fault.combo.clone_from(&pool.combo);
-        let unfinished = want.and_then(|want| {
-            let seen = self.seen(pool, want, calls, run);
-            (0..run).find(|&i| seen.slot(i).is_some())
-        });
-        fault.call = calls[unfinished.unwrap_or(0)];
+        fault.combo.clone_from(&play.pool.combo);
+        let unfinished =
+            self.seen(play).and_then(|seen| (0..play.run).find(|&i| seen.slot(i).is_some()));
+        fault.call = play.calls[unfinished.unwrap_or(0)];
         Stop::Fault(fault)
     }
 
@@ -243,8 +236,8 @@ impl Stage {
     }
 
     /// Random output lines, copied now.
-    fn sample(&mut self, want: Option<&Want>, calls: &[usize], run: usize) -> Vec<Sample> {
-        let Some(want) = want else { return vec![] };
+    fn sample(&mut self, play: Play) -> Vec<Sample> {
+        let Play { want: Some(want), calls, run, .. } = play else { return vec![] };
         if run == 0 {
             return vec![];
         }
@@ -266,12 +259,12 @@ impl Stage {
     }
 
     /// A sampled line that changed between *done* and the worker's sleep.
-    fn changed(&self, samples: &[Sample], pool: &Pool, calls: &[usize]) -> Option<Fault> {
+    fn changed(&self, samples: &[Sample], play: Play) -> Option<Fault> {
         let memory = self.outputs.bytes();
         let late = samples.iter().find(|s| memory[s.at..s.at + s.len] != s.line[..s.len])?;
         Some(Fault {
-            combo: pool.combo.clone(),
-            call: calls[late.slot],
+            combo: play.pool.combo.clone(),
+            call: play.calls[late.slot],
             part: late.part,
             offset: late.at - self.slots.parts_of(late.slot)[late.part].0,
             ..Fault::with_note("late_write", "written after the call had returned")

@@ -116,7 +116,8 @@ impl Writer {
         self.seen.resize(self.seen.len().max(pool.inputs.len()), 0);
         for &call in calls {
             for &i in &pool.calls[call].args {
-                let (addr, len) = (bases.inputs + at[i as usize] as u64, pool.inputs[i as usize].len);
+                let (addr, len) =
+                    (bases.inputs + at[i as usize] as u64, pool.inputs[i as usize].len);
                 self.args.push(RawSlice { ptr: addr as *const u8, len });
                 if self.seen[i as usize] != self.window {
                     self.seen[i as usize] = self.window;
@@ -129,9 +130,11 @@ impl Writer {
             cap,
         };
         self.parts.extend(slots.parts.iter().map(part));
-        self.outs.extend(slots.poison.iter().map(|&(at, len)| Range {
-            addr: bases.outputs + at as u64,
-            len: len as u64,
-        }));
+        self.outs.extend(
+            slots
+                .poison
+                .iter()
+                .map(|&(at, len)| Range { addr: bases.outputs + at as u64, len: len as u64 }),
+        );
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::ticks;
 use crate::fault::{Fault, Stop};
 use crate::jail::Jail;
 use crate::machine;
-use crate::shm::Shared;
+use crate::shm::{Frozen, Shared};
 use lar_abi::call::*;
 use lar_abi::wire::*;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,10 +18,10 @@ pub struct Start<'a> {
     pub core: usize,
     pub setup: Setup,
     pub plan: &'a Shared,
-    pub inputs: &'a Shared,
+    pub inputs: &'a Frozen,
     pub outputs: &'a Shared,
     /// None: only empty slices.
-    pub library: Option<&'a OwnedFd>,
+    pub library: Option<&'a Frozen>,
 }
 
 /// One worker.
@@ -55,11 +55,12 @@ impl Worker {
     pub fn start(jail: &mut Jail, start: &Start) -> Result<Self, Stop> {
         let mut control = Shared::new(CONTROL_BYTES, false)?;
         // SAFETY: page 1 of the control memory is the Setup.
-        unsafe { control.bytes_mut().as_mut_ptr().add(SETUP_AT).cast::<Setup>().write(start.setup) };
+        unsafe {
+            control.bytes_mut().as_mut_ptr().add(SETUP_AT).cast::<Setup>().write(start.setup)
+        };
         // Without a library any descriptor fills its place.
-        let library = start.library.map_or(start.plan.fd(), AsRawFd::as_raw_fd);
-        let fds =
-            [control.fd(), start.plan.fd(), start.inputs.fd(), start.outputs.fd(), library];
+        let library = start.library.map_or(start.plan.fd(), Frozen::fd);
+        let fds = [control.fd(), start.plan.fd(), start.inputs.fd(), start.outputs.fd(), library];
         let id = jail.request(start.core, fds)?;
         Ok(Worker {
             side: start.side,
@@ -242,13 +243,7 @@ impl Worker {
             // SAFETY: a plain system call on a pidfd we hold.
             unsafe {
                 let null = std::ptr::null::<libc::siginfo_t>();
-                libc::syscall(
-                    libc::SYS_pidfd_send_signal,
-                    fd.as_raw_fd(),
-                    libc::SIGKILL,
-                    null,
-                    0,
-                );
+                libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGKILL, null, 0);
             }
         }
         if let Ok(event) = jail.ended(self.id) {
@@ -270,9 +265,8 @@ impl Worker {
             Err(stop) => return stop,
         };
         self.note_end(&event);
-        crate::autopsy::verdict(event.status, self.note()).map_or_else(Stop::Void, |fault| {
-            self.blame(fault).into()
-        })
+        crate::autopsy::verdict(event.status, self.note())
+            .map_or_else(Stop::Void, |fault| self.blame(fault).into())
     }
 
     /// A fault on this side.

@@ -66,8 +66,9 @@ pub fn open() -> Memory {
     }
 }
 
-/// Bytes of the heap touched ahead, so that a kernel's first allocations do not fault.
-const WARM: usize = 4 << 20;
+/// Bytes of the heap touched ahead. What a kernel needs beyond faults in during the untimed
+/// slices and stays, since nothing is ever given back.
+const WARM: usize = 512 << 10;
 
 /// Makes glibc's heap grow once, now, and never again: later `malloc`s need no system call.
 #[cfg(target_env = "gnu")]

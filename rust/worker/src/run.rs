@@ -76,16 +76,13 @@ fn touch(command: &Command) {
         // SAFETY: the conductor's tables, mapped read-only for the life of the process.
         unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
     };
-    for range in
-        ranges(command.ins.load(Ordering::Relaxed), command.n_in.load(Ordering::Relaxed))
-    {
+    for range in ranges(command.ins.load(Ordering::Relaxed), command.n_in.load(Ordering::Relaxed)) {
         for addr in lines(range) {
             // SAFETY: an address within a mapped range.
             unsafe { (*(addr as *const AtomicU8)).load(Ordering::Relaxed) };
         }
     }
-    for range in
-        ranges(command.outs.load(Ordering::Relaxed), command.n_out.load(Ordering::Relaxed))
+    for range in ranges(command.outs.load(Ordering::Relaxed), command.n_out.load(Ordering::Relaxed))
     {
         for addr in lines(range) {
             // SAFETY: an aligned word within a mapped output range.

@@ -124,10 +124,8 @@ fn receive() -> Option<(SpawnRequest, [i32; RIDERS])> {
     let mut fds = [-1; RIDERS];
     // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
     unsafe {
-        let mut iov = libc::iovec {
-            iov_base: (&raw mut request).cast(),
-            iov_len: size_of::<SpawnRequest>(),
-        };
+        let mut iov =
+            libc::iovec { iov_base: (&raw mut request).cast(), iov_len: size_of::<SpawnRequest>() };
         let mut control = [0u64; 16];
         let mut msg: libc::msghdr = zeroed();
         msg.msg_iov = &mut iov;
