@@ -66,6 +66,16 @@ def test_the_new_target_is_sound(hamming: Path) -> None:
     assert target.cost.startswith("10 %")
 
 
+def test_what_was_written_is_clean_and_within_its_limits(hamming: Path) -> None:
+    home = hamming / "targets" / "hamming"
+    ruff = [LAR.parent / "ruff", "check", "--config", ROOT / "pyproject.toml", home]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    limits = {"target.py": 90, "contract.rs": 60, "prelude.rs": 60, "program.md": 80}
+    for name, most in limits.items():
+        assert len((home / name).read_text().splitlines()) <= most
+
+
 def test_what_the_function_calls_comes_along(hamming: Path) -> None:
     table = tomllib.loads((hamming / "upstream.toml").read_text())["targets"]["hamming"]
     assert table["kernel"][0]["items"] == ["fn hamming", "fn hamming_autovec"]

@@ -11,6 +11,23 @@ from dataclasses import dataclass
 
 from lance_autoresearch.signature import OUTPUTS, SLICES, WIDTH, Param, Signature
 
+VALUES = '''def values(dtype, n, dist, rng):
+    """n values of a NumPy dtype: random, skewed (small values, wide range), extremes."""
+    if np.issubdtype(dtype, np.floating):
+        if dist == "extremes":
+            odd = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny]
+            return rng.choice(np.array(odd, dtype), n)
+        wide = np.exp2(rng.uniform(-20, 20, n)) if dist == "skewed" else 1.0
+        return (rng.standard_normal(n) * wide).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if dist == "extremes":
+        return rng.choice(np.array([low, 0, 1, high], dtype), n)
+    if dist == "skewed":
+        return np.minimum(rng.geometric(0.2, n), high).astype(dtype)
+    return rng.integers(low, high, n, dtype, endpoint=True)
+'''
+"""The generator every new target starts with: by NumPy type and distribution."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -78,21 +95,7 @@ CONFIRM = {{256: 270, 1024: 1100, 4096: 4400}}
 """Size when timed -> size at confirmation (within 10 %, not a multiple of 64)."""
 
 
-def values(dtype, n, dist, rng):
-    """n values of a NumPy dtype: random, skewed (small values, wide range), extremes."""
-    if np.issubdtype(dtype, np.floating):
-        if dist == "extremes":
-            odd = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny]
-            return rng.choice(np.array(odd, dtype), n)
-        wide = np.exp2(rng.uniform(-20, 20, n)) if dist == "skewed" else 1.0
-        return (rng.standard_normal(n) * wide).astype(dtype)
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    if dist == "extremes":
-        return rng.choice(np.array([low, 0, 1, high], dtype), n)
-    if dist == "skewed":
-        return np.minimum(rng.geometric(0.2, n), high).astype(dtype)
-    return rng.integers(low, high, n, dtype, endpoint=True)
-
+{VALUES}
 
 def inputs(op, shape, dist, rng, calls, make):
     """Calls of `{card.op}`."""
