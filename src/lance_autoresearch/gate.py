@@ -15,8 +15,11 @@ input, same bits, on any machine: see `stats`.
 What the threshold buys. For one component E is a martingale under 'gain = margin', so P(E ever
 reaches 4,000) <= 2.5e-4, and E+ grows with t, so a smaller gain only lowers it. The mean over K
 components reaches the threshold only if one of them does; each E+ uses one of two symmetric
-sides. The bound for normal values is therefore about K/2 x 2.5e-4; clipping and heavy tails are
-covered by simulation (tests/simulate_gate.py), which finds less than 2.5e-4 throughout.
+sides. The bound for normal values is therefore about K/2 x 2.5e-4. What clipping, heavy tails,
+outliers and drift do to it is simulated (tests/simulate_gate.py, tests/data/gate/simulation.json):
+a kernel that gains nothing is called proven in 0 of 120,000 trials under most noise models and
+in 5 under the worst; one that gains exactly the margin in up to 17, and in 92 where the
+candidate alone runs in two states 2 % apart. Confirmation comes on top of this.
 """
 
 from __future__ import annotations
