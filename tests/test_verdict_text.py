@@ -148,6 +148,7 @@ def test_a_trial_shows_verdict_first_and_its_measurements() -> None:
     trial = record(numbers=numbers, gain=2.0, low=1.5, high=2.5, phases={"build": 0.31})
     text = trial_text(trial)
     assert text.startswith("verdict keep  pq-l2  gain +2.00% [+1.50 +2.50]\nwhy: confirmed\n")
+    assert trial_text(trial, number=12).splitlines()[0].endswith("[+1.50 +2.50]  trial 12")
     assert BLOCK in text
     assert "confirm keep (all)" in text
     assert "seconds 0.31: build 0.31" in text

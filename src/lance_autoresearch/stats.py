@@ -125,8 +125,7 @@ def clip(values: Sequence[float], width: float, most: int) -> tuple[float, ...]:
     if reach == 0.0:
         return tuple(values)
     return tuple(
-        v if abs(v - middle) <= reach else middle + math.copysign(reach, v - middle)
-        for v in values
+        v if abs(v - middle) <= reach else middle + math.copysign(reach, v - middle) for v in values
     )
 
 

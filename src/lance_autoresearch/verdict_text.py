@@ -161,12 +161,17 @@ def confirm_block(fields: Mapping[str, Any]) -> str:
     )
 
 
-def trial_text(record: TrialRecord) -> str:
-    """A trial's block: verdict first, then who and what, then its measurements."""
+def trial_text(record: TrialRecord, number: int | None = None) -> str:
+    """A trial's block: verdict first, then who and what, then its measurements.
+
+    Args:
+        number: its row in the ledger, where it has one.
+    """
     gain = ""
     if record.gain is not None:
         gain = f"  gain {record.gain:+.2f}% [{_ends(record.low, record.high, 2)}]"
-    lines = _wrapped(f"verdict {record.verdict}  {stripped(record.target, 40)}{gain}")
+    row = "" if number is None else f"  trial {number}"
+    lines = _wrapped(f"verdict {record.verdict}  {stripped(record.target, 40)}{gain}{row}")
     lines += _wrapped(f"why: {stripped(record.reason, 2048)}")
     if record.hypothesis:
         lines += _wrapped(f"hypothesis {untrusted(record.hypothesis)}")
