@@ -31,6 +31,7 @@ digest() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' 
 now() { date +%s; }
 
 # step NAME DIGEST PRODUCT COMMAND...: run COMMAND unless PRODUCT exists and DIGEST is stamped.
+# What it prints is shown only when it fails.
 step() {
     name=$1 want=$2 product=$3
     shift 3
@@ -39,7 +40,13 @@ step() {
     fi
     say "$name ..."
     began=$(now)
-    "$@" || { code=$?; say "$name: failed (exit $code)" >&2; exit "$code"; }
+    log=$stamps/$name.log
+    "$@" >"$log" 2>&1 || {
+        code=$?
+        cat "$log" >&2
+        say "$name: failed (exit $code)" >&2
+        exit "$code"
+    }
     printf '%s\n' "$want" >"$stamps/$name"
     say "$name: done in $(($(now) - began)) s"
 }
