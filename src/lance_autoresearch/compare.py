@@ -98,7 +98,7 @@ def times(rig: Rig, pair: PairResult) -> PairTimes:
         )
     if pair.fault is not None:
         raise Ended.by_fault(fault_text(rig.target, pair.fault), pair.fault)
-    return pair.times
+    return rig.times(pair)
 
 
 def _pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:

@@ -65,7 +65,7 @@ def draw(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
     for verdict in Verdict:
         mine = [i for i, t in enumerate(trials) if t.verdict is verdict]
         if mine:
-            heights = [dots[i] if dots[i] is not None else low * 0.97 for i in mine]
+            heights = [low * 0.97 if dots[i] is None else dots[i] for i in mine]
             axes.scatter([i + 1 for i in mine], heights, s=36, zorder=3, color=COLOURS[verdict],
                          marker=MARKS[verdict], label=f"{verdict} ({len(mine)})")
     _label_keeps(axes, trials, line)
@@ -91,7 +91,7 @@ def _finish(axes: object, title: str) -> None:
     assert isinstance(axes, Axes)
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("trial")
-    axes.set_ylabel("speed against the starting kernel (×)")
+    axes.set_ylabel("speed against the starting kernel (x)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.12)
     axes.set_xlim(left=0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from lance_autoresearch.epoch import make_epoch
 from lance_autoresearch.equality import fault_text
 from lance_autoresearch.errors import RejectedKernel, UsageError
@@ -42,14 +41,13 @@ def compare_public(rig: Rig, kernel: Path, case: int | None) -> Iterator[Line]:
     for tier in rig.target.tiers:
         wrong = 0
         for i in numbers:
-            result = rig.conductor.check(
-                found.built.so, [(pools[i].path, pools[i].want)], seed=SEED, tier=tier
-            )
+            result = rig.check(found.built.so, tier, [pools[i]])
             if result.fault is not None:
                 wrong += 1
                 text = fault_text(rig.target, result.fault, tier, public=True, case=i)
                 yield Line(False, f"case {i}", text)
-        yield Line(wrong == 0, f"tier {tier}", f"{len(numbers) - wrong} of {len(numbers)} cases equal")
+        equal = f"{len(numbers) - wrong} of {len(numbers)} cases equal"
+        yield Line(wrong == 0, f"tier {tier}", equal)
 
 
 

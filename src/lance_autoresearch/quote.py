@@ -10,6 +10,8 @@ fresh layout for each pair and side. Kept gains of a campaign are never multipli
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from typing import Any
 
 from lance_autoresearch import build, host
 from lance_autoresearch.compare import times
@@ -17,6 +19,7 @@ from lance_autoresearch.confirmation import ConfirmResult
 from lance_autoresearch.confirmation import confirm as confirm_rule
 from lance_autoresearch.records import Comparison
 from lance_autoresearch.rig import Rig
+from lance_autoresearch.verdict_text import combo_table
 
 QUOTE_PAIRS = 32
 
@@ -49,3 +52,14 @@ def measure(rig: Rig, text: bytes, *, tier: str, pairs: int, flags: str = "quote
             found.append(times(rig, rig.pair(*sides, pools, tier=tier)))
             rig.phases.say(f"pair {len(found)} of {pairs}")
     return rig.comparison(found, floored=False)
+
+
+def quote_block(target: str, tier: str, fields: Mapping[str, Any]) -> str:
+    """The figure as it may be copied: gains as factors with 99 % bounds, then every combo."""
+    lines = [
+        f"{target} at tier {tier}: {component['name']} {1 + component['gain'] / 100:.3f}x "
+        f"[{1 + component['low'] / 100:.3f} {1 + component['high'] / 100:.3f}]"
+        for component in fields["components"]
+    ]
+    lines.append(f"against Lance's own code, {fields['pairs']} pairs (void {fields['void']}), 99 %")
+    return "\n".join([*lines, *combo_table(fields["combos"])])

@@ -23,13 +23,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from lance_autoresearch import build, catalogue, host, upstream
+from lance_autoresearch import build, catalogue, host, tiers, upstream
 from lance_autoresearch.confirmation import aa_bias, aa_sd
 from lance_autoresearch.digests import immutable
 from lance_autoresearch.epoch import Epoch, current
-from lance_autoresearch.errors import MachineError
+from lance_autoresearch.errors import BuildFault, MachineError
 from lance_autoresearch.ledger import Ledger, judged_key
-from lance_autoresearch.measure import CheckResult, Conductor, PairResult, audit_object, ensure_built
+from lance_autoresearch.measure import CheckResult, Conductor, PairResult, ensure_built
+from lance_autoresearch.measure import audit as audit_object
 from lance_autoresearch.phases import Phases
 from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.pools import Pool, make_pools
@@ -74,15 +75,17 @@ class Rig:
             self.immutable = immutable(root, self.target, policy)
             self.toolchain = host.Toolchain.probe(root).version
         self.machine = host.machine()
+        cores = host.cores()
+        self.cores = (cores[-1], cores[0])
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self.has_epoch = False
 
     def __enter__(self) -> Self:
         self.ledger = Ledger.open(self.root)
         self.scratch = Path(tempfile.mkdtemp(prefix="rig-", dir=host.lar_dir(self.root, "tmp")))
-        self.conductor = Conductor(self.root)
-        self.conductor.__enter__()
-        self.machine["box"] = self.conductor.box
+        self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
+        self.opened = self.conductor.start()
+        self.machine["box"] = self.opened.box
         return self
 
     def __exit__(self, *why: object) -> None:
@@ -128,7 +131,13 @@ class Rig:
 
     def answer(self, pool: Pool) -> None:
         """Write what upstream says to a pool."""
-        self.conductor.expect(self.upstream.so, pool.path, pool.want)
+        done = self.conductor.expect(self.upstream.so, pool.path, pool.want)
+        if done.fault is not None:
+            raise BuildFault(
+                f"Lance's own code failed on its inputs: {done.fault.kind} {done.fault.note or ''}",
+                where=f"{self.target.name} {done.fault.combo}, call {done.fault.call}",
+                next=f"./lar upstream show {self.target.name}",
+            )
 
     def fresh_pools(self) -> tuple[list[Pool], int]:
         """New secret pools at every combo's second size, and their seed (burnt afterwards)."""
@@ -151,10 +160,13 @@ class Rig:
                 self.phases.seconds["lock"] = self.phases.seconds.get("lock", 0.0) + waited
             yield
 
-    def check(self, library: Path, tier: str) -> CheckResult:
-        """Every timed and checked case once, at a CPU tier, in a fresh secret order."""
-        pools = [*self.epoch.checks, *self.epoch.timed]
-        return self.conductor.check(library, _paths(pools), seed=_seed(), tier=tier)
+    def check(
+        self, library: Path, tier: str, pools: Sequence[Pool] | None = None
+    ) -> CheckResult:
+        """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
+        pools = (*self.epoch.checks, *self.epoch.timed) if pools is None else pools
+        features = tiers.mask(tier, self.opened.features)
+        return self.conductor.check(library, _paths(pools), seed=_seed(), features=features)
 
     def pair(
         self,
@@ -175,13 +187,20 @@ class Rig:
             rounds=rounds or self.policy.rounds,
             slice_us=self.policy.slice_us,
             block_ms=block_ms,
-            tier=tier,
+            features=tiers.mask(tier, self.opened.features),
         )
+
+    def times(self, pair: PairResult) -> PairTimes:
+        """The times of a pair without a fault; a pair void from the start has none."""
+        if pair.times is not None:
+            return pair.times
+        none = tuple(() for _ in self.combos)
+        return PairTimes(tuple(0 for _ in none), none, none, (0, 0), pair.void or "never began")
 
     def comparison(self, pairs: Sequence[PairTimes], *, floored: bool = True) -> Comparison:
         """Pairs as the gate wants them, with this session's noise as the floor."""
         floor = self.aa_sd if floored else ()
-        return Comparison(self.combos, tuple(pairs), self.conductor.ticks_per_ns, floor)
+        return Comparison(self.combos, tuple(pairs), self.opened.ticks_per_ns, floor)
 
     @cached_property
     def aa_sd(self) -> tuple[float, ...]:
@@ -215,7 +234,7 @@ class Rig:
                         f"the champion itself failed in an A/A pair: {pair.fault.kind}",
                         where=pair.fault.combo, next=f"./lar check {self.target.name}",
                     )
-                found.append(pair.times)
+                found.append(self.times(pair))
         return self.comparison(found, floored=False)
 
     # -- builds ----------------------------------------------------------------------------

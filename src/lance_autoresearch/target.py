@@ -23,7 +23,7 @@ Worked example (targets/pq-l2/target.py, shortened):
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Target:
     """What one value is when a walk is counted (pq: code bytes)."""
     archetype: str = "slices"
     """slices | capacity | state."""
-    tiers: tuple[str, ...] = field(default=("native", "avx2"))
+    tiers: tuple[str, ...] = ("native", "avx2", "scalar")
     """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
 
     def op_index(self, name: str) -> int:

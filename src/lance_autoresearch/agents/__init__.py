@@ -71,5 +71,6 @@ def load_agent(name: str) -> Callable[..., Agent]:
     try:
         found: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"cannot load agent '{name}': {error}", allowed=sorted(EMBEDDED)) from error
+        what = f"cannot load agent '{name}': {error}"
+        raise UsageError(what, allowed=sorted(EMBEDDED)) from error
     return found

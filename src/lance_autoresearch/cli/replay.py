@@ -1,0 +1,39 @@
+"""`lar replay`: a recorded trial again."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+
+from lance_autoresearch import host
+
+
+def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int:
+    """A recorded trial again, from its own bytes: gate, kernel and gain, reported apart.
+
+    Exit code: 0 all three as recorded, 1 one is not.
+
+    Args:
+        trial: its number in the ledger, or in the export that --record names.
+        record: directory of an exported campaign, `records/<campaign>`.
+        json: one object per part.
+    """
+    from lance_autoresearch import upstream
+    from lance_autoresearch.live import Live
+    from lance_autoresearch.replaying import from_ledger, from_records
+    from lance_autoresearch.replaying import replay as again
+
+    root = host.find_root()
+    upstream.fetch(root)
+    recorded = from_records(root, record, trial) if record else from_ledger(root, trial)
+    ok = True
+    with Live(enabled=not json) as live:
+        for part in again(root, recorded, live.show):
+            ok &= part.ok
+            live.clear()
+            if json:
+                body = {"v": 1, "part": part.what, "ok": part.ok, "detail": part.detail}
+                print(json_module.dumps(body), flush=True)
+            else:
+                print(f"{part.what:8} {part.detail}", flush=True)
+    return 0 if ok else 1

@@ -1,0 +1,30 @@
+"""CPU tiers: what `lar_shim::has` may say yes to.
+
+    mask("avx2", host_features)   ->  the host's features without any AVX-512
+    mask("native", ...)           ->  None: all that the host has
+
+A tier is forced by masking the features word on the page that kernels read, so one library is
+checked and quoted at every tier on one machine. Bits as in rust/abi/src/call.rs.
+"""
+
+from __future__ import annotations
+
+AVX512 = sum(1 << bit for bit in (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 23))
+"""All AVX-512 features of the features word."""
+
+TIERS = ("native", "avx512", "avx2", "scalar")
+"""native: everything; avx512: refused where the host has none; avx2: no AVX-512; scalar: none."""
+
+
+def mask(tier: str, host: int) -> int | None:
+    """Features word for a tier; None means the host's own.
+
+    Raises:
+        KeyError: unknown tier.
+    """
+    return {"native": None, "avx512": None, "avx2": host & ~AVX512, "scalar": 0}[tier]
+
+
+def present(tier: str, host: int) -> bool:
+    """Whether the host can run a tier."""
+    return tier != "avx512" or bool(host & AVX512)
