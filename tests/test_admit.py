@@ -150,11 +150,15 @@ ADMITTED = {
         documented!(#[inline] c);""",
     "early return": "pub fn f(x: &[u8]) -> u8 { if x.is_empty() { return 0; } x[0] }",
     "tune knobs": "pub const UNROLL: usize = 4; // tune: 1 2 4 8",
-    "cfg twins": '#[cfg(target_arch = "x86_64")] pub fn t() {} #[cfg(not(target_arch = "x86_64"))] pub fn t() {}',
+    "cfg twins": """
+        #[cfg(target_arch = "x86_64")] pub fn t() {}
+        #[cfg(not(target_arch = "x86_64"))] pub fn t() {}""",
     "prefetch and streaming": """
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         pub fn f(p: *const i8) { unsafe { _mm_prefetch::<_MM_HINT_T0>(p) } }""",
-    "errors of std": 'use std::io; pub fn f() -> io::Error { io::Error::new(io::ErrorKind::Other, "x") }',
+    "errors of std": """
+        use std::io;
+        pub fn f() -> io::Error { io::Error::new(io::ErrorKind::Other, "x") }""",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tarfile
 import time
@@ -181,6 +182,33 @@ def test_a_path_source_is_found_by_crate_name_and_followed(root: Path, tmp_path:
 def test_a_crate_that_does_not_exist_says_so(root: Path) -> None:
     with pytest.raises(UpstreamError, match="cargo cannot fetch it"):
         upstream.pin(root, "14.0.99")
+
+
+def test_the_verbs_speak_plainly_and_in_json(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAR_ROOT", str(root))
+    assert verbs.fetch() == 0
+    assert capsys.readouterr().out.startswith("Lance 14.0.2: 1 targets sliced as pinned\n  pq ")
+    assert verbs.show("pq") == 0
+    text = capsys.readouterr().out
+    assert "distance.rs:131   compute_pq_distance" in text and "kernel: 1 items" in text
+    assert verbs.show("pq", kernel=True) == 0
+    assert "pub fn compute_pq_distance" in capsys.readouterr().out
+    assert verbs.drift(to="13.0.0") == 0
+    assert "Lance 14.0.2 -> 13.0.0: 2 items" in capsys.readouterr().out
+    assert verbs.pin() == 0
+    assert capsys.readouterr().out.startswith("pinned Lance 14.0.2: 2 crates, 2 items\n")
+    for call in (
+        lambda: verbs.fetch(json=True),
+        lambda: verbs.show("pq", json=True),
+        lambda: verbs.drift(to="13.0.0", json=True),
+        lambda: verbs.pin(json=True),
+    ):
+        assert call() == 0 and isinstance(json.loads(capsys.readouterr().out), dict)
+    with pytest.raises(UpstreamError, match="no target 'qp'") as caught:
+        verbs.show("qp")
+    assert caught.value.allowed == ("pq",)
 
 
 def test_all_faults_of_a_manifest_are_reported_at_once() -> None:

@@ -230,8 +230,16 @@ def boot_id() -> str:
 
 
 Mode = Literal["shared", "exclusive"]
-_held: dict[str, int] = {"shared": 0, "exclusive": 0}
-_held_guard = threading.Lock()
+
+
+class _Held(threading.local):
+    """How often this thread holds the machine, by mode."""
+
+    shared = 0
+    exclusive = 0
+
+
+_held = _Held()
 
 
 def _lock_files() -> tuple[Path, Path]:
@@ -248,32 +256,28 @@ def machine_lock(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
     """Hold the machine: `shared` to build, `exclusive` to measure. Yields seconds waited.
 
     First come, first served: everyone passes a turnstile first, so a waiting exclusive holder
-    is not starved by newcomers that share. A process that holds it already may take it again
+    is not starved by newcomers that share. A thread that holds it already may take it again
     (a build inside a measurement is fine); sharing cannot be turned into exclusive.
 
     Raises:
         MachineError: not had within `timeout` seconds.
     """
-    with _held_guard:
-        nested = _held["exclusive"] > 0 or (mode == "shared" and _held["shared"] > 0)
-        if mode == "exclusive" and _held["shared"] and not nested:
-            raise MachineError("the machine lock is held shared; it cannot become exclusive")
-    if nested:
+    if _held.exclusive or (mode == "shared" and _held.shared):
         yield 0.0
         return
+    if _held.shared:
+        raise MachineError("the machine lock is held shared; it cannot become exclusive")
     begun = time.monotonic()
     turn_path, lock_path = _lock_files()
     with _opened(lock_path) as lock:
         with _opened(turn_path) as turn:
             _flock(turn, fcntl.LOCK_EX, begun, timeout)
             _flock(lock, fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX, begun, timeout)
-        with _held_guard:
-            _held[mode] += 1
+        setattr(_held, mode, 1)
         try:
             yield time.monotonic() - begun
         finally:
-            with _held_guard:
-                _held[mode] -= 1
+            setattr(_held, mode, 0)
 
 
 @contextlib.contextmanager
