@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -256,7 +259,8 @@ def test_exit_is_no_way_out(bench: Bench) -> None:
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="x86-64 alone traps its counter")
 def test_the_counter_faults(bench: Bench) -> None:
-    fault = bench.check("tsc", HONEST + " std::hint::black_box(unsafe { std::arch::x86_64::_rdtsc() });")
+    body = HONEST + " std::hint::black_box(unsafe { std::arch::x86_64::_rdtsc() });"
+    fault = bench.check("tsc", body)
     assert fault is not None
     assert (fault.kind, fault.signal) == ("signal", 11)
 
@@ -283,46 +287,88 @@ def test_an_early_return_leaves_poison(bench: Bench) -> None:
     assert (fault.kind, fault.offset, fault.differs) == ("poison", 253 * 4, 3)
 
 
-def test_work_after_done_is_too_late(bench: Bench) -> None:
-    """A kernel that finds the control page, signals *done* itself and then goes on."""
-    head = """
-    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-    // The control page is the one whose address the caller's frames hold; a real attacker
-    // scans for it. Here the stack is searched for a page whose `ready` equals its `turn`.
-    fn control(from: *const u64) -> Option<*const u8> {
-        for i in 0..4096 {
-            let p = unsafe { from.add(i).read_volatile() };
-            if p % 4096 != 0 || !(0x7000_0000_0000..0x7fff_ffff_f000).contains(&p) { continue; }
-            let page = p as *const u8;
-            if unsafe { plausible(page) } { return Some(page); }
-        }
-        None
-    }
-    unsafe fn plausible(page: *const u8) -> bool { unsafe {
-        let turn = (page as *const u32).read_volatile();
-        let ready = (page.add(128) as *const u32).read_volatile();
-        let go = (page.add(64) as *const u64).read_volatile();
-        turn != 0 && turn == ready && (go >> 32) as u32 == turn
-    } }
-    """
-    body = """
-    let here = 0u64;
-    let page = control(&here).expect("no control page on the stack");
-    unsafe {
-        let turn = (*(page as *const AtomicU32)).load(Ordering::Relaxed);
-        let go = (*(page.add(64) as *const AtomicU64)).load(Ordering::Relaxed);
-        let _ = go;
-        (*(page.add(72) as *const AtomicU32)).store(turn, Ordering::SeqCst);
-    }
+LATE = """
+use lar_shim::abi::{Init, RawCall, SlotHeader};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
+
+static NOTE: AtomicUsize = AtomicUsize::new(0);
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lar_init_v1(init: *const Init) {
+    NOTE.store(unsafe { (*init).note } as usize, SeqCst);
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn lar_nop_v1(_: u32, _: *const RawCall) {}
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lar_call_v1(_: u32, call: *const RawCall) { unsafe {
+    // The control page lies two pages above the note page.
+    let page = (NOTE.load(SeqCst) + 8192) as *const u8;
+    let turn = (*(page as *const AtomicU32)).load(SeqCst);
+    (*(page.add(72) as *const AtomicU32)).store(turn, SeqCst);
     let mut x = 1.0f32;
-    for _ in 0..300_000 { x = std::hint::black_box(x * 1.000001); }
-    for i in 0..out.len() { out[i] = a[i] * 3.0 + b[i] + x * 0.0; }
-    """
-    fault = bench.check("late", body, head)
+    for _ in 0..3_000_000 { x = std::hint::black_box(x * 1.000001); }
+    let (arg, part) = ((*call).args, *(*call).parts);
+    let (a, b) = ((*arg).ptr as *const f32, (*arg.add(1)).ptr as *const f32);
+    let out = part.ptr as *mut f32;
+    for i in 0..part.cap / 4 { *out.add(i) = *a.add(i) * 3.0 + *b.add(i); }
+    *(*call).header = SlotHeader { status: 0, len: [part.cap as u64, 0, 0, 0, 0, 0, 0] };
+} }
+"""
+
+
+def test_signalling_done_and_working_on_is_too_late(bench: Bench) -> None:
+    lib = bench.build("late", LATE)
+    fault = bench.conductor.check(lib, bench.pools, seed=5).fault
     assert fault is not None
-    assert fault.kind in ("late_write", "panic", "signal")
-    if fault.kind != "late_write":
-        pytest.skip(f"the attack did not find its page: {fault}")
+    assert fault.kind == "late_write"
+    fault = bench.conductor.pair(bench.honest, lib, bench.pools, seed=5, rounds=2).fault
+    assert fault is not None
+    assert (fault.kind, fault.side) == ("late_write", "candidate")
+
+
+def is_worker(pid: int) -> bool:
+    """Whether this process runs a kernel library."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"lar-worker\0worker\0"
+    except OSError:
+        return False
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below `pid` whose program is a worker's."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(stat.rsplit(")", 1)[1].split()[1])
+    found = []
+    for child in parents:
+        above = parents.get(child)
+        while above and above != pid:
+            above = parents.get(above)
+        if above == pid and is_worker(child):
+            found.append(child)
+    return found
+
+
+def test_a_worker_killed_from_outside_voids_the_pair(bench: Bench) -> None:
+    with Conductor(ROOT) as other, ThreadPoolExecutor(1) as pool:
+        assert other.pid is not None
+        running = pool.submit(other.pair, bench.honest, bench.honest, bench.pools, seed=1,
+                              rounds=4000)
+        victims: list[int] = []
+        while not victims:
+            victims = descendants(other.pid)
+        time.sleep(0.2)
+        os.kill(victims[0], signal.SIGKILL)
+        result = running.result(timeout=60)
+        assert result.fault is None
+        assert result.void is not None
+        assert "from outside" in result.void
+        assert other.check(bench.honest, bench.pools, seed=1).fault is None
 
 
 def test_a_wrong_length_is_a_mismatch(bench: Bench) -> None:

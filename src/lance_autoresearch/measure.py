@@ -11,6 +11,7 @@ written is bounded and stripped of control characters before it leaves this modu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -89,10 +90,10 @@ def source_digest(root: Path) -> str:
     """sha256 over the names and bytes of everything under `rust/` but build products."""
     digest = hashlib.sha256()
     base = root / "rust"
-    for path in sorted(p for p in base.rglob("*") if p.is_file()):
+    tops = sorted(p for p in base.iterdir() if p.name != "target")
+    inner = (sorted(p.rglob("*")) if p.is_dir() else [p] for p in tops)
+    for path in (p for group in inner for p in group if p.is_file()):
         name = path.relative_to(base).as_posix()
-        if name.startswith("target/"):
-            continue
         digest.update(f"{name}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -106,9 +107,9 @@ def ensure_built(root: Path) -> Path:
     bin_dir = root / ".lar" / "bin"
     stamp = bin_dir / "rust.digest"
     digest = source_digest(root)
-    if stamp.is_file() and stamp.read_text() == digest:
-        if all((bin_dir / name).is_file() for name in PROGRAMS):
-            return bin_dir
+    built = all((bin_dir / name).is_file() for name in PROGRAMS)
+    if built and stamp.is_file() and stamp.read_text() == digest:
+        return bin_dir
     cargo = shutil.which("cargo")
     if cargo is None:
         raise BuildFault("cargo is not on PATH; the measuring programs cannot be built",
@@ -207,6 +208,11 @@ class Conductor:
         )
         return self.opened
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running program."""
+        return None if self._process is None else self._process.pid
+
     def close(self) -> None:
         """End the program; its workers end with it."""
         process, self._process = self._process, None
@@ -214,7 +220,8 @@ class Conductor:
             return
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
