@@ -365,8 +365,8 @@ def build_conductor(root: Path) -> float:
     """
     import time
 
-    from lance_autoresearch import measure
+    from lance_autoresearch.measure import ensure_built
 
     begun = time.monotonic()
-    measure.ensure_built(root)
+    ensure_built(root)
     return time.monotonic() - begun
