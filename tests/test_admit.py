@@ -226,7 +226,7 @@ HOSTILE = {
     "static AtomicU64": (
         "use std::sync::atomic::*; static N: AtomicU64 = AtomicU64::new(0);"
         "pub fn n() -> u64 { N.fetch_add(1, Ordering::Relaxed) }",
-        r"writable state in \.(bss|data)",
+        r"writable state in \.(bss|data) \(kernels::N\)",
     ),
     "data": (
         "static mut N: u64 = 5; pub fn n() -> u64 { unsafe { N += 1; N } }",

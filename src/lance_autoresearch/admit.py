@@ -278,7 +278,7 @@ _MENDS: Sequence[tuple[str, str]] = (
     (r"thread|pthread", MODULES["thread"]),
     (r"RandomState|hash::random|getrandom", "BTreeMap or its own table: HashMap draws random keys"),
     (r"std::time|clock", MODULES["time"]),
-    (r"print|stdio", "the outputs it is handed"),
+    (r"print|stdio|std::(fs|net|process|os|env)", "the outputs it is handed"),
 )  # fmt: skip
 
 
@@ -297,7 +297,7 @@ def audit(report: Mapping[str, Any]) -> None:
         writable = _WRITABLE.match(name) or "W" in str(section.get("flags", ""))
         if section["size"] and writable and not name.startswith(".data.rel.ro"):
             raise RejectedKernel(
-                f"the object has {section['size']} bytes of writable state in {name}",
+                f"the object has {section['size']} bytes of writable state in {_readable(name)}",
                 where="kernels.rs",
                 allowed=[_CONST],
             )
@@ -317,6 +317,17 @@ def audit(report: Mapping[str, Any]) -> None:
                 where="kernels.rs",
                 allowed=["plain `pub fn`, no attribute"],
             )
+
+
+def _readable(section: str) -> str:
+    """`.data._ZN7kernels4LAST17h898cad5cE` reads `.data (kernels::LAST)`."""
+    kind, _, mangled = section.partition("._ZN")
+    parts: list[str] = []
+    while digits := re.match(r"\d+", mangled):
+        end = digits.end() + int(digits[0])
+        parts.append(mangled[digits.end() : end])
+        mangled = mangled[end:]
+    return f"{kind} ({'::'.join(parts[:-1])})" if len(parts) > 1 else section
 
 
 def _known_symbol(name: str) -> bool:
