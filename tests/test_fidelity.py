@@ -13,6 +13,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -159,11 +160,12 @@ def published(crate: str, program: str) -> Path:
         (home / "src" / "main.rs").write_text(program)
         tools = Toolchain.probe(ROOT)
         env = {k: v for k, v in os.environ.items() if not k.startswith(("RUST", "CARGO_BUILD"))}
-        env["CARGO_TARGET_DIR"] = str(lar_dir(ROOT, "cache", "fidelity", "target"))
+        env["CARGO_TARGET_DIR"] = str(home / "target")
         env["PATH"] = f"{Path(tools.rustc).parent}:{env['PATH']}"
         call([tools.cargo, "build", "--release", "--quiet"], home, env)
         made = Path(env["CARGO_TARGET_DIR"], "release", f"fidelity-{crate}")
         made.rename(home / "program")
+        shutil.rmtree(home / "target")
     return home / "program"
 
 
