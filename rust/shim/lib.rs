@@ -18,6 +18,8 @@
 pub mod abi;
 #[path = "note.rs"]
 mod note;
+#[path = "num_traits.rs"]
+pub mod num_traits;
 #[path = "view.rs"]
 mod view;
 

@@ -77,14 +77,17 @@ pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
         return Ok((calls, 1));
     }
     let mut calls = 1;
-    let (mut fast, mut slow) = (0.0, 0.0);
+    // The best of each side: a disturbance only ever adds time.
+    let mut best = [f64::INFINITY; 2];
     for share in [0.5, 1.0, 1.0] {
         let first = pair.coin();
         let shots = pair.both(c, calls, first)?;
-        let us = shots.map(|s| (wishes.rate.ns(s.run) / 1000.0 / calls as f64).max(0.001));
-        (fast, slow) = (us[0].min(us[1]), us[0].max(us[1]));
-        calls = ((target * share / fast) as usize).clamp(1, most);
+        for (best, shot) in best.iter_mut().zip(shots) {
+            *best = best.min((wishes.rate.ns(shot.run) / 1000.0 / calls as f64).max(0.001));
+        }
+        calls = ((target * share / best[0].min(best[1])) as usize).clamp(1, most);
     }
+    let (fast, slow) = (best[0].min(best[1]), best[0].max(best[1]));
     // Up to a tenth fewer, so that a count says nothing.
     calls -= pair.below(calls / 10 + 1);
     calls = calls.min((SLOWEST_US / slow) as usize).max(1);

@@ -19,6 +19,11 @@ use crate::walk::Walk;
 use crate::worker::{Shots, Worker};
 use std::path::Path;
 
+/// A side whose median time from arm to ready is more than so many times the other's, plus
+/// the margin, may be working before *go*. In A/A pairs the two differ by a few percent.
+const ARM_RATIO: f64 = 1.5;
+const ARM_MARGIN_US: f64 = 3.0;
+
 /// One `pair` command.
 pub struct Request<'a> {
     pub champion: &'a Path,
@@ -79,16 +84,18 @@ pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome,
 
 /// Reasons that know nothing of who was faster.
 fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
+    let margin = terms.rate.ticks_of_us(ARM_MARGIN_US);
+    let slower = |a: u64, b: u64| a as f64 > ARM_RATIO * b as f64 + margin as f64;
     let [a, b] = outcome.arm;
-    let margin = terms.rate.ticks_of_us(20.0);
+    let uneven = [(slower(a, b), "champion"), (slower(b, a), "candidate")];
     began
         .unsteady(terms.rate)
         .or_else(|| {
             (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into())
         })
         .or_else(|| {
-            let uneven = a > 2 * b + margin || b > 2 * a + margin;
-            uneven.then(|| "arm: one side took twice as long to get ready".into())
+            let (_, side) = uneven.iter().find(|(is, _)| *is)?;
+            Some(format!("arm: the {side} took too long to get ready"))
         })
 }
 
