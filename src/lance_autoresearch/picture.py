@@ -65,7 +65,7 @@ def draw(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
     for verdict in Verdict:
         mine = [i for i, t in enumerate(trials) if t.verdict is verdict]
         if mine:
-            heights = [low * 0.97 if dots[i] is None else dots[i] for i in mine]
+            heights = [low * 0.97 if (own := dots[i]) is None else own for i in mine]
             axes.scatter([i + 1 for i in mine], heights, s=36, zorder=3, color=COLOURS[verdict],
                          marker=MARKS[verdict], label=f"{verdict} ({len(mine)})")
     _label_keeps(axes, trials, line)

@@ -8,31 +8,7 @@
 pub extern crate self as lance_core;
 pub extern crate self as lance_linalg;
 
-/// The two traits of num-traits that the sliced items name, for f32.
-pub mod num_traits {
-    use std::ops::{Add, Mul, Sub};
-
-    /// A number with a zero; Lance needs no more of it here.
-    pub trait Num: Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Sized {
-        fn zero() -> Self;
-    }
-    impl Num for f32 {
-        #[inline]
-        fn zero() -> Self {
-            0.0
-        }
-    }
-    /// `as` between primitive types.
-    pub trait AsPrimitive<T: 'static + Copy>: 'static + Copy {
-        fn as_(self) -> T;
-    }
-    impl AsPrimitive<f32> for f32 {
-        #[inline]
-        fn as_(self) -> f32 {
-            self
-        }
-    }
-}
+pub use lar_shim::num_traits;
 
 pub mod utils {
     pub mod assume {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 import time
 
@@ -11,7 +12,7 @@ TARGET = "pq-l2"
 TUNE_TRIALS = 4
 
 
-def demo(*, tune: int = TUNE_TRIALS) -> int:
+def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     """Real trials in a minute or two, no account needed.
 
     Recorded ideas are proposed one by one and judged here and now: two or more genuine gains, a
@@ -19,6 +20,7 @@ def demo(*, tune: int = TUNE_TRIALS) -> int:
 
     Args:
         tune: trials of the `tune` agent after the recorded ideas.
+        json: one object per trial, and one at the end.
     """
     from lance_autoresearch.agents.replay import ReplayAgent
     from lance_autoresearch.agents.tune import TuneAgent
@@ -36,21 +38,27 @@ def demo(*, tune: int = TUNE_TRIALS) -> int:
         print(line, file=sys.stderr)
     began = time.monotonic()
     campaign = begin(root, TARGET)
-    print(f"campaign {campaign.name}: Lance's own {TARGET} kernel, recorded ideas, then `tune`\n")
-    drive(root, TARGET, ReplayAgent(root / "records" / "ideas" / TARGET), Budget(),
-          campaign=campaign.name, kind="replay")
-    print()
-    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=campaign.name)
+    if not json:
+        print(f"campaign {campaign.name}: from Lance's own {TARGET}; recorded ideas, then `tune`\n")
+    record = root / "records" / "ideas" / TARGET
+    drive(root, TARGET, ReplayAgent(record), Budget(), campaign=campaign.name, kind="replay", json=json)
+    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=campaign.name, json=json)
     out = host.lar_dir(root, "demo", campaign.name)
     with Ledger.open(root) as ledger:
         rows = ledger.trials(campaign=campaign.name)
         lance = first_kernel(root, TARGET)
         exported = export_campaign(ledger, campaign.name, out / "records", lance)
     picture = draw([r.record for r in rows], out / "progress.png", f"{TARGET}: {campaign.name}")
-    print("\n" + table(rows))
-    print(f"\npicture  {picture.relative_to(root)}")
-    print(f"ledger   {exported.relative_to(root)}")
-    print(f"took     {time.monotonic() - began:.0f} s")
-    print(f"next     edit {campaign.kernel_path.relative_to(root)}")
-    print(f"         ./lar try {TARGET} -m \"what you changed and why\"")
+    ends = {
+        "picture": str(picture.relative_to(root)),
+        "ledger": str(exported.relative_to(root)),
+        "took": f"{time.monotonic() - began:.0f} s",
+        "next": f'./lar try {TARGET} -m "what you changed and why"',
+        "edit": str(campaign.kernel_path.relative_to(root)),
+    }
+    if json:
+        print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
+    else:
+        print("\n" + table(rows) + "\n")
+        print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0

@@ -1,0 +1,166 @@
+"""Whole trials on the real thing: every kind of kernel ends in the right verdict, at its place.
+
+No test here depends on how quiet the machine is: a verdict that needs quiet is asked for again
+while it is `inconclusive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kernels import around
+
+from lance_autoresearch.phases import Phases
+from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.rig import Rig
+from lance_autoresearch.trial import Story, run_trial
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
+
+pytestmark = pytest.mark.timing
+
+
+@pytest.fixture(scope="module", params=sorted(FIRST_OP))
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    with Rig(ROOT, request.param) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def pq() -> Iterator[Rig]:
+    with Rig(ROOT, "pq-l2") as ready:
+        yield ready
+
+
+def judge(rig: Rig, text: bytes, kind: str = "test") -> TrialRecord:
+    for _ in range(4):
+        rig.phases = Phases()
+        record = run_trial(rig, text, Story(kind=kind)).record
+        if record.verdict is not Verdict.INCONCLUSIVE:
+            break
+    return record
+
+
+def spoiled(rig: Rig, **lines: str) -> bytes:
+    return around(rig.champion_text, FIRST_OP[rig.target.name], **lines)
+
+
+def test_the_unchanged_kernel_is_never_kept(rig: Rig) -> None:
+    record = judge(rig, rig.champion_text, kind="trial")
+    assert record.verdict is Verdict.REVERT
+    assert "same program" in record.reason
+    measured = judge(rig, rig.champion_text, kind="identity")
+    assert measured.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE)
+    assert measured.gain is not None
+
+
+def test_a_panic_is_incorrect_and_names_its_line(rig: Rig) -> None:
+    record = judge(rig, spoiled(rig, before='panic!("out of \\x1b[31mluck");'))
+    assert record.verdict is Verdict.INCORRECT
+    assert "panic" in record.reason
+    assert "\x1b" not in record.reason
+
+
+def test_an_endless_loop_ends_as_incorrect(rig: Rig) -> None:
+    record = judge(rig, spoiled(rig, before="loop { core::hint::spin_loop(); }"))
+    assert record.verdict is Verdict.INCORRECT
+    assert sum(record.phases.values()) < 15
+
+
+def test_ten_gigabytes_are_refused(rig: Rig) -> None:
+    hog = "core::hint::black_box(vec![1u8; 10 << 30]);"
+    record = judge(rig, spoiled(rig, before=hog))
+    assert record.verdict is Verdict.REJECTED
+    assert record.numbers["fault"]["kind"] in ("memory", "sandbox")
+
+
+def test_a_syscall_is_refused(pq: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With admission and audit out of the way the box itself must stop it."""
+    import lance_autoresearch.trial as trial
+
+    monkeypatch.setattr(trial, "admit", lambda _: None)
+    monkeypatch.setattr(trial, "audit", lambda _: None)
+    record = judge(pq, spoiled(pq, before='let _ = std::fs::read("/etc/hostname");'))
+    assert record.verdict is Verdict.REJECTED
+    assert record.numbers["fault"]["kind"] == "sandbox"
+
+
+def test_what_does_not_compile_is_rejected_with_its_line(rig: Rig) -> None:
+    record = judge(rig, rig.champion_text + b"\nfn broken( {}\n")
+    assert record.verdict is Verdict.REJECTED
+    line = rig.champion_text.count(b"\n") + 2
+    assert f"kernels.rs:{line}" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (b"", "empty"),
+        (b"// x\n" * 420_000, "bytes"),
+        (b"pub fn scan8() {}\xff\xfe", "UTF-8"),
+        (b"\0" * 64, ""),
+    ],
+    ids=["empty", "2 MB", "not UTF-8", "zeros"],
+)
+def test_bytes_that_are_no_kernel_are_rejected(rig: Rig, text: bytes, word: str) -> None:
+    record = judge(rig, text)
+    assert record.verdict is Verdict.REJECTED
+    assert word.lower() in record.reason.lower()
+
+
+def test_one_wrong_bit_at_one_size_is_found_and_named(pq: Rig) -> None:
+    flip = "if out.len() == 8000 { out[4711] = f32::from_bits(out[4711].to_bits() ^ 1); }"
+    record = judge(pq, spoiled(pq, after=flip))
+    assert record.verdict is Verdict.INCORRECT
+    assert "16x8000" in record.reason
+    assert "4711" in record.reason
+    assert record.numbers["fault"]["offset"] == 4 * 4711
+    assert record.numbers["fault"]["differs"] == 1
+
+
+def test_one_wrong_bit_only_at_the_confirmed_size_is_found(pq: Rig) -> None:
+    """Equal wherever screening looks, wrong at the second size: no keep."""
+    quick = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_bytes()
+    sizes = {c.confirm["n"] for c in pq.target.timed if c.confirm and c.op == "scan8"}
+    sizes -= {c.shape["n"] for c in (*pq.target.timed, *pq.target.checks) if "n" in c.shape}
+    n = max(sizes)
+    flip = f"if out.len() == {n} {{ out[7] = f32::from_bits(out[7].to_bits() ^ 1); }}"
+    record = judge(pq, around(quick, "scan8", after=flip))
+    assert record.verdict is Verdict.INCORRECT
+
+
+def test_nan_everywhere_is_incorrect(pq: Rig) -> None:
+    record = judge(pq, spoiled(pq, after="out.fill(f32::NAN);"))
+    assert record.verdict is Verdict.INCORRECT
+
+
+def test_an_early_return_leaves_poison_and_is_found(pq: Rig) -> None:
+    record = judge(pq, spoiled(pq, before="if out.len() > 1000 { return; }"))
+    assert record.verdict is Verdict.INCORRECT
+    assert "unwritten" in record.reason
+
+
+def test_a_two_percent_delay_is_never_kept(pq: Rig) -> None:
+    spin = "for i in 0..out.len() * m / 300 { core::hint::black_box(i); }"
+    record = judge(pq, spoiled(pq, before=spin))
+    assert record.verdict is Verdict.REVERT
+    assert record.gain is not None and record.gain < 0.5
+
+
+def test_a_real_improvement_is_kept(pq: Rig) -> None:
+    quick = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_bytes()
+    record = judge(pq, quick)
+    assert record.verdict is Verdict.KEEP, record.reason
+    assert record.low is not None and record.low > 5
+    assert record.burnt_seeds
+
+
+def test_every_cheat_is_refused(rig: Rig) -> None:
+    folder = ROOT / "targets" / rig.target.name / "cheats"
+    for path in sorted(folder.glob("*.rs")):
+        record = judge(rig, path.read_bytes(), kind="cheat")
+        assert record.verdict in (Verdict.INCORRECT, Verdict.REJECTED), path.name
+
