@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from lance_autoresearch import stats
 from lance_autoresearch.policy import DEFAULT, Policy
+from lance_autoresearch.rules import stats
 
 Array = NDArray[np.float64]
 CONTINUE, KEEP, SLOWER, GUARD, NOT_PROVEN = range(5)

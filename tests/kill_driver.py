@@ -12,7 +12,7 @@ from pathlib import Path
 
 from campaign_parts import FIRST, TARGET, record
 
-from lance_autoresearch import campaign
+from lance_autoresearch.campaigns import campaign
 from lance_autoresearch.records import Verdict
 
 

@@ -20,7 +20,7 @@ from gate_noise import NOISES, Noise, two_sided
 from gate_vectors import KEEP, Layout, aa_floors, run
 
 from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.stats import exact_bounds
+from lance_autoresearch.rules.stats import exact_bounds
 
 RECORD = Path(__file__).parent / "data" / "gate" / "simulation.json"
 LAYOUTS = {

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lance_autoresearch import build
-from lance_autoresearch.admit import MAX_BYTES, admit, audit
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.host import find_root
-from lance_autoresearch.rust_tokens import tokens
+from lance_autoresearch.evidence import build
+from lance_autoresearch.evidence.admit import MAX_BYTES, admit, audit
+from lance_autoresearch.evidence.rust_tokens import tokens
+from lance_autoresearch.world.host import find_root
 
 SURFACE = """
 pub fn scan8(t: &[f32], m: usize, c: &[u8], out: &mut [f32]) {

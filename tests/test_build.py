@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import build, link, sandbox, upstream
-from lance_autoresearch.admit import admit
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
-from lance_autoresearch.host import Toolchain, find_root
+from lance_autoresearch.evidence import build, link, upstream
+from lance_autoresearch.evidence.admit import admit
+from lance_autoresearch.world import sandbox
+from lance_autoresearch.world.host import Toolchain, find_root
 
 TARGET = "pq-l2"
 ROOT = find_root()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import catalogue
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.evidence import catalogue
 from lance_autoresearch.target import Combo, Op, Out, Target
 
 ROOT = Path(__file__).resolve().parent.parent

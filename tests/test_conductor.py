@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lance_autoresearch.measure import Conductor, audit, ensure_built
+from lance_autoresearch.evidence.measure import Conductor, audit, ensure_built
 from lance_autoresearch.records import Fault
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,10 @@ import pytest
 from gate_cases import comparison
 from scipy import stats as oracle
 
-from lance_autoresearch.confirmation import (
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
+from lance_autoresearch.rules.confirmation import (
     aa_bias,
     aa_sd,
     bandwidth_floor_ns,
@@ -15,10 +18,7 @@ from lance_autoresearch.confirmation import (
     floor_flags,
     slowed_opponent,
 )
-from lance_autoresearch.errors import UsageError
-from lance_autoresearch.estimator import samples
-from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
+from lance_autoresearch.rules.estimator import samples
 
 SPREAD = oracle.norm.ppf((np.arange(16) + 0.5) / 16)
 """Sixteen values like a normal sample, in no sample's luck."""

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lance_autoresearch import distributions as d
+from lance_autoresearch.fixtures import distributions as d
 
 
 def rng(seed: int = 7) -> np.random.Generator:

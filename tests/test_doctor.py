@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import doctor, sandbox
+from lance_autoresearch import doctor
 from lance_autoresearch.cli.doctor import lines
+from lance_autoresearch.world import sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 LAR = Path(sys.executable).parent / "lar"

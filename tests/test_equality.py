@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lance_autoresearch.equality import (
+from lance_autoresearch.records import Fault
+from lance_autoresearch.rules.equality import (
     ADVICE,
     differences,
     fault_numbers,
@@ -19,7 +20,6 @@ from lance_autoresearch.equality import (
     show,
     ulp_distance,
 )
-from lance_autoresearch.records import Fault
 from lance_autoresearch.target import Call, Combo, Op, Out, Target
 
 

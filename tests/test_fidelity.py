@@ -21,12 +21,12 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import build, upstream
-from lance_autoresearch.host import Toolchain, find_root, lar_dir
-from lance_autoresearch.upstream.archives import Archives
-from lance_autoresearch.upstream.lock import Lock
-from lance_autoresearch.upstream.manifest import parse_manifest
-from lance_autoresearch.upstream.slices import Cutter
+from lance_autoresearch.evidence import build, upstream
+from lance_autoresearch.evidence.upstream.archives import Archives
+from lance_autoresearch.evidence.upstream.lock import Lock
+from lance_autoresearch.evidence.upstream.manifest import parse_manifest
+from lance_autoresearch.evidence.upstream.slices import Cutter
+from lance_autoresearch.world.host import Toolchain, find_root, lar_dir
 
 ROOT = find_root()
 READ = """

@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.errors import LedgerError, UsageError
-from lance_autoresearch.ledger import (
+from lance_autoresearch.policy import Policy
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.world.ledger import (
     GENESIS,
     Ledger,
     digest_of,
@@ -24,8 +26,6 @@ from lance_autoresearch.ledger import (
     ledger_path,
     seal,
 )
-from lance_autoresearch.policy import Policy
-from lance_autoresearch.records import Verdict
 
 
 def filled(root: Path, trials: int = 5) -> Ledger:
@@ -195,7 +195,7 @@ def test_tampering_names_the_first_broken_row(tmp_path: Path, edit: str) -> None
 
 
 def test_a_row_with_a_digest_of_its_own_breaks_the_next(tmp_path: Path) -> None:
-    from lance_autoresearch.ledger import chain
+    from lance_autoresearch.world.ledger import chain
 
     filled(tmp_path).close()
     db = sqlite3.connect(ledger_path(tmp_path))
@@ -287,7 +287,7 @@ WRITER = """
     import sys
     from pathlib import Path
     from campaign_parts import FIRST, kernel, record
-    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.world.ledger import Ledger
     with Ledger.open(Path(sys.argv[1])) as ledger:
         for n in range(40):
             ledger.append(record(kernel(n), FIRST, agent=sys.argv[2]), blobs={"kernel": kernel(n)})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import BuildFault, MachineError
-from lance_autoresearch.measure import (
+from lance_autoresearch.evidence.measure import (
     PROGRAMS,
     TEXT_LIMIT,
     Conductor,

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import catalogue, scaffold, signature
-from lance_autoresearch.build import build_kernel, build_upstream
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.upstream.slicer import Slicer
-from lance_autoresearch.upstream.syntax import Source
+from lance_autoresearch.evidence import catalogue
+from lance_autoresearch.evidence.build import build_kernel, build_upstream
+from lance_autoresearch.evidence.upstream.slicer import Slicer
+from lance_autoresearch.evidence.upstream.syntax import Source
+from lance_autoresearch.making import scaffold, signature
 
 ROOT = Path(__file__).resolve().parent.parent
 LAR = Path(sys.executable).parent / "lar"

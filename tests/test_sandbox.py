@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import host, sandbox
 from lance_autoresearch.errors import MachineError, UsageError
+from lance_autoresearch.world import host, sandbox
 
 BOXES = ["bwrap", "none"] if sandbox.bubblewrap() else ["none"]
 boxed_only = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
@@ -109,7 +109,7 @@ def test_no_box_is_refused_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPat
 
 HOLD = """
 import sys, time
-from lance_autoresearch.host import machine_lock
+from lance_autoresearch.world.host import machine_lock
 with machine_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

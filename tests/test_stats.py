@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special
 from scipy import stats as oracle
 
-from lance_autoresearch import stats
+from lance_autoresearch.rules import stats
 
 finite = st.floats(-1e3, 1e3)
 lists = st.lists(finite, min_size=1, max_size=40)

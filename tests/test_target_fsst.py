@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from in_process import Library
 
-from lance_autoresearch import build, catalogue, pools
-from lance_autoresearch.pages import encoded, mini_block
+from lance_autoresearch.evidence import build, catalogue, pools
+from lance_autoresearch.fixtures.pages import encoded, mini_block
+from lance_autoresearch.fixtures.textgen import CORPORA
 from lance_autoresearch.target import Call, Combo, Maker
-from lance_autoresearch.textgen import CORPORA
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "fsst")

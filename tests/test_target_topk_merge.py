@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from in_process import Library
 
-from lance_autoresearch import build, catalogue, pools
-from lance_autoresearch import distributions as d
-from lance_autoresearch.measure import Conductor
+from lance_autoresearch.evidence import build, catalogue, pools
+from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.fixtures import distributions as d
 from lance_autoresearch.target import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lance_autoresearch.textgen import CORPORA, Text, Vocabulary, join, vocabulary, zipf
+from lance_autoresearch.fixtures.textgen import CORPORA, Text, Vocabulary, join, vocabulary, zipf
 
 MEAN_BYTES = {
     "names": 14, "urls": 50, "prose": 110, "hex": 32, "sparse": 4, "noise": 12, "words": 6.5,

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from kernels import around
 
-from lance_autoresearch.phases import Phases
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Story, run_trial
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.rig import Rig
-from lance_autoresearch.trial import Story, run_trial
+from lance_autoresearch.world.phases import Phases
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
@@ -79,7 +79,7 @@ def test_ten_gigabytes_are_refused(rig: Rig) -> None:
 
 def test_a_syscall_is_refused(pq: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """With admission and audit out of the way the box itself must stop it."""
-    import lance_autoresearch.trial as trial
+    import lance_autoresearch.judging.trial as trial
 
     monkeypatch.setattr(trial, "admit", lambda _: None)
     monkeypatch.setattr(trial, "audit", lambda _: None)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch import upstream
 from lance_autoresearch.cli import upstream as verbs
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.host import find_root
-from lance_autoresearch.upstream.archives import _unpack
-from lance_autoresearch.upstream.lock import Lock
-from lance_autoresearch.upstream.manifest import parse_manifest
+from lance_autoresearch.evidence import upstream
+from lance_autoresearch.evidence.upstream.archives import _unpack
+from lance_autoresearch.evidence.upstream.lock import Lock
+from lance_autoresearch.evidence.upstream.manifest import parse_manifest
+from lance_autoresearch.world.host import find_root
 
 MANIFEST = """
 version = "14.0.2"

@@ -12,9 +12,6 @@ from gate_cases import comparison
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lance_autoresearch.confirmation import ConfirmResult, Estimate, confirm
-from lance_autoresearch.gate import gate
-from lance_autoresearch.plain_text import stripped
 from lance_autoresearch.records import (
     ComboId,
     ComboRow,
@@ -24,7 +21,10 @@ from lance_autoresearch.records import (
     TrialRecord,
     Verdict,
 )
-from lance_autoresearch.verdict_text import (
+from lance_autoresearch.rules.confirmation import ConfirmResult, Estimate, confirm
+from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.plain_text import stripped
+from lance_autoresearch.rules.verdict_text import (
     Facts,
     confirm_numbers,
     confirm_text,

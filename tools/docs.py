@@ -125,7 +125,7 @@ def field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
 
 def targets() -> str:
     """The targets that run."""
-    from lance_autoresearch.catalogue import load_all
+    from lance_autoresearch.evidence.catalogue import load_all
 
     rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_all(ROOT)]
     return table(("target", "what", "call site in Lance", "cost there"), rows)
@@ -133,7 +133,7 @@ def targets() -> str:
 
 def waiting() -> str:
     """The kernels that wait for a target."""
-    from lance_autoresearch.catalogue import waiting as rows_of
+    from lance_autoresearch.evidence.catalogue import waiting as rows_of
 
     rows = [(f"`{w.name}`", f"`{w.call_site}`", w.headroom, w.state) for w in rows_of(ROOT)]
     return table(("kernel", "call site in Lance", "headroom seen", "state"), rows)

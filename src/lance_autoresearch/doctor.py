@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lance_autoresearch import host, sandbox
 from lance_autoresearch.errors import LarError
+from lance_autoresearch.world import host, sandbox
 
 State = Literal["ok", "weak", "fault"]
 
@@ -365,7 +365,7 @@ def build_conductor(root: Path) -> float:
     """
     import time
 
-    from lance_autoresearch.measure import ensure_built
+    from lance_autoresearch.evidence.measure import ensure_built
 
     begun = time.monotonic()
     ensure_built(root)

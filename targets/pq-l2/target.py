@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lance_autoresearch import distributions as d
+from lance_autoresearch.fixtures import distributions as d
 from lance_autoresearch.target import Call, Combo, Maker, Op, Out, Target
 
 

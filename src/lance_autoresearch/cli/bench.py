@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 
 def bench(
@@ -28,14 +28,14 @@ def bench(
         pairs: pairs of fresh processes, each in a fresh layout.
         json: one object per tier.
     """
+    from lance_autoresearch.campaigns.subject import committed_champion, newest
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.kernel_file import read_kernel
-    from lance_autoresearch.live import Live
-    from lance_autoresearch.phases import Phases
-    from lance_autoresearch.quote import quote, quote_block
-    from lance_autoresearch.rig import Rig
-    from lance_autoresearch.subject import committed_champion, newest
-    from lance_autoresearch.verdict_text import confirm_numbers
+    from lance_autoresearch.judging.quote import quote, quote_block
+    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.rules.verdict_text import confirm_numbers
+    from lance_autoresearch.world.kernel_file import read_kernel
+    from lance_autoresearch.world.live import Live
+    from lance_autoresearch.world.phases import Phases
 
     root = host.find_root()
     campaign = None if kernel else newest(root, target)

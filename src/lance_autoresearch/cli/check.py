@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 EXIT_FAILED = 2
 
@@ -35,10 +35,10 @@ def check(
         pairs: of the A/A null.
         json: one object per line.
     """
-    from lance_autoresearch.proof import Line, prove
-    from lance_autoresearch.public import compare_public
-    from lance_autoresearch.rig import Rig
-    from lance_autoresearch.subject import committed_champion
+    from lance_autoresearch.campaigns.subject import committed_champion
+    from lance_autoresearch.judging.proof import Line, prove
+    from lance_autoresearch.judging.public import compare_public
+    from lance_autoresearch.judging.rig import Rig
 
     root = host.find_root()
     ok = True

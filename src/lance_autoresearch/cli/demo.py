@@ -6,7 +6,7 @@ import json as json_module
 import sys
 import time
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 TARGET = "pq-l2"
 TUNE_TRIALS = 4
@@ -22,16 +22,16 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         tune: trials of the `tune` agent after the recorded ideas.
         json: one object per trial, and one at the end.
     """
-    from lance_autoresearch.agents.replay import ReplayAgent
-    from lance_autoresearch.agents.tune import TuneAgent
-    from lance_autoresearch.build import first_kernel
-    from lance_autoresearch.campaign import repair
+    from lance_autoresearch.campaigns.agents.replay import ReplayAgent
+    from lance_autoresearch.campaigns.agents.tune import TuneAgent
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaigns.driving import begin, drive
+    from lance_autoresearch.campaigns.loop import Budget
+    from lance_autoresearch.campaigns.picture import draw
     from lance_autoresearch.cli.log import table
-    from lance_autoresearch.driving import begin, drive
-    from lance_autoresearch.ledger import Ledger
-    from lance_autoresearch.ledger.export import export_campaign
-    from lance_autoresearch.loop import Budget
-    from lance_autoresearch.picture import draw
+    from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.world.ledger.export import export_campaign
 
     root = host.find_root()
     for line in repair(root):
@@ -41,8 +41,9 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     if not json:
         print(f"campaign {campaign.name}: from Lance's own {TARGET}; recorded ideas, then `tune`\n")
     record = root / "records" / "ideas" / TARGET
-    drive(root, TARGET, ReplayAgent(record), Budget(), campaign=campaign.name, kind="replay", json=json)
-    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=campaign.name, json=json)
+    name = campaign.name
+    drive(root, TARGET, ReplayAgent(record), Budget(), campaign=name, kind="replay", json=json)
+    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
     out = host.lar_dir(root, "demo", campaign.name)
     with Ledger.open(root) as ledger:
         rows = ledger.trials(campaign=campaign.name)

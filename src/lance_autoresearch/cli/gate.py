@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.comparison_json import GateCase
     from lance_autoresearch.records import Outcome
+    from lance_autoresearch.rules.comparison_json import GateCase
 
 
 def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
@@ -24,8 +24,8 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
         all_pairs: judge all pairs at once instead of stopping where the gate first decided.
         json: print one JSON object instead of the block.
     """
-    from lance_autoresearch.comparison_json import case_from_json, trial_from_json
     from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.rules.comparison_json import case_from_json, trial_from_json
 
     try:
         text = file.read_bytes()
@@ -37,10 +37,10 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
 
 
 def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
-    from lance_autoresearch.confirmation import confirm
-    from lance_autoresearch.gate import gate as rule
-    from lance_autoresearch.gate import replay
-    from lance_autoresearch.verdict_text import (
+    from lance_autoresearch.rules.confirmation import confirm
+    from lance_autoresearch.rules.gate import gate as rule
+    from lance_autoresearch.rules.gate import replay
+    from lance_autoresearch.rules.verdict_text import (
         Facts,
         confirm_block,
         confirm_numbers,

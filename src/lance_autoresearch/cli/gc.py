@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 DAY_S = 86_400.0
 PRODUCTS = ("kernels",)
@@ -25,8 +25,8 @@ def gc(*, days: float = 30.0, dry_run: bool = False, json: bool = False) -> int:
         dry_run: only say what would go.
         json: print one object.
     """
-    from lance_autoresearch.campaign import repair
-    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.world.ledger import Ledger
 
     root = host.find_root()
     repair(root)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.ledger import Row
+    from lance_autoresearch.world.ledger import Row
 
 
 def log(
@@ -36,8 +36,8 @@ def log(
         tsv: tab-separated, first the columns commit, gain, status, description.
         export: write this campaign to records/<campaign>/, for a clone to read and replay.
     """
-    from lance_autoresearch.campaign import repair
-    from lance_autoresearch.host import find_root
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.world.host import find_root
 
     root = find_root()
     if verify:
@@ -52,7 +52,7 @@ def log(
         for row in rows:
             print(json_module.dumps(as_json(row), ensure_ascii=False))
     elif tsv:
-        from lance_autoresearch.ledger.tsv import SHORT, dump
+        from lance_autoresearch.world.ledger.tsv import SHORT, dump
 
         sys.stdout.write(dump(rows, SHORT))
     else:
@@ -61,7 +61,7 @@ def log(
 
 
 def _rows(root: Path, target: str | None, campaign: str | None, last: int | None) -> list[Row]:
-    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.world.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return []
@@ -72,9 +72,9 @@ def _rows(root: Path, target: str | None, campaign: str | None, last: int | None
 def _verify(root: Path, json: bool) -> int:
     import dataclasses
 
-    from lance_autoresearch.campaign import verify
+    from lance_autoresearch.campaigns.campaign import verify
     from lance_autoresearch.errors import LedgerError
-    from lance_autoresearch.ledger import ledger_path
+    from lance_autoresearch.world.ledger import ledger_path
 
     path = ledger_path(root)
     if not path.exists():
@@ -96,10 +96,10 @@ def _verify(root: Path, json: bool) -> int:
 
 
 def _export(root: Path, name: str, json: bool) -> int:
-    from lance_autoresearch.build import first_kernel
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.ledger import Ledger
-    from lance_autoresearch.ledger.export import export_campaign, load_records
+    from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.world.ledger.export import export_campaign, load_records
 
     with Ledger.open(root) as ledger:
         row = ledger.campaign(name)
@@ -131,7 +131,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def table(rows: list[Row]) -> str:
     """Trials for people, oldest first; texts of agents are stripped and cut."""
-    from lance_autoresearch.plain_text import stripped
+    from lance_autoresearch.rules.plain_text import stripped
 
     lines = [f"{'id':>5}  {'target':12}  {'verdict':12}  {'gain':>8}  {'what':40}  why"]
     for row in rows:

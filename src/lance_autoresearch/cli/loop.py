@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 PAID = ("claude", "codex", "gemini", "opencode", "cursor-agent")
 """Agents that spend money; named when found, never started unasked."""
@@ -40,11 +40,11 @@ def loop(
         campaign: go on with this one; by default the newest on the target, or a new one.
         json: one JSON object per trial.
     """
-    from lance_autoresearch.agents import load_agent
-    from lance_autoresearch.campaign import repair
-    from lance_autoresearch.driving import drive
+    from lance_autoresearch.campaigns.agents import load_agent
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaigns.driving import drive
+    from lance_autoresearch.campaigns.loop import Budget
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.loop import Budget
 
     root = host.find_root()
     for line in repair(root):

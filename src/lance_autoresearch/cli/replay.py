@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 
 def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int:
@@ -18,10 +18,10 @@ def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int
         record: directory of an exported campaign, `records/<campaign>`.
         json: one object per part.
     """
-    from lance_autoresearch import upstream
-    from lance_autoresearch.live import Live
-    from lance_autoresearch.replaying import from_ledger, from_records
-    from lance_autoresearch.replaying import replay as again
+    from lance_autoresearch.campaigns.replaying import from_ledger, from_records
+    from lance_autoresearch.campaigns.replaying import replay as again
+    from lance_autoresearch.evidence import upstream
+    from lance_autoresearch.world.live import Live
 
     root = host.find_root()
     upstream.fetch(root)

@@ -39,8 +39,9 @@ def start(
         name: of the campaign; by default target, date and a letter.
         json: one JSON object instead of text.
     """
-    from lance_autoresearch import campaign, catalogue, upstream
-    from lance_autoresearch.host import find_root
+    from lance_autoresearch.campaigns import campaign
+    from lance_autoresearch.evidence import catalogue, upstream
+    from lance_autoresearch.world.host import find_root
 
     root = find_root()
     for line in campaign.repair(root):
@@ -94,14 +95,14 @@ def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginnin
         raise UsageError(
             f"cannot start from '{wanted}'", allowed=["upstream", "champion", "a trial's number"]
         )
-    from lance_autoresearch.build import first_kernel
+    from lance_autoresearch.evidence.build import first_kernel
 
     return Beginning(first_kernel(root, target), "upstream", None)
 
 
 def _trial(root: Path, target: str, number: int) -> Beginning:
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.world.ledger import Ledger
 
     with Ledger.open(root) as ledger:
         record = ledger.trial(number).record
@@ -114,8 +115,8 @@ def _trial(root: Path, target: str, number: int) -> Beginning:
 
 def _champion(root: Path, target: str, era: str) -> Beginning | None:
     """The newest keep of this release in the ledger, else the kernel the checkout carries."""
-    from lance_autoresearch.ledger import Ledger
-    from lance_autoresearch.subject import committed_champion
+    from lance_autoresearch.campaigns.subject import committed_champion
+    from lance_autoresearch.world.ledger import Ledger
 
     with Ledger.open(root) as ledger:
         kept = ledger.last_keep(target)

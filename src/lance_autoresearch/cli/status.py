@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.ledger import CampaignRow, Ledger
+    from lance_autoresearch.world.ledger import CampaignRow, Ledger
 
 
 def status(target: str | None = None, *, json: bool = False) -> int:
@@ -20,9 +20,9 @@ def status(target: str | None = None, *, json: bool = False) -> int:
         target: only campaigns on this target.
         json: one JSON object instead of text.
     """
-    from lance_autoresearch.campaign import repair
-    from lance_autoresearch.host import find_root
-    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.world.ledger import Ledger, ledger_path
 
     root = find_root()
     repaired = repair(root)
@@ -49,7 +49,7 @@ def status(target: str | None = None, *, json: bool = False) -> int:
 
 def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
     """One campaign: its champion, its counts, its last trial, whether somebody works in it."""
-    from lance_autoresearch.campaign import Campaign
+    from lance_autoresearch.campaigns.campaign import Campaign
 
     campaign = Campaign(root, row.name, row.target)
     champion = ledger.champion(row.name)
@@ -71,7 +71,7 @@ def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
 
 
 def _last(row: Any) -> dict[str, Any]:
-    from lance_autoresearch.plain_text import stripped
+    from lance_autoresearch.rules.plain_text import stripped
 
     record = row.record
     return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from lance_autoresearch import host
+from lance_autoresearch.world import host
 
 if TYPE_CHECKING:
     pass
@@ -38,15 +38,15 @@ def try_(
         again: continue the last undecided trial of this kernel with more pairs.
         json: print the row as JSON.
     """
-    from lance_autoresearch.attempt import attempt
-    from lance_autoresearch.campaign import repair
-    from lance_autoresearch.live import Live
-    from lance_autoresearch.phases import Phases
-    from lance_autoresearch.rig import Rig
-    from lance_autoresearch.subject import choose
-    from lance_autoresearch.trial import Story
-    from lance_autoresearch.undecided import pairs_before
-    from lance_autoresearch.verdict_text import trial_text
+    from lance_autoresearch.campaigns.attempt import attempt
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaigns.subject import choose
+    from lance_autoresearch.campaigns.undecided import pairs_before
+    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.judging.trial import Story
+    from lance_autoresearch.rules.verdict_text import trial_text
+    from lance_autoresearch.world.live import Live
+    from lance_autoresearch.world.phases import Phases
 
     root = host.find_root()
     for line in repair(root):

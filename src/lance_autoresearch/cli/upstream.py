@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lance_autoresearch.upstream import ItemDrift
+    from lance_autoresearch.evidence.upstream import ItemDrift
 
 MEANING = {
     "same": "the same bytes at the same line",
@@ -27,7 +27,7 @@ def _say(line: str) -> None:
 
 
 def _root() -> Path:
-    from lance_autoresearch.host import find_root
+    from lance_autoresearch.world.host import find_root
 
     return find_root()
 
@@ -42,7 +42,7 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
         offline: use only archives that cargo already has.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch import upstream
+    from lance_autoresearch.evidence import upstream
 
     root = _root()
     steps: list[str] = []
@@ -72,8 +72,8 @@ def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
         kernel: print the first kernel itself (Lance's items and the adapter) instead.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch import upstream
-    from lance_autoresearch.build import first_kernel
+    from lance_autoresearch.evidence import upstream
+    from lance_autoresearch.evidence.build import first_kernel
 
     root = _root()
     if kernel:
@@ -102,7 +102,7 @@ def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
         diff: print the difference of every changed item too.
         json: print one JSON object (differences included) instead of text.
     """
-    from lance_autoresearch import upstream
+    from lance_autoresearch.evidence import upstream
 
     root = _root()
     found = upstream.drift(root, to, progress=None if json else _say)
@@ -143,7 +143,7 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
         to: the release to move to.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch import upstream
+    from lance_autoresearch.evidence import upstream
 
     root = _root()
     lock = upstream.pin(root, to, progress=None if json else _say)

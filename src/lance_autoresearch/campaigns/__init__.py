@@ -1,0 +1,1 @@
+"""Many trials: a campaign's branch and worktree, the agents that propose, the loop."""

@@ -1,0 +1,1 @@
+"""Evidence: Lance's source, libraries built from it, inputs with its answers, measured pairs."""

@@ -1,0 +1,134 @@
+"""Epochs: how long one set of secret pools lives.
+
+    epoch = current(rig)          # made on demand, reused for 10 minutes or 50 trials
+    epoch.timed, epoch.checks     # pools with upstream's answers
+
+The seed stays in the epoch's directory (mode 0700, hidden from driven agents) until the epoch
+ends; then it is published in the ledger and the directory is removed, so that anyone can make
+the same pools again and nobody could have known them in time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.evidence.pools import Pool, make_pools
+from lance_autoresearch.target import Combo, Maker, Target
+
+MAX_AGE_S = 600.0
+MAX_TRIALS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One generation of pools."""
+
+    name: str
+    seed: int
+    directory: Path
+    timed: tuple[Pool, ...]
+    checks: tuple[Pool, ...]
+
+    def count(self) -> None:
+        """Note that one more trial has used these pools."""
+        with (self.directory / "trials").open("ab") as file:
+            file.write(b".")
+
+
+Answer = Callable[[Pool], None]
+"""Writes a pool's want file: runs upstream's library over it."""
+
+
+def make_epoch(
+    target: Target, directory: Path, maker: Maker | None, answer: Answer, *, seed: int | None = None
+) -> Epoch:
+    """Fresh pools of every timed and checked combo, with upstream's answers.
+
+    `seed` is for public pools only (`lar check --seed`); by default it is secret.
+    """
+    chosen = secrets.randbits(62) if seed is None else seed
+    public = seed is not None
+    timed = make_pools(target, target.timed, directory / "timed", chosen, maker, public=public)
+    checks = make_pools(
+        target, target.checks, directory / "checks", chosen + 1, maker, public=public
+    )
+    for pool in (*timed, *checks):
+        answer(pool)
+    return Epoch(directory.name, chosen, directory, tuple(timed), tuple(checks))
+
+
+@contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def current(
+    target: Target,
+    parent: Path,
+    key: str,
+    maker: Maker | None,
+    answer: Answer,
+    publish: Callable[[str, int], None],
+    announce: Callable[[str, int], None],
+) -> Epoch:
+    """The living epoch of a target, or a fresh one.
+
+    Args:
+        parent: `.lar/epochs/<target>`.
+        key: digest of target and upstream; pools of another key are not reused.
+        publish: called with (name, seed) of an epoch that has ended.
+        announce: called with (name, seed) of a fresh epoch, before anyone can use it.
+    """
+    with _locked(parent):
+        for directory in sorted(p for p in parent.iterdir() if p.is_dir()):
+            living = _load(target, directory, key)
+            if living is not None:
+                return living
+            _end(directory, publish)
+        directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+        epoch = make_epoch(target, directory, maker, answer)
+        note = {"seed": epoch.seed, "key": key, "created": time.time()}
+        announce(epoch.name, epoch.seed)
+        (directory / "epoch.json").write_text(json.dumps(note))
+        return epoch
+
+
+def _load(target: Target, directory: Path, key: str) -> Epoch | None:
+    try:
+        note = json.loads((directory / "epoch.json").read_text())
+    except (OSError, ValueError):
+        return None
+    count = directory / "trials"
+    used = count.stat().st_size if count.exists() else 0
+    age = time.time() - note["created"]
+    if note["key"] != key or used >= MAX_TRIALS or not 0 <= age <= MAX_AGE_S:
+        return None
+    pools = [
+        tuple(_pool(directory / kind / f"{i:03d}.pool", combo) for i, combo in enumerate(combos))
+        for kind, combos in (("timed", target.timed), ("checks", target.checks))
+    ]
+    return Epoch(directory.name, note["seed"], directory, pools[0], pools[1])
+
+
+def _pool(path: Path, combo: Combo) -> Pool:
+    return Pool(combo, path, path.with_suffix(".want"))
+
+
+def _end(directory: Path, publish: Callable[[str, int], None]) -> None:
+    try:
+        note = json.loads((directory / "epoch.json").read_text())
+        publish(directory.name, int(note["seed"]))
+    except (OSError, ValueError):
+        pass                        # never finished: nobody has used it
+    shutil.rmtree(directory, ignore_errors=True)

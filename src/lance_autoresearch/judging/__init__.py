@@ -1,0 +1,1 @@
+"""One trial: `trial` reads from top to bottom, `rig` holds what it needs, `compare` runs pairs."""

@@ -1,0 +1,115 @@
+"""The two measured stages of a trial: screening against the champion, and confirmation.
+
+    screen(rig, candidate)            pairs on the epoch's pools until the gate decides
+    confirm(rig, candidate, screened) fresh pools, second sizes, fresh layouts, 16 + 4 pairs
+
+Both return what they measured, or end the trial by raising `Ended` when an output was wrong.
+All deciding is done by the pure functions `gate.gate` and `confirmation.confirm`; here pairs
+are run and collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lance_autoresearch.errors import MachineError
+from lance_autoresearch.evidence.build import Built
+from lance_autoresearch.evidence.measure import PairResult
+from lance_autoresearch.evidence.pools import Pool
+from lance_autoresearch.judging.ended import Ended
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes
+from lance_autoresearch.rules.confirmation import ConfirmResult
+from lance_autoresearch.rules.confirmation import confirm as confirm_rule
+from lance_autoresearch.rules.equality import fault_text
+from lance_autoresearch.rules.gate import gate
+
+LICENCE_BLOCK_MS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What screening saw: raw pairs and the gate's last word."""
+
+    comparison: Comparison
+    result: GateResult
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What confirmation saw; `seed` made its pools and is burnt."""
+
+    comparison: Comparison
+    licence: Comparison
+    result: ConfirmResult
+    seed: int
+
+
+def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Screened:
+    """Run pairs until the gate decides.
+
+    Args:
+        before: pairs of an undecided earlier trial of the same kernel, continued here.
+
+    Raises:
+        Ended: the kernel's outputs were wrong in a timed slice.
+    """
+    pairs = list(before)
+    policy = replace(rig.policy, max_pairs=rig.policy.max_pairs + len(before))
+    with rig.measuring():
+        while True:
+            pairs.append(
+                times(rig, rig.pair(rig.champion.so, candidate.so, rig.epoch.timed))
+            )
+            comparison = rig.comparison(pairs)
+            result = gate(comparison, policy)
+            rig.phases.say(f"pair {len(pairs)}  {_overall(result)}")
+            if result.outcome is not Outcome.CONTINUE:
+                return Screened(comparison, result)
+
+
+def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
+    """Measure a would-be keep again on everything fresh.
+
+    Raises:
+        Ended: wrong outputs on the fresh pools.
+    """
+    policy = rig.policy
+    with rig.phases("fresh"):
+        pools, seed = rig.fresh_pools()
+        layouts = rig.layouts(candidate, policy.confirm_pairs + policy.licence_pairs)
+    with rig.phases("confirm"), rig.measuring():
+        short = [_pair(rig, sides, pools) for sides in layouts[: policy.confirm_pairs]]
+        long = [_long_pair(rig, sides, pools) for sides in layouts[policy.confirm_pairs :]]
+    comparison, licence = rig.comparison(short), rig.comparison(long)
+    result = confirm_rule(comparison, licence, screened.result.claim, policy)
+    return Confirmed(comparison, licence, result, seed)
+
+
+def times(rig: Rig, pair: PairResult) -> PairTimes:
+    """The pair's times. Raises Ended where the candidate was caught."""
+    if pair.fault is not None and pair.fault.side == "champion":
+        raise MachineError(
+            "the champion itself gave a wrong output while it was measured",
+            where=pair.fault.combo,
+            next=f"./lar check {rig.target.name}",
+        )
+    if pair.fault is not None:
+        raise Ended.by_fault(fault_text(rig.target, pair.fault), pair.fault)
+    return rig.times(pair)
+
+
+def _pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:
+    return times(rig, rig.pair(*sides, pools))
+
+
+def _long_pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:
+    rounds = rig.policy.licence_rounds
+    return times(rig, rig.pair(*sides, pools, rounds=rounds, block_ms=LICENCE_BLOCK_MS))
+
+
+def _overall(result: GateResult) -> str:
+    overall = result.components[0]
+    return f"gain {overall.gain:+.2f}%  e={result.e:.3g} (need {result.need:.3g})"

@@ -1,0 +1,273 @@
+"""The rig: all that is needed to measure kernels of one target on this machine.
+
+    with Rig(root, "pq-l2", champion=None, phases=phases) as rig:
+        rig.champion          # the champion's library (upstream's first kernel if None)
+        rig.epoch             # secret pools with upstream's answers
+        rig.aa_sd             # what noise looks like here today
+        rig.pair(a, b, pools) # one process pair
+
+It reads the pinned tree only. The one thing that comes from an agent, the text of a kernel, is
+given to `trial.run_trial`. Pools, the session's A/A and the layouts are made when first used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from lance_autoresearch.errors import BuildFault, MachineError
+from lance_autoresearch.evidence import build, catalogue, upstream
+from lance_autoresearch.evidence.digests import immutable
+from lance_autoresearch.evidence.epoch import Epoch, current
+from lance_autoresearch.evidence.measure import CheckResult, Conductor, PairResult, ensure_built
+from lance_autoresearch.evidence.measure import audit as audit_object
+from lance_autoresearch.evidence.pools import Pool, make_pools
+from lance_autoresearch.policy import DEFAULT, Policy
+from lance_autoresearch.records import ComboId, Comparison, PairTimes
+from lance_autoresearch.rules import tiers
+from lance_autoresearch.rules.confirmation import aa_bias, aa_sd
+from lance_autoresearch.target import Maker
+from lance_autoresearch.world import host
+from lance_autoresearch.world.ledger import Ledger, judged_key
+from lance_autoresearch.world.phases import Phases
+
+SESSION_PAIRS = 16
+SEED_BITS = 62
+
+
+class Rig:
+    """Libraries, pools, conductor and noise floor of one target; a context manager."""
+
+    def __init__(
+        self,
+        root: Path,
+        target: str,
+        *,
+        champion: bytes | None = None,
+        phases: Phases | None = None,
+        policy: Policy = DEFAULT,
+    ) -> None:
+        """Build what is missing.
+
+        Args:
+            champion: text of the kernel to beat; None is upstream's own code.
+
+        Raises:
+            LarError: no such target, no toolchain, upstream not as pinned, a build fault.
+        """
+        self.root = root
+        self.policy = policy
+        self.phases = phases or Phases()
+        with self.phases("setup"), host.machine_lock("shared"):
+            self.target = catalogue.load(root, target)
+            upstream.fetch(root)
+            ensure_built(root)
+            first = build.first_kernel(root, target)
+            self.champion_text = first if champion is None else champion
+            self.upstream = build.build_upstream(root, target)
+            self.champion = build.build_kernel(root, target, self.champion_text)
+            self.immutable = immutable(root, self.target, policy)
+            self.toolchain = host.Toolchain.probe(root).version
+        self.machine = host.machine()
+        cores = host.cores()
+        self.cores = (cores[-1], cores[0])
+        self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
+        self.has_epoch = False
+
+    def __enter__(self) -> Self:
+        self.ledger = Ledger.open(self.root)
+        self.scratch = Path(tempfile.mkdtemp(prefix="rig-", dir=host.lar_dir(self.root, "tmp")))
+        self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
+        self.opened = self.conductor.start()
+        self.machine["box"] = self.opened.box
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.conductor.__exit__(*why)
+        self.ledger.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def crown(self, text: bytes) -> None:
+        """Make a kept kernel the champion; its own noise is measured at the next trial."""
+        self.champion_text = text
+        self.champion = build.build_kernel(self.root, self.target.name, text)
+        self.__dict__.pop("aa_sd", None)
+
+    # -- pools -----------------------------------------------------------------------------
+
+    @cached_property
+    def epoch(self) -> Epoch:
+        """The living epoch's pools; making a new one is a phase of its own."""
+        name = self.target.name
+        key = hashlib.sha256(repr(sorted(self.immutable.items())).encode()).hexdigest()
+        with self.phases("pools"):
+            epoch = current(
+                self.target,
+                host.lar_dir(self.root, "epochs", name),
+                key,
+                self.maker,
+                self.answer,
+                lambda ended, seed: self.ledger.end_epoch(name, ended, seed),
+                lambda begun, seed: self.ledger.open_epoch(name, begun, secret=seed),
+            )
+        self.has_epoch = True
+        return epoch
+
+    @cached_property
+    def maker(self) -> Maker | None:
+        """The target's maker (a trusted program made of upstream's code), or None."""
+        if not (self.root / "targets" / self.target.name / "maker.rs").is_file():
+            return None
+        program = build.maker(self.root, self.target.name)
+        return lambda request: subprocess.run(
+            [program], input=request, stdout=subprocess.PIPE, check=True
+        ).stdout
+
+    def answer(self, pool: Pool) -> None:
+        """Write what upstream says to a pool."""
+        done = self.conductor.expect(self.upstream.so, pool.path, pool.want)
+        if done.fault is not None:
+            raise BuildFault(
+                f"Lance's own code failed on its inputs: {done.fault.kind} {done.fault.note or ''}",
+                where=f"{self.target.name} {done.fault.combo}, call {done.fault.call}",
+                next=f"./lar upstream show {self.target.name}",
+            )
+
+    def fresh_pools(self) -> tuple[list[Pool], int]:
+        """New secret pools at every combo's second size, and their seed (burnt afterwards)."""
+        seed = secrets.randbits(SEED_BITS)
+        directory = self.scratch / "fresh"
+        pools = make_pools(
+            self.target, self.target.timed, directory, seed, self.maker, confirm=True
+        )
+        for pool in pools:
+            self.answer(pool)
+        return pools, seed
+
+    # -- measuring -------------------------------------------------------------------------
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Hold the machine for measuring: nobody builds or measures meanwhile."""
+        with host.machine_lock("exclusive") as waited:
+            if waited > 0.1:
+                self.phases.seconds["lock"] = self.phases.seconds.get("lock", 0.0) + waited
+            yield
+
+    def check(
+        self, library: Path, tier: str, pools: Sequence[Pool] | None = None
+    ) -> CheckResult:
+        """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
+        pools = (*self.epoch.checks, *self.epoch.timed) if pools is None else pools
+        features = tiers.mask(tier, self.opened.features)
+        return self.conductor.check(library, _paths(pools), seed=_seed(), features=features)
+
+    def pair(
+        self,
+        champion: Path,
+        candidate: Path,
+        pools: Sequence[Pool],
+        *,
+        rounds: int | None = None,
+        block_ms: int | None = None,
+        tier: str = "native",
+    ) -> PairResult:
+        """One pair of fresh processes over the pools, in a fresh secret order."""
+        return self.conductor.pair(
+            champion,
+            candidate,
+            _paths(pools),
+            seed=_seed(),
+            rounds=rounds or self.policy.rounds,
+            slice_us=self.policy.slice_us,
+            block_ms=block_ms,
+            features=tiers.mask(tier, self.opened.features),
+        )
+
+    def times(self, pair: PairResult) -> PairTimes:
+        """The times of a pair without a fault; a pair void from the start has none."""
+        if pair.times is not None:
+            return pair.times
+        none = tuple(() for _ in self.combos)
+        return PairTimes(tuple(0 for _ in none), none, none, (0, 0), pair.void or "never began")
+
+    def comparison(self, pairs: Sequence[PairTimes], *, floored: bool = True) -> Comparison:
+        """Pairs as the gate wants them, with this session's noise as the floor."""
+        floor = self.aa_sd if floored else ()
+        return Comparison(self.combos, tuple(pairs), self.opened.ticks_per_ns, floor)
+
+    @cached_property
+    def aa_sd(self) -> tuple[float, ...]:
+        """The session's A/A: SD per component of the champion against its copy.
+
+        The first trial of a boot, target and champion runs 16 pairs for it and says so.
+        """
+        champion = hashlib.sha256(self.champion_text).hexdigest()
+        boot = host.boot_id()
+        key = self.immutable["all"]
+        known = self.ledger.session(self.target.name, champion, boot, key=key)
+        if known is not None:
+            return known.aa_sd
+        self.phases.say(f"first trial of this session: {SESSION_PAIRS} A/A pairs")
+        with self.phases("session"):
+            measured = self.measure_aa(SESSION_PAIRS)
+        spread, bias = aa_sd(measured, self.policy), aa_bias(measured, self.policy)
+        self.ledger.add_session(self.target.name, champion, boot, spread, bias.gain / 100, key=key)
+        return spread
+
+    def measure_aa(self, pairs: int) -> Comparison:
+        """The champion against a copy of its own file, on the epoch's pools."""
+        copy = self.scratch / "copy.so"
+        shutil.copyfile(self.champion.so, copy)
+        found = []
+        with self.measuring():
+            for _ in range(pairs):
+                pair = self.pair(self.champion.so, copy, self.epoch.timed)
+                if pair.fault is not None:
+                    raise MachineError(
+                        f"the champion itself failed in an A/A pair: {pair.fault.kind}",
+                        where=pair.fault.combo, next=f"./lar check {self.target.name}",
+                    )
+                found.append(self.times(pair))
+        return self.comparison(found, floored=False)
+
+    # -- builds ----------------------------------------------------------------------------
+
+    def layouts(self, candidate: build.Built, count: int) -> list[tuple[Path, Path]]:
+        """(champion, candidate) libraries, every one linked in a fresh random layout."""
+        seeds = [secrets.randbits(32) for _ in range(2 * count)]
+        with host.machine_lock("shared"):
+            champions = build.relink_many(self.champion, seeds[:count])
+            candidates = build.relink_many(candidate, seeds[count:])
+        return list(zip(champions, candidates, strict=True))
+
+    def audit_report(self, built: build.Built) -> dict[str, Any]:
+        """What the candidate's own object file contains."""
+        return audit_object(self.root, built.obj, built.so)
+
+    def judged_key(self, candidate: build.Built) -> str:
+        """Under which a verdict on this code is remembered."""
+        return judged_key(
+            candidate.digest,
+            self.champion.digest,
+            self.immutable["all"],
+            self.policy,
+            self.toolchain,
+            f"{self.machine['kind']} {self.machine['box']}",
+        )
+
+
+def _paths(pools: Sequence[Pool]) -> list[tuple[Path, Path]]:
+    return [(pool.path, pool.want) for pool in pools]
+
+
+def _seed() -> int:
+    return secrets.randbits(SEED_BITS)

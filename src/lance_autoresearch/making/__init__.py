@@ -1,0 +1,1 @@
+"""Making a target out of a function of Lance: `lar new`."""

@@ -1,0 +1,272 @@
+"""Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
+
+    confirm(comparison, licence, claim)    16 pairs and 4 with long blocks -> keep or revert
+    slowed_opponent(after, copy)           did the candidate slow its opponent down?
+    aa_sd, aa_bias                         the session's own noise, from champion against its copy
+    floor_flags                            times too short to be true
+
+Here n is fixed beforehand, so the intervals are Student's t, not the wider ones of the gate;
+they are 99 % intervals of data the screening never saw. The estimate that enters the ledger is
+the one made here: the screening's, having been selected for its size, overstates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.policy import DEFAULT, Policy
+from lance_autoresearch.records import ComboRow, Comparison, Verdict
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.estimator import (
+    Sample,
+    Samples,
+    call_ns,
+    samples,
+    too_many_void,
+    unmeasurable_rounds,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A gain with its fixed-n interval, all in %."""
+
+    name: str
+    gain: float
+    low: float
+    high: float
+    n: int
+    """Pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmResult:
+    """The confirmation's word; a pure function of its comparisons and the policy."""
+
+    verdict: Verdict
+    """keep, revert or inconclusive."""
+    reason: str
+    claim: str
+    components: tuple[Estimate, ...]
+    """`all`, then each op if there are several; level `policy.confirm_level` each."""
+    combos: tuple[ComboRow, ...]
+    """Intervals hold for all combos together at `policy.guard_level`."""
+    licence: Estimate | None
+    """The claim in the pairs with long blocks, None where they were not run."""
+    pairs: int
+    void: int
+
+    @property
+    def claimed(self) -> Estimate:
+        """The component that `claim` names: what a keep records."""
+        return next(c for c in self.components if c.name == self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class OpponentResult:
+    """Defence S: how much slower the champion was behind the candidate than behind its copy."""
+
+    slowdown: float
+    """Mean over the pairs, %; positive is slower."""
+    low: float
+    """One-sided lower bound, %."""
+    rejected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FloorFlag:
+    """Defence L: a combo that took less time than the least it can take."""
+
+    combo: str
+    candidate_ns: float
+    floor_ns: float
+    unmeasurable: int
+    """Rounds that took no longer than an empty slice."""
+
+
+def confirm(
+    comparison: Comparison,
+    licence: Comparison | None,
+    claim: str,
+    policy: Policy = DEFAULT,
+) -> ConfirmResult:
+    """Judge a would-be keep on its confirmation pairs.
+
+    Args:
+        comparison: `policy.confirm_pairs` pairs, a fresh layout per pair and side.
+        licence: `policy.licence_pairs` pairs with long blocks; None skips that check.
+        claim: the component the gate named, `all` or an op.
+    Raises UsageError for a claim or comparison that does not fit.
+    """
+    data = samples(comparison, policy)
+    names = [s.name for s in data.components]
+    if claim not in names:
+        raise UsageError(f"no component named {claim!r}", where="confirmation", allowed=names)
+    long_blocks = _claimed(samples(licence, policy), claim) if licence is not None else None
+    rows = _guard_rows(comparison, data, policy)
+    failure = _machine_failure(comparison, licence, data, policy)
+    fault = None if failure else _fault(data, rows, long_blocks, claim, policy)
+    verdict = Verdict.INCONCLUSIVE if failure else Verdict.REVERT if fault else Verdict.KEEP
+    return ConfirmResult(
+        verdict=verdict,
+        reason=failure or fault or "confirmed",
+        claim=claim,
+        components=tuple(_estimate(s, policy.confirm_level) for s in data.components),
+        combos=rows,
+        licence=None if long_blocks is None else _estimate(long_blocks, policy.confirm_level),
+        pairs=data.pairs,
+        void=data.void,
+    )
+
+
+def _machine_failure(
+    comparison: Comparison, licence: Comparison | None, data: Samples, policy: Policy
+) -> str | None:
+    """Why nothing can be said, or None."""
+    if too_many_void(comparison, policy) or data.pairs < policy.confirm_pairs - policy.max_void:
+        return f"{data.pairs} of {policy.confirm_pairs} pairs valid, {data.void} void"
+    if licence is not None:
+        valid = sum(p.void is None for p in licence.pairs)
+        if too_many_void(licence, policy) or valid < 2:
+            return f"{valid} of {policy.licence_pairs} pairs with long blocks valid"
+    return None
+
+
+def _fault(
+    data: Samples,
+    rows: Sequence[ComboRow],
+    long_blocks: Sample | None,
+    claim: str,
+    policy: Policy,
+) -> str | None:
+    """The first reason not to keep, or None."""
+    claimed = _claimed(data, claim)
+    low = claimed.fixed_bounds(policy.confirm_level).low
+    if not low > policy.margin:
+        return f"{claim} {_show(claimed.mean)}, may be only {_show(low)}"
+    for other in data.components:
+        low = other.fixed_bounds(policy.confirm_level).low
+        if other.name != claim and low < policy.others_floor:
+            return f"{other.name} may be slower: {_show(low)}"
+    for row in rows:
+        if row.guard != "ok":
+            return f"guard: {row.combo.label} {row.gain:+.1f}% ({row.guard})"
+    if long_blocks is not None:
+        drop = claimed.mean - long_blocks.mean
+        error = math.hypot(claimed.error, long_blocks.error)
+        if drop > max(policy.licence_slack, policy.licence_errors * error):
+            return f"in long blocks only {_show(long_blocks.mean)}"
+    return None
+
+
+def _guard_rows(comparison: Comparison, data: Samples, policy: Policy) -> tuple[ComboRow, ...]:
+    """Every combo with an interval that holds for all of them together.
+
+    Bonferroni: each interval has level 1 - (1 - guard_level)/K. It needs nothing but the t
+    interval of each combo and holds whatever their correlation; a max-t quantile would have to
+    be estimated by resampling from 16 pairs, would not be the same bits everywhere, and would
+    gain little: combos of one process pair are nearly independent (at K = 12, 4.163 against
+    4.160 standard errors under independence).
+    """
+    level = 1.0 - (1.0 - policy.guard_level) / len(data.combos)
+    rows = []
+    for i, sample in enumerate(data.combos):
+        bounds = sample.fixed_bounds(level)
+        champion_ns, candidate_ns = call_ns(comparison, i)
+        rows.append(
+            ComboRow(
+                combo=comparison.combos[i],
+                champion_ns=champion_ns,
+                candidate_ns=candidate_ns,
+                gain=stats.percent(sample.mean),
+                low=stats.percent(bounds.low),
+                high=stats.percent(bounds.high),
+                guard=_guard_word(bounds, policy),
+            )
+        )
+    return tuple(rows)
+
+
+def _guard_word(gain: stats.Bounds, policy: Policy) -> str:
+    if -gain.high > policy.guard_low:
+        return "slower"
+    return f"may be {_show(gain.low)}" if -gain.low >= policy.guard_high else "ok"
+
+
+def slowed_opponent(
+    after_candidate: Sequence[float], after_copy: Sequence[float], policy: Policy = DEFAULT
+) -> OpponentResult:
+    """Defence S: compare the champion's slices behind the candidate and behind its own copy.
+
+    Args:
+        after_candidate: per pair, ln of the champion's time in slices that follow the candidate.
+        after_copy: the same pairs, slices that follow a copy of the champion.
+    Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack`.
+    """
+    if len(after_candidate) != len(after_copy) or len(after_copy) < 2:
+        raise UsageError("needs two values or more per side, one per pair", where="slowed opponent")
+    slower = [a - b for a, b in zip(after_candidate, after_copy, strict=True)]
+    sample = Sample("slowdown", tuple(slower), policy.sd_least)
+    low = sample.fixed_bounds(2.0 * policy.opponent_level - 1.0).low
+    return OpponentResult(
+        slowdown=stats.percent(sample.mean),
+        low=stats.percent(low),
+        rejected=low > policy.opponent_slack,
+    )
+
+
+def aa_sd(comparison: Comparison, policy: Policy = DEFAULT) -> tuple[float, ...]:
+    """SDs of one pair's value in an A/A, in the layout of `Comparison.aa_sd`.
+
+    Of the clipped values, like every other number: one process in 200 is off by up to 6 times,
+    and unclipped it would lift the floor so far that nothing is proven for the session.
+    """
+    data = samples(comparison, policy)
+    whole, *ops = data.components
+    per_op = ops or [whole]
+    return tuple(stats.sd(s.values) for s in (*data.combos, *per_op, whole))
+
+
+def aa_bias(comparison: Comparison, policy: Policy = DEFAULT) -> Estimate:
+    """Gain of the champion over its own copy, all combos, with its fixed-n interval."""
+    return _estimate(samples(comparison, policy).components[0], policy.confirm_level)
+
+
+def bandwidth_floor_ns(bytes_touched: int, bytes_per_ns: float) -> float:
+    """Least time of a call that must touch so many bytes, ns."""
+    return bytes_touched / bytes_per_ns
+
+
+def floor_flags(comparison: Comparison, floors_ns: Mapping[str, float]) -> tuple[FloorFlag, ...]:
+    """Defence L: combos whose candidate is faster than possible.
+
+    Args:
+        floors_ns: least time of one call by combo label: what a no-op took, or the bytes that
+            must be touched over the machine's bandwidth. A missing label has no such floor.
+    A flagged combo is checked again on four times the cases; it is refused only if that fails.
+    Rounds that took no longer than an empty slice flag a combo whatever its floor.
+    """
+    flags = []
+    for i, combo in enumerate(comparison.combos):
+        floor = floors_ns.get(combo.label, 0.0)
+        _, candidate_ns = call_ns(comparison, i)
+        rounds = unmeasurable_rounds(comparison, i)
+        if rounds or candidate_ns < floor:
+            flags.append(FloorFlag(combo.label, candidate_ns, floor, rounds))
+    return tuple(flags)
+
+
+def _claimed(data: Samples, claim: str) -> Sample:
+    return next(s for s in data.components if s.name == claim)
+
+
+def _estimate(sample: Sample, level: float) -> Estimate:
+    low, high = (stats.percent(b) for b in sample.fixed_bounds(level))
+    return Estimate(sample.name, stats.percent(sample.mean), low, high, sample.n)
+
+
+def _show(log_ratio: float) -> str:
+    return f"{stats.percent(log_ratio):+.2f}%"
