@@ -162,7 +162,7 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
     lance = build.build_upstream(ROOT, "topk-merge")
     cheats = sorted((ROOT / "targets" / "topk-merge" / "cheats").glob("*.rs"))
-    honest = LINEAGE / "01-screen-by-root.rs"
+    honest = LINEAGE / "02-collect-when-cold.rs"
     assert len(cheats) >= 3
     with Conductor(ROOT) as conductor:
         for pool in made:

@@ -49,7 +49,7 @@ def test_a_column_may_be_empty_or_a_single_value(name: str, n: int) -> None:
     assert len(made(name, n).offsets) == n + 1
 
 
-@pytest.mark.parametrize("name", set(CORPORA) - {"noise", "lognormal"})
+@pytest.mark.parametrize("name", sorted(set(CORPORA) - {"noise", "lognormal"}))
 def test_text_is_utf8_value_by_value(name: str) -> None:
     for value in values(made(name, 500)):
         value.decode()

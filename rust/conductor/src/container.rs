@@ -50,6 +50,9 @@ struct PartJson {
 struct CallJson {
     args: Vec<(usize, usize)>,
     caps: Vec<usize>,
+    /// Rule `tieband`: sorted ids of all rows at the last distance.
+    #[serde(default)]
+    ties: Option<Vec<u64>>,
 }
 
 /// How one output part is placed and compared.
@@ -76,6 +79,8 @@ pub struct Input {
 pub struct PoolCall {
     pub args: Vec<u32>,
     pub caps: Vec<usize>,
+    /// Rule `tieband`: the tied ids as little-endian bytes; they go into the want file.
+    pub ties: Option<Vec<u8>>,
 }
 
 /// All inputs of one combo.
@@ -151,7 +156,8 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
                 inputs.len() as u32 - 1
             }));
         }
-        calls.push(PoolCall { args, caps: call.caps.clone() });
+        let ties = call.ties.as_ref().map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect());
+        calls.push(PoolCall { args, caps: call.caps.clone(), ties });
     }
     Ok((inputs, calls))
 }

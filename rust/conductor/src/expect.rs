@@ -72,6 +72,7 @@ fn record(
         }
     }
     let part = |(p, &(at, _)): (usize, &(usize, usize))| &memory[at..at + header.len[p] as usize];
-    writer.push(bytes, parts.iter().enumerate().map(part));
+    let ties = pool.calls[call].ties.as_deref();
+    writer.push(bytes, parts.iter().enumerate().map(part).chain(ties));
     Ok(())
 }
