@@ -18,7 +18,7 @@ use prelude::l2_distance_batch_into;
 const CENTROIDS: usize = 256;
 
 /// Rows of one tile: their sums must fit in the first-level cache beside the codes.
-const TILE: usize = 512;
+const TILE: usize = 512; // tune: 256 512 1024 2048 4096
 
 /// Fewer rows than this do not pay for building the planes.
 const FEW: usize = 64;

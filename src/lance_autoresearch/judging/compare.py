@@ -20,13 +20,16 @@ from lance_autoresearch.evidence.measure import PairResult
 from lance_autoresearch.evidence.pools import Pool
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes
-from lance_autoresearch.rules.confirmation import ConfirmResult
+from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes, Verdict
+from lance_autoresearch.rules.confirmation import ConfirmResult, worth_more_pairs
 from lance_autoresearch.rules.confirmation import confirm as confirm_rule
 from lance_autoresearch.rules.equality import fault_text
 from lance_autoresearch.rules.gate import gate
 
 LICENCE_BLOCK_MS = 5
+SLOW_ARM = "arm: the candidate"
+"""How the conductor words a pair that is void because the candidate got ready slowly."""
+MAX_SLOW_ARMS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Scre
             pairs.append(
                 times(rig, rig.pair(rig.champion.so, candidate.so, rig.epoch.timed))
             )
+            _refuse_slow_arming(pairs)
             comparison = rig.comparison(pairs)
             result = gate(comparison, policy)
             rig.phases.say(f"pair {len(pairs)}  {_overall(result)}")
@@ -83,9 +87,34 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
     with rig.phases("confirm"), rig.measuring():
         short = [_pair(rig, sides, pools) for sides in layouts[: policy.confirm_pairs]]
         long = [_long_pair(rig, sides, pools) for sides in layouts[policy.confirm_pairs :]]
+    first = _confirmed(rig, short, long, screened.result.claim, seed)
+    if not worth_more_pairs(first.result, policy):
+        return first
+    rig.phases.say("a combo may be slower: as many pairs again")
+    with rig.phases("fresh"):
+        layouts = rig.layouts(candidate, policy.confirm_pairs)
+    with rig.phases("confirm"), rig.measuring():
+        short += [_pair(rig, sides, pools) for sides in layouts]
+    return _confirmed(rig, short, long, screened.result.claim, seed)
+
+
+def _confirmed(
+    rig: Rig, short: Sequence[PairTimes], long: Sequence[PairTimes], claim: str, seed: int
+) -> Confirmed:
     comparison, licence = rig.comparison(short), rig.comparison(long)
-    result = confirm_rule(comparison, licence, screened.result.claim, policy)
+    result = confirm_rule(comparison, licence, claim, rig.policy)
     return Confirmed(comparison, licence, result, seed)
+
+
+def _refuse_slow_arming(pairs: Sequence[PairTimes]) -> None:
+    """A candidate that again and again is slow to get ready works before the clock starts."""
+    slow = sum(1 for pair in pairs if pair.void is not None and pair.void.startswith(SLOW_ARM))
+    if slow > MAX_SLOW_ARMS:
+        raise Ended(
+            Verdict.REJECTED,
+            f"the kernel's process was slow to get ready in {slow} pairs: work done before the "
+            "clock starts does not count; do it inside the call",
+        )
 
 
 def times(rig: Rig, pair: PairResult) -> PairTimes:
@@ -96,6 +125,8 @@ def times(rig: Rig, pair: PairResult) -> PairTimes:
             where=pair.fault.combo,
             next=f"./lar check {rig.target.name}",
         )
+    if pair.void is not None and pair.void.startswith("foreign"):
+        rig.wait_for_quiet()
     if pair.fault is not None:
         raise Ended.by_fault(fault_text(rig.target, pair.fault), pair.fault)
     return rig.times(pair)

@@ -41,6 +41,10 @@ from lance_autoresearch.world.phases import Phases
 
 SESSION_PAIRS = 16
 SEED_BITS = 62
+QUIET_WAIT_S = 10.0
+QUIET_STEP_S = 0.25
+QUIET_SHARE = 0.2
+"""Foreign CPU on the measuring core that is worth waiting for."""
 
 
 class Rig:
@@ -161,6 +165,13 @@ class Rig:
             if waited > 0.1:
                 self.phases.seconds["lock"] = self.phases.seconds.get("lock", 0.0) + waited
             yield
+
+    def wait_for_quiet(self) -> None:
+        """Pause, at most 10 s, until others leave the measuring core alone."""
+        for _ in range(int(QUIET_WAIT_S / QUIET_STEP_S)):
+            if host.busy_share(self.cores[0], QUIET_STEP_S) < QUIET_SHARE:
+                return
+            self.phases.say("waiting: others keep the measuring core busy")
 
     def check(
         self, library: Path, tier: str, pools: Sequence[Pool] | None = None

@@ -13,6 +13,7 @@ voided do not take part. Nothing here decides; nothing here reads a clock, a fil
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +96,12 @@ def too_many_void(comparison: Comparison, policy: Policy) -> bool:
     """More than max(2, 10 %) of the pairs run were void."""
     void = sum(p.void is not None for p in comparison.pairs)
     return void > max(policy.max_void, policy.max_void_share * len(comparison.pairs))
+
+
+def void_reasons(comparison: Comparison) -> str:
+    """Why pairs were void, most frequent first: `foreign work on the measuring core (3)`."""
+    seen = Counter(p.void for p in comparison.pairs if p.void is not None)
+    return ", ".join(f"{why} ({n})" for why, n in seen.most_common()) or "none"
 
 
 def samples(comparison: Comparison, policy: Policy) -> Samples:

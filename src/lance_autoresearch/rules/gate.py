@@ -35,7 +35,15 @@ from lance_autoresearch.records import (
     Outcome,
 )
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.estimator import ALL, Sample, Samples, call_ns, samples, too_many_void
+from lance_autoresearch.rules.estimator import (
+    ALL,
+    Sample,
+    Samples,
+    call_ns,
+    samples,
+    too_many_void,
+    void_reasons,
+)
 
 NOT_PROVEN = "not proven: worth combining with another idea"
 
@@ -47,7 +55,8 @@ def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
     combos = tuple(_row(comparison, i, s, policy) for i, s in enumerate(data.combos))
     proof = stats.mean([c.e for c in components])
     if too_many_void(comparison, policy):
-        outcome, reason = Outcome.INCONCLUSIVE, f"{data.void} of {len(comparison.pairs)} pairs void"
+        outcome = Outcome.INCONCLUSIVE
+        reason = f"{data.void} of {len(comparison.pairs)} pairs void: {void_reasons(comparison)}"
     else:
         outcome, reason = _decide(data, components, combos, proof, policy)
     return GateResult(

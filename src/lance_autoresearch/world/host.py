@@ -222,6 +222,26 @@ def machine() -> dict[str, str]:
     }
 
 
+def busy_share(core: int, seconds: float) -> float:
+    """Share of a core that anyone used during the next `seconds`; 0.0 where it cannot be read."""
+
+    def ticks() -> tuple[int, int]:
+        for line in Path("/proc/stat").read_text().splitlines():
+            if line.startswith(f"cpu{core} "):
+                values = [int(v) for v in line.split()[1:9]]
+                return sum(values), values[3] + values[4]
+        return 0, 0
+
+    try:
+        total, idle = ticks()
+        time.sleep(seconds)
+        after, idle_after = ticks()
+    except OSError:
+        return 0.0
+    passed = after - total
+    return 1.0 - (idle_after - idle) / passed if passed else 0.0
+
+
 def boot_id() -> str:
     """Names this boot of the machine: a session of measurements does not outlive it."""
     with contextlib.suppress(OSError):

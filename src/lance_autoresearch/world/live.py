@@ -34,13 +34,13 @@ class Live:
             print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:
-        """Replace the line. Elsewhere than on a terminal only phases are printed, once each."""
+        """Replace the line. Elsewhere than on a terminal only what is worth a line."""
         if not self._on:
             return
         if self._tty:
             seconds = time.monotonic() - self._since
             line = f"{self._prefix}{seconds:5.1f} s  {text}"[:100]
             print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
-        elif text != self._last and not text.startswith("pair "):
+        elif " " in text and text != self._last and not text.startswith("pair "):
             self._last = text
             print(f"{self._prefix}{text}", file=sys.stderr, flush=True)
