@@ -177,7 +177,8 @@ def _fault(
     if long_blocks is not None:
         drop = claimed.mean - long_blocks.mean
         error = math.hypot(claimed.error, long_blocks.error)
-        if drop > max(policy.licence_slack, policy.licence_errors * error):
+        share = policy.licence_share * claimed.mean
+        if drop > max(policy.licence_slack, policy.licence_errors * error, share):
             return f"in long blocks only {_show(long_blocks.mean)}"
     return None
 
