@@ -175,10 +175,13 @@ def _record(rig: Rig, text: bytes, story: Story, end: Ended, found: Evidence) ->
 
 
 def _gain(found: Evidence) -> tuple[float | None, float | None, float | None]:
-    """Confirmed estimate of the claim where there is one, else the screening's."""
+    """Gain over all combos: confirmed where there is one, else the screening's.
+
+    A claim about one op stands in `numbers`; here every row means the same thing.
+    """
     if found.confirmed is not None:
-        claim = found.confirmed.result.claimed
-        return claim.gain, claim.low, claim.high
+        whole = found.confirmed.result.components[0]
+        return whole.gain, whole.low, whole.high
     if found.screened is not None:
         overall = found.screened.result.components[0]
         return overall.gain, overall.low, overall.high
