@@ -241,12 +241,14 @@ def test_all_faults_of_a_manifest_are_reported_at_once() -> None:
 
 
 def test_an_archive_cannot_write_outside_its_directory(tmp_path: Path) -> None:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:gz") as archive:
-        info = tarfile.TarInfo("crate-1.0.0/../../escaped")
-        info.size = 1
-        archive.addfile(info, io.BytesIO(b"x"))
     (tmp_path / "in").mkdir()
-    with pytest.raises(tarfile.FilterError):
-        _unpack(data.getvalue(), "crate-1.0.0", tmp_path / "in" / "crate")
+    escaping = tarfile.TarInfo("crate-1.0.0/../../escaped")
+    link = tarfile.TarInfo("crate-1.0.0/link")
+    link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+    for info in (escaping, link):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as archive:
+            archive.addfile(info, io.BytesIO())
+        with pytest.raises(UpstreamError, match="plain files"):
+            _unpack(data.getvalue(), "crate-1.0.0", tmp_path / "in" / "crate")
     assert not (tmp_path / "escaped").exists()

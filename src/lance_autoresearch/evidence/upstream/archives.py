@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.evidence.upstream.manifest import Manifest
@@ -140,13 +140,30 @@ class Archives:
 
 
 def _unpack(data: bytes, prefix: str, target: Path) -> None:
-    """Extract a .crate (gzipped tar, one top directory) to `target`, all or nothing."""
+    """Extract a .crate (gzipped tar, one top directory) to `target`, all or nothing.
+
+    Only plain files below the top directory: cargo packs nothing else. Written by hand because
+    tarfile's own filters came with Python 3.11.4, and Debian 12 has 3.11.2.
+    """
     with tempfile.TemporaryDirectory(dir=target.parent) as fresh:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            archive.extractall(fresh, filter="data")
+            for member in archive:
+                if not member.isdir():
+                    _extract(archive, member, Path(fresh))
         inside = Path(fresh, prefix)
         if not inside.is_dir():
             raise UpstreamError(f"archive has no directory {prefix}", where=prefix)
         if target.exists():
             shutil.rmtree(target)
         inside.rename(target)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
+    """Write one plain file to its place below `below`."""
+    path = PurePosixPath(member.name)
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None or path.is_absolute() or ".." in path.parts:
+        raise UpstreamError("an archive may hold plain files below its own directory only", where=member.name)
+    place = below / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content.read())
