@@ -163,7 +163,8 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> 
     path = PurePosixPath(member.name)
     content = archive.extractfile(member) if member.isreg() else None
     if content is None or path.is_absolute() or ".." in path.parts:
-        raise UpstreamError("an archive may hold plain files below its own directory only", where=member.name)
+        what = "an archive may hold plain files below its own directory only"
+        raise UpstreamError(what, where=member.name)
     place = below / path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content.read())
