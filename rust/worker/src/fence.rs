@@ -66,6 +66,9 @@ fn running() -> Rules {
 }
 
 fn install(rules: Rules) {
+    if cfg!(feature = "test-no-fence") {
+        return;
+    }
     let arch = std::env::consts::ARCH.try_into().expect("an architecture seccomp knows");
     let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, arch)
         .expect("a valid rule set");
