@@ -19,6 +19,7 @@ def try_(
     target: str,
     *,
     message: Annotated[str, Parameter(name=["--message", "-m"])] = "",
+    predict: float | None = None,
     kernel: Path | None = None,
     again: bool = False,
     json: bool = False,
@@ -34,6 +35,7 @@ def try_(
     Args:
         target: name of the target, see `lar targets`.
         message: the hypothesis: what was changed and why it should be faster.
+        predict: the gain in % you expect over all combos; the report scores predictions.
         kernel: judge this file instead; nothing is kept or reverted.
         again: continue the last undecided trial of this kernel with more pairs.
         json: print the row as JSON.
@@ -41,6 +43,7 @@ def try_(
     from lance_autoresearch.campaigns.attempt import attempt
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.campaigns.subject import choose
+    from lance_autoresearch.campaigns.teaching import taught_text, teach
     from lance_autoresearch.campaigns.undecided import pairs_before
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.judging.trial import Story
@@ -56,10 +59,11 @@ def try_(
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
             before = pairs_before(rig, subject.text) if again else ()
-            story = Story(message, campaign=subject.campaign_name)
+            story = Story(message, campaign=subject.campaign_name, predicted=predict)
             done = attempt(rig, subject.text, story, subject.campaign, before=before)
+            taught = teach(rig.ledger, done.record, subject.campaign_name)
     if json:
-        print(json_module.dumps(done.as_json()))
+        print(json_module.dumps({**done.as_json(), **taught}))
     else:
-        print(trial_text(done.record, number=done.number))
+        print(trial_text(done.record, number=done.number) + taught_text(taught))
     return done.record.verdict.exit_code

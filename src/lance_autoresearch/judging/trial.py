@@ -38,6 +38,8 @@ class Story:
     parent: int | None = None
     tokens: int | None = None
     cost_usd: float | None = None
+    predicted: float | None = None
+    """Gain in % that its author expects; scored by the report, never used to decide."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Evidence:
     """What the stages have found so far; filled from left to right."""
 
     built: Built | None = None
+    text_bytes: int | None = None
+    """Machine code in the kernel's object."""
     screened: Screened | None = None
     confirmed: Confirmed | None = None
     checked: int = 0
@@ -100,7 +104,9 @@ def admit_and_build(rig: Rig, text: bytes, found: Evidence) -> None:
     with rig.phases("build"):
         found.built = build_kernel(rig.root, rig.target.name, text)
     with rig.phases("audit"):
-        audit(rig.audit_report(found.built))
+        report = rig.audit_report(found.built)
+        audit(report)
+        found.text_bytes = int(report["text_bytes"])
 
 
 def refuse_the_champion_itself(rig: Rig, story: Story, found: Evidence) -> None:
@@ -162,7 +168,7 @@ def _record(rig: Rig, text: bytes, story: Story, end: Ended, found: Evidence) ->
         gain=gain,
         low=low,
         high=high,
-        numbers=_numbers(rig, end, found),
+        numbers=_numbers(story, end, found),
         phases=rig.phases.total(),
         immutable=rig.immutable,
         machine=rig.machine,
@@ -188,8 +194,10 @@ def _gain(found: Evidence) -> tuple[float | None, float | None, float | None]:
     return None, None, None
 
 
-def _numbers(rig: Rig, end: Ended, found: Evidence) -> dict[str, Any]:
+def _numbers(story: Story, end: Ended, found: Evidence) -> dict[str, Any]:
     numbers: dict[str, Any] = {"checked": found.checked}
+    if story.predicted is not None:
+        numbers["predicted"] = story.predicted
     if found.screened is not None:
         numbers["gate"] = gate_numbers(found.screened.result)
     if found.confirmed is not None:
@@ -197,5 +205,6 @@ def _numbers(rig: Rig, end: Ended, found: Evidence) -> dict[str, Any]:
     if end.fault is not None:
         numbers["fault"] = fault_numbers(end.fault)
     if found.built is not None:
-        numbers["code"] = {"digest": found.built.digest, "cached": found.built.cached}
+        code = {"digest": found.built.digest, "cached": found.built.cached}
+        numbers["code"] = {**code, "text_bytes": found.text_bytes}
     return numbers

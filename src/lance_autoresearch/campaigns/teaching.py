@@ -1,0 +1,34 @@
+"""Feedback and hints of a finished trial together, from the ledger: what `lar try` prints last.
+
+    teach(ledger, record, "pq-l2-20261122a")    {"feedback": ["lost ..."], "hints": ["refine ..."]}
+"""
+
+from __future__ import annotations
+
+from lance_autoresearch.campaigns.feedback import feedback
+from lance_autoresearch.campaigns.hints import advise
+from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.world.ledger import Ledger
+
+
+def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str, list[str]]:
+    """What to know before the next kernel.
+
+    Args:
+        record: the trial that just ended, as it was judged.
+        campaign: whose history the hints look at; None: no hints.
+    """
+    rows = ledger.trials(campaign=campaign) if campaign is not None else []
+    history = [row.record for row in rows]
+    kept = {trial.kernel: trial for trial in history if trial.verdict is Verdict.KEEP}
+    hints = advise(history)
+    return {
+        "feedback": feedback(record, kept.get(record.champion)),
+        "hints": [f"{hint.kind}: {hint.text}" for hint in hints],
+    }
+
+
+def taught_text(taught: dict[str, list[str]]) -> str:
+    """One line each behind an empty line; empty where there is nothing to say."""
+    lines = [*taught["feedback"], *(f"hint    {hint}" for hint in taught["hints"])]
+    return "\n\n" + "\n".join(lines) if lines else ""
