@@ -19,7 +19,8 @@ def bench(
     """Champion against Lance: the quotable figure, with its 99 % interval.
 
     The champion is the newest campaign's, else the one committed under targets/, else Lance's own
-    code (which then measures the noise floor: the figure should be 0).
+    code (which then measures the noise floor: the figure should be 0). The figure is written to the
+    ledger, and `lar report` shows it.
 
     Args:
         target: name of the target.
@@ -30,7 +31,7 @@ def bench(
     """
     from lance_autoresearch.campaigns.subject import committed_champion, newest
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.judging.quote import quote, quote_block
+    from lance_autoresearch.judging.quote import quote, quote_block, quote_record
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.rules.verdict_text import confirm_numbers
     from lance_autoresearch.world.kernel_file import read_kernel
@@ -49,6 +50,8 @@ def bench(
             raise UsageError(f"{target} has no tier '{tier}'", allowed=rig.target.tiers)
         for name in rig.target.tiers if tier is None else (tier,):
             result = quote(rig, tier=name, pairs=pairs)
+            kernel_blob = {"kernel": rig.champion_text}
+            rig.ledger.append(quote_record(rig, name, result), blobs=kernel_blob)
             if json:
                 body = {"v": 1, "target": target, "tier": name, **confirm_numbers(result)}
                 print(json_module.dumps(body), flush=True)

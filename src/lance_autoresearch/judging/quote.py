@@ -9,6 +9,7 @@ fresh layout for each pair and side. Kept gains of a campaign are never multipli
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +17,15 @@ from typing import Any
 from lance_autoresearch.evidence import build
 from lance_autoresearch.judging.compare import times
 from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.records import Comparison
+from lance_autoresearch.records import Comparison, TrialRecord
 from lance_autoresearch.rules.confirmation import ConfirmResult
 from lance_autoresearch.rules.confirmation import confirm as confirm_rule
-from lance_autoresearch.rules.verdict_text import combo_table
+from lance_autoresearch.rules.verdict_text import combo_table, confirm_numbers
 from lance_autoresearch.world import host
 
 QUOTE_PAIRS = 32
+QUOTE_KIND = "quote"
+"""Kind of the ledger's rows that hold a quoted figure."""
 
 
 def quote(rig: Rig, *, tier: str = "native", pairs: int = QUOTE_PAIRS) -> ConfirmResult:
@@ -53,6 +56,30 @@ def measure(rig: Rig, text: bytes, *, tier: str, pairs: int, flags: str = "quote
             found.append(times(rig, rig.pair(*sides, pools, tier=tier)))
             rig.phases.say(f"pair {len(found)} of {pairs}")
     return rig.comparison(found, floored=False)
+
+
+def quote_record(rig: Rig, tier: str, result: ConfirmResult) -> TrialRecord:
+    """The ledger's row of a quoted figure: kind `quote`, compared with upstream, no campaign.
+
+    It is no trial: nothing is kept or reverted by it. The report shows the newest.
+    """
+    overall = result.components[0]
+    return TrialRecord(
+        target=rig.target.name,
+        verdict=result.verdict,
+        reason=f"quoted against Lance at tier {tier}: {result.reason}",
+        kernel=hashlib.sha256(rig.champion_text).hexdigest(),
+        champion=hashlib.sha256(build.first_kernel(rig.root, rig.target.name)).hexdigest(),
+        kind=QUOTE_KIND,
+        gain=overall.gain,
+        low=overall.low,
+        high=overall.high,
+        numbers={"tier": tier, "confirm": confirm_numbers(result, rig.policy)},
+        phases=rig.phases.total(),
+        immutable=rig.immutable,
+        machine=rig.machine,
+        toolchain=rig.toolchain,
+    )
 
 
 def quote_block(target: str, tier: str, fields: Mapping[str, Any]) -> str:

@@ -82,8 +82,8 @@ class Ledger(Blobs):
         return rows.to_row(found[0]) if found else None
 
     def counts(self, campaign: str | None = None) -> dict[str, int]:
-        """Trials per verdict, of one campaign or of all."""
-        where = "" if campaign is None else "WHERE campaign = ?"
+        """Trials per verdict, of one campaign or of all; a quoted figure is no trial."""
+        where = "WHERE kind != 'quote'" + ("" if campaign is None else " AND campaign = ?")
         sql = f"SELECT verdict, count(*) FROM trials {where} GROUP BY verdict"
         with explained(self.path):
             found = dict(self._db.execute(sql, () if campaign is None else (campaign,)))
@@ -180,6 +180,12 @@ class Ledger(Blobs):
         since = now(ago=timedelta(hours=hours))
         found = self._select("sessions", tail, (target, champion, boot_id, key, since))
         return rows.to_session(found[0]) if found else None
+
+    def sessions(self, target: str, limit: int | None = None) -> list[SessionRow]:
+        """A target's sessions, oldest first; `limit` keeps the newest."""
+        tail = "WHERE target = ? ORDER BY id DESC LIMIT ?"
+        found = self._select("sessions", tail, (target, -1 if limit is None else limit))
+        return [rows.to_session(values) for values in reversed(found)]
 
     def open_epoch(self, target: str, name: str, *, secret: int | str | None = None) -> None:
         """Record that an epoch began; of its seed only a commitment is stored."""

@@ -1,0 +1,78 @@
+"""`lar lessons`: what was learnt on a target, and the ideas that failed."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lance_autoresearch.world import host
+
+if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.dead_ends import DeadEnd
+
+
+def lessons(
+    target: str,
+    *,
+    add: str | None = None,
+    by: str = "hand",
+    grep: str = "",
+    last: int = 20,
+    json: bool = False,
+) -> int:
+    """What was tried on a target and why it failed.
+
+    First the lessons that people and agents wrote down (.lar/lessons/<target>.md, only ever added
+    to), then the newest dead ends from the ledger: verdict, gain, size of the change, hypothesis,
+    reason, worst and best combo. Both are untrusted text.
+
+    Args:
+        target: name of the target, see `lar targets`.
+        add: append this lesson instead of printing.
+        by: who learnt it.
+        grep: only what contains this word: hypothesis, reason or a losing combo.
+        last: at most so many dead ends.
+        json: print one object.
+    """
+    from lance_autoresearch.campaigns import lessons as memory
+    from lance_autoresearch.evidence import catalogue
+
+    root = host.find_root()
+    catalogue.directory(root, target)
+    if add is not None:
+        line = memory.add(root, target, add, by=by)
+        print(json_module.dumps({"v": 1, "lesson": line}) if json else line)
+        return 0
+    told = [line for line in memory.read(root, target) if grep.casefold() in line.casefold()]
+    ends = _ends(root, target, grep, last)
+    if json:
+        body = {"v": 1, "target": target, "lessons": told, "dead_ends": [e.as_json() for e in ends]}
+        print(json_module.dumps(body, ensure_ascii=False))
+    else:
+        print(text(target, told, ends))
+    return 0
+
+
+def _ends(root: Path, target: str, grep: str, last: int) -> list[DeadEnd]:
+    from lance_autoresearch.campaigns.dead_ends import dead_ends
+    from lance_autoresearch.world.ledger import Ledger, ledger_path
+
+    if not ledger_path(root).exists():
+        return []
+    with Ledger.open(root) as ledger:
+        return dead_ends(ledger, target, grep=grep, limit=last)
+
+
+def text(target: str, told: list[str], ends: list[DeadEnd]) -> str:
+    """Both lists for people."""
+    lines = ["lessons (untrusted)", *(f"  {line}" for line in told)]
+    if not told:
+        lines.append(f'  none; ./lar lessons {target} --add "what you learnt"')
+    lines += ["", "dead ends, newest first (untrusted)", *(_two_lines(end) for end in ends)]
+    return "\n".join(lines if ends else [*lines, "  none"])
+
+
+def _two_lines(end: DeadEnd) -> str:
+    head, _, why = end.line().partition('" | ')
+    return f'{head}"\n      {why}' if why else head
