@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import MachineError, UsageError
-from lance_autoresearch.world import host, sandbox
+from lance_autoresearch.world import host, landlock, sandbox
 
-BOXES = ["bwrap", "none"] if sandbox.bubblewrap() else ["none"]
+BOXES = ["bwrap"] * bool(sandbox.bubblewrap()) + ["landlock"] * bool(landlock.version()) + ["none"]
 boxed_only = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
 
 
@@ -51,14 +52,42 @@ def test_the_box_hides_files_network_and_processes(tmp_path: Path) -> None:
     assert done.code == 0 and done.stdout.split() == [b"0"], done
 
 
-@boxed_only
-def test_readable_paths_can_be_read_and_not_written(tmp_path: Path) -> None:
+@pytest.mark.skipif(landlock.version() < 4, reason="no Landlock of version 4 here")
+def test_landlock_keeps_other_files_and_tcp_away(tmp_path: Path) -> None:
+    work, secret = tmp_path / "work", tmp_path / "secret"
+    work.mkdir()
+    secret.write_text("secret")
+    script = f"""
+import os, signal, socket
+for name, reach in {{
+    "read": lambda: open({str(secret)!r}),
+    "list": lambda: os.listdir({str(tmp_path)!r}),
+    "write": lambda: open({str(tmp_path / "made")!r}, "w"),
+    "remove": lambda: os.remove({str(secret)!r}),
+    "tcp": lambda: socket.create_connection(("127.0.0.1", 9), 1),
+    "own": lambda: open("own", "w"),
+}}.items():
+    try:
+        reach()
+        print(name, "done")
+    except OSError as error:
+        print(name, error.errno)
+"""
+    readable = [sys.base_prefix, sys.prefix]
+    argv = [sys.executable, "-I", "-c", script]
+    done = sandbox.run(argv, workdir=work, readable=readable, box="landlock")
+    refused = [f"{name} {errno.EACCES}" for name in ("read", "list", "write", "remove", "tcp")]
+    assert done.stdout.decode().splitlines() == [*refused, "own done"], done.stderr
+
+
+@pytest.mark.parametrize("box", BOXES[:-1])
+def test_readable_paths_can_be_read_and_not_written(box: str, tmp_path: Path) -> None:
     shown, work = tmp_path / "shown", tmp_path / "work"
     shown.mkdir()
     work.mkdir()
     (shown / "file").write_text("text")
     argv = ["/bin/sh", "-c", f"cat {shown}/file; echo more > {shown}/file"]
-    done = sandbox.run(argv, workdir=work, readable=[shown])
+    done = sandbox.run(argv, workdir=work, readable=[shown], box=box)
     assert done.stdout == b"text" and done.code != 0
     assert (shown / "file").read_text() == "text"
 

@@ -15,6 +15,7 @@ With `--json` a failure is `{"error": {"what": ..., "next": ..., "exit_code": 64
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -229,5 +230,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of the `lar` script."""
+    """Entry point of the `lar` script; into a pipe or a file it speaks line by line too."""
+    with contextlib.suppress(AttributeError):  # a stand-in for stdout may lack it
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     sys.exit(run(sys.argv[1:]))

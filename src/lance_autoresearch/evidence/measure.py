@@ -26,6 +26,7 @@ from typing import IO, Any, Self
 
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.records import Fault, PairTimes
+from lance_autoresearch.world import sandbox
 
 VERSION = 1
 """Version of every line; the conductor refuses any other."""
@@ -159,7 +160,7 @@ class Conductor:
         self,
         root: Path,
         *,
-        box: str = "bwrap",
+        box: str | None = None,
         core_a: int = 1,
         core_b: int = 0,
         mem_mb: int = 512,
@@ -170,7 +171,7 @@ class Conductor:
         self._bin = bin_dir
         self._call_ms = call_ms
         self._open = {
-            "box": box,
+            "box": box or sandbox.choose(landlocked=True),
             "core_a": core_a,
             "core_b": core_b,
             "limits": {"mem_mb": mem_mb, "call_ms": call_ms},

@@ -5,8 +5,9 @@
 
 The box is bubblewrap: an empty root with read-only `/usr`, the toolchain and what is named in
 `readable`; only `workdir` can be written; no network, no other processes, no environment.
-Without bubblewrap the same limits hold but nothing is hidden; that has to be asked for by
-name (LAR_ALLOW_UNBOXED=1) and is written down with every build.
+Where bubblewrap cannot start, Landlock keeps files and TCP away (`landlock.py`). Where there is
+neither, the same limits hold but nothing is hidden; that has to be asked for by name
+(LAR_ALLOW_UNBOXED=1). Which box it was is written down with every build.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lance_autoresearch.errors import MachineError
+from lance_autoresearch.world import landlock
 
 UNBOXED = "LAR_ALLOW_UNBOXED"
 """Environment variable that allows running without a box."""
@@ -57,7 +60,7 @@ class Done:
     stderr: bytes
     seconds: float
     box: str
-    """`bwrap` or `none`."""
+    """`bwrap`, `landlock` or `none`."""
     killed: str | None
     """Why the box ended it (`timeout`), or None."""
 
@@ -70,7 +73,8 @@ def bubblewrap() -> str | None:
         return None
     try:
         trial = subprocess.run(
-            [*_bwrap(path, Path("/"), ()), "/usr/bin/env", "true"],
+            # The conductor's box has a /proc of its own, which some containers refuse.
+            [*_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
             capture_output=True,
             timeout=10,
             check=False,
@@ -80,20 +84,26 @@ def bubblewrap() -> str | None:
     return path if trial.returncode == 0 else None
 
 
-def choose() -> str:
-    """The strongest box here: `bwrap`, or `none` where that was allowed explicitly.
+def choose(*, landlocked: bool = False) -> str:
+    """The strongest box here: `bwrap`, `landlock`, or `none` where that was allowed explicitly.
+
+    Args:
+        landlocked: Landlock will do, as it does for a compiler or a kernel, which only
+            compute. It hides too little for a program that talks to the network.
 
     Raises:
         MachineError: no box, and none was not allowed.
     """
     if bubblewrap() is not None:
         return "bwrap"
+    if landlocked and landlock.version():
+        return "landlock"
     if os.environ.get(UNBOXED) == "1":
         return "none"
     raise MachineError(
         "no box for untrusted code: bubblewrap is missing or may not create user namespaces",
         where="sandbox",
-        next=f"apt install bubblewrap (in a container: allow user namespaces), or accept the "
+        next=f"apt-get install bubblewrap (in a container: allow user namespaces), or accept the "
         f"risk with {UNBOXED}=1",
     )
 
@@ -117,10 +127,12 @@ def run(
         env: its whole environment, on top of a PATH of system directories.
         limits: bounds; the defaults suit a compiler.
         stdin: bytes it can read.
-        box: `bwrap` or `none`; default `choose()`.
+        box: `bwrap`, `landlock` or `none`; default the strongest.
     """
-    box = box or choose()
+    box = box or choose(landlocked=True)
     limits = limits or Limits()
+    if box == "landlock":
+        argv = [*_landlock(workdir, readable), *argv]
     command = _limited(argv, limits)
     if box == "bwrap":
         command = _bwrap(bubblewrap() or "bwrap", workdir, readable) + command
@@ -150,7 +162,7 @@ def run(
             code = process.wait()
         finally:
             timer.cancel()
-            if box == "none":  # nothing else ends what it may have left behind
+            if box != "bwrap":  # nothing else ends what it may have left behind
                 _kill(process, None)
         texts = []
         for stream in (out, err):
@@ -195,3 +207,8 @@ def _bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str
     if workdir != Path("/"):
         args += ["--bind", str(workdir), str(workdir), "--chdir", str(workdir)]
     return args
+
+
+def _landlock(workdir: Path, readable: Iterable[str | Path]) -> list[str]:
+    shown = ["/usr", *_HOST_DIRS, *_HOST_FILES, *map(str, readable)]
+    return [sys.executable, "-I", "-S", landlock.__file__, str(workdir), *shown, "--"]
