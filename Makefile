@@ -14,10 +14,10 @@ help:
 	@echo "make clean   remove builds and caches; campaigns and the ledger stay"
 
 setup:
-	@sh tools/bootstrap.sh
+	@LAR_GOAL='$(MAKECMDGOALS)' sh tools/bootstrap.sh
 
 setup-dev:
-	@sh tools/bootstrap.sh --dev
+	@LAR_GOAL='$(MAKECMDGOALS)' sh tools/bootstrap.sh --dev
 
 demo: setup
 	@.venv/bin/lar demo

@@ -31,8 +31,8 @@ def tools_path(at: Path, *without: str) -> str:
     """A PATH with every tool the script may call, except those named."""
     at.mkdir()
     needed = (
-        "sh cut cat sed id date mkdir printf find sort sha256sum uname dirname rm git cc python3 "
-        "rustc cargo uv apt-cache"
+        "sh cut cat sed id date mkdir printf find sort xargs sha256sum uname dirname rm env true "
+        "git cc python3 rustc cargo uv apt-cache bwrap"
     )
     for name in needed.split():
         # A version manager's shim would need more tools than these.
@@ -60,10 +60,11 @@ def sources(root: Path) -> Path:
 
 
 def test_no_compiler_says_what_to_install(checkout: Path, tmp_path: Path) -> None:
-    done = bootstrap(checkout, PATH=tools_path(tmp_path / "bin", "rustc", "cargo"))
+    path = tools_path(tmp_path / "bin", "rustc", "cargo")
+    done = bootstrap(checkout, PATH=path, CARGO_HOME=str(tmp_path))
     assert done.returncode == 2
-    assert "missing: Rust toolchain" in done.stderr and "none found" in done.stderr
-    assert "rustup" in done.stderr and "make setup" in done.stderr
+    assert "missing: a Rust toolchain" in done.stderr and "no rustc on PATH" in done.stderr
+    assert "rustup" in done.stderr and "then again: make setup" in done.stderr
     assert not (checkout / ".venv").exists()
 
 
@@ -72,9 +73,31 @@ def test_old_compiler_is_named(checkout: Path, tmp_path: Path) -> None:
     old = tmp_path / "bin" / "rustc"
     old.write_text("#!/bin/sh\necho 'rustc 1.85.1 (4eb161250 2025-03-15)'\n")
     old.chmod(0o755)
-    done = bootstrap(checkout, PATH=path)
+    done = bootstrap(checkout, PATH=path, CARGO_HOME=str(tmp_path))
     assert done.returncode == 2
-    assert "found 1.85.1" in done.stderr
+    assert f"{old} is 1.85.1" in done.stderr
+
+
+def test_a_newer_compiler_hidden_by_an_old_one_is_pointed_out(
+    checkout: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "cargo home"
+    home.mkdir()
+    newer = tools_path(home / "bin")
+    path = tools_path(tmp_path / "old", "rustc", "cargo")
+    done = bootstrap(checkout, PATH=path, CARGO_HOME=str(home), LAR_GOAL="demo")
+    assert f'PATH="{newer}:$PATH" make demo' in done.stderr
+
+
+def test_all_that_is_missing_is_said_at_once(checkout: Path, tmp_path: Path) -> None:
+    path = tools_path(tmp_path / "bin", "rustc", "cargo", "cc", "git", "python3")
+    done = bootstrap(checkout, PATH=path, CARGO_HOME=str(tmp_path), LAR_GOAL="demo")
+    missing = [line for line in done.stderr.splitlines() if line.startswith("missing: ")]
+    assert [name in line for name, line in zip(NEEDED, missing, strict=True)] == [True] * 4
+    assert done.stderr.splitlines()[-1] == "then again: make demo" and not done.stdout
+
+
+NEEDED = ("git", "linker", "Rust", "Python")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +139,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_sets_up_a_working_command(ready: tuple[Path, str]) -> None:
     root, said = ready
-    assert "environment: done in" in said
+    assert "Python packages, into .venv ... done in" in said
     command = [root / ".venv" / "bin" / "lar", "--version"]
     version = subprocess.run(command, capture_output=True, text=True)
     assert version.returncode == 0 and version.stdout.strip()
@@ -130,7 +153,7 @@ def test_finished_work_is_recognised(ready: tuple[Path, str]) -> None:
 def test_a_changed_lock_is_noticed(ready: tuple[Path, str]) -> None:
     with (ready[0] / "pyproject.toml").open("a") as file:
         file.write("\n# a change\n")
-    assert "environment: done in" in bootstrap(ready[0]).stdout
+    assert "Python packages, into .venv ... done in" in bootstrap(ready[0]).stdout
 
 
 @pytest.mark.timing

@@ -5,9 +5,10 @@
 #   sh tools/bootstrap.sh --dev    with pytest, ruff, mypy: `make test` and `make check`
 #
 # Needs git, Python >= 3.11 and a Rust toolchain >= 1.94. Everything it makes lies in .venv/
-# and .lar/ of this checkout. Run again at any time: a finished step is recognised by a digest
+# and .lar/ of this checkout; as root on Debian it also installs system packages that are
+# missing, and says so first. Run again at any time: a finished step is recognised by a digest
 # of what went into it (.lar/stamps/) and skipped. Exit codes: 0 ready, 2 something is missing
-# that you must install (the line to run is printed), else the code of the step that failed.
+# that you must install (the lines to run are printed), else the code of the step that failed.
 set -eu
 
 RUST_MIN_MINOR=94
@@ -16,56 +17,44 @@ PYTHONS="python3 python3.14 python3.13 python3.12 python3.11"
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd "$root"
 stamps=.lar/stamps
-mkdir -p "$stamps"
+again="make ${LAR_GOAL:-setup}"
 
 say() { printf '%s\n' "$*"; }
-missing() { # what, how to get it
-    printf 'missing: %s\n' "$1" >&2
-    shift
-    for line in "$@"; do printf '    %s\n' "$line" >&2; done
-    exit 2
-}
-is_root() { [ "$(id -u)" = 0 ]; }
 has() { command -v "$1" >/dev/null 2>&1; }
+works() { "$1" --version >/dev/null 2>&1; }
 digest() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 now() { date +%s; }
 
-# step NAME DIGEST PRODUCT COMMAND...: run COMMAND unless PRODUCT exists and DIGEST is stamped.
-# What it prints is shown only when it fails.
-step() {
-    name=$1 want=$2 product=$3
-    shift 3
-    if [ -e "$product" ] && [ "$(cat "$stamps/$name" 2>/dev/null)" = "$want" ]; then
-        return 0
-    fi
-    say "$name ..."
-    began=$(now)
-    log=$stamps/$name.log
-    "$@" >"$log" 2>&1 || {
-        code=$?
-        cat "$log" >&2
-        say "$name: failed (exit $code)" >&2
-        exit "$code"
-    }
-    printf '%s\n' "$want" >"$stamps/$name"
-    say "$name: done in $(($(now) - began)) s"
+mkdir -p "$stamps" 2>/dev/null && [ -w "$stamps" ] || {
+    say "error: cannot write below $root/.lar" \
+        "
+  next:    clone to a directory of your own (it belongs to another user), then: $again" >&2
+    exit 2
 }
 
-# apt may need its lists first; a second try after `update` covers fresh images.
-apt_install() {
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1 ||
-        { apt-get update -qq >/dev/null 2>&1 &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null 2>&1; }
-}
+# ---- what must be there: all of it is looked for before anything stops ------------------------
 
-find_python() {
-    for candidate in ${PYTHON:-} $PYTHONS; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            "$candidate" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'
-            return 0
-        fi
+lacking=
+lacks() { # what, then lines: how to get it
+    lacking="$lacking
+missing: $1"
+    shift
+    for line in "$@"; do
+        lacking="$lacking
+    $line"
     done
-    return 1
+}
+
+# As root on Debian, small system packages are installed rather than asked for.
+can_apt() { [ "$(id -u)" = 0 ] && has apt-get; }
+apt_quietly() { DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >/dev/null 2>&1 </dev/null; }
+apt_install() { # what for, packages: fresh images need the lists first, hence the second try
+    can_apt || return 1
+    what=$1
+    shift
+    say "$what: missing, so this runs as root: apt-get install $*"
+    apt_quietly install -y --no-install-recommends "$@" ||
+        { apt_quietly update && apt_quietly install -y --no-install-recommends "$@"; }
 }
 
 # Debian packages Rust under two names; recommend one only where it is new enough.
@@ -82,21 +71,44 @@ rust_from_apt() {
     return 1
 }
 
+rust_minor() { "$1" --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p'; }
+new_enough() { [ -n "$1" ] && [ "$1" -ge "$RUST_MIN_MINOR" ]; }
+
 check_rust() {
-    minor=$(rustc --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\)\..*/\1/p') || minor=
-    if has cargo && [ -n "$minor" ] && [ "$minor" -ge "$RUST_MIN_MINOR" ]; then return 0; fi
-    found="none found"
-    if [ -n "$minor" ]; then found="found $(rustc --version | cut -d' ' -f2)"; fi
-    if line=$(rust_from_apt); then set -- "or: $line"; else set --; fi
-    missing "Rust toolchain (rustc and cargo >= 1.$RUST_MIN_MINOR; $found)" \
-        "install it with rustup, from rustup.rs: rustup toolchain install stable" "$@" \
-        "then: make setup"
+    minor=$(rust_minor rustc)
+    if new_enough "$minor" && works cargo; then return 0; fi
+    own=${CARGO_HOME:-${HOME:-}/.cargo}/bin
+    if ! has rustc; then
+        found="no rustc on PATH"
+    elif [ -z "$minor" ]; then
+        found="$(command -v rustc) does not run: $(rustc --version 2>&1 | sed -n 1p)"
+    elif new_enough "$minor"; then
+        found="rustc 1.$minor, but no cargo that runs"
+    else
+        found="$(command -v rustc) is $(rustc --version | cut -d' ' -f2)"
+    fi
+    if new_enough "$(rust_minor "$own/rustc")"; then
+        set -- "there is a new one in $own; put it first: PATH=\"$own:\$PATH\" $again"
+    elif works rustup || works "$own/rustup"; then
+        set -- "rustup update stable && rustup default stable"
+    else
+        set -- "install rustup, as its site rustup.rs says, then open a new shell"
+    fi
+    if line=$(rust_from_apt); then set -- "$@" "or, as root: $line"; fi
+    lacks "a Rust toolchain, rustc and cargo >= 1.$RUST_MIN_MINOR ($found)" "$@"
 }
 
-works() { "$1" --version >/dev/null 2>&1; }
+find_python() {
+    for candidate in ${PYTHON:-} $PYTHONS; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            "$candidate" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'
+            return 0
+        fi
+    done
+    return 1
+}
 
-# uv, by the first way that works: already there; pip in a private environment; pip into a
-# private directory (no venv module needed); the system's venv package, as root.
+# uv: already there, or one that venv or pip can bring.
 find_uv() {
     for candidate in uv "${HOME:-/nonexistent}/.local/bin/uv" .lar/uv/bin/uv; do
         if works "$candidate"; then
@@ -104,26 +116,59 @@ find_uv() {
             return 0
         fi
     done
-    make_uv >&2 || return 1
-    printf '%s\n' .lar/uv/bin/uv
+    return 1
+}
+can_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
+can_pip() { "$python" -m pip --version >/dev/null 2>&1; }
+
+check_python() {
+    if ! python=$(find_python); then
+        lacks "Python >= 3.11" "Debian 12 or newer, as root: apt-get install python3 python3-venv"
+    elif ! find_uv >/dev/null && ! can_venv && ! can_pip && ! can_apt; then
+        lacks "Python's venv module ($python has neither venv nor pip)" \
+            "Debian, as root: apt-get install python3-venv"
+    fi
+}
+
+# ---- making -----------------------------------------------------------------------------------
+
+# step NAME DIGEST PRODUCT TITLE COMMAND...: run COMMAND unless PRODUCT exists and DIGEST is
+# stamped. What it prints is shown only when it fails.
+step() {
+    name=$1 want=$2 product=$3 title=$4
+    shift 4
+    if [ -e "$product" ] && [ "$(cat "$stamps/$name" 2>/dev/null)" = "$want" ]; then
+        return 0
+    fi
+    printf '%s ... ' "$title"
+    began=$(now)
+    log=$stamps/$name.log
+    "$@" >"$log" 2>&1 </dev/null || {
+        code=$?
+        say "failed"
+        cat "$log" >&2
+        say "error: $title: failed with exit code $code; its output is above and in $log" \
+            "
+  next:    mend that, then again: $again" >&2
+        exit "$code"
+    }
+    printf '%s\n' "$want" >"$stamps/$name"
+    say "done in $(($(now) - began)) s"
 }
 
 uv_by_venv() {
     rm -rf .lar/uv
-    "$python" -m venv .lar/uv >/dev/null 2>&1 &&
+    "$python" -m venv .lar/uv &&
         .lar/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 }
 uv_by_pip() {
     rm -rf .lar/uv
-    "$python" -m pip install --quiet --disable-pip-version-check --target .lar/uv uv 2>/dev/null
+    "$python" -m pip install --quiet --disable-pip-version-check --target .lar/uv uv
 }
 make_uv() {
-    say "uv: not found, installing it into .lar/uv"
-    if uv_by_venv && works .lar/uv/bin/uv; then return 0; fi
-    if uv_by_pip && works .lar/uv/bin/uv; then return 0; fi
-    if is_root && has apt-get && apt_install python3-venv; then
-        if uv_by_venv && works .lar/uv/bin/uv; then return 0; fi
-    fi
+    if can_venv && uv_by_venv && works .lar/uv/bin/uv; then return 0; fi
+    if can_pip && uv_by_pip && works .lar/uv/bin/uv; then return 0; fi
+    say "neither venv nor pip could install uv, which installs the Python packages"
     return 1
 }
 
@@ -132,22 +177,49 @@ sync_environment() {
         "$uv" sync --frozen --quiet --compile-bytecode --python "$python" "$@"
 }
 
-# The box is wanted, not demanded: lar falls back to Landlock and says so.
-offer_box() {
-    if [ "$(uname -s)" != Linux ] || has bwrap || [ -e "$stamps/box-note" ]; then return 0; fi
-    if is_root && has apt-get && apt_install bubblewrap; then
-        say "bubblewrap: installed"
-        return 0
+make_environment() { # digest, group
+    if ! uv=$(find_uv); then
+        can_venv || can_pip || apt_install "Python's venv module" python3-venv || :
+        step uv "" /nonexistent "uv, into .lar/uv" make_uv
+        uv=.lar/uv/bin/uv
     fi
-    say "note: no bubblewrap, kernels will run in a weaker box; to mend: apt-get install bubblewrap"
+    step environment "$1" .venv/bin/lar "Python packages, into .venv" sync_environment "$2"
+}
+
+# Whether this user may write where a tool keeps its downloads; else they go to .lar/.
+writable() {
+    place=$1
+    while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname -- "$place"); done
+    [ -w "$place" ]
+}
+keep_downloads_here() {
+    home=${HOME:-/nonexistent}
+    if ! writable "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$home/.cache}/uv}"; then
+        export UV_CACHE_DIR="$root/.lar/home/uv"
+    fi
+    if ! writable "${CARGO_HOME:-$home/.cargo}"; then
+        export CARGO_HOME="$root/.lar/home/cargo"
+    fi
+}
+
+# bubblewrap is wanted, not demanded: lar falls back to Landlock, and says so.
+bubblewrap_starts() {
+    bwrap --unshare-all --ro-bind / / --proc /proc true >/dev/null 2>&1
+}
+offer_box() {
+    if [ "$(uname -s)" != Linux ] || [ -e "$stamps/box-note" ]; then return 0; fi
+    has bwrap || apt_install bubblewrap bubblewrap || :
+    if bubblewrap_starts; then return 0; fi
+    if has bwrap; then
+        say "note: bubblewrap does not start here (no user namespaces?); ./lar doctor says more"
+    else
+        say "note: no bubblewrap; better: apt-get install bubblewrap, as root"
+    fi
+    say "      kernels run in the weaker box of Landlock instead, where the system has that"
     : >"$stamps/box-note"
 }
 
 conductor_sources() { find rust -name target -prune -o -type f -print | LC_ALL=C sort; }
-
-has cc || missing "a C linker (cc)" "Debian: apt-get install gcc libc6-dev"
-has git || missing "git" "Debian: apt-get install git"
-check_rust
 
 # A development environment serves a user too, so plain `make setup` never takes tools away.
 env_digest=$({ cat pyproject.toml uv.lock; printf '%s\n' "$root"; } | digest)
@@ -158,24 +230,38 @@ if [ "${1:-}" = --dev ] || [ -x .venv/bin/pytest ]; then
 else
     group=--no-dev
 fi
-if [ ! -x .venv/bin/lar ] || [ "$stamped" != "$env_digest" ]; then
-    python=$(find_python) ||
-        missing "Python >= 3.11" "Debian 12 or newer: apt-get install python3"
-    uv=$(find_uv) || missing "uv, and no way to install it" \
-        "as root on Debian: apt-get install python3-venv" "then: make setup"
-    step environment "$env_digest" .venv/bin/lar sync_environment "$group"
+environment_stands() { [ -x .venv/bin/lar ] && [ "$stamped" = "$env_digest" ]; }
+
+has git || lacks "git" "Debian, as root: apt-get install git"
+has cc || can_apt || lacks "a C linker (cc), which rustc calls" \
+    "Debian, as root: apt-get install gcc libc6-dev"
+check_rust
+environment_stands || check_python
+if [ -n "$lacking" ]; then
+    say "${lacking#?}" "
+then again: $again" >&2
+    exit 2
 fi
 
+has cc || apt_install "C linker" gcc libc6-dev || {
+    say "error: apt-get could not install gcc and libc6-dev (no network?)" "
+  next:    apt-get install gcc libc6-dev, then again: $again" >&2
+    exit 2
+}
+keep_downloads_here
+environment_stands || make_environment "$env_digest" "$group"
 offer_box
 
 if [ -f upstream.toml ]; then
     fetch_digest=$(cat upstream.toml upstream.lock 2>/dev/null | digest)
-    step upstream "$fetch_digest" .lar/upstream .venv/bin/lar upstream fetch
+    step upstream "$fetch_digest" .lar/upstream "Lance's source, fetched and verified" \
+        .venv/bin/lar upstream fetch
 fi
 
 if [ -f rust/Cargo.toml ]; then
     rust_digest=$({ conductor_sources; conductor_sources | xargs cat; rustc -vV; } | digest)
-    step conductor "$rust_digest" .lar/bin/lar-conductor .venv/bin/lar doctor --build
+    step conductor "$rust_digest" .lar/bin/lar-conductor "measuring program, compiled" \
+        .venv/bin/lar doctor --build
 fi
 
 say "ready: $root"
