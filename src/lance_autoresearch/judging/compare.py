@@ -121,7 +121,8 @@ def times(rig: Rig, pair: PairResult) -> PairTimes:
     """The pair's times. Raises Ended where the candidate was caught."""
     if pair.fault is not None and pair.fault.side == "champion":
         raise MachineError(
-            "the champion itself gave a wrong output while it was measured",
+            f"the champion itself failed while it was measured: {pair.fault.kind}, "
+            f"{pair.fault.differs} of {pair.fault.total} values",
             where=pair.fault.combo,
             next=f"./lar check {rig.target.name}",
         )
