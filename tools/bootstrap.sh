@@ -24,12 +24,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 works() { "$1" --version >/dev/null 2>&1; }
 digest() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 now() { date +%s; }
+stop() { # what, next
+    printf 'error: %s\n  next:    %s\n' "$1" "$2" >&2
+    exit 2
+}
 
 mkdir -p "$stamps" 2>/dev/null && [ -w "$stamps" ] || {
-    say "error: cannot write below $root/.lar" \
-        "
-  next:    clone to a directory of your own (it belongs to another user), then: $again" >&2
-    exit 2
+    stop "cannot write below $root/.lar: does it belong to another user?" \
+        "clone to a directory of your own, then there: $again"
 }
 
 # ---- what must be there: all of it is looked for before anything stops ------------------------
@@ -89,8 +91,9 @@ check_rust() {
     fi
     if new_enough "$(rust_minor "$own/rustc")"; then
         set -- "there is a new one in $own; put it first: PATH=\"$own:\$PATH\" $again"
-    elif works rustup || works "$own/rustup"; then
-        set -- "rustup update stable && rustup default stable"
+    elif has rustup || [ -x "$own/rustup" ]; then
+        rustup=$(command -v rustup || printf '%s\n' "$own/rustup")
+        set -- "$rustup update stable && $rustup default stable" "PATH must begin with $own"
     else
         set -- "install rustup, as its site rustup.rs says, then open a new shell"
     fi
@@ -147,9 +150,8 @@ step() {
         code=$?
         say "failed"
         cat "$log" >&2
-        say "error: $title: failed with exit code $code; its output is above and in $log" \
-            "
-  next:    mend that, then again: $again" >&2
+        say "error: $title: exit code $code; all it said is above, and in $log" >&2
+        say "  next:    mend that, then again: $again" >&2
         exit "$code"
     }
     printf '%s\n' "$want" >"$stamps/$name"
@@ -238,16 +240,12 @@ has cc || can_apt || lacks "a C linker (cc), which rustc calls" \
 check_rust
 environment_stands || check_python
 if [ -n "$lacking" ]; then
-    say "${lacking#?}" "
-then again: $again" >&2
+    printf '%s\n' "${lacking#?}" "then again: $again" >&2
     exit 2
 fi
 
-has cc || apt_install "C linker" gcc libc6-dev || {
-    say "error: apt-get could not install gcc and libc6-dev (no network?)" "
-  next:    apt-get install gcc libc6-dev, then again: $again" >&2
-    exit 2
-}
+has cc || apt_install "C linker" gcc libc6-dev ||
+    stop "apt-get could not install gcc and libc6-dev" "apt-get install gcc libc6-dev; $again"
 keep_downloads_here
 environment_stands || make_environment "$env_digest" "$group"
 offer_box
