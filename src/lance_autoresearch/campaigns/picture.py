@@ -1,53 +1,61 @@
 """progress.png: every trial of a campaign as a dot, and the best so far as a line.
 
-Upward is faster. A kept trial multiplies the line by its confirmed gain over the champion of
-that moment. The line is a guide to the night, not a quotable number: only `lar bench`
-measures a champion against Lance itself.
+Upward is faster. A kept trial multiplies the line by its gain over the champion of that moment
+(see `curve`). The line is a guide to the night, not a quotable number: only `lar bench` measures
+a champion against Lance itself. Trials that were not timed stand in a lane below.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lance_autoresearch.campaigns.curve import Curve, Scale, overall, scale, speedups
 from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.rules.plain_text import stripped
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, MUTED, GRID = "#1f2328", "#59636e", "#e4e2db"
 COLOURS = {
     Verdict.KEEP: "#1a7f37",
     Verdict.REVERT: "#8c959f",
     Verdict.INCORRECT: "#cf222e",
     Verdict.REJECTED: "#8250df",
-    Verdict.INCONCLUSIVE: "#bf8700",
+    Verdict.INCONCLUSIVE: "#b07700",
 }
 MARKS = {
     Verdict.KEEP: "o",
     Verdict.REVERT: "o",
-    Verdict.INCORRECT: "X",
+    Verdict.INCORRECT: "x",
     Verdict.REJECTED: "s",
     Verdict.INCONCLUSIVE: "D",
 }
+LANE = -0.07
+"""Height of trials that were not timed; the measured ones lie between 0 and 1."""
+DENSE = 150
+"""From so many trials on, dots are smaller and paler."""
+WORDS = 44
+"""Characters of an idea beside its dot."""
+CHARACTER, LETTER_HEIGHT = 0.0060, 0.042
+"""Size of a letter as a share of the drawing's width and height."""
 
 
-def speedups(trials: Sequence[TrialRecord]) -> tuple[list[float], list[float | None]]:
-    """Best-so-far factor after each trial, and each trial's own factor (None: not measured).
+class Label(NamedTuple):
+    """An idea beside the dot that was kept for it; its box as shares of the drawing."""
 
-    Factors are against the campaign's starting kernel; each trial's own factor is the best
-    so far times its gain over the champion it was compared with.
-    """
-    best, line, dots = 1.0, [], []
-    for trial in trials:
-        own = None if trial.gain is None else best * factor(trial.gain)
-        dots.append(own)
-        if trial.verdict is Verdict.KEEP and own is not None:
-            best = own
-        line.append(best)
-    return line, dots
+    x: float
+    y: float
+    left: float
+    right: float
+    text: str
 
-
-def factor(gain: float) -> float:
-    """Speed-up factor of a gain in %: time ratio champion / candidate, 25 % -> 1.25."""
-    return 1.0 + gain / 100.0
+    def meets(self, other: Label) -> bool:
+        """Whether both would be written over each other."""
+        beside = self.right < other.left or other.right < self.left
+        return not beside and abs(self.y - other.y) < LETTER_HEIGHT
 
 
 def draw(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
@@ -55,48 +63,97 @@ def draw(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    line, dots = speedups(trials)
+    curve = speedups(trials)
+    axis = scale(curve)
     figure = Figure(figsize=(10, 5), dpi=160)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    steps = range(len(trials) + 1)
-    axes.step(steps, [1.0, *line], where="post", color=COLOURS[Verdict.KEEP], linewidth=2, zorder=2)
-    low = min([1.0, *(d for d in dots if d is not None)])
-    for verdict in Verdict:
-        mine = [i for i, t in enumerate(trials) if t.verdict is verdict]
-        if mine:
-            heights = [low * 0.97 if (own := dots[i]) is None else own for i in mine]
-            axes.scatter([i + 1 for i in mine], heights, s=36, zorder=3, color=COLOURS[verdict],
-                         marker=MARKS[verdict], label=f"{verdict} ({len(mine)})")
-    _label_keeps(axes, trials, line)
-    _finish(axes, title)
-    figure.tight_layout()
+    axes = figure.add_axes((0.06, 0.1, 0.87, 0.72))
+    _line(axes, curve, axis)
+    _dots(axes, trials, curve, axis)
+    _labels(axes, labels(trials, curve, axis))
+    _frame(axes, axis, len(trials), any(dot is None for dot in curve.dots))
+    figure.text(0.06, 0.94, stripped(title, 100), fontsize=12, color=INK, weight="bold",
+                parse_math=False)
+    if trials:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False,
+                    fontsize=8.5, labelcolor=MUTED, handletextpad=0.2, columnspacing=1.6)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
 
 
-def _label_keeps(axes: object, trials: Sequence[TrialRecord], line: Sequence[float]) -> None:
-    for i, trial in enumerate(trials):
-        if trial.verdict is Verdict.KEEP and trial.hypothesis:
-            words = trial.hypothesis if len(trial.hypothesis) <= 42 else trial.hypothesis[:41] + "…"
-            axes.annotate(words, (i + 1, line[i]), xytext=(4, 7), fontsize=7,  # type: ignore[attr-defined]
-                          textcoords="offset points", color="#57606a", parse_math=False)
+def _line(axes: Axes, curve: Curve, axis: Scale) -> None:
+    heights = [axis.height(speed) for speed in (1.0, *curve.line)]
+    steps, green = range(len(heights)), COLOURS[Verdict.KEEP]
+    axes.step(steps, heights, where="post", color=green, linewidth=2, zorder=3)
+    axes.fill_between(steps, heights, step="post", color=green, alpha=0.07, linewidth=0)
+    if curve.line:
+        axes.annotate(f"{curve.line[-1]:.2f}x", (steps[-1], heights[-1]), xytext=(10, -4),
+                      textcoords="offset points", fontsize=11, weight="bold", color=green,
+                      annotation_clip=False)
 
 
-def _finish(axes: object, title: str) -> None:
-    from matplotlib.axes import Axes
+def _dots(axes: Axes, trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> None:
+    dense = len(trials) > DENSE
+    for verdict in Verdict:
+        mine = [i for i, trial in enumerate(trials) if trial.verdict is verdict]
+        kept = verdict is Verdict.KEEP
+        heights = [LANE if (own := curve.dots[i]) is None else axis.height(own) for i in mine]
+        style: dict[str, Any] = {"color": COLOURS[verdict], "marker": MARKS[verdict]}
+        if MARKS[verdict] != "x":
+            style |= {"edgecolors": "white" if kept else "none", "linewidths": 0.8}
+        axes.scatter([i + 1 for i in mine], heights, s=42 if kept else 10 if dense else 26,
+                     zorder=5 if kept else 4, alpha=1.0 if kept or not dense else 0.55,
+                     label=f"{verdict} {len(mine)}", clip_on=False, **style)
+
+
+def labels(trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> list[Label]:
+    """Ideas of kept trials where there is room, the largest gains first.
+
+    The line only climbs to a kept dot, so there is nothing but stray dots left of it and above.
+    """
+    kept = [i for i, t in enumerate(trials) if t.verdict is Verdict.KEEP and t.hypothesis]
+    placed: list[Label] = []
+    for i in sorted(kept, key=lambda i: -(overall(trials[i]) or 0.0)):
+        made = _label(stripped(trials[i].hypothesis, WORDS), (i + 1) / len(trials),
+                      axis.height(curve.line[i]))
+        if not any(made.meets(other) for other in placed):
+            placed.append(made)
+    return placed
+
+
+def _label(text: str, x: float, y: float) -> Label:
+    """Ends at its dot; begins at the left edge where it would stand out there."""
+    width = CHARACTER * len(text)
+    right = max(x - 0.008, width + 0.006)
+    return Label(right, y + 0.022, right - width, right, text)
+
+
+def _labels(axes: Axes, placed: Sequence[Label]) -> None:
+    for label in placed:
+        axes.text(label.x, label.y, label.text, transform=axes.transAxes, fontsize=7, ha="right",
+                  color=MUTED, zorder=6, parse_math=False)
+
+
+def _frame(axes: Axes, axis: Scale, count: int, lane: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    assert isinstance(axes, Axes)
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel("trial")
-    axes.set_ylabel("speed against the starting kernel (x)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(y=0.12)
-    axes.set_xlim(left=0)
-    axes.grid(True, axis="y", color="#d0d7de", linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if math.isfinite(axes.get_ylim()[1]) and axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", frameon=False, fontsize=8)
+    low = 2 * LANE if lane else 0.0
+    axes.set_xlim(0, max(1, count))
+    axes.set_ylim(low, 1.0)
+    axes.set_yticks([axis.height(tick) for tick in axis.ticks],
+                    [f"{tick:g}x" for tick in axis.ticks])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED)
+    axes.set_xlabel("trial", fontsize=9, color=MUTED)
+    words = "speed against the starting kernel" + (" (log)" if axis.log else "")
+    axes.set_ylabel(words, fontsize=9, color=MUTED)
+    axes.grid(True, axis="y", color=GRID, linewidth=0.7)
+    axes.axhline(axis.height(1.0), color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
+    if lane:
+        axes.axhline(0, color=GRID, linewidth=0.7)
+        axes.text(1.008, LANE, "not timed", transform=axes.get_yaxis_transform(), fontsize=7.5,
+                  color=MUTED, va="center")
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

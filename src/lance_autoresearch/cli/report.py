@@ -1,0 +1,75 @@
+"""`lar report`: the night as one page and one picture."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lance_autoresearch.world import host
+
+if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.report.page import Card
+
+
+def report(
+    target: str | None = None,
+    *,
+    campaign: str | None = None,
+    all: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+) -> int:
+    """A page and a picture of a campaign.
+
+    Writes index.html (one file that loads nothing, for phone and desktop, light and dark),
+    progress.png and results.tsv: best so far, champion against Lance, what was kept and what
+    failed and why, noise, time, cost, digests, how to replay.
+
+    Args:
+        target: name of the target, see `lar targets`.
+        campaign: this campaign; by default the newest on the target that has a trial.
+        all: one page for every target, and an index over them.
+        out: write there; by default .lar/report/<target>/, with --all .lar/report/.
+        json: print one object with the paths.
+    """
+    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaigns.report import gather, write_index, write_report
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.evidence import catalogue
+    from lance_autoresearch.world.ledger import Ledger
+
+    root = host.find_root()
+    if (target is None) != all or (all and campaign):
+        raise UsageError(
+            "give one target, or --all (without --campaign)",
+            allowed=catalogue.names(root), next="./lar report --all",
+        )
+    repair(root)
+    wanted = catalogue.names(root) if target is None else [target]
+    cards = {name: _card(root, name) for name in wanted}
+    with Ledger.open(root) as ledger:
+        nights = [(gather(ledger, name, campaign), cards[name]) for name in wanted]
+    base = out or host.lar_dir(root, "report")
+    pages = []
+    for night, card in nights:
+        place = base if out and not all else base / night.target
+        pages.append(write_report(night, card, place))
+    if all:
+        pages.insert(0, write_index(nights, base))
+    shown = [_short(page, root) for page in pages]
+    print(json_module.dumps({"v": 1, "pages": shown}) if json else "\n".join(shown))
+    return 0
+
+
+def _card(root: Path, name: str) -> Card:
+    from lance_autoresearch.campaigns.report.page import Card
+    from lance_autoresearch.evidence import catalogue
+
+    target = catalogue.load(root, name)
+    return Card(target.summary, target.call_site, target.cost)
+
+
+def _short(path: Path, root: Path) -> str:
+    """Relative to the checkout where it lies inside."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
