@@ -9,7 +9,12 @@
 from __future__ import annotations
 
 import json as json_module
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.agents import Agent
@@ -17,11 +22,25 @@ from lance_autoresearch.campaigns.attempt import Done
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.loop import Budget, Progress, loop
 from lance_autoresearch.campaigns.subject import newest
+from lance_autoresearch.campaigns.tally import Run, load_run, only_loop
+from lance_autoresearch.errors import UsageError
 from lance_autoresearch.evidence import build, upstream
 from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.live import Live
 from lance_autoresearch.world.phases import Phases
+
+HOOK_S = 60.0
+"""How long a command of the person's may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Commands of the person's, run by the shell with the event as JSON on standard input."""
+
+    keep: str | None = None
+    end: str | None = None
 
 
 def drive(
@@ -33,21 +52,48 @@ def drive(
     campaign: str | None = None,
     json: bool = False,
     kind: str = "trial",
+    resume: bool = False,
+    hooks: Hooks | None = None,
 ) -> Progress:
-    """Open or go on with a campaign and run the loop in it, printing as it goes."""
+    """Open or go on with a campaign and run the loop in it, printing as it goes.
+
+    Args:
+        resume: go on with the campaign's interrupted loop: its counts, limits and deadline.
+
+    Raises:
+        UsageError: no interrupted loop to go on with, another loop runs in the campaign.
+    """
+    hooks = hooks or Hooks()
     where = campaigns.load(root, campaign) if campaign else newest(root, target)
     where = where or begin(root, target)
-    with Live(enabled=not json) as live:
+    if where.target != target:
+        raise UsageError(f"campaign '{where.name}' is on {where.target}",
+                         next=f"./lar loop {where.target} --campaign {where.name}")
+    with only_loop(where.desk), Live(enabled=not json) as live:
+        run = interrupted(where) if resume else None
         phases = Phases(live.show)
         with Rig(root, target, champion=where.champion_text(), phases=phases) as rig:
             progress = loop(
                 rig, where, agent, budget, live.show,
-                lambda done: _report(done, live, json), kind=kind,
+                lambda done: _report(done, live, json, where, hooks), kind=kind, run=run,
             )
-    if not json:
-        kept = sum(1 for done in progress.done if done.record.verdict.exit_code == 0)
-        print(f"{len(progress.done)} trials, {kept} kept: {progress.ended}")
+    _finish(progress, where, json, hooks)
     return progress
+
+
+def interrupted(where: Campaign) -> Run:
+    """The campaign's run that was killed or interrupted.
+
+    Raises:
+        UsageError: there is none.
+    """
+    run = load_run(where.desk)
+    if run is None or run.ended not in ("", "interrupted"):
+        why = f"it ended: {run.ended}" if run else "none was begun"
+        raise UsageError(f"no interrupted loop in campaign '{where.name}' ({why})",
+                         next=f"./lar loop {where.target} --campaign {where.name}")
+    run.ended, run.pid = "", os.getpid()
+    return run
 
 
 def begin(root: Path, target: str, name: str | None = None) -> Campaign:
@@ -59,12 +105,48 @@ def begin(root: Path, target: str, name: str | None = None) -> Campaign:
     )
 
 
-def _report(done: Done, live: Live, json: bool) -> None:
+def _report(done: Done, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
     if json:
         print(json_module.dumps(done.as_json()), flush=True)
+    else:
+        live.clear()
+        print(row(done), flush=True)
+    if done.record.verdict is Verdict.KEEP and done.judged is not None:
+        _hook(hooks.keep, {"event": "keep", "campaign": where.name, **done.as_json()})
+
+
+def _finish(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> None:
+    tally = progress.tally
+    kept = sum(1 for record in tally.trials if record.verdict is Verdict.KEEP)
+    body = {
+        "v": 1, "event": "end", "campaign": where.name, "target": where.target,
+        "ended": progress.ended, "trials": tally.count, "kept": kept,
+        "gain": round(tally.gain, 3), "cost_usd": round(tally.usd, 6),
+        "tokens": tally.run.lost_tokens + sum(r.tokens or 0 for r in tally.trials),
+        "complaints": progress.complaints[-5:],
+    }
+    if json:
+        print(json_module.dumps(body), flush=True)
+    else:
+        cost = f", {tally.usd:.2f} USD" if tally.usd else ""
+        print(f"{tally.count} trials, {kept} kept{cost}: {progress.ended}")
+        for complaint in dict.fromkeys(progress.complaints[-3:]):
+            print(f"  without a candidate: {complaint}")
+    _hook(hooks.end, body)
+
+
+def _hook(command: str | None, event: dict[str, Any]) -> None:
+    """Run a person's command; what it does wrong is said and changes nothing."""
+    if command is None:
         return
-    live.clear()
-    print(row(done), flush=True)
+    try:
+        done = subprocess.run(["/bin/sh", "-c", command], timeout=HOOK_S, check=False,
+                              input=json_module.dumps(event).encode(), stdout=sys.stderr)
+        said = f"exit {done.returncode}" if done.returncode else ""
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if said:
+        print(f"note: the command on {event['event']} failed: {said}", file=sys.stderr)
 
 
 def row(done: Done) -> str:
@@ -75,6 +157,8 @@ def row(done: Done) -> str:
     took = "from memory" if done.judged is None else f"{seconds:.1f} s"
     idea = stripped(record.hypothesis, 60)
     reason = stripped(record.reason.splitlines()[0] if record.reason else "", 110)
+    cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"
     return (
-        f"#{done.number:<4} {record.verdict:<12} {gain:>8}  {took:>11}  {idea}\n      {reason}"
+        f"#{done.number:<4} {record.verdict:<12} {gain:>8}  {took:>11}{cost}  {idea}\n"
+        f"      {reason}"
     )

@@ -1,9 +1,14 @@
 """Many trials on one target: an agent proposes, the trial judges, the campaign follows.
 
-    loop(rig, campaign, agent, Budget(trials=50), show)
+    loop(rig, campaign, agent, Budget(trials=50), show, report)
 
-Ctrl-C once finishes the trial that runs and ends the loop; twice stops at once (the ledger and
-the branch are consistent at every instant, so nothing is lost either way).
+    turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
+              └─ failed: the file is put back, ask again; five in a row end the loop
+              └─ busy (rate limit, overload): wait longer each time, then ask again
+              └─ fatal (not signed in): end
+
+Ctrl-C once finishes the turn and trial that run and ends the loop; twice stops at once (the
+ledger and the branch are consistent at every instant, so nothing is lost either way).
 """
 
 from __future__ import annotations
@@ -15,51 +20,71 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from lance_autoresearch.campaigns.agents import Agent, Proposal, Turn
+from lance_autoresearch.campaigns import lessons
+from lance_autoresearch.campaigns.agents import Agent, AgentFailed, Proposal, Turn
 from lance_autoresearch.campaigns.attempt import Done, attempt
 from lance_autoresearch.campaigns.campaign import Campaign
+from lance_autoresearch.campaigns.dead_ends import dead_ends
+from lance_autoresearch.campaigns.tally import Budget, Run, Tally, save
+from lance_autoresearch.campaigns.teaching import teach
+from lance_autoresearch.campaigns.undecided import pairs_before
+from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
+from lance_autoresearch.rules.plain_text import stripped
+from lance_autoresearch.world.kernel_file import place_kernel
 from lance_autoresearch.world.phases import Phases
+
+__all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
+
+LESSONS = 8
+"""Lessons, and dead ends of other campaigns, in a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """When to stop; the first limit reached ends the loop."""
+class Patience:
+    """How long the loop waits before it asks again. Seconds."""
 
-    trials: int | None = None
-    hours: float | None = None
-    plateau: int | None = None
-    """End after so many trials in a row without a keep."""
+    failed: float = 2.0
+    busy: float = 60.0
+    """Doubled each time..."""
+    longest: float = 900.0
+    """...up to this."""
+    tries: int = 30
+    """Busy answers in a row, then the loop ends: about seven hours."""
+    machine: float = 5.0
+    """Before a trial that the machine spoiled is begun again."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What the loop has done so far."""
+    """What this process's loop has done."""
 
+    tally: Tally
     done: list[Done] = field(default_factory=list)
     ended: str = ""
     """Why it ended, in words."""
-    begun: float = field(default_factory=time.monotonic)
+    failures: int = 0
+    """Turns in a row without a candidate."""
+    busy: int = 0
+    """Busy answers in a row."""
+    note: str = ""
+    """What the agent hears about its last turn."""
+    complaints: list[str] = field(default_factory=list)
+    """What went wrong in turns without a candidate."""
 
-    @property
-    def misses(self) -> int:
-        """Trials since the last keep."""
-        for back, one in enumerate(reversed(self.done)):
-            if one.record.verdict is Verdict.KEEP:
-                return back
-        return len(self.done)
 
-    def over(self, budget: Budget) -> str:
-        """The limit that is reached, or an empty string."""
-        if budget.trials is not None and len(self.done) >= budget.trials:
-            return f"{budget.trials} trials done"
-        if budget.hours is not None and time.monotonic() - self.begun >= budget.hours * 3600:
-            return f"{budget.hours:g} hours are over"
-        if budget.plateau is not None and self.misses >= budget.plateau:
-            return f"plateau: {self.misses} trials without a keep"
-        return ""
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one loop works with."""
+
+    rig: Rig
+    campaign: Campaign
+    agent: Agent
+    kind: str
+    show: Callable[[str], None]
+    patience: Patience
 
 
 def loop(
@@ -71,6 +96,8 @@ def loop(
     report: Callable[[Done], None],
     *,
     kind: str = "trial",
+    run: Run | None = None,
+    patience: Patience | None = None,
 ) -> Progress:
     """Run trials until the budget is spent, the agent has no more ideas, or Ctrl-C.
 
@@ -78,48 +105,201 @@ def loop(
         show: live progress (one line, replaced).
         report: called with every finished trial.
         kind: of the rows; `replay` is exempt from being answered by memory.
+        run: go on with this one, its own budget in force; None begins a new one.
     """
-    progress = Progress()
-    with polite_interrupt() as stop:
+    desk = Desk(rig, campaign, agent, kind, show, patience or Patience())
+    if run is None:
+        last = rig.ledger.trials(limit=1)
+        run = Run(agent.name, budget, after=last[-1].id if last else 0)
+    progress = Progress(Tally.read(rig.ledger, campaign.name, run))
+    with polite_interrupt(lambda: show("finishing this turn; Ctrl-C again stops at once")) as stop:
+        progress.ended = progress.tally.over()
         while not progress.ended:
-            proposal = agent.propose(_turn(rig, campaign, progress))
-            if proposal is None:
-                progress.ended = f"{agent.name} has nothing left to try"
-                break
-            done = _one(rig, campaign, agent, proposal, show, kind)
-            progress.done.append(done)
-            report(done)
-            progress.ended = "interrupted" if stop() else progress.over(budget)
+            proposal = _ask(desk, progress, stop)
+            if proposal is not None:
+                for done in _judge(desk, progress, proposal):
+                    report(done)
+                progress.ended = progress.ended or progress.tally.over()
+            if stop() and not progress.ended:
+                progress.ended = "interrupted"
+    run.ended, run.phase = progress.ended, "ended"
+    save(campaign.desk, run)
     return progress
 
 
-def _turn(rig: Rig, campaign: Campaign, progress: Progress) -> Turn:
-    history = tuple(one.record for one in progress.done)
-    return Turn(rig.target.name, rig.champion_text, campaign.kernel_path, history)
+# -- the agent's half of a turn ----------------------------------------------------------------
 
 
-def _one(
-    rig: Rig,
-    campaign: Campaign,
-    agent: Agent,
-    proposal: Proposal,
-    show: Callable[[str], None],
-    kind: str,
-) -> Done:
-    rig.phases = Phases(show)
-    story = Story(
-        proposal.hypothesis, agent.name, kind, campaign.name,
-        tokens=proposal.tokens, cost_usd=proposal.cost_usd,
+def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal | None:
+    """A candidate, or None: then the agent was done (`ended` says so) or it failed."""
+    _enter(desk, progress, "agent", f"{desk.agent.name} thinks")
+    try:
+        proposal = desk.agent.propose(_turn(desk, progress))
+    except AgentFailed as failure:
+        _failed(desk, progress, failure, stop)
+        return None
+    if proposal is None:
+        progress.ended = f"{desk.agent.name} has nothing left to try"
+        return None
+    progress.failures = progress.busy = 0
+    progress.note = proposal.note
+    unknown = proposal.cost_usd is None and progress.tally.run.budget.usd is not None
+    if unknown and _costs(desk.agent):
+        progress.ended = (f"{desk.agent.name} does not say what a turn costs: --budget-usd cannot "
+                          "be kept (with --price IN,OUT tokens are counted)")
+    return proposal
+
+
+def _turn(desk: Desk, progress: Progress) -> Turn:
+    rig, campaign, tally = desk.rig, desk.campaign, progress.tally
+    history = tally.history
+    return Turn(
+        rig.target.name, rig.champion_text, campaign.kernel_path,
+        (*history, *_remembered(progress)),
+        root=rig.root,
+        home=campaign.desk.private / "agent",
+        advice=_advice(desk, progress) if _costs(desk.agent) else (),
+        note=progress.note,
+        usd_left=tally.usd_left,
     )
-    done = attempt(rig, proposal.text, story, campaign)
+
+
+def _remembered(progress: Progress) -> list[TrialRecord]:
+    last = progress.done[-1:]
+    return [done.record for done in last if done.judged is None]  # the verdict to learn from
+
+
+def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
+    """Feedback on the last trial, hints, and what earlier campaigns learnt."""
+    ledger, target = desk.rig.ledger, desk.rig.target.name
+    lines: list[str] = []
+    last = progress.done[-1].record if progress.done else None
+    if last is None and progress.tally.history:
+        last = progress.tally.history[-1]
+    if last is not None:
+        taught = teach(ledger, last, desk.campaign.name)
+        lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
+    lines += [f"lesson: {text}" for text in lessons.read(desk.rig.root, target)[-LESSONS:]]
+    ends = dead_ends(ledger, target, limit=LESSONS)
+    return (*lines, *(f"failed before: {end.line()}" for end in ends))
+
+
+def _costs(agent: Agent) -> bool:
+    """Whether a turn is a run of somebody's program, which may cost money."""
+    return bool(getattr(agent, "driven", False))
+
+
+def _failed(
+    desk: Desk, progress: Progress, failure: AgentFailed, stop: Callable[[], bool]
+) -> None:
+    """Count, put the champion back, wait; or end."""
+    run = progress.tally.run
+    run.lost_usd += failure.cost_usd or 0.0
+    run.lost_tokens += failure.tokens or 0
+    what = stripped(failure.what, 300)
+    progress.complaints.append(what)
+    progress.note = f"your last turn brought no candidate: {what}"
+    desk.show(f"{desk.agent.name}: {what}")
+    _put_back(desk)
+    if failure.kind == "fatal":
+        hint = f" (next: {failure.next})" if failure.next else ""
+        progress.ended = f"{desk.agent.name} cannot go on: {what}{hint}"
+    elif failure.kind == "busy":
+        progress.busy += 1
+        wait = min(desk.patience.longest, desk.patience.busy * 2.0 ** (progress.busy - 1))
+        if progress.busy >= desk.patience.tries:
+            progress.ended = f"{desk.agent.name} was busy {progress.busy} times in a row: {what}"
+            return
+        _enter(desk, progress, "wait", f"{what}; asking again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.over()))
+    else:
+        progress.failures += 1
+        if progress.failures >= run.budget.failures:
+            progress.ended = (f"{desk.agent.name} brought no candidate in {progress.failures} "
+                              f"turns in a row; the last time: {what}")
+            return
+        _pause(desk.patience.failed, stop)
+    progress.ended = progress.ended or progress.tally.over()
+
+
+def _put_back(desk: Desk) -> None:
+    campaign = desk.campaign
+    with campaign.desk.locked():
+        place_kernel(campaign.kernel_path, desk.rig.champion_text, inside=campaign.worktree,
+                     scratch=campaign.desk.scratch)
+
+
+# -- the judge's half --------------------------------------------------------------------------
+
+
+def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]:
+    """The trial; an undecided one goes on once with more pairs."""
+    story = Story(
+        proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+        tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
+    )
+    _enter(desk, progress, "trial", "trial")
+    done = _attempt(desk, progress, proposal.text, story)
+    yield done
+    again = done.record.verdict is Verdict.INCONCLUSIVE and desk.kind == "trial"
+    if not again or progress.ended or progress.tally.over():
+        return
+    try:
+        before = pairs_before(desk.rig, proposal.text)
+    except UsageError:
+        return
+    free = Story(proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+                 predicted=proposal.predicted)
+    yield _attempt(desk, progress, proposal.text, free, before)
+
+
+def _attempt(
+    desk: Desk, progress: Progress, text: bytes, story: Story, before: tuple[PairTimes, ...] = ()
+) -> Done:
+    """One trial, begun again (twice at most) where the machine failed."""
+    rig = desk.rig
+    for left in (2, 1, 0):
+        rig.phases = Phases(desk.show)
+        try:
+            done = attempt(rig, text, story, desk.campaign, before=before)
+            break
+        except MachineError as error:
+            if not left:
+                raise
+            desk.show(f"the machine failed, once more: {stripped(error.what, 120)}")
+            time.sleep(desk.patience.machine)
+            rig.conductor.close()
+            rig.conductor.start()
+    progress.done.append(done)
+    if done.judged is None:
+        progress.tally.run.remembered += 1
+        progress.tally.run.lost_usd += story.cost_usd or 0.0
+        progress.tally.run.lost_tokens += story.tokens or 0
+    else:
+        progress.tally.trials.append(done.record)
     if done.record.verdict is Verdict.KEEP:
-        rig.crown(proposal.text)
+        rig.crown(text)
     return done
 
 
+# -- waiting and stopping ----------------------------------------------------------------------
+
+
+def _enter(desk: Desk, progress: Progress, phase: str, text: str) -> None:
+    desk.show(text)
+    progress.tally.run.phase = phase
+    save(desk.campaign.desk, progress.tally.run)
+
+
+def _pause(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop():
+        time.sleep(min(0.2, left))
+
+
 @contextmanager
-def polite_interrupt() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C only sets a flag; the second raises KeyboardInterrupt."""
+def polite_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C only sets a flag and is answered; the second raises KeyboardInterrupt."""
     asked = False
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
@@ -127,6 +307,7 @@ def polite_interrupt() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        told()
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -4,65 +4,204 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from lance_autoresearch.world import host
 
-PAID = ("claude", "codex", "gemini", "opencode", "cursor-agent")
-"""Agents that spend money; named when found, never started unasked."""
+if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.agents import Agent, Settings
+    from lance_autoresearch.campaigns.tally import Budget
+
+PAID = {
+    "claude": "--agent claude --budget-usd 5",
+    "codex": "--agent codex --trials 20",
+    "gemini": "--agent 'cmd:...'",
+    "opencode": "--agent 'cmd:...'",
+    "cursor-agent": "--agent 'cmd:...'",
+}
+"""Agents that spend money and how to ask for them; named when found, never started unasked."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Limits:
+    """When the loop ends; the first limit reached."""
+
+    trials: int | None = None
+    """Stop after so many."""
+    hours: float | None = None
+    """Stop so long after the beginning, by the wall clock."""
+    plateau: int | None = None
+    """Stop after so many trials without a keep."""
+    budget_usd: float | None = None
+    """Stop when so much is spent; a turn gets at most what is left."""
+    until_gain: float | None = None
+    """Stop when the champion is so many % faster than the campaign's beginning."""
+    max_failures: int = 5
+    """Stop after so many turns in a row without a candidate."""
+
+    def budget(self) -> Budget:
+        """The same as the loop knows it. Raises UsageError for limits that are no limits."""
+        from lance_autoresearch.campaigns.tally import Budget
+        from lance_autoresearch.errors import UsageError
+
+        budget = Budget(self.trials, self.hours, self.plateau, self.budget_usd, self.until_gain,
+                        self.max_failures)
+        if faults := budget.faults():
+            raise UsageError("; ".join(faults))
+        return budget
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Program:
+    """How a driven program is run."""
+
+    model: str | None = None
+    """The agent's model, as its program names it."""
+    program: str | None = None
+    """Path of the agent's program, where it is not on PATH."""
+    agent_args: str = ""
+    """Further arguments for the program, quoted as for a shell."""
+    turn_rounds: int = 40
+    """Model calls of one turn at most, where the program can bound them."""
+    turn_minutes: float = 30.0
+    """Wall clock of one turn at most."""
+    price: str | None = None
+    """`IN,OUT`: USD for a million tokens, where a program reports tokens only."""
+
+    def settings(self) -> Settings:
+        """The same as a driver knows it."""
+        import shlex
+
+        from lance_autoresearch.campaigns.agents import Settings
+
+        return Settings(self.model, self.program, tuple(shlex.split(self.agent_args)),
+                        self.turn_rounds, self.turn_minutes, _price(self.price))
 
 
 def loop(
     target: str,
     *,
-    agent: str = "tune",
+    agent: str | None = None,
     record: Path | None = None,
-    trials: int | None = None,
-    hours: float | None = None,
-    plateau: int | None = None,
+    limits: Limits | None = None,
     campaign: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    resume: bool = False,
+    run: Program | None = None,
+    on_keep: str | None = None,
+    on_end: str | None = None,
     json: bool = False,
 ) -> int:
     """Let an agent drive trials until a budget is spent.
 
     Without --agent it is `tune`, which needs no account: it turns the constants of the kernel
-    that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record.
+    that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
+    `codex` run Claude Code and Codex turn by turn in a box, `cmd:PROGRAM` any other program.
 
-    Ctrl-C once finishes the trial that runs, twice stops at once.
+    Ctrl-C once finishes the turn and trial that run, twice stops at once.
 
     Args:
         target: name of the target.
-        agent: tune, replay, or `module:Class` of your own.
+        agent: tune, replay, claude, codex, `cmd:PROGRAM ...`, or `module:Class` of your own.
         record: directory with lineage.toml, for --agent replay.
-        trials: stop after so many.
-        hours: stop after so long.
-        plateau: stop after so many trials without a keep.
         campaign: go on with this one; by default the newest on the target, or a new one.
-        json: one JSON object per trial.
+        from_: begin a new campaign from upstream, champion, or a trial's number.
+        resume: go on with the interrupted loop: its agent, counts, limits and deadline.
+        on_keep: shell command run at every keep, the trial as JSON on its standard input.
+        on_end: shell command run at the end, its summary as JSON on its standard input.
+        json: one JSON object per trial, and one at the end.
     """
-    from lance_autoresearch.campaigns.agents import load_agent
     from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.campaigns.driving import drive
-    from lance_autoresearch.campaigns.loop import Budget
-    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.campaigns.driving import Hooks, drive
 
     root = host.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
-    maker = load_agent(agent)
-    if agent == "replay":
-        if record is None:
-            raise UsageError("replay needs a record", next=f"./lar loop {target} --agent replay "
-                             "--record records/ideas/pq-l2")
-        driver = maker(record)
-    else:
-        driver = maker()
-    if agent == "tune":
-        found = [name for name in PAID if shutil.which(name)]
-        if found:
-            print(f"agents found here: {', '.join(found)}; `tune` is used, it costs nothing",
-                  file=sys.stderr)
-    budget = Budget(trials, hours, plateau)
-    drive(root, target, driver, budget, campaign=campaign, json=json,
-          kind="replay" if agent == "replay" else "trial")
+    budget = (limits or Limits()).budget()
+    settings = (run or Program()).settings()
+    if from_ is not None:
+        campaign = _begun(root, target, from_, campaign, resume)
+    name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
+    driver = _driver(name, target, record, settings)
+    if agent is None and name == "tune":
+        _name_the_others(target)
+    drive(
+        root, target, driver, budget, campaign=campaign, json=json, resume=resume,
+        kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end),
+    )
     return 0
+
+
+def _driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
+    from lance_autoresearch.campaigns.agents import load_agent, make_agent
+    from lance_autoresearch.errors import UsageError
+
+    if name != "replay":
+        return make_agent(name, settings)
+    if record is None:
+        raise UsageError("replay needs a record", next=f"./lar loop {target} --agent replay "
+                         f"--record records/ideas/{target}")
+    return load_agent(name)(record)
+
+
+def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
+    """The agent of the loop to resume; a command line cannot be taken up from its name."""
+    from lance_autoresearch.campaigns import campaign as campaigns
+    from lance_autoresearch.campaigns.subject import newest
+    from lance_autoresearch.campaigns.tally import load_run
+    from lance_autoresearch.errors import UsageError
+
+    where = campaigns.load(root, campaign) if campaign else newest(root, target)
+    run = load_run(where.desk) if where else None
+    if run is not None and run.agent.startswith(("cmd:", "replay")):
+        raise UsageError(f"the interrupted loop ran {run.agent}",
+                         next=f"./lar loop {target} --resume --agent ... (as before)")
+    return run.agent if run else None
+
+
+def _begun(root: Path, target: str, from_: str, campaign: str | None, resume: bool) -> str:
+    """Name of a new campaign that begins where `--from` says."""
+    from lance_autoresearch.campaigns import campaign as campaigns
+    from lance_autoresearch.cli.start import beginning
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.evidence import catalogue, upstream
+
+    if resume:
+        raise UsageError("--from begins a new campaign, --resume goes on with one",
+                         allowed=["--from", "--resume"])
+    catalogue.load(root, target)
+    upstream.fetch(root)
+    era = upstream.load_manifest(root).version
+    begun = beginning(root, target, from_, era)
+    return campaigns.create(
+        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign
+    ).name
+
+
+def _price(text: str | None) -> tuple[float, float] | None:
+    from lance_autoresearch.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        into, out = (float(part) for part in text.split(","))
+        if into >= 0 and out >= 0:
+            return into, out
+    except ValueError:
+        pass
+    raise UsageError(f"--price '{text}' is not IN,OUT", allowed=["two numbers, such as 1.25,10"])
+
+
+def _name_the_others(target: str) -> None:
+    found = [name for name in PAID if shutil.which(name)]
+    if found:
+        print(f"agents found here: {', '.join(found)}; `tune` is used, it costs nothing",
+              file=sys.stderr)
+        for name in found:
+            print(f"  {name:12} ./lar loop {target} {PAID[name]}", file=sys.stderr)
