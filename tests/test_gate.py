@@ -62,11 +62,20 @@ def one_pair(champion: list[int], candidate: list[int], empty: tuple[int, int]) 
     return PairTimes((10,), (tuple(champion),), (tuple(candidate),), empty)
 
 
-def test_pair_value_is_the_median_of_logs_without_the_empty_slices() -> None:
-    champion, candidate = [1100, 2300, 900, 1500], [1020, 1990, 930, 1210]
+def test_pair_value_is_the_median_of_double_rounds_without_the_empty_slices() -> None:
+    champion = [1100, 2300, 900, 1500, 1250, 1300, 8000]
+    candidate = [1020, 1990, 930, 1210, 1270, 1190, 1000]
     value = pair_value(one_pair(champion, candidate, (100, 20)), 0)
-    logs = np.log((np.array(champion) - 100) / (np.array(candidate) - 20))
-    assert value == pytest.approx(np.median(logs), abs=1e-15)
+    logs = np.log((np.array(champion) - 100) / (np.array(candidate) - 20))[:6]
+    assert value == pytest.approx(np.median(logs.reshape(3, 2).mean(axis=1)), abs=1e-15)
+
+
+def test_being_second_is_worth_nothing() -> None:
+    """The side that comes second is 20 % faster, whoever it is: a coin, then its complement."""
+    seconds = [True, False, False, True, True, False, True, False, False, True]
+    champion = [8000 if second else 10000 for second in seconds]
+    candidate = [10000 if second else 8000 for second in seconds]
+    assert pair_value(one_pair(champion, candidate, (0, 0)), 0) == 0.0
 
 
 def test_a_slice_no_longer_than_an_empty_one_never_looks_like_a_gain() -> None:

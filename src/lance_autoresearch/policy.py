@@ -56,7 +56,7 @@ class Policy:
     """At confirmation the geo and every other op may not be lower than this (lower end)."""
     licence_pairs: int = 4
     """Pairs with long blocks (frequency licences, warm-up)."""
-    licence_rounds: int = 3
+    licence_rounds: int = 4
     licence_slack: float = 0.01
     """They fail it only if lower by more than max(this, 3 standard errors...)."""
     licence_share: float = 0.5

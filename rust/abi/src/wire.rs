@@ -112,6 +112,24 @@ pub struct Setup {
     pub out_base: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
+    /// Where things lie in the worker; see `Place`.
+    pub place: Place,
+}
+
+/// Where stack, library and heap of a worker lie: drawn once a pair, the same on both sides.
+///
+/// Left to the system, each process draws its own, and one loop in two is 15 % faster or slower
+/// for the life of its process (measured on upstream's heap loop: 9 % a pair, 0.3 % with this).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    /// Lines of 16 bytes by which the stack starts lower: 0 to 255.
+    pub stack: u16,
+    /// Pages by which the library lies lower: 0 to 255.
+    pub library: u16,
+    /// Lines of 16 bytes by which the heap starts later: 0 to 255.
+    pub heap: u16,
+    pub pad: u16,
 }
 
 /// Conductor to spawner; five descriptors ride along.
@@ -120,6 +138,7 @@ pub struct Setup {
 pub struct SpawnRequest {
     pub id: u32,
     pub core: u32,
+    pub place: Place,
 }
 
 /// Spawner (or the child before its exec) to conductor.

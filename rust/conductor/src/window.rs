@@ -12,6 +12,7 @@ pub struct Bases {
     pub plan: u64,
     pub inputs: u64,
     pub outputs: u64,
+    pub place: lar_abi::wire::Place,
 }
 
 /// Worker's addresses of one window's tables.

@@ -66,13 +66,24 @@ pub fn open() -> Memory {
     }
 }
 
+/// Takes some pages where the loader would put the library, so that it lies lower.
+pub fn lower_library(pages: u16) {
+    if pages > 0 {
+        // SAFETY: a fresh mapping that nobody uses.
+        unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            libc::mmap(ptr::null_mut(), usize::from(pages) * PAGE, libc::PROT_NONE, flags, -1, 0);
+        }
+    }
+}
+
 /// Bytes of the heap touched ahead. What a kernel needs beyond faults in during the untimed
 /// slices and stays, since nothing is ever given back.
 const WARM: usize = 512 << 10;
 
 /// Makes glibc's heap grow once, now, and never again: later `malloc`s need no system call.
 #[cfg(target_env = "gnu")]
-pub fn ready_heap(bytes: usize) {
+pub fn ready_heap(bytes: usize, later: u16) {
     // SAFETY: plain libc calls; `p` is written within its size and freed once.
     unsafe {
         libc::mallopt(libc::M_MMAP_MAX, 0);
@@ -87,6 +98,7 @@ pub fn ready_heap(bytes: usize) {
         ptr::write_bytes(p.cast::<u8>(), 0, WARM.min(bytes));
         libc::free(p);
         use_up_below(p);
+        libc::malloc(16 * usize::from(later) + 8);
     }
 }
 
@@ -111,4 +123,4 @@ unsafe fn use_up_below(floor: *mut libc::c_void) {
 }
 
 #[cfg(not(target_env = "gnu"))]
-pub fn ready_heap(_bytes: usize) {}
+pub fn ready_heap(_bytes: usize, _later: u16) {}

@@ -100,7 +100,10 @@ unsafe fn clone_with_pidfd(pidfd: &mut i32) -> libc::c_long {
 /// In the child: final descriptor numbers, core, limits, exec with fixed bytes.
 fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
     let argv = [c"lar-worker".as_ptr(), c"worker".as_ptr(), std::ptr::null()];
-    let env = [c"LC_ALL=C".as_ptr(), std::ptr::null()];
+    let mut padding = [0u8; 2 + 16 * 256];
+    padding[..2].copy_from_slice(b"P=");
+    padding[2..2 + 16 * usize::from(request.place.stack.min(255))].fill(b'x');
+    let env = [c"LC_ALL=C".as_ptr(), padding.as_ptr().cast(), std::ptr::null()];
     // SAFETY: only system calls between fork and exec.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -113,6 +116,8 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
         libc::CPU_SET(request.core as usize, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
         confine::before_exec();
+        // Addresses are `Place`'s to draw, alike for both sides of a pair.
+        libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), env.as_ptr());
         libc::_exit(127)
     }
@@ -120,7 +125,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
 
 /// Receives one request; None when the conductor has gone.
 fn receive() -> Option<(SpawnRequest, [i32; RIDERS])> {
-    let mut request = SpawnRequest { id: 0, core: 0 };
+    let mut request = SpawnRequest { id: 0, core: 0, place: Place::default() };
     let mut fds = [-1; RIDERS];
     // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
     unsafe {

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.evidence.admit import admit, audit
-from lance_autoresearch.evidence.build import Built, build_kernel
+from lance_autoresearch.evidence.build import Built, build_kernel, relink
 from lance_autoresearch.judging.compare import Confirmed, Screened, confirm, screen
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
@@ -84,7 +84,7 @@ def run_trial(
     """
     found = Evidence()
     try:
-        admit_and_build(rig, text, found)
+        admit_and_build(rig, text, found, story.layout)
         refuse_the_champion_itself(rig, story, found)
         check(rig, found)
         compare_with_champion(rig, found, before)
@@ -97,12 +97,15 @@ def run_trial(
     return Judged(_record(rig, text, story, end, found), found)
 
 
-def admit_and_build(rig: Rig, text: bytes, found: Evidence) -> None:
+def admit_and_build(
+    rig: Rig, text: bytes, found: Evidence, layout: int | None = None
+) -> None:
     """Tokens, rustc in its box, object file. Raises RejectedKernel with place and mend."""
     with rig.phases("admit"):
         admit(text)
     with rig.phases("build"):
-        found.built = build_kernel(rig.root, rig.target.name, text)
+        built = build_kernel(rig.root, rig.target.name, text)
+        found.built = built if layout is None else replace(built, so=relink(built, layout))
     with rig.phases("audit"):
         report = rig.audit_report(found.built)
         audit(report)
