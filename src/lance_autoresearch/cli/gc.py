@@ -5,58 +5,123 @@ from __future__ import annotations
 import json as json_module
 import shutil
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from lance_autoresearch.world import host
 
 DAY_S = 86_400.0
-PRODUCTS = ("kernels",)
-"""Caches under .lar/cache that grow with every trial."""
+FRESH_S = 3_600.0
+"""What was used within the last hour may be in use now: it stays, whatever the limit."""
+PRODUCTS = ("kernels", "fidelity")
+"""Caches under .lar/cache that grow with every trial or release."""
+SCRATCH = "rig-*"
+"""What a killed process leaves under .lar/tmp."""
 
 
-def gc(*, days: float = 30.0, dry_run: bool = False, json: bool = False) -> int:
+class Thing(NamedTuple):
+    """A directory that may go: a build or a scratch directory."""
+
+    path: Path
+    bytes: int
+    used: float
+    """When it was last used, seconds since the epoch."""
+
+
+def gc(
+    *,
+    days: float = 30.0,
+    max_gb: float | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+) -> int:
     """Free disk: drop old blobs and builds, never a row.
 
     Blobs are kernels and raw pairs of trials; champions and everything younger than --days stay.
-    A dropped build is made again when it is needed, a dropped blob is gone.
+    A dropped build is made again when it is needed, a dropped blob is gone. With --max-gb younger
+    ones follow, builds before blobs, oldest first, until .lar is that small; what was used within
+    the last hour stays.
 
     Args:
         days: how old it must be.
+        max_gb: what .lar may take in all, in GB (1e9 bytes).
         dry_run: only say what would go.
         json: print one object.
     """
     from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.world.ledger import Ledger
 
+    if max_gb is not None and max_gb <= 0:
+        raise UsageError("--max-gb must be more than 0", next="./lar gc --max-gb 5 --dry-run")
     root = host.find_root()
     repair(root)
+    took, now = size(host.lar_dir(root)), time.time()
+    over = 0 if max_gb is None else max(0, took - int(max_gb * 1e9))
+    dropped = chosen(things(root), now, days, over)
+    builds = sum(thing.bytes for thing in dropped)
     with Ledger.open(root) as ledger:
-        blobs = ledger.gc(days=days, dry_run=dry_run)
-    builds = old_builds(root, time.time() - days * DAY_S)
-    size = sum(_size(path) for path in builds)
+        blobs = ledger.gc(days=days, at_least=max(0, over - builds), dry_run=dry_run)
     if not dry_run:
-        for path in builds:
-            shutil.rmtree(path, ignore_errors=True)
-    freed = size + sum(blob.stored for blob in blobs)
-    if json:
-        body = {"v": 1, "blobs": len(blobs), "builds": len(builds), "bytes": freed}
-        print(json_module.dumps({**body, "dry_run": dry_run}))
-    else:
-        would = "would free" if dry_run else "freed"
-        print(f"{would} {freed / 1e6:.1f} MB: {len(blobs)} blobs, {len(builds)} builds")
+        for thing in dropped:
+            shutil.rmtree(thing.path, ignore_errors=True)
+    freed = builds + sum(blob.stored for blob in blobs)
+    body = {"v": 1, "blobs": len(blobs), "builds": len(dropped), "bytes": freed,
+            "left": took - freed, "dry_run": dry_run}
+    print(json_module.dumps(body) if json else told(body, over))
     return 0
 
 
-def old_builds(root: Path, before: float) -> list[Path]:
-    """Build directories that were last used before a time (seconds since the epoch)."""
-    cache = host.lar_dir(root, "cache")
-    return [
-        path
-        for kind in PRODUCTS
-        for path in sorted((cache / kind).glob("*"))
-        if path.is_dir() and path.stat().st_mtime < before
-    ]
+def told(body: dict[str, int], over: int) -> str:
+    """What was freed, and where the rest is if it is still too much."""
+    would = "would free" if body["dry_run"] else "freed"
+    text = (
+        f"{would} {body['bytes'] / 1e6:.1f} MB: {body['blobs']} blobs, {body['builds']} builds; "
+        f".lar has {body['left'] / 1e9:.2f} GB"
+    )
+    if over > body["bytes"]:
+        missing = (over - body["bytes"]) / 1e9
+        text += f"\n{missing:.2f} GB over the limit: champions, Lance's source, pools, tools"
+    return text
 
 
-def _size(path: Path) -> int:
-    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+def things(root: Path) -> list[Thing]:
+    """Builds and forgotten scratch directories, least recently used first."""
+    cache, scratch = host.lar_dir(root, "cache"), host.lar_dir(root, "tmp")
+    found = [path for kind in PRODUCTS for path in (cache / kind).glob("*")]
+    found += scratch.glob(SCRATCH)
+    made = [Thing(path, size(path), _used(path)) for path in found if path.is_dir()]
+    return sorted(made, key=lambda thing: thing.used)
+
+
+def chosen(found: Sequence[Thing], now: float, days: float, over: int) -> list[Thing]:
+    """Those older than `days`, then as many as free `over` bytes; none of the last hour's."""
+    picked, freed = [], 0
+    for thing in found:
+        age = now - thing.used
+        if age >= days * DAY_S or (age >= FRESH_S and freed < over):
+            picked.append(thing)
+            freed += thing.bytes
+    return picked
+
+
+def size(path: Path) -> int:
+    """Bytes of all files below a directory; files that vanish meanwhile count nothing."""
+    return sum(_lengths(path.rglob("*")))
+
+
+def _lengths(paths: Iterable[Path]) -> Iterable[int]:
+    for path in paths:
+        try:
+            about = path.lstat()
+        except OSError:
+            continue
+        yield about.st_size
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()

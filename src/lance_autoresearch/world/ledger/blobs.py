@@ -77,19 +77,30 @@ class Blobs(Chained):
         with explained(self.path):
             return [BlobInfo(*found) for found in self._db.execute(sql)]
 
-    def gc(self, *, days: float = 30.0, dry_run: bool = False) -> list[BlobInfo]:
+    def gc(
+        self, *, days: float = 30.0, at_least: int = 0, dry_run: bool = False
+    ) -> list[BlobInfo]:
         """Drop blobs older than `days` that no keep and no campaign's start needs.
 
         Rows stay: they name the blob by digest. Returns what was (or would be) dropped.
+
+        Args:
+            at_least: bytes to free; younger blobs follow, the oldest first, until it is reached,
+                but none of the last hour: its row may not be written yet.
         """
-        before = now(ago=timedelta(days=days))
+        before, fresh = now(ago=timedelta(days=days)), now(ago=timedelta(hours=1))
         with explained(self.path):
             needed = {name for (name,) in self._db.execute(_NEEDED)}
-            old = [b for b in self.blobs() if b.sha256 not in needed and b.created <= before]
-            if old and not dry_run:
+            drop, freed = [], 0
+            for blob in self.blobs():
+                more = freed < at_least and blob.created <= fresh
+                if blob.sha256 not in needed and (blob.created <= before or more):
+                    drop.append(blob)
+                    freed += blob.stored
+            if drop and not dry_run:
                 with self.transaction():
-                    names = [(blob.sha256,) for blob in old]
+                    names = [(blob.sha256,) for blob in drop]
                     self._db.executemany("DELETE FROM blobs WHERE sha256 = ?", names)
                 self._db.execute("PRAGMA incremental_vacuum").fetchall()
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return old
+        return drop
