@@ -1,0 +1,125 @@
+"""`lar gc`: bounded disk, and nothing that is needed or in use is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from campaign_parts import FIRST, checkout, kernel, record
+
+from lance_autoresearch.campaigns.campaign import create
+from lance_autoresearch.cli.gc import DAY_S, Thing, chosen, gc, things
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.world.ledger import Ledger, digest_of, ledger_path
+
+MB = 1_000_000
+
+
+def built(root: Path, name: str, days: float, size: int = MB) -> Path:
+    """A build directory last used so many days ago."""
+    home = root / ".lar" / "cache" / "kernels" / name
+    home.mkdir(parents=True)
+    (home / "libkernels.so").write_bytes(os.urandom(size))
+    when = time.time() - days * DAY_S
+    os.utime(home, (when, when))
+    return home
+
+
+def backdate(root: Path, days: float) -> None:
+    """Make all blobs older; the ledger itself would refuse."""
+    db = sqlite3.connect(ledger_path(root))
+    fence = "blobs_no_update"
+    (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (fence,)).fetchone()
+    db.execute(f"DROP TRIGGER {fence}")
+    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * DAY_S))
+    db.execute("UPDATE blobs SET created = ?", (when,))
+    db.execute(sql)
+    db.commit()
+    db.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = checkout(tmp_path)
+    monkeypatch.setenv("LAR_ROOT", str(home))
+    return home
+
+
+def test_old_builds_go_and_young_ones_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, young = built(root, "old", 40), built(root, "young", 3)
+    assert gc(dry_run=True) == 0
+    assert old.exists() and "would free 1.0 MB" in capsys.readouterr().out
+    assert gc() == 0
+    assert not old.exists() and young.exists()
+
+
+def test_a_limit_takes_the_least_recently_used_first(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homes = [built(root, f"b{days}", days) for days in (1, 2, 3)]
+    assert gc(max_gb=0.0025, json=True) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [home.exists() for home in homes] == [True, True, False]
+    assert said["builds"] == 1 and said["left"] <= 2.5 * MB
+
+
+def test_what_was_used_within_the_hour_stays_under_any_limit(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = built(root, "now", 0)
+    assert gc(max_gb=0.0001) == 0
+    assert home.exists()
+    assert "over the limit" in capsys.readouterr().out
+
+
+def test_a_limit_never_drops_a_row_or_a_kept_kernel(root: Path) -> None:
+    campaign = create(root, "pq-l2", FIRST, origin="upstream")
+    campaign.record(record(kernel(1), FIRST, Verdict.KEEP), kernel(1))
+    campaign.record(record(kernel(2), kernel(1)), kernel(2))
+    with Ledger.open(root) as ledger:
+        before = ledger.trials()
+        assert ledger.gc(days=30, at_least=1) == [], "a blob of the last hour may be in use"
+    backdate(root, 2)
+    assert gc(max_gb=0.000001) == 0
+    with Ledger.open(root) as ledger:
+        assert ledger.trials() == before and ledger.verify().fault is None
+        assert ledger.find_blob(digest_of(kernel(1))) == kernel(1)
+        assert ledger.find_blob(digest_of(FIRST)) == FIRST
+        assert ledger.find_blob(digest_of(kernel(2))) is None
+
+
+def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
+    texts = [os.urandom(1000) for _ in range(5)]
+    with Ledger.open(root) as ledger:
+        for text in texts:
+            ledger.put_blob(text)
+    backdate(root, 2)
+    with Ledger.open(root) as ledger:
+        dropped = ledger.gc(days=30, at_least=2500)
+        assert len(dropped) == 3 and len(ledger.blobs()) == 2
+
+
+def test_forgotten_scratch_is_found(root: Path) -> None:
+    left = root / ".lar" / "tmp" / "rig-abc"
+    left.mkdir(parents=True)
+    other = root / ".lar" / "tmp" / "someone-elses"
+    other.mkdir()
+    assert [thing.path for thing in things(root)] == [left]
+
+
+def test_the_choice_is_by_age_then_by_need() -> None:
+    now = 100 * DAY_S
+    found = [Thing(Path(str(days)), 10, now - days * DAY_S) for days in (50, 5, 4, 3)]
+    assert [t.path.name for t in chosen(found, now, 30, 0)] == ["50"]
+    assert [t.path.name for t in chosen(found, now, 30, 25)] == ["50", "5", "4"]
+    assert chosen(found, now, 60, 0) == []
+
+
+def test_a_limit_of_nothing_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="max-gb"):
+        gc(max_gb=0)
