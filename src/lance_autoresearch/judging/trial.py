@@ -40,6 +40,8 @@ class Story:
     cost_usd: float | None = None
     predicted: float | None = None
     """Gain in % that its author expects; scored by the report, never used to decide."""
+    layout: int | None = None
+    """Judge the candidate linked in this layout (`build.relink`) instead of its own."""
 
 
 @dataclass(slots=True)

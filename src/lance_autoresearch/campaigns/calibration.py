@@ -1,0 +1,204 @@
+"""Real trials of nulls and of injected effects: what the gate does when the truth is known.
+
+    aa        the champion, rebuilt, as its own candidate
+    padding   the same functions in another order, linked in a fresh random layout
+    identity  Lance's own text, rebuilt and linked afresh, against Lance
+    delay     the champion is slower by X %; the same code without the delay is the candidate
+    regress   a kernel 3 % faster everywhere but in one combo, where it is X % slower
+
+Each is a whole trial, from admission to confirmation, on real builds and real pairs, and a row of
+the ledger with its raw pairs. Rows of the same kind under the same rules are counted, so a
+calibration goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.campaigns.attempt import write
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.evidence import build, catalogue
+from lance_autoresearch.evidence.digests import immutable
+from lance_autoresearch.judging.dosing import Dose, find_dose
+from lance_autoresearch.judging.effects import shuffled
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Story, run_trial
+from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.rules.scores import Shot
+from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.world.phases import Phases
+
+NULLS = ("aa", "padding", "identity")
+EFFECTS = ("delay", "regress")
+FASTER = 0.03
+"""What a `regress` kernel gains in every other combo."""
+ONCE = ("setup", "session", "pools", "lock", "python_cpu", "dose")
+"""Phases that are no part of what one more trial costs."""
+LOAD = " +load "
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is injected, and what else the machine does meanwhile."""
+
+    name: str
+    effect: float = 0.0
+    """Injected effect in %; 0 for nulls."""
+    load: str | None = None
+    """`measuring`: a busy process shares the workers' core; `conductor`: the conductor's."""
+
+    @property
+    def label(self) -> str:
+        """The row's kind: `aa`, `delay 1.5`, `regress 5 +load conductor`."""
+        plain = self.name if self.name in NULLS else f"{self.name} {self.effect:g}"
+        return plain + (f"{LOAD}{self.load}" if self.load else "")
+
+    def faults(self) -> str:
+        """What is wrong with the options, or an empty string."""
+        if self.name in EFFECTS and not 0 < self.effect <= 50:
+            return f"--kind {self.name} needs --effect, above 0 and at most 50 (%)"
+        if self.name in NULLS and self.effect:
+            return f"--kind {self.name} is a null: it has no --effect"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One trial to come."""
+
+    champion: bytes
+    candidate: bytes
+    layout: int | None
+    about: str
+
+
+def run(
+    root: Path, target: str, champion: bytes | None, kind: Kind, *,
+    trials: int | None, hours: float | None, show: Callable[[str], None],
+) -> Iterator[TrialRecord]:  # fmt: skip
+    """Run trials of one kind until so many stand in the ledger, or time is over.
+
+    Raises:
+        UsageError: an effect is missing or out of range.
+        LarError: the machine, the ledger or trusted code failed; the rows so far stand.
+    """
+    if fault := kind.faults():
+        raise UsageError(fault, where=kind.name)
+    end = None if hours is None else time.monotonic() + 3600 * hours
+    dose: Dose | None = None
+    with Rig(root, target, champion=champion, phases=Phases(show)) as rig:
+        first = build.first_kernel(root, target)
+        base = first if kind.name == "identity" else rig.champion_text
+        done = len(_rows(rig.ledger, target, kind.label, rig.immutable["all"]))
+        while (trials is None or done < trials) and (end is None or time.monotonic() < end):
+            rig.phases = Phases(show)
+            rig.__dict__.pop("epoch", None)  # pools live 50 trials or ten minutes
+            if dose is None and kind.name in EFFECTS:
+                with rig.phases("dose"):
+                    dose = find_dose(rig, base)
+            yield _one(rig, _case(rig, kind, base, dose, done), kind)
+            done += 1
+
+
+def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
+    """Judge one case and write its row."""
+    if rig.champion_text != case.champion:
+        rig.crown(case.champion)
+    story = Story(case.about, "calibrate", kind.label, layout=case.layout)
+    with busy(rig, kind.load):
+        judged = run_trial(rig, case.candidate, story)
+    rig.epoch.count()
+    write(rig, case.candidate, judged, None)
+    return judged.record
+
+
+def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> Case:
+    """Champion and candidate of the trial with a number."""
+    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
+    layout = secrets.randbits(32) or 1
+    if kind.name == "aa":
+        return Case(base, base + mark, None, "the champion, rebuilt")
+    if kind.name == "identity":
+        return Case(base, base + mark, layout, f"Lance's own text, layout {layout}")
+    if kind.name == "padding":
+        text = shuffled(base, random.Random(number)) + mark
+        return Case(base, text, layout, f"functions in order {number}, layout {layout}")
+    assert dose is not None
+    everywhere = dict.fromkeys(dose.rows, kind.effect / 100)
+    off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
+    if kind.name == "delay":
+        about = f"without a delay of {kind.effect:g} %{off and ' (off by:' + off[1:] + ')'}"
+        return Case(dose.text(everywhere), dose.text({}) + mark, None, about)
+    slow = rig.combos[number % len(rig.combos)].label
+    shares = dict.fromkeys(dose.rows, FASTER)
+    worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
+    about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
+    return Case(dose.text(shares), dose.text(worse) + mark, None, about)
+
+
+@contextmanager
+def busy(rig: Rig, load: str | None) -> Iterator[None]:
+    """Keep one core busy: `measuring` (the workers') or `conductor`; None: neither."""
+    if load is None:
+        yield
+        return
+    core = rig.cores[0 if load == "measuring" else 1]
+    program = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        yield
+    finally:
+        process.kill()
+        with contextlib.suppress(OSError):
+            process.wait()
+
+
+def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
+    """Every calibration trial of some targets that was judged under today's rules."""
+    out = []
+    with Ledger.open(root) as ledger:
+        for name in targets:
+            rules = immutable(root, catalogue.load(root, name), DEFAULT)["all"]
+            out += [_shot(record) for record in _rows(ledger, name, None, rules)]
+    return out
+
+
+def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[TrialRecord]:
+    rows = (row.record for row in ledger.trials(target=target, kind=label))
+    return [r for r in rows if r.agent == "calibrate" and r.immutable.get("all") == rules]
+
+
+def _shot(record: TrialRecord) -> Shot:
+    gate = record.numbers.get("gate")
+    spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
+    return Shot(
+        record.target,
+        record.kind,
+        str(record.verdict),
+        0 if gate is None else int(gate["pairs"]),
+        0.0 if gate is None else float(gate["components"][0]["gain"]),
+        round(spent, 2),
+        record.pairs_blob or "",
+        record.reason.splitlines()[0] if record.reason else "",
+    )
+
+
+def targets_of(root: Path, target: str) -> tuple[str, ...]:
+    """One target by name, or every one for `all`."""
+    found = tuple(t.name for t in catalogue.load_all(root))
+    if target != "all" and target not in found:
+        raise UsageError(f"no target '{target}'", allowed=["all", *found])
+    return found if target == "all" else (target,)
+
+
+__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "run", "shots", "targets_of"]

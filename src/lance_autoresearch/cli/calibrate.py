@@ -1,0 +1,99 @@
+"""`lar calibrate`: nulls and injected effects as real trials; what the gate makes of them."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lance_autoresearch.world import host
+
+if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.calibration import Kind
+    from lance_autoresearch.rules.scores import Score
+
+
+def calibrate(
+    target: str,
+    *,
+    kind: Literal["aa", "padding", "identity", "delay", "regress"] = "aa",
+    effect: float = 0.0,
+    trials: int | None = None,
+    hours: float | None = None,
+    load: Literal["measuring", "conductor"] | None = None,
+    report: bool = False,
+    export: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Nulls and injected effects as real trials: how often the gate errs, and by how much.
+
+    A null (aa: the champion rebuilt; padding: functions reordered, a fresh layout; identity:
+    Lance's own text) must not be kept. A delay of X % is put into the champion, so that the same
+    code without it is a true gain of X %. regress: one combination X % slower, the others 3 %
+    faster; it must not be kept. Every trial runs the whole pipeline and is a row of the ledger
+    with its raw pairs. Trials of the same kind under the same rules count, so the command goes
+    on where it was stopped.
+
+    Args:
+        target: name of a target, or `all` for every one in turn.
+        kind: what is injected.
+        effect: its size in %, for delay and regress.
+        trials: run until so many stand in the ledger, for each target (10 if no --hours).
+        hours: stop after so long, for each target.
+        load: keep the workers' core (measuring) or the conductor's busy meanwhile.
+        report: run nothing; print what the ledger holds.
+        export: write one line a trial to this file (TSV) for records/calibration/.
+        json: one object per trial, then one per line of the table.
+    """
+    from lance_autoresearch.campaigns.calibration import Kind, shots, targets_of
+    from lance_autoresearch.rules.scores import scored, to_tsv
+
+    root = host.find_root()
+    names = targets_of(root, target)
+    wanted = Kind(kind, effect, load)
+    if not report and export is None:
+        count = 10 if trials is None and hours is None else trials
+        for name in names:
+            _run(root, name, wanted, count, hours, json)
+    found = shots(root, names)
+    if export is not None:
+        export.parent.mkdir(parents=True, exist_ok=True)
+        export.write_text(to_tsv(found), encoding="utf-8")
+    mine = found if report or export else [s for s in found if s.kind == wanted.label]
+    _show(scored(mine), json)
+    return 0
+
+
+def _run(
+    root: Path, target: str, kind: Kind, trials: int | None, hours: float | None, json: bool
+) -> None:
+    from lance_autoresearch.campaigns.calibration import run
+    from lance_autoresearch.campaigns.subject import committed_champion
+    from lance_autoresearch.rules.verdict_text import trial_numbers
+    from lance_autoresearch.world.live import Live
+
+    champion = committed_champion(root, target)
+    with Live(enabled=not json, prefix=f"{target} {kind.label}  ") as live:
+        made = run(root, target, champion, kind, trials=trials, hours=hours, show=live.show)
+        for record in made:
+            if json:
+                print(json_module.dumps({"v": 1, **trial_numbers(record)}), flush=True)
+                continue
+            live.clear()
+            gain = "" if record.gain is None else f"  {record.gain:+.2f}%"
+            print(f"{target} {kind.label}  {record.verdict}{gain}  {record.reason}", flush=True)
+
+
+def _show(scores: list[Score], json: bool) -> None:
+    from lance_autoresearch.rules.scores import HEAD, cells
+
+    if json:
+        for score in scores:
+            body = dict(zip(HEAD, cells(score), strict=True))
+            print(json_module.dumps({"v": 1, "score": body}))
+        return
+    rows = [HEAD, *(cells(score) for score in scores)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())

@@ -1,0 +1,184 @@
+"""What became of the trials of a calibration: counts with exact bounds, cost, bias.
+
+    shots = from_tsv(text)                    # one line a trial
+    for score in scored(shots):               # one a kind and target
+        score.count("keep"), score.share("keep")       # 0, (0.0, 0.0029): 99 %, Clopper-Pearson
+        score.bias                                     # Estimate of the null's mean gain, %
+
+The truth of each kind is known (`aa`: nothing changed; `delay 1.5`: 1.5 % faster), so a count
+of keeps is a rate of errors or of finds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.rules import stats
+
+LEVEL = 0.99
+FAULTY = ("incorrect", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One trial of a calibration, as its line in a table of raw results."""
+
+    target: str
+    kind: str
+    """`aa`, `padding`, `delay 1.5`, `regress 5`, each also `... +load conductor`."""
+    verdict: str
+    pairs: int
+    """Valid pairs of screening; 0: none was run."""
+    gain: float
+    """Screening's estimate over all combos, %."""
+    seconds: float
+    """All phases but those that only the first trial of a session has."""
+    blob: str
+    """Digest of the raw pairs in the ledger; empty: none."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """Mean gain of a kind in %, with its 99 % interval."""
+
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """All trials of one kind on one target, or on all."""
+
+    target: str
+    kind: str
+    shots: tuple[Shot, ...]
+
+    @property
+    def trials(self) -> int:
+        """How many were run."""
+        return len(self.shots)
+
+    def count(self, *verdicts: str) -> int:
+        """How many ended so."""
+        return sum(shot.verdict in verdicts for shot in self.shots)
+
+    def share(self, *verdicts: str) -> stats.Bounds:
+        """Exact 99 % interval of a verdict's share among trials that reached a verdict."""
+        decided = self.trials - self.count("inconclusive")
+        if not decided:
+            return stats.Bounds(0.0, 1.0)
+        return stats.exact_bounds(self.count(*verdicts), decided, LEVEL)
+
+    @property
+    def guarded(self) -> int:
+        """How many the guard of single combos ended."""
+        return sum("guard:" in shot.reason for shot in self.shots)
+
+    @property
+    def pairs(self) -> float:
+        """Mean pairs of screening."""
+        counts = [float(shot.pairs) for shot in self.shots if shot.pairs]
+        return stats.mean(counts) if counts else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Median seconds of a trial."""
+        return stats.median([shot.seconds for shot in self.shots]) if self.shots else 0.0
+
+    @property
+    def bias(self) -> Bias | None:
+        """Mean gain, every *pair* with equal weight; None for fewer than three trials.
+
+        A trial stops when its pairs say so, which bends the mean over trials; the sum over all
+        pairs divided by their number does not bend (Wald's identity). The interval is that of
+        a ratio estimate (Cochran, Sampling Techniques, 6.4), with t for the trials' number.
+        """
+        shots = [shot for shot in self.shots if shot.pairs]
+        if len(shots) < 3:
+            return None
+        total = sum(shot.pairs for shot in shots)
+        centre = math.fsum(shot.gain * shot.pairs for shot in shots) / total
+        rest = math.fsum((shot.pairs * (shot.gain - centre)) ** 2 for shot in shots)
+        error = math.sqrt(rest * len(shots) / (len(shots) - 1)) / total
+        bounds = stats.t_bounds(centre, error, len(shots) - 1, LEVEL)
+        return Bias(centre, bounds.low, bounds.high)
+
+
+HEAD = ("kind", "target", "trials", "kept", "of those decided", "reverted", "by guard",
+        "inconclusive", "faulty", "pairs", "seconds", "mean gain, 99 %")  # fmt: skip
+
+
+def cells(score: Score) -> tuple[str, ...]:
+    """One line of the table under `HEAD`."""
+    low, high = (100 * bound for bound in score.share("keep"))
+    bias = score.bias
+    return (
+        score.kind,
+        score.target,
+        str(score.trials),
+        str(score.count("keep")),
+        f"{low:.2f} to {high:.2f} %",
+        str(score.count("revert")),
+        str(score.guarded),
+        str(score.count("inconclusive")),
+        str(score.count(*FAULTY)),
+        f"{score.pairs:.1f}",
+        f"{score.seconds:.1f}",
+        "" if bias is None else f"{bias.gain:+.3f} [{bias.low:+.3f} {bias.high:+.3f}]",
+    )
+
+
+def scored(shots: Iterable[Shot]) -> list[Score]:
+    """A score for each kind and target; where a kind has several targets, one over all."""
+    groups: dict[str, dict[str, list[Shot]]] = {}
+    for shot in shots:
+        groups.setdefault(shot.kind, {}).setdefault(shot.target, []).append(shot)
+    out = []
+    for kind, targets in sorted(groups.items(), key=lambda item: _rank(item[0])):
+        out += [Score(name, kind, tuple(found)) for name, found in sorted(targets.items())]
+        if len(targets) > 1:
+            out.append(Score("all", kind, tuple(s for found in targets.values() for s in found)))
+    return out
+
+
+def _rank(kind: str) -> tuple[bool, int, float, str]:
+    """Nulls first, then effects by size; those under load last."""
+    plain, _, load = kind.partition(" +load ")
+    name, _, effect = plain.partition(" ")
+    order = ("aa", "padding", "identity", "delay", "regress")
+    rank = order.index(name) if name in order else len(order)
+    return bool(load), rank, float(effect or 0), load
+
+
+def to_tsv(shots: Sequence[Shot]) -> str:
+    """A header line and one line a trial."""
+    names = [f.name for f in fields(Shot)]
+    lines = ["\t".join(names)]
+    for shot in shots:
+        values = (getattr(shot, name) for name in names)
+        lines.append("\t".join(" ".join(str(value).split()) for value in values))
+    return "\n".join(lines) + "\n"
+
+
+def from_tsv(text: str) -> list[Shot]:
+    """Read what `to_tsv` wrote. Raises UsageError for anything else."""
+    lines = text.splitlines()
+    names = [f.name for f in fields(Shot)]
+    if not lines or lines[0].split("\t") != names:
+        raise UsageError("not a calibration's table", where="line 1", allowed=["\t".join(names)])
+    out = []
+    for number, line in enumerate(lines[1:], 2):
+        values = line.split("\t")
+        try:
+            target, kind, verdict, pairs, gain, seconds, blob, reason = values
+            out.append(
+                Shot(target, kind, verdict, int(pairs), float(gain), float(seconds), blob, reason)
+            )
+        except ValueError as error:
+            raise UsageError("not a trial's line", where=f"line {number}") from error
+    return out
