@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.cli.app import present
+from lance_autoresearch.cli.app import present, typeable
 
 ROOT = Path(__file__).resolve().parent.parent
 LAR = Path(sys.executable).parent / "lar"
@@ -85,7 +85,7 @@ def test_unknown_verb_names_the_nearest() -> None:
     done = lar("target")
     assert done.returncode == 64
     assert "no command 'target'" in done.stderr
-    assert "next:    lar targets" in done.stderr
+    assert done.stderr.endswith("lar targets\n") and "  next:    " in done.stderr
 
 
 def test_unknown_subcommand_names_the_nearest() -> None:
@@ -104,7 +104,15 @@ def test_failure_as_json() -> None:
     done = lar("doctor", "--json", "--bogus")
     error = json.loads(done.stdout)["error"]
     assert (done.returncode, error["exit_code"]) == (64, 64)
-    assert error["next"] == "lar doctor --help"
+    assert error["next"].removeprefix("./") == "lar doctor --help"
+
+
+def test_the_next_command_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = typeable("lar try, `lar status`, ./lar log, .venv/bin/lar gc, the similar case")
+    assert said == "./lar try, `./lar status`, ./lar log, .venv/bin/lar gc, the similar case"
+    (tmp_path / "lar").touch(mode=0o755)
+    assert typeable("lar try") == "lar try" and typeable(None) is None
 
 
 def test_uncaught_exception_is_seventy(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from lance_autoresearch.errors import LarError
-from lance_autoresearch.world import host, sandbox
+from lance_autoresearch.world import host, landlock, sandbox
 
 State = Literal["ok", "weak", "fault"]
 
@@ -36,7 +36,6 @@ DISK_NEEDED = 1 * GIB
 """Lance's archives, slices and builds take about 0.6 GiB; a night's blobs about as much."""
 
 _PR_GET_TSC, _PR_SET_TSC, _PR_TSC_ENABLE = 25, 26, 1
-_SYS_LANDLOCK_CREATE_RULESET, _LANDLOCK_VERSION = 444, 1
 _CLONE_NEWUSER = 0x10000000
 
 
@@ -114,7 +113,7 @@ def _git(root: Path) -> Finding:
         weaker = "no campaign can keep anything"
         return Finding("git", "fault", "not on PATH", weaker, "apt-get install git")
     if not (root / ".git").exists():
-        weaker = "lar start needs a git checkout, not an unpacked archive"
+        weaker = "./lar start needs a git checkout, not an unpacked archive"
         return Finding("git", "weak", path, weaker, "git init && git add . && git commit")
     return Finding("git", "ok", path)
 
@@ -141,31 +140,40 @@ def _linker(root: Path) -> Finding:
 def _box(root: Path) -> Finding:
     if sandbox.bubblewrap():
         return Finding("box", "ok", "bubblewrap, tried")
-    version = landlock_version()
-    why = "bubblewrap is not installed"
-    mend = "apt-get install bubblewrap"
-    if shutil.which("bwrap"):
-        why = "bubblewrap does not start"
-        mend = "allow user namespaces: sysctl user.max_user_namespaces=10000"
-        if not user_namespaces():
-            why += ": user namespaces are not allowed"
-            mend += "; in a container, start it with --security-opt seccomp=unconfined"
+    why, mend = _why_no_bubblewrap()
+    if version := landlock.version():
+        weaker = "Landlock hides less: kernels could see names of files and processes"
+        return Finding("box", "weak", f"Landlock {version}; {why}", weaker, mend)
     if os.environ.get(sandbox.UNBOXED) == "1":
         weaker = f"{sandbox.UNBOXED}=1: a kernel runs with your rights; every keep is marked"
         return Finding("box", "weak", why, weaker, mend)
-    if version:
-        weaker = f"rustc runs unboxed only with {sandbox.UNBOXED}=1; workers can use Landlock"
-        return Finding("box", "fault", f"{why}; Landlock {version} is here", weaker, mend)
     weaker = f"untrusted code is refused; {sandbox.UNBOXED}=1 accepts the risk"
     return Finding("box", "fault", f"{why}; no Landlock", weaker, mend)
 
 
-def landlock_version() -> int:
-    """Landlock's ABI version of this kernel, 0 where there is none."""
-    if platform.system() != "Linux":
-        return 0
-    call = ctypes.CDLL(None, use_errno=True).syscall
-    return max(0, int(call(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)))
+SWITCHES = (
+    ("user/max_user_namespaces", "0", "10000"),
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+)
+"""Settings below /proc/sys that forbid user namespaces: name, value that does, value to set."""
+
+
+def _why_no_bubblewrap() -> tuple[str, str]:
+    """What keeps bubblewrap from starting, and the mend."""
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed", "apt-get install bubblewrap, as root"
+    for name, forbids, allows in SWITCHES:
+        with contextlib.suppress(OSError):
+            if Path("/proc/sys", name).read_text().strip() == forbids:
+                setting = name.replace("/", ".")
+                why = f"bubblewrap does not start: {setting} is {forbids}"
+                return why, f"sysctl {setting}={allows}, as root"
+    if user_namespaces():
+        why = "bubblewrap does not start: it may not mount a /proc of its own"
+        return why, "docker run --security-opt systempaths=unconfined"
+    why = "bubblewrap does not start: no user namespaces here"
+    return why, "docker run --security-opt seccomp=unconfined; in a chroot: systemd-nspawn instead"
 
 
 def user_namespaces() -> bool:
@@ -210,7 +218,8 @@ def _cores(root: Path) -> Finding:
     load = os.getloadavg()[0]
     if load > 1.5:
         weaker = "others use this machine now: more void pairs, slower verdicts"
-        return Finding("cores", "weak", f"{len(mine)} cores, load {load:.1f}", weaker, "wait")
+        found = f"{len(mine)} cores, load {load:.1f}"
+        return Finding("cores", "weak", found, weaker, "wait for them")
     return Finding("cores", "ok", f"{len(mine)} cores, pinning works")
 
 
@@ -288,9 +297,9 @@ def _disk(root: Path) -> Finding:
     free = shutil.disk_usage(root).free
     found = f"{free / GIB:.1f} GiB free"
     if free < DISK_NEEDED:
-        return Finding("disk", "fault", found, "builds will fail", "lar gc, or free some space")
+        return Finding("disk", "fault", found, "builds will fail", "./lar gc, or free some space")
     if free < DISK_WANTED:
-        return Finding("disk", "weak", found, "a long campaign may fill it", "lar gc")
+        return Finding("disk", "weak", found, "a long campaign may fill it", "./lar gc")
     return Finding("disk", "ok", found)
 
 
@@ -300,14 +309,14 @@ def _upstream(root: Path) -> Finding:
     nothing = "there is nothing to compare a kernel with"
     lock = root / "upstream.lock"
     if not lock.exists():
-        mend = "git checkout upstream.lock, or lar upstream pin"
+        mend = "git checkout upstream.lock, or ./lar upstream pin"
         return Finding("upstream", "fault", "no upstream.lock", nothing, mend)
     data = tomllib.loads(lock.read_text())
     version, crates = str(data.get("version", "?")), sorted(data.get("archives", {}))
     base = root / ".lar" / "upstream" / version
     lacking = [c for c in crates if not (base / c).is_dir()]
     if lacking:
-        mend = "lar upstream fetch (asks the crates registry once, or cargo's cache)"
+        mend = "./lar upstream fetch (asks the crates registry once, or cargo's cache)"
         missing = f"not fetched: {', '.join(lacking)}"
         return Finding("upstream", "fault", f"Lance {version}, {missing}", nothing, mend)
     return Finding("upstream", "ok", f"Lance {version}, {len(crates)} crates; no network needed")
@@ -316,7 +325,7 @@ def _upstream(root: Path) -> Finding:
 def _conductor(root: Path) -> Finding:
     program = root / ".lar" / "bin" / "lar-conductor"
     if not os.access(program, os.X_OK):
-        mend = "lar doctor --build"
+        mend = "./lar doctor --build"
         return Finding("conductor", "fault", "not built", "nothing can be measured", mend)
     newest = max(
         (p.stat().st_mtime for p in (root / "rust").rglob("*.rs") if "target" not in p.parts),
@@ -325,7 +334,7 @@ def _conductor(root: Path) -> Finding:
     if newest > program.stat().st_mtime:
         weaker = "its source changed since; it is rebuilt before the next trial"
         return Finding(
-            "conductor", "weak", "built, older than its source", weaker, "lar doctor --build"
+            "conductor", "weak", "built, older than its source", weaker, "./lar doctor --build"
         )
     return Finding("conductor", "ok", "built")
 
@@ -333,7 +342,7 @@ def _conductor(root: Path) -> Finding:
 def _agents(root: Path) -> Finding:
     found = [name for name in AGENTS if shutil.which(name)]
     if not found:
-        weaker = "lar loop drives itself with `tune` and `replay`, which need no account"
+        weaker = "./lar loop drives itself with `tune` and `replay`, which need no account"
         return Finding("agents", "ok", "none on PATH", weaker)
     return Finding("agents", "ok", ", ".join(found))
 

@@ -169,8 +169,19 @@ def wrong_usage(error: CycloptsError) -> UsageError:
     return UsageError(what, next=f"{chain} --help")
 
 
+def typeable(command: str | None) -> str | None:
+    """A command to type next as it can be typed: `./lar` where `lar` is not on PATH."""
+    import re
+    import shutil
+
+    if command is None or shutil.which("lar"):
+        return command
+    return re.sub(r"(?<![\w./-])lar (?=[a-z-])", "./lar ", command)
+
+
 def fail(error: LarError, *, json_wanted: bool) -> int:
     """Say what went wrong, where the caller looks for it. Returns the exit code."""
+    error.next = typeable(error.next)
     if json_wanted:
         import json
 
