@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from lance_autoresearch.evidence import build
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.rules.comparison_json import trial_from_json
-from lance_autoresearch.rules.confirmation import confirm
-from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.comparison_json import GateCase, trial_from_json
+from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
+from lance_autoresearch.rules.gate import replay as gate_again
 from lance_autoresearch.rules.verdict_text import confirm_numbers, gate_numbers
 from lance_autoresearch.world.ledger import Ledger
 from lance_autoresearch.world.ledger.export import load_records
@@ -89,16 +89,21 @@ def decided_again(recorded: Recorded) -> Part:
     """The gate and the confirmation on the recorded pairs."""
     assert recorded.pairs is not None
     parts = trial_from_json(recorded.pairs)
-    fields = [gate_numbers(gate(parts[0].comparison))]
+    first = parts[0]
+    fields = [gate_numbers(gate_again(first.comparison, first.policy, first.before))]
     numbers = recorded.record.numbers
     wanted = [numbers["gate"]]
     if len(parts) == 3:
         claim = fields[0]["claim"]
-        fields.append(confirm_numbers(confirm(parts[1].comparison, parts[2].comparison, claim)))
+        fields.append(confirm_numbers(_confirmed(parts, claim)))
         wanted.append(numbers["confirm"])
     same = json.loads(json.dumps(fields)) == json.loads(json.dumps(wanted))
     word = "identical" if same else "different"
     return Part("gate", same, f"{word} on {sum(len(p.comparison.pairs) for p in parts)} pairs")
+
+
+def _confirmed(parts: Sequence[GateCase], claim: str) -> ConfirmResult:
+    return confirm(parts[1].comparison, parts[2].comparison, claim, parts[1].policy)
 
 
 def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:

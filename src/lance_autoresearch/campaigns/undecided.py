@@ -7,12 +7,11 @@ pairs instead of being thrown away; repeating it from nothing would be fishing.
 from __future__ import annotations
 
 import hashlib
-import json
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import PairTimes, Verdict
-from lance_autoresearch.rules.comparison_json import from_json
+from lance_autoresearch.rules.comparison_json import trial_from_json
 from lance_autoresearch.rules.gate import NOT_PROVEN
 
 
@@ -39,5 +38,4 @@ def pairs_before(rig: Rig, text: bytes) -> tuple[PairTimes, ...]:
             "no undecided trial of this kernel against this champion to continue",
             next=f"./lar try {rig.target.name}",
         )
-    first = json.loads(rig.ledger.get_blob(last.pairs_blob))[0]
-    return from_json(json.dumps(first)).pairs
+    return trial_from_json(rig.ledger.get_blob(last.pairs_blob))[0].comparison.pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,13 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
         json: print one JSON object instead of the block.
     """
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.rules.comparison_json import case_from_json, trial_from_json
+    from lance_autoresearch.rules.comparison_json import recorded_from_json
 
     try:
         text = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read it: {error.strerror}", where=str(file)) from error
-    if text.lstrip()[:1] == b"[":
-        return _trial(trial_from_json(text), all_pairs, json)
-    return _trial((case_from_json(text),), all_pairs, json)
+    return _trial(recorded_from_json(text), all_pairs, json)
 
 
 def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
@@ -50,7 +49,11 @@ def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
     )
 
     case, *rest = parts
-    result = (rule if all_pairs else replay)(case.comparison, case.policy)
+    whole = replace(case.policy, max_pairs=case.policy.max_pairs + case.before)
+    if all_pairs:
+        result = rule(case.comparison, whole)
+    else:
+        result = replay(case.comparison, case.policy, case.before)
     facts = Facts(slices=slices(case.comparison))
     fields: dict[str, Any] = {"gate": gate_numbers(result, facts, case.policy)}
     code = _exit_code(result.outcome)

@@ -20,6 +20,7 @@ from lance_autoresearch.evidence.measure import PairResult
 from lance_autoresearch.evidence.pools import Pool
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes, Verdict
 from lance_autoresearch.rules.confirmation import ConfirmResult, worth_more_pairs
 from lance_autoresearch.rules.confirmation import confirm as confirm_rule
@@ -38,6 +39,9 @@ class Screened:
 
     comparison: Comparison
     result: GateResult
+    policy: Policy = DEFAULT
+    before: int = 0
+    """Pairs of an earlier trial that this one continued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Scre
             result = gate(comparison, policy)
             rig.phases.say(f"pair {len(pairs)}  {_overall(result)}")
             if result.outcome is not Outcome.CONTINUE:
-                return Screened(comparison, result)
+                return Screened(comparison, result, rig.policy, len(before))
 
 
 def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:

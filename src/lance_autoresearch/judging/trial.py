@@ -22,7 +22,7 @@ from lance_autoresearch.judging.compare import Confirmed, Screened, confirm, scr
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Outcome, PairTimes, TrialRecord, Verdict
-from lance_autoresearch.rules.comparison_json import to_json
+from lance_autoresearch.rules.comparison_json import trial_to_json
 from lance_autoresearch.rules.equality import fault_numbers, fault_text
 from lance_autoresearch.rules.verdict_text import confirm_numbers, gate_numbers
 
@@ -69,10 +69,11 @@ class Judged:
         """The raw pairs, replayable by `lar gate`; None if nothing was measured."""
         if self.evidence.screened is None:
             return None
-        parts = [self.evidence.screened.comparison]
+        screened = self.evidence.screened
+        parts = [screened.comparison]
         if self.evidence.confirmed is not None:
             parts += [self.evidence.confirmed.comparison, self.evidence.confirmed.licence]
-        return "[" + ",".join(to_json(part) for part in parts) + "]"
+        return trial_to_json(parts, screened.policy, screened.before)
 
 
 def run_trial(

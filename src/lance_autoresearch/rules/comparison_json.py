@@ -8,13 +8,15 @@
 Ticks are integers and stay so; floats are written with all digits needed to read them back.
 A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparison": {...},
 "policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one to three
-comparisons: screening, confirmation, long blocks. Unknown versions, kinds and fields are refused.
+comparisons: screening, confirmation, long blocks; of a trial that continued an earlier one, or
+was judged by another policy, {"v": 1, "kind": "trial", "before": 24, "policy": {changed fields},
+"parts": [...]}. Unknown versions, kinds and fields are refused.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -34,6 +36,8 @@ class GateCase:
     about: str = ""
     expect: Mapping[str, Any] = field(default_factory=dict)
     """`outcome`, and what else the recorder wants held: `claim`, `pairs`, `reason`, ..."""
+    before: int = 0
+    """How many of the pairs are those of an earlier, undecided trial that this one continued."""
 
 
 def to_json(comparison: Comparison) -> str:
@@ -48,11 +52,7 @@ def from_json(text: str | bytes) -> Comparison:
 
 def case_to_json(case: GateCase) -> str:
     """A recorded case, one line per pair so that a difference can be read."""
-    changed = {
-        f.name: value
-        for f in fields(Policy)
-        if (value := getattr(case.policy, f.name)) != getattr(DEFAULT, f.name)
-    }
+    changed = _changed(case.policy)
     body = _comparison_body(case.comparison)
     pairs = ",\n".join(json.dumps(p, separators=(",", ":")) for p in body.pop("pairs"))
     inner = json.dumps(body, allow_nan=False)
@@ -68,12 +68,7 @@ def case_from_json(text: str | bytes) -> GateCase:
     if body.get("kind") == "comparison":
         return GateCase(_comparison(body))
     _head(body, "gate-case", {"about", "expect", "policy", "comparison"})
-    known = {f.name for f in fields(Policy)}
-    changed = _typed(body.get("policy", {}), dict, "policy")
-    if unknown := sorted(set(changed) - known):
-        raise UsageError(f"unknown policy field {unknown[0]!r}", where="gate-case", allowed=known)
-    numbers: dict[str, Any] = {k: _number(v, k) for k, v in changed.items()}
-    policy = replace(DEFAULT, **numbers)
+    policy = _policy(body.get("policy", {}), "gate-case")
     return GateCase(
         comparison=_comparison(_typed(body.get("comparison"), dict, "comparison")),
         policy=policy,
@@ -82,12 +77,61 @@ def case_from_json(text: str | bytes) -> GateCase:
     )
 
 
+def trial_to_json(parts: Sequence[Comparison], policy: Policy = DEFAULT, before: int = 0) -> str:
+    """A trial's raw pairs with all that is needed to judge them again, bit for bit."""
+    body = "[" + ",".join(to_json(part) for part in parts) + "]"
+    changed = _changed(policy)
+    if not before and not changed:
+        return body
+    head = {"v": VERSION, "kind": "trial", "before": before, "policy": changed}
+    return f'{json.dumps(head, separators=(",", ":"))[:-1]},"parts":{body}}}'
+
+
 def trial_from_json(text: str | bytes) -> tuple[GateCase, ...]:
     """Read a trial's raw pairs: [screening], [screening, confirmation, long blocks]."""
-    parts = _typed(_load(text), list, "the document")
+    document = _load(text)
+    body = {"v": VERSION, "kind": "trial", "parts": document}
+    if not isinstance(document, list):
+        body = _typed(document, dict, "the document")
+        _head(body, "trial", {"before", "policy", "parts"})
+    parts = _typed(body.get("parts"), list, "parts")
     if not 1 <= len(parts) <= 3:
         raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=["1", "2", "3"])
-    return tuple(GateCase(_comparison(_typed(p, dict, "a comparison"))) for p in parts)
+    policy = _policy(body.get("policy", {}), "trial")
+    before = _typed(body.get("before", 0), int, "before")
+    whole = [_comparison(_typed(p, dict, "a comparison")) for p in parts]
+    if not 0 <= before < max(1, len(whole[0].pairs)):
+        raise UsageError(f"continued after {before} pairs of {len(whole[0].pairs)}", where="trial")
+    first = GateCase(whole[0], policy, before=before)
+    return (first, *(GateCase(c, policy) for c in whole[1:]))
+
+
+def recorded_from_json(text: str | bytes) -> tuple[GateCase, ...]:
+    """Read whatever `lar gate` reads: a trial's raw pairs, a recorded case, a comparison."""
+    document = _load(text)
+    if isinstance(document, list) or (
+        isinstance(document, dict) and document.get("kind") == "trial"
+    ):
+        return trial_from_json(text)
+    return (case_from_json(text),)
+
+
+def _changed(policy: Policy) -> dict[str, Any]:
+    """The fields of a policy that differ from today's default."""
+    return {
+        f.name: value
+        for f in fields(Policy)
+        if (value := getattr(policy, f.name)) != getattr(DEFAULT, f.name)
+    }
+
+
+def _policy(body: Any, where: str) -> Policy:
+    changed = _typed(body, dict, "policy")
+    known = {f.name for f in fields(Policy)}
+    if unknown := sorted(set(changed) - known):
+        raise UsageError(f"unknown policy field {unknown[0]!r}", where=where, allowed=known)
+    numbers: dict[str, Any] = {k: _number(v, k) for k, v in changed.items()}
+    return replace(DEFAULT, **numbers)
 
 
 def _comparison_body(comparison: Comparison) -> dict[str, Any]:

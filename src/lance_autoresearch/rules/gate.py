@@ -72,9 +72,15 @@ def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
     )
 
 
-def replay(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
-    """The answer after the first pair at which the gate stopped, or after the last pair."""
-    for seen in range(1, len(comparison.pairs)):
+def replay(comparison: Comparison, policy: Policy = DEFAULT, before: int = 0) -> GateResult:
+    """The answer after the first pair at which the gate stopped, or after the last pair.
+
+    Args:
+        before: pairs of an earlier, undecided trial that this one continued: they are seen at
+            once, and as many more pairs are allowed.
+    """
+    policy = replace(policy, max_pairs=policy.max_pairs + before)
+    for seen in range(before + 1, len(comparison.pairs)):
         result = gate(replace(comparison, pairs=comparison.pairs[:seen]), policy)
         if result.outcome is not Outcome.CONTINUE:
             return result
