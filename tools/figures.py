@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Measures the figures that METHODOLOGY.md shows, and writes them to docs/figures/.
+
+    python tools/figures.py conductor     overhead go -> done, quiet and under load
+    python tools/figures.py bias          A/A: the champion against its own copy, per target
+    python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
+
+Run on a machine that is otherwise idle; each takes one to five minutes. Then run tools/docs.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from lance_autoresearch.evidence import catalogue
+from lance_autoresearch.evidence.measure import ensure_built
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Story, run_trial
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.confirmation import aa_bias
+from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.world import host
+from lance_autoresearch.world.phases import Phases
+
+ROOT = Path(__file__).resolve().parent.parent
+PHASES = ("admit", "build", "audit", "check", "compare", "fresh", "confirm", "python_cpu")
+
+
+def write(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
+    """docs/figures/<name>.toml in the form tools/docs.py reads."""
+    day = time.strftime("%Y-%m-%d")
+    machine = host.machine()
+    rust = host.Toolchain.probe(ROOT).version
+    place = f"{machine['cpu']}, {machine['cores']} cores, Rust {rust}, {day}"
+    lines = [
+        f"command = {json.dumps(f'python tools/figures.py {name}')}",
+        f"note = {json.dumps(f'{note} Measured on {place}.', ensure_ascii=False)}",
+        f"head = {json.dumps(head)}",
+        "rows = [",
+        *(f"    {json.dumps(row, ensure_ascii=False)}," for row in rows),
+        "]",
+    ]
+    path = ROOT / "docs" / "figures" / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    print(path.relative_to(ROOT))
+    for row in rows:
+        print("  " + "  ".join(row))
+
+
+def conductor() -> None:
+    """Empty slices through two alternating boxed workers."""
+    program = ensure_built(ROOT) / "lar-conductor"
+    rows = []
+    for name, load in (("quiet", []), ("conductor's core busy", ["conductor"]),
+                       ("workers' core busy", ["worker"])):
+        command = [str(program), "selftest", "--seconds", "10"]
+        command += ["--load", *load] if load else []
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seen = json.loads(done.stdout)
+        go, arm = seen["go_done_ns"], seen["arm_ready_ns"]
+        rows.append([name, f"{seen['slices']:,}", *(f"{go[p]:.0f}" for p in ("p1", "p50", "p99")),
+                     f"{arm['p50'] / 1000:.1f}"])
+    write("conductor", "Time from *go* to *done* of an empty slice, two workers in turn.",
+          ["machine", "slices", "p1 ns", "p50 ns", "p99 ns", "arm to ready, p50 µs"], rows)
+
+
+def bias(pairs: int = 64) -> None:
+    """The champion (Lance's own code) against a copy of its own library."""
+    rows = []
+    for target in catalogue.names(ROOT):
+        with Rig(ROOT, target) as rig:
+            begun = time.monotonic()
+            measured = rig.measure_aa(pairs)
+            seconds = (time.monotonic() - begun) / pairs
+            data, whole = samples(measured, rig.policy), aa_bias(measured, rig.policy)
+            worst = max(data.combos, key=lambda s: stats.sd(s.values))
+            rows.append([
+                target, f"{data.pairs} ({data.void} void)", f"{whole.gain:+.2f} %",
+                f"{whole.low:+.2f} to {whole.high:+.2f} %",
+                f"{100 * stats.sd(data.components[0].values):.2f} %",
+                f"{100 * stats.sd(worst.values):.1f} % ({worst.name})", f"{seconds:.3f}",
+            ])
+    write("bias", "A/A: a kernel against its own copy. What is not zero here is our error.",
+          ["target", "pairs", "bias", "99 % interval", "SD a pair", "noisiest combo", "s a pair"],
+          rows)
+
+
+def phases(nulls: int = 30, wins: int = 5) -> None:
+    """Medians over whole trials; every kernel's text is new, so nothing is cached."""
+    rows = []
+    for target in catalogue.names(ROOT):
+        idea = sorted((ROOT / "records" / "ideas" / target).glob("0*.rs"))[1]
+        with Rig(ROOT, target) as rig:
+            assert rig.epoch and rig.aa_sd
+            for name, text, count in (("null", rig.champion_text, nulls),
+                                      ("clear win", idea.read_bytes(), wins)):
+                rows.append(_medians(rig, f"{target}, {name}", text, count))
+    write("phases", "Medians in seconds over 30 null trials (Lance's own text with a new comment) "
+          "and 5 clear wins a target; every text is compiled anew.",
+          ["trial", "verdicts", "pairs", *PHASES[:-1], "whole", "Python's CPU"], rows)
+
+
+def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
+    laps, wholes, pairs, verdicts = [], [], [], []
+    for i in range(count):
+        rig.phases = Phases()
+        fresh = text + f"\n// {time.time()} {i}\n".encode()
+        record = run_trial(rig, fresh, Story(kind="figures")).record
+        laps.append(record.phases)
+        wholes.append(sum(v for k, v in record.phases.items() if k != "python_cpu"))
+        pairs.append(record.numbers.get("gate", {}).get("pairs", 0))
+        verdicts.append(record.verdict)
+    seen = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
+    medians = [f"{stats.median([lap.get(p, 0.0) for lap in laps]):.2f}" for p in PHASES]
+    whole = f"{stats.median(wholes):.2f}"
+    return [name, seen, f"{stats.median(pairs):.0f}", *medians[:-1], whole, medians[-1]]
+
+
+def main() -> None:
+    """Run the figures asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=["conductor", "bias", "phases"])
+    for name in parser.parse_args().names:
+        {"conductor": conductor, "bias": bias, "phases": phases}[name]()
+
+
+if __name__ == "__main__":
+    main()
