@@ -4,7 +4,8 @@
     changed.added, changed.removed      # 12, 4
     changed.lines                       # unified diff, 3 lines of context, bounded
 
-The text is an agent's and may quote Lance: whoever shows it escapes it.
+The text is an agent's and may quote Lance: whoever shows it escapes it. Characters that could
+hide or reorder what is read (controls, bidi, zero width) are spelt out as `\\u{202e}`.
 """
 
 from __future__ import annotations
@@ -44,4 +45,11 @@ def difference(before: bytes, after: bytes) -> Difference:
     found = list(difflib.unified_diff(old, new, lineterm="", n=3))[2:]
     added = sum(line.startswith("+") for line in found)
     removed = sum(line.startswith("-") for line in found)
-    return Difference(added, removed, [line[:WIDTH] for line in found[:SHOWN]], len(found) > SHOWN)
+    lines = [spelt(line[:WIDTH]) for line in found[:SHOWN]]
+    return Difference(added, removed, lines, len(found) > SHOWN)
+
+
+def spelt(line: str) -> str:
+    """A line in which every character can be seen; tabs stay."""
+    shown = (c if c == "\t" or c.isprintable() else f"\\u{{{ord(c):x}}}" for c in line)
+    return "".join(shown)

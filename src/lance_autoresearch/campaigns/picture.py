@@ -7,6 +7,7 @@ a champion against Lance itself. Trials that were not timed stand in a lane belo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,7 +45,7 @@ CHARACTER, LETTER_HEIGHT = 0.0060, 0.042
 
 
 class Label(NamedTuple):
-    """An idea beside the dot that was kept for it; its box as shares of the drawing."""
+    """An idea beside the dot that was kept for it; x is a share of the width."""
 
     x: float
     y: float
@@ -78,7 +79,10 @@ def draw(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False,
                     fontsize=8.5, labelcolor=MUTED, handletextpad=0.2, columnspacing=1.6)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with warnings.catch_warnings():
+        # Ideas may hold any letter; one that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path)
     return path
 
 
@@ -117,7 +121,9 @@ def labels(trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> list[Lab
     for i in sorted(kept, key=lambda i: -(overall(trials[i]) or 0.0)):
         made = _label(stripped(trials[i].hypothesis, WORDS), (i + 1) / len(trials),
                       axis.height(curve.line[i]))
-        if not any(made.meets(other) for other in placed):
+        below = axis.height(curve.line[min(len(trials), int(made.right * len(trials))) - 1])
+        crosses = made.right * len(trials) > i + 1 and below > made.y - 0.5 * LETTER_HEIGHT
+        if not crosses and not any(made.meets(other) for other in placed):
             placed.append(made)
     return placed
 
@@ -131,8 +137,8 @@ def _label(text: str, x: float, y: float) -> Label:
 
 def _labels(axes: Axes, placed: Sequence[Label]) -> None:
     for label in placed:
-        axes.text(label.x, label.y, label.text, transform=axes.transAxes, fontsize=7, ha="right",
-                  color=MUTED, zorder=6, parse_math=False)
+        axes.text(label.x, label.y, label.text, transform=axes.get_yaxis_transform(), ha="right",
+                  fontsize=7, color=MUTED, zorder=6, parse_math=False)
 
 
 def _frame(axes: Axes, axis: Scale, count: int, lane: bool) -> None:

@@ -100,7 +100,8 @@ def _render(template: str, data: Mapping[str, Any]) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )
     house.filters.update(
-        words=stripped, gain=_gain, speed=_speed, ns=_ns, seconds=_seconds, day=_day, took=_took
+        words=stripped, gain=_gain, speed=_speed, exact=_exact, ns=_ns, seconds=_seconds,
+        day=_day, took=_took,
     )
     house.globals.update(seconds_of=sections.seconds)
     from markupsafe import Markup
@@ -126,6 +127,11 @@ def _speed(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{value:.{2 if value < 99.995 else 0}f}{TIMES}"
+
+
+def _exact(value: float | None) -> str:
+    """A figure to quote: one digit more."""
+    return NOTHING if value is None else f"{value:.3f}{TIMES}"
 
 
 def _ns(ns: float) -> str:

@@ -155,8 +155,10 @@ def why(record: TrialRecord) -> str:
     if guarded := GUARD.search(first):
         stage = "at confirmation " if first.startswith("not confirmed") else ""
         return f"{stage}one combo became slower: {guarded['combo']}"
+    if code := re.search(r"error\[E\d+\]", first):
+        return f"did not compile: {code[0]}"
     if record.verdict is Verdict.REJECTED:
-        first = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "…", first)
+        return first[:90] or "no reason given"
     return re.sub(r"[+-]?\d[\d.,]*\s?%?", "…", first)[:90] or "no reason given"
 
 
@@ -187,7 +189,7 @@ def quotes(night: Night) -> list[Quote]:
             continue
         if tier not in found or (current and not found[tier].current):
             found[tier] = _quote(row, tier, current)
-    return list(found.values())
+    return sorted(found.values(), key=lambda quote: (quote.tier != "native", quote.tier))
 
 
 def _quote(row: Row, tier: str, current: bool) -> Quote:
