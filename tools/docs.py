@@ -157,7 +157,7 @@ def layers() -> str:
     import tomllib
 
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    rows = next(c for c in config["contracts"] if c["id"] == "layers")["layers"]
+    rows = next(c for c in config["contracts"] if c["id"] == "rooms")["layers"]
     lines = [row.replace("(", "").replace(")", "") for row in rows]
     return "```text\n" + "\n".join(lines) + "\n```"
 
