@@ -74,7 +74,8 @@ def test_dead_ends_are_the_failed_ideas_newest_first(root: Path) -> None:
     small_night(root)
     with Ledger.open(root) as ledger:
         ledger.append(trial(kernel(8), FIRST, gains=(9.0, 9.0, 9.0), kind="quote"))
-        ledger.append(trial(FIRST, FIRST, kind="aa"))
+        ledger.append(trial(FIRST, FIRST, kind="aa +load measuring"))
+        ledger.append(trial(FIRST, FIRST, kind="regress 5"))
         ledger.append(trial(kernel(9), FIRST, Verdict.INCONCLUSIVE))
         found = dead_ends(ledger, TARGET)
         assert [end.hypothesis for end in found] == ["slow", "gather", "spawn", "fuse"]

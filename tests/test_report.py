@@ -146,6 +146,7 @@ def test_the_false_keep_bound_and_the_nulls(root: Path) -> None:
     with Ledger.open(root) as ledger:
         for _ in range(300):
             ledger.append(trial(FIRST, FIRST, gains=(0.0, 0.1, -0.1), kind="aa"))
+        ledger.append(trial(kernel(1), FIRST, Verdict.KEEP, (5.0, 5.0, 5.0), kind="delay 5"))
     found = trust(night(root))
     assert found.judged == 3, "wrong and refused kernels were not timed"
     assert found.bound == pytest.approx(3 * 2.5e-6)

@@ -15,13 +15,12 @@ from typing import Any
 from lance_autoresearch.campaigns.curve import overall
 from lance_autoresearch.campaigns.difference import difference
 from lance_autoresearch.campaigns.feedback import measured
+from lance_autoresearch.campaigns.kinds import is_idea
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.ledger import Ledger, Row
 
 FAILED = (Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED)
-NULLS = frozenset({"aa", "padding", "identity", "delay", "cheat", "quote"})
-"""Kinds of rows that are no idea about the kernel."""
 COMMON = frozenset({"the", "and", "for", "with", "into", "from", "that", "this", "one", "per"})
 """Words that make no two ideas alike."""
 
@@ -87,7 +86,7 @@ def related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> list[D
 
 def failed(row: Row) -> bool:
     """Whether a row is an idea that was judged and not kept."""
-    return row.record.verdict in FAILED and row.record.kind not in NULLS
+    return row.record.verdict in FAILED and is_idea(row.record.kind)
 
 
 def dead_end(ledger: Ledger, row: Row) -> DeadEnd:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lance_autoresearch.campaigns.curve import speedups
-from lance_autoresearch.campaigns.dead_ends import NULLS
+from lance_autoresearch.campaigns.kinds import is_idea, is_null
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.world.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
@@ -73,13 +73,13 @@ def gather(ledger: Ledger, target: str, campaign: str | None = None) -> Night:
     everything = ledger.trials(target=target)
     by_campaign: dict[str | None, list[Row]] = {}
     for row in everything:
-        if row.record.kind not in NULLS:
+        if is_idea(row.record.kind):
             by_campaign.setdefault(row.record.campaign, []).append(row)
     mine = _chosen(ledger, target, campaign, by_campaign)
     name = mine.name if mine else None
     rows = tuple(by_campaign.get(name, ()))
     used = {row.record.epoch for row in rows}
-    nulls = [r for r in everything if r.record.kind in NULLS - {QUOTE, "cheat"}]
+    nulls = [r for r in everything if is_null(r.record.kind)]
     return Night(
         target=target,
         campaign=mine,
