@@ -6,10 +6,10 @@ PYTHON = .venv/bin/python
 .PHONY: help setup setup-dev demo test check size clean
 
 help:
-	@echo "make demo    set up, then run real trials on this machine in about a minute"
+	@echo "make demo    set up (once, a minute), then real trials on this machine, a minute or two"
 	@echo "make test    set up, then the whole test suite (about 10 minutes on two cores)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
-	@echo "make setup   environment, Lance's source, measuring program (once; then under a second)"
+	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
 	@echo "make size    lines per file and per function"
 	@echo "make clean   remove builds and caches; campaigns and the ledger stay"
 

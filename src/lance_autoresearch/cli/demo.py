@@ -51,11 +51,11 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         exported = export_campaign(ledger, campaign.name, out / "records", lance)
     picture = draw([r.record for r in rows], out / "progress.png", f"{TARGET}: {campaign.name}")
     ends = {
+        "took": f"{time.monotonic() - began:.0f} s",
         "picture": str(picture.relative_to(root)),
         "ledger": str(exported.relative_to(root)),
-        "took": f"{time.monotonic() - began:.0f} s",
-        "next": f'./lar try {TARGET} -m "what you changed and why"',
         "edit": str(campaign.kernel_path.relative_to(root)),
+        "next": f'./lar try {TARGET} -m "what you changed and why"',
     }
     if json:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
