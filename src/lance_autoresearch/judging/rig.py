@@ -227,7 +227,7 @@ class Rig:
         known = self.ledger.session(self.target.name, champion, boot, key=key)
         if known is not None:
             return known.aa_sd
-        self.phases.say(f"measuring today's noise: {SESSION_PAIRS} pairs of the champion and its copy")
+        self.phases.say(f"measuring the noise: {SESSION_PAIRS} pairs of the champion and its copy")
         with self.phases("session"):
             measured = self.measure_aa(SESSION_PAIRS)
         spread, bias = aa_sd(measured, self.policy), aa_bias(measured, self.policy)
