@@ -108,6 +108,8 @@ def test_a_prediction_is_answered() -> None:
     assert feedback(guessed)[-1] == "guess   +5.0% predicted, -2.0% found"
     unmeasured = trial(kernel(1), FIRST, Verdict.REJECTED, None, numbers={"predicted": 5})
     assert feedback(unmeasured) == ["guess   +5.0% predicted, nothing was measured"]
+    unmeasured.numbers["gate"] = measured((0.0, 0.0, 0.0), pairs=0)
+    assert feedback(unmeasured) == ["guess   +5.0% predicted, nothing was measured"]
 
 
 def test_feedback_can_only_see_the_row() -> None:

@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lance_autoresearch.campaigns.curve import overall
 from lance_autoresearch.records import TrialRecord, Verdict
 
 SHOWN = 4
@@ -103,5 +104,6 @@ def _guess(record: TrialRecord) -> list[str]:
     guess = record.numbers.get("predicted")
     if guess is None:
         return []
-    found = "nothing was measured" if record.gain is None else f"{record.gain:+.1f}% found"
+    gain = overall(record)
+    found = "nothing was measured" if gain is None else f"{gain:+.1f}% found"
     return [f"guess   {float(guess):+.1f}% predicted, {found}"]
