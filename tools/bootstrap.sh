@@ -161,16 +161,17 @@ step() {
 uv_by_venv() {
     rm -rf .lar/uv
     "$python" -m venv .lar/uv &&
-        .lar/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+        .lar/uv/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 uv
 }
 uv_by_pip() {
     rm -rf .lar/uv
-    "$python" -m pip install --quiet --disable-pip-version-check --target .lar/uv uv
+    "$python" -m pip install --quiet --disable-pip-version-check --retries 2 --target .lar/uv uv
 }
 make_uv() {
     if can_venv && uv_by_venv && works .lar/uv/bin/uv; then return 0; fi
     if can_pip && uv_by_pip && works .lar/uv/bin/uv; then return 0; fi
-    say "neither venv nor pip could install uv, which installs the Python packages"
+    say "uv, which installs the Python packages, cannot be had: is the network up? pip's own"
+    say "settings count (PIP_INDEX_URL, PIP_CERT, HTTPS_PROXY); an installed uv is used too"
     return 1
 }
 
