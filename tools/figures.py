@@ -113,7 +113,7 @@ def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
         fresh = text + f"\n// {time.time()} {i}\n".encode()
         record = run_trial(rig, fresh, Story(kind="figures")).record
         laps.append(record.phases)
-        wholes.append(sum(v for k, v in record.phases.items() if k != "python_cpu"))
+        wholes.append(record.seconds)
         pairs.append(record.numbers.get("gate", {}).get("pairs", 0))
         verdicts.append(record.verdict)
     seen = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)

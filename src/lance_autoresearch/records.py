@@ -171,6 +171,11 @@ class Fault:
     side: str = "candidate"
 
 
+INSIDE = frozenset({"python_cpu", "lock", "waited"})
+"""Entries of `phases` that are part of another one: CPU of this process, waiting for the
+machine's lock, waiting for a quiet core."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
     """One row of the ledger. `numbers` and the digests are JSON-able."""
@@ -208,3 +213,8 @@ class TrialRecord:
     cost_usd: float | None = None
     pairs_blob: str | None = None
     """sha256 of the raw pairs in the blob table."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole trial: its phases, without what lies inside another."""
+        return sum(value for name, value in self.phases.items() if name not in INSIDE)

@@ -90,7 +90,8 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         layouts = rig.layouts(candidate, policy.confirm_pairs + policy.licence_pairs)
     with rig.phases("confirm"), rig.measuring():
         short = [_pair(rig, sides, pools) for sides in layouts[: policy.confirm_pairs]]
-        long = [_long_pair(rig, sides, pools) for sides in layouts[policy.confirm_pairs :]]
+        rounds = _long_rounds(rig, screened.result)
+        long = [_long_pair(rig, sides, pools, rounds) for sides in layouts[policy.confirm_pairs :]]
     first = _confirmed(rig, short, long, screened.result.claim, seed)
     if not worth_more_pairs(first.result, policy):
         return first
@@ -141,8 +142,15 @@ def _pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTime
     return times(rig, rig.pair(*sides, pools))
 
 
-def _long_pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:
-    rounds = rig.policy.licence_rounds
+def _long_rounds(rig: Rig, result: GateResult) -> int:
+    """Half the rounds where a combo is over twice as fast: the slow side's blocks last longer."""
+    quick = any(row.gain > 100.0 for row in result.combos)
+    return rig.policy.licence_rounds // 2 if quick else rig.policy.licence_rounds
+
+
+def _long_pair(
+    rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool], rounds: int
+) -> PairTimes:
     return times(rig, rig.pair(*sides, pools, rounds=rounds, block_ms=LICENCE_BLOCK_MS))
 
 

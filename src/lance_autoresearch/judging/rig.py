@@ -41,6 +41,7 @@ from lance_autoresearch.world.phases import Phases
 
 SESSION_PAIRS = 16
 SEED_BITS = 62
+MANY_CALLS = 64
 QUIET_WAIT_S = 10.0
 QUIET_STEP_S = 0.25
 QUIET_SHARE = 0.2
@@ -163,12 +164,13 @@ class Rig:
         """Hold the machine for measuring: nobody builds or measures meanwhile."""
         with host.machine_lock("exclusive") as waited:
             if waited > 0.1:
-                self.phases.seconds["lock"] = self.phases.seconds.get("lock", 0.0) + waited
+                self.phases.add("lock", waited)
             yield
 
     def wait_for_quiet(self) -> None:
-        """Pause, at most 10 s, until others leave the measuring core alone."""
-        for _ in range(int(QUIET_WAIT_S / QUIET_STEP_S)):
+        """Pause, at most 10 s a trial, until others leave the measuring core alone."""
+        while self.phases.seconds.get("waited", 0.0) < QUIET_WAIT_S:
+            self.phases.add("waited", QUIET_STEP_S)
             if host.busy_share(self.cores[0], QUIET_STEP_S) < QUIET_SHARE:
                 return
             self.phases.say("waiting: others keep the measuring core busy")
@@ -177,9 +179,18 @@ class Rig:
         self, library: Path, tier: str, pools: Sequence[Pool] | None = None
     ) -> CheckResult:
         """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
-        pools = (*self.epoch.checks, *self.epoch.timed) if pools is None else pools
+        pools = self._cases(tier) if pools is None else pools
         features = tiers.mask(tier, self.opened.features)
         return self.conductor.check(library, _paths(pools), seed=_seed(), features=features)
+
+    def _cases(self, tier: str) -> list[Pool]:
+        """All of them; at lower tiers without the timed pools of very many calls.
+
+        Those are larger helpings of what the checks hold already (an fsst pool has a thousand
+        chunks), and every timed slice is compared anyway at the tier that is timed.
+        """
+        timed = [p for p in self.epoch.timed if tier == "native" or p.combo.calls <= MANY_CALLS]
+        return [*self.epoch.checks, *timed]
 
     def pair(
         self,

@@ -181,7 +181,7 @@ def trial_text(record: TrialRecord, number: int | None = None) -> str:
     )
     if record.phases:
         spent = "  ".join(f"{stripped(k, 20)} {v:.2f}" for k, v in record.phases.items())
-        lines += _wrapped(f"seconds {sum(record.phases.values()):.2f}: {spent}")
+        lines += _wrapped(f"seconds {record.seconds:.2f}: {spent}")
     for key, block in (("gate", gate_block), ("confirm", confirm_block)):
         if isinstance(fields := record.numbers.get(key), Mapping):
             lines += ["", block(fields)]

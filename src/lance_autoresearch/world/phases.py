@@ -31,6 +31,10 @@ class Phases:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count time that passed inside another phase."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
     def say(self, text: str) -> None:
         """Progress inside a phase."""
         self._show(text)
