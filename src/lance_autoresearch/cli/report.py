@@ -49,7 +49,7 @@ def report(
     wanted = catalogue.names(root) if target is None else [target]
     cards = {name: _card(root, name) for name in wanted}
     with Ledger.open(root) as ledger:
-        nights = [(gather(ledger, name, campaign), cards[name]) for name in wanted]
+        nights = [(gather(ledger, name, campaign, root=root), cards[name]) for name in wanted]
     base = out or host.lar_dir(root, "report")
     pages = []
     for night, card in nights:

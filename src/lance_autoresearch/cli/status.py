@@ -4,47 +4,69 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.tally import Tally
     from lance_autoresearch.world.ledger import CampaignRow, Ledger
 
+EVERY_S = 2.0
+"""Between two looks of --watch."""
+CLEAR = "\x1b[H\x1b[2J"
 
-def status(target: str | None = None, *, json: bool = False) -> int:
+
+def status(target: str | None = None, *, watch: bool = False, json: bool = False) -> int:
     """What runs now, and how far it is.
 
     Finishes first what a killed process left half-way, and says so.
 
     Args:
         target: only campaigns on this target.
-        json: one JSON object instead of text.
+        watch: look again every two seconds until Ctrl-C.
+        json: one JSON object instead of text; with --watch one a line.
     """
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.world.host import find_root
-    from lance_autoresearch.world.ledger import Ledger, ledger_path
 
     root = find_root()
     repaired = repair(root)
-    found: list[dict[str, Any]] = []
-    trials: dict[str, int] = {}
-    if ledger_path(root).exists():
-        with Ledger.open(root) as ledger:
-            found = [about(root, ledger, row) for row in ledger.campaigns(target)]
-            trials = ledger.counts()
-    if json:
-        body = {"v": 1, "campaigns": found, "trials": trials, "repaired": repaired}
-        print(json_module.dumps(body))
+    if not json:
+        for line in repaired:
+            print(line, file=sys.stderr)
+    clear = CLEAR if watch and sys.stdout.isatty() else ""
+    try:
+        while True:
+            body = look(root, target) | {"repaired": repaired}
+            print(json_module.dumps(body) if json else clear + text(body), flush=True)
+            if not watch:
+                return 0
+            time.sleep(EVERY_S)
+            repaired = []
+    except KeyboardInterrupt:
         return 0
-    for line in repaired:
-        print(line, file=sys.stderr)
-    for entry in found:
-        print("\n".join(lines(entry)))
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in trials.items())
-    print(f"trials   {counted}" if counted else "no trial yet")
-    if not found:
-        print("next     ./lar start TARGET")
-    return 0
+
+
+def look(root: Path, target: str | None) -> dict[str, Any]:
+    """All campaigns and the ledger's counts, as JSON-able fields."""
+    from lance_autoresearch.world.ledger import Ledger, ledger_path
+
+    if not ledger_path(root).exists():
+        return {"v": 1, "campaigns": [], "trials": {}}
+    with Ledger.open(root) as ledger:
+        found = [about(root, ledger, row) for row in ledger.campaigns(target)]
+        return {"v": 1, "campaigns": found, "trials": ledger.counts()}
+
+
+def text(body: dict[str, Any]) -> str:
+    """What `look` found, for people."""
+    said = [line for entry in body["campaigns"] for line in lines(entry)]
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in body["trials"].items())
+    said.append(f"trials   {counted}" if counted else "no trial yet")
+    if not body["campaigns"]:
+        said.append("next     ./lar start TARGET")
+    return "\n".join(said)
 
 
 def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
@@ -66,8 +88,40 @@ def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
         "champion_trial": champion.trial,
         "edited": campaign.desk.read() != champion.kernel,
         "trials": ledger.counts(row.name),
+        "loop": _loop(campaign.desk, ledger),
         "last": _last(last[-1]) if last else None,
     }
+
+
+def _loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
+    """The campaign's newest loop: who drives it, how far it is, why it ended."""
+    from lance_autoresearch.campaigns.tally import Tally, load_run
+
+    run = load_run(desk)
+    if run is None:
+        return None
+    tally = Tally.read(ledger, desk.name, run)
+    alive = not run.ended and Path("/proc", str(run.pid)).exists()
+    return {
+        "agent": run.agent,
+        "running": alive,
+        "phase": run.phase,
+        "ended": run.ended if run.ended or alive else "killed",
+        "trials": tally.count,
+        "misses": tally.misses,
+        "gain": tally.gain,
+        "usd": tally.usd,
+        "hours": (time.time() - run.begun) / 3600,
+        "limits": _limits(tally),
+    }
+
+
+def _limits(tally: Tally) -> dict[str, float]:
+    """Those of the budget that are set."""
+    budget = tally.run.budget
+    found = {"trials": budget.trials, "hours": budget.hours, "usd": budget.usd,
+             "plateau": budget.plateau, "gain": budget.until_gain}
+    return {name: limit for name, limit in found.items() if limit is not None}
 
 
 def _last(row: Any) -> dict[str, Any]:
@@ -93,6 +147,8 @@ def lines(entry: dict[str, Any]) -> list[str]:
         f"  champion  {entry['champion'][:12]} "
         + (f"(trial {champion})" if champion else f"({entry['origin']})"),
     ]
+    if loop := entry["loop"]:
+        said.append(f"  loop      {_loop_line(loop, entry)}")
     if entry["last"]:
         last = entry["last"]
         gain = "" if last["gain"] is None else f" {last['gain']:+.2f}%"
@@ -103,3 +159,22 @@ def lines(entry: dict[str, Any]) -> list[str]:
         edited = "  (edited, not judged yet)" if entry["edited"] else ""
         said.append(f"  kernel    {entry['kernel']}{edited}")
     return said
+
+
+def _loop_line(loop: dict[str, Any], entry: dict[str, Any]) -> str:
+    """`claude: 7 of 50 trials, 1.20 of 5 USD, 2 since the last keep; now: agent`."""
+    from lance_autoresearch.rules.plain_text import stripped
+
+    limits = loop["limits"]
+    trials = f"{loop['trials']} of {limits['trials']}" if "trials" in limits else loop["trials"]
+    told = f"{stripped(loop['agent'], 40)}: {trials} trials"
+    if loop["usd"] or "usd" in limits:
+        limit = f" of {limits['usd']:g}" if "usd" in limits else ""
+        told += f", {loop['usd']:.2f}{limit} USD"
+    told += f", {loop['misses']} since the last keep"
+    if loop["running"]:
+        return f"{told}; now: {loop['phase']}"
+    if loop["ended"] == "killed":
+        again = f"./lar loop {entry['target']} --resume --campaign {entry['name']}"
+        return f"{told}; it was killed, go on with {again}"
+    return f"{told}; ended: {stripped(loop['ended'], 120)}"

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lance_autoresearch.campaigns.curve import speedups
 from lance_autoresearch.campaigns.kinds import is_idea, is_null
+from lance_autoresearch.campaigns.settle import Desk
+from lance_autoresearch.campaigns.tally import Run, load_run
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.world.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
@@ -52,6 +55,8 @@ class Night:
     kernels: dict[str, bytes]
     """Texts of kept kernels and of what each was compared with, by sha256."""
     others: tuple[Brief, ...]
+    run: Run | None = None
+    """Its newest loop, where an agent drove it: why it ended, what lost turns cost."""
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -64,8 +69,13 @@ class Night:
         return [row for row in self.rows if row.record.verdict is Verdict.KEEP]
 
 
-def gather(ledger: Ledger, target: str, campaign: str | None = None) -> Night:
+def gather(
+    ledger: Ledger, target: str, campaign: str | None = None, *, root: Path | None = None
+) -> Night:
     """Read one campaign; by default the newest on the target that has a trial.
+
+    Args:
+        root: the checkout, where the campaign's loop left word of itself.
 
     Raises:
         UsageError: no such campaign on this target.
@@ -95,6 +105,7 @@ def gather(ledger: Ledger, target: str, campaign: str | None = None) -> Night:
             for row in reversed(ledger.campaigns(target))
             if row.name != name
         ),
+        run=load_run(Desk(root, mine.name, target)) if root and mine else None,
     )
 
 

@@ -243,10 +243,14 @@ def score(guessed: Sequence[Guess]) -> dict[str, float]:
 
 
 def money(night: Night) -> dict[str, Any]:
-    """Tokens and dollars; None where no trial reported any."""
+    """Tokens and dollars, turns without a candidate included; None where none were reported."""
     tokens = [r.tokens for r in night.records if r.tokens is not None]
     dollars = [r.cost_usd for r in night.records if r.cost_usd is not None]
     kept = len(night.keeps)
+    if night.run is not None and night.run.lost_usd:
+        dollars.append(night.run.lost_usd)
+    if night.run is not None and night.run.lost_tokens:
+        tokens.append(night.run.lost_tokens)
     spent = sum(dollars) if dollars else None
     each = spent / kept if spent is not None and kept else None
     return {"tokens": sum(tokens) if tokens else None, "usd": spent, "usd_per_keep": each}
