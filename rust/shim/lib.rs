@@ -16,6 +16,9 @@
 #[path = "../abi/src/call.rs"]
 #[doc(hidden)]
 pub mod abi;
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+#[path = "libc.rs"]
+mod libc;
 #[path = "note.rs"]
 mod note;
 #[path = "num_traits.rs"]
@@ -24,6 +27,9 @@ pub mod num_traits;
 mod view;
 
 pub use abi::Feature;
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+#[doc(hidden)]
+pub use libc::{AT_HWCAP, HWCAP_FPHP, getauxval};
 pub use view::Call;
 
 use core::sync::atomic::{AtomicPtr, Ordering};

@@ -1,15 +1,14 @@
 //! What `compute_pq_distance` and `build_distance_table_l2` call elsewhere in Lance.
 //!
-//! Module names are upstream's, so that its own paths (`crate::distance::BatchKernel`,
-//! `lance_core::dispatch!`) resolve without an edit. Only what would drag in arrow, half or
-//! num-traits is stood in for, and the 4-bit scan, which the surface cannot reach.
+//! Module names are upstream's, so that its own paths resolve without an edit. Stood in for is only
+//! what would drag in num-traits or libc, and the 4-bit scan, which the surface cannot reach.
 //! A line `slice!("crate/file.rs");` is replaced by the generated slice before compiling.
 
 pub extern crate self as lance_core;
 pub extern crate self as lance_linalg;
-
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+extern crate lar_shim as libc;
 pub use lar_shim::num_traits;
-
 pub mod utils {
     pub mod assume {
         slice!("lance-core/utils/assume.rs");
@@ -28,7 +27,6 @@ pub mod simd {
         slice!("lance-linalg/simd/x86.rs");
     }
     pub mod dist_table {
-        /// Stands in for the 4-bit scan: `num_bits` is 8 on this surface.
         pub fn sum_4bit_dist_table_f32_transposed(
             _n: usize,
             _code_len: usize,
@@ -36,7 +34,7 @@ pub mod simd {
             _dist_table: &[f32],
             _dists: &mut [f32],
         ) {
-            unreachable!("the surface is 8-bit")
+            unreachable!("num_bits is 8 on this surface")
         }
     }
 }

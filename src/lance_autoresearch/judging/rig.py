@@ -16,7 +16,6 @@ import hashlib
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -89,7 +88,7 @@ class Rig:
 
     def __enter__(self) -> Self:
         self.ledger = Ledger.open(self.root)
-        self.scratch = Path(tempfile.mkdtemp(prefix="rig-", dir=host.lar_dir(self.root, "tmp")))
+        self.scratch = host.scratch(self.root, "rig")
         self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
         self.opened = self.conductor.start()
         self.machine["box"] = self.opened.box

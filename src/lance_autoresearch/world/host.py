@@ -222,6 +222,27 @@ def machine() -> dict[str, str]:
     }
 
 
+def scratch(root: Path, kind: str) -> Path:
+    """A fresh private directory `.lar/tmp/<kind>-<pid>-...`; those of dead processes go."""
+    place = lar_dir(root, "tmp")
+    for old in place.glob(f"{kind}-*"):
+        owner = old.name.split("-")[1]
+        if not (owner.isdigit() and alive(int(owner))):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{kind}-{os.getpid()}-", dir=place))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that number exists, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def busy_share(core: int, seconds: float) -> float:
     """Share of a core that anyone used during the next `seconds`; 0.0 where it cannot be read."""
 

@@ -1,0 +1,13 @@
+//! Stands in for what sliced items of Lance take from the libc crate on AArch64 Linux.
+
+use core::ffi::c_ulong;
+
+/// Key of the hardware capabilities word.
+pub const AT_HWCAP: c_ulong = 16;
+/// Half-precision floats.
+pub const HWCAP_FPHP: c_ulong = 1 << 9;
+
+unsafe extern "C" {
+    /// A word the kernel gave this process.
+    pub fn getauxval(key: c_ulong) -> c_ulong;
+}
