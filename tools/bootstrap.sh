@@ -176,7 +176,7 @@ make_uv() {
 }
 
 sync_environment() {
-    UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$root/.venv" \
+    UV_COMPILE_BYTECODE_TIMEOUT=600 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT="$root/.venv" \
         "$uv" sync --frozen --quiet --compile-bytecode --python "$python" "$@"
 }
 

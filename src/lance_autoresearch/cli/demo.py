@@ -23,7 +23,7 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         json: one object per trial, and one at the end.
     """
     from lance_autoresearch.campaigns.agents.replay import ReplayAgent
-    from lance_autoresearch.campaigns.agents.tune import TuneAgent
+    from lance_autoresearch.campaigns.agents.tune import TuneAgent, knobs
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.campaigns.driving import begin, drive
     from lance_autoresearch.campaigns.loop import Budget
@@ -43,7 +43,10 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     record = root / "records" / "ideas" / TARGET
     name = campaign.name
     drive(root, TARGET, ReplayAgent(record), Budget(), campaign=name, kind="replay", json=json)
-    drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
+    if knobs(campaign.kernel_path.read_bytes()):
+        drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
+    elif not json:
+        print("nothing with a knob was kept, so there is nothing for `tune` to turn")
     out = host.lar_dir(root, "demo", campaign.name)
     with Ledger.open(root) as ledger:
         rows = ledger.trials(campaign=campaign.name)

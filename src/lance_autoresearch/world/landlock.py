@@ -1,6 +1,6 @@
 """Landlock: a box for a compiler where bubblewrap cannot start (no user namespaces).
 
-    python -I -S landlock.py /work/build /usr /toolchain -- /toolchain/bin/rustc kernels.rs
+    python -I -S landlock.py BUILD /usr SYSROOT -- SYSROOT/bin/rustc kernels.rs
 
 confines this process to its arguments, then becomes the program: it reads and runs what lies
 below the named directories, writes below the first one alone, opens no TCP connection and

@@ -131,11 +131,7 @@ def run(
     """
     box = box or choose(landlocked=True)
     limits = limits or Limits()
-    if box == "landlock":
-        argv = [*_landlock(workdir, readable), *argv]
-    command = _limited(argv, limits)
-    if box == "bwrap":
-        command = _bwrap(bubblewrap() or "bwrap", workdir, readable) + command
+    command = _boxed(argv, box, limits, workdir, readable)
     clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(workdir), **(env or {})}
     begun = time.monotonic()
     expired = threading.Event()
@@ -170,6 +166,18 @@ def run(
             texts.append(stream.read(limits.output_bytes))
     killed = "timeout" if expired.is_set() else None
     return Done(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
+
+
+def _boxed(
+    argv: Sequence[str], box: str, limits: Limits, workdir: Path, readable: Iterable[str | Path]
+) -> list[str]:
+    """Landlock is the program's own last act before it; bubblewrap goes around all."""
+    if box == "landlock":
+        argv = [*_landlock(workdir, readable), *argv]
+    command = _limited(argv, limits)
+    if box == "bwrap":
+        command = _bwrap(bubblewrap() or "bwrap", workdir, readable) + command
+    return command
 
 
 def _kill(process: subprocess.Popen[bytes], expired: threading.Event | None) -> None:
