@@ -20,7 +20,7 @@ from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.agents import Agent
 from lance_autoresearch.campaigns.attempt import Done
 from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.loop import Budget, Progress, loop
+from lance_autoresearch.campaigns.loop import Budget, Patience, Progress, loop
 from lance_autoresearch.campaigns.subject import newest
 from lance_autoresearch.campaigns.tally import Run, load_run, only_loop
 from lance_autoresearch.errors import UsageError
@@ -54,6 +54,7 @@ def drive(
     kind: str = "trial",
     resume: bool = False,
     hooks: Hooks | None = None,
+    patience: Patience | None = None,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
@@ -76,6 +77,7 @@ def drive(
             progress = loop(
                 rig, where, agent, budget, live.show,
                 lambda done: _report(done, live, json, where, hooks), kind=kind, run=run,
+                patience=patience,
             )
     _finish(progress, where, json, hooks)
     return progress

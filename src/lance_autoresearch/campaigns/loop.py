@@ -25,7 +25,7 @@ from lance_autoresearch.campaigns.agents import Agent, AgentFailed, Proposal, Tu
 from lance_autoresearch.campaigns.attempt import Done, attempt
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.dead_ends import dead_ends
-from lance_autoresearch.campaigns.tally import Budget, Run, Tally, save
+from lance_autoresearch.campaigns.tally import Budget, Run, Tally, place, save
 from lance_autoresearch.campaigns.teaching import teach
 from lance_autoresearch.campaigns.undecided import pairs_before
 from lance_autoresearch.errors import MachineError, UsageError
@@ -157,7 +157,7 @@ def _turn(desk: Desk, progress: Progress) -> Turn:
         rig.target.name, rig.champion_text, campaign.kernel_path,
         (*history, *_remembered(progress)),
         root=rig.root,
-        home=campaign.desk.private / "agent",
+        home=place(campaign.desk) / "agent",
         advice=_advice(desk, progress) if _costs(desk.agent) else (),
         note=progress.note,
         usd_left=tally.usd_left,
@@ -180,8 +180,9 @@ def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
         taught = teach(ledger, last, desk.campaign.name)
         lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
     lines += [f"lesson: {text}" for text in lessons.read(desk.rig.root, target)[-LESSONS:]]
-    ends = dead_ends(ledger, target, limit=LESSONS)
-    return (*lines, *(f"failed before: {end.line()}" for end in ends))
+    ends = [end for end in dead_ends(ledger, target, limit=50)
+            if end.campaign != desk.campaign.name]  # this campaign's are listed as trials
+    return (*lines, *(f"failed before: {end.line()}" for end in ends[:LESSONS]))
 
 
 def _costs(agent: Agent) -> bool:

@@ -1,7 +1,7 @@
 """What a loop may spend and what it has spent, so that it can go on after any kill.
 
     Budget(trials=50, usd=5.0)     the limits; the first one reached ends the loop
-    Run                            one loop over a campaign, a small file beside its worktree
+    Run                            one loop over a campaign: .lar/loops/<campaign>/loop.json
     Tally                          run + rows of the ledger -> trials, misses, gain, USD
 
 Trials, keeps and their cost are counted from the ledger; the file holds only what the ledger
@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from lance_autoresearch.campaigns.settle import Desk
 from lance_autoresearch.errors import UsageError
@@ -73,16 +74,22 @@ class Run:
     v: int = 1
 
 
+def place(desk: Desk) -> Path:
+    """Where a campaign's loop keeps its file, its lock and its agent's private home."""
+    directory = desk.root / ".lar" / "loops" / desk.name
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return directory
+
+
 def save(desk: Desk, run: Run) -> None:
     """Write the run's file, whole or not at all."""
-    desk.private.mkdir(parents=True, exist_ok=True)
-    atomic_write(desk.private / "loop.json", json.dumps(asdict(run)).encode())
+    atomic_write(place(desk) / "loop.json", json.dumps(asdict(run)).encode())
 
 
 def load_run(desk: Desk) -> Run | None:
     """The campaign's newest run, or None; a damaged file is none."""
     try:
-        fields = json.loads((desk.private / "loop.json").read_bytes())
+        fields = json.loads((place(desk) / "loop.json").read_bytes())
         if fields.pop("v") != 1:
             return None
         return Run(**fields | {"budget": Budget(**fields["budget"])})
@@ -93,8 +100,7 @@ def load_run(desk: Desk) -> Run | None:
 @contextmanager
 def only_loop(desk: Desk) -> Iterator[None]:
     """One loop a campaign at a time. Raises UsageError where another runs."""
-    desk.private.mkdir(parents=True, exist_ok=True)
-    with (desk.private / "loop.lock").open("ab") as file:
+    with (place(desk) / "loop.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

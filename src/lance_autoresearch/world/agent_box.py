@@ -110,9 +110,10 @@ def run(errand: Errand) -> Ended:
     command = [str(first), *errand.argv[1:]]
     if choose() == "bwrap":
         command = [*_bwrap(errand, first), *command]
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env, "HOME": str(errand.home)}
-    if choose() == "bwrap":
-        env["TMPDIR"] = "/tmp"
+    scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
+    scratch.mkdir(exist_ok=True)
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
+    env |= {"HOME": str(errand.home), "TMPDIR": str(scratch)}
     begun = time.monotonic()
     with _spool() as out, _spool() as err, _spool() as source:
         source.write(errand.stdin)

@@ -1,6 +1,7 @@
 """Claude Code, one print-mode session a turn.
 
-Its own rules are the first fence: it has Read, Edit, Glob and Grep only, and may edit one file.
+Its own rules are the first fence: it has Read, Edit, Write, Glob and Grep only, and may
+change one file.
 `--restricted` loads no CLAUDE.md, settings or skills, so the whole contract is passed on.
 A turn's report is its last NDJSON line of type `result`; `subtype: success` may come with
 `is_error: true`, so both that and the exit status are read.
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.campaigns.agents import Turn
-from lance_autoresearch.campaigns.agents.driven import Driven, Said
+from lance_autoresearch.campaigns.agents.driven import Driven, Said, papers
 from lance_autoresearch.campaigns.agents.prompt import contract, report
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.agent_box import Ended, passed_on
@@ -31,13 +32,14 @@ class ClaudeAgent(Driven):
     keeps = (".claude/.credentials.json",)
 
     def command(self, turn: Turn) -> Sequence[str]:
-        """Print mode, four tools, one writable file, bounded rounds and money."""
+        """Print mode, five tools, one writable file, bounded rounds and money."""
         words = ["-p", "--restricted", "--strict-mcp-config", "--permission-prompts", "none"]
-        words += ["--permission-mode", "dontAsk", "--tools", "Read,Edit,Glob,Grep"]
+        words += ["--permission-mode", "dontAsk", "--tools", "Read,Edit,Write,Glob,Grep"]
         words += ["--allowedTools", "Read", "Glob", "Grep", f"Edit(/{turn.kernel})"]
         words += ["--max-turns", str(self.settings.rounds), "--no-session-persistence"]
         words += ["--output-format", "stream-json", "--verbose"]
         words += ["--append-system-prompt", contract(turn)]
+        words += ["--add-dir", *(str(path) for path in papers(turn))]
         if turn.usd_left is not None:
             words += ["--max-budget-usd", f"{turn.usd_left:.4f}"]
         if self.settings.model:
@@ -73,6 +75,7 @@ class ClaudeAgent(Driven):
         return Said(
             text or _last_words(rows),
             error=error if wrong else "",
+            stopped=subtype in STOPS,
             tokens=sum(int(usage.get(name) or 0) for name in fields),
             cost_usd=float(cost) if isinstance(cost, int | float) else None,
             refused=tuple(_refusals(result)),

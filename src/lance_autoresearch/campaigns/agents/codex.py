@@ -74,7 +74,7 @@ class CodexAgent(Driven):
         elif not error:
             tail = stripped(ended.stderr[-300:], 200)
             error = f"ended in mid-turn with exit status {ended.code}: {tail}".rstrip(": ")
-        return Said(text, error, tokens, cost)
+        return Said(text, error, tokens=tokens, cost_usd=cost)
 
     def _spent(self, usage: dict[str, Any]) -> tuple[int, float | None]:
         into, out = int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)

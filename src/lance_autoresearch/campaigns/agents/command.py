@@ -63,7 +63,8 @@ class CommandAgent(Driven):
         error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
         tokens = _amount(row.get("tokens"))
         cost = _amount(row.get("cost_usd"))
-        return Said(text, error, None if tokens is None else int(tokens), cost)
+        spent = None if tokens is None else int(tokens)
+        return Said(text, error, tokens=spent, cost_usd=cost)
 
 
 def _object(line: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@
                     └─ edits kernels.rs ── read_kernel ──────────┴─> Proposal
 
 After a turn only the bytes of the one file are read. A program that was stopped (rounds, money,
-time) has still proposed whatever the file holds, if the file changed.
+time) has still proposed what the file holds, if it changed; one that broke off has not.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Said:
     """Its last message."""
     error: str = ""
     """Why it ended early, in its own words; empty: it ended by itself."""
+    stopped: bool = False
+    """It ended early because a limit of ours was reached."""
     tokens: int | None = None
     cost_usd: float | None = None
     refused: tuple[str, ...] = ()
@@ -77,7 +79,8 @@ class Driven:
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
                               tokens=said.tokens, cost_usd=said.cost_usd)
-        if after in (before, turn.champion):
+        broken = bool(said.error) and not said.stopped and not ended.killed
+        if broken or after in (before, turn.champion):
             raise self.failure(ended, said)
         return Proposal(
             after, hypothesis(said.text), said.tokens, said.cost_usd, predicted(said.text),
@@ -86,15 +89,13 @@ class Driven:
 
     def errand(self, turn: Turn, home: Path) -> Errand:
         """The run of the program for a turn."""
-        papers = turn.kernel.parent.parent
-        slices = turn.root / ".lar" / "slices" / turn.target
         return Errand(
             [self.settings.program or self.usual, *self.command(turn), *self.settings.arguments],
             writes=turn.kernel.parent,
             home=home,
             cwd=turn.kernel.parent,
-            reads=(papers, slices),
-            hides=(papers / "cheats",),
+            reads=papers(turn),
+            hides=(turn.kernel.parent.parent / "cheats",),
             env=self.environment(turn, home),
             stdin=self.input(turn).encode(),
             seconds=60.0 * self.settings.minutes,
@@ -148,6 +149,12 @@ class Driven:
                     shutil.copy(theirs, ours)
                     ours.chmod(0o600)
         return home
+
+
+def papers(turn: Turn) -> tuple[Path, ...]:
+    """What an agent may read: the target's directory, and Lance's own code as it is built."""
+    slices = turn.root / ".lar" / "slices" / turn.target
+    return tuple(path for path in (turn.kernel.parent.parent, slices) if path.is_dir())
 
 
 def _text(turn: Turn) -> bytes | None:

@@ -30,7 +30,8 @@ one file, then you stop; the harness compiles it, compares it with Lance bit for
 and keeps or reverts it. You cannot run anything yourself: no build, no test, no timing, no `lar`.
 
 The file: {kernel}
-You may read: {papers}
+You may read: {papers} (contract.rs calls you, prelude.rs is what you may use),
+and {slices}: Lance's own code.
 
 Each turn:
 1. Read the file. It holds the champion (or your last undecided text).
@@ -52,7 +53,11 @@ def contract(turn: Turn) -> str:
     """What does not change from turn to turn."""
     target = turn.root / "targets" / turn.target
     parts = [
-        TASK.format(kernel=turn.kernel, papers=turn.kernel.parent.parent),
+        TASK.format(
+            kernel=turn.kernel,
+            papers=turn.kernel.parent.parent,
+            slices=turn.root / ".lar" / "slices" / turn.target,
+        ),
         "# The harness (written for people too; `./lar` is not there for you)",
         _paper(turn.root / "HARNESS.md"),
         f"# The target {turn.target}",

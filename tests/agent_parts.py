@@ -1,0 +1,135 @@
+"""What the agents' tests share: the vendors' real programs, a checkout of its own, a short loop.
+
+The programs come in their vendors' wheels (dependency group `agents`, 750 MB installed); the
+first test that needs them puts them into `.lar/agents`, an environment of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from campaign_parts import git
+
+from lance_autoresearch.campaigns import campaign as campaigns
+from lance_autoresearch.campaigns.agents import Agent
+from lance_autoresearch.campaigns.campaign import Campaign
+from lance_autoresearch.campaigns.driving import begin, drive
+from lance_autoresearch.campaigns.loop import Budget, Patience, Progress
+from lance_autoresearch.world.ledger import Ledger, Row
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = "pq-l2"
+PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
+AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
+COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
+BETTER = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_text()
+"""A kernel that is right and faster."""
+
+
+def program(name: str) -> str:
+    """Path of a vendor's real program, installed on first use."""
+    home = ROOT / ".lar" / "agents"
+    home.parent.mkdir(exist_ok=True)
+    with (home.parent / "agents.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = list(home.glob(f"lib/python*/site-packages/{PROGRAMS[name]}"))
+        if not found:
+            places = ["uv", str(Path.home() / ".local/bin/uv"), str(ROOT / ".lar/uv/bin/uv")]
+            uv = next(filter(None, map(shutil.which, places)), None)
+            assert uv is not None, "no uv: run `make test`, which brings it"
+            words = ["sync", "--frozen", "--quiet", "--only-group", "agents"]
+            env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(home)}
+            subprocess.run([uv, *words, "--python", sys.executable], cwd=ROOT, env=env, check=True)
+            found = list(home.glob(f"lib/python*/site-packages/{PROGRAMS[name]}"))
+    return str(found[0])
+
+
+def checkout(directory: Path) -> Path:
+    """A checkout with a ledger of its own and this one's builds."""
+    for name in COPIED:
+        source, to = ROOT / name, directory / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, to, ignore=shutil.ignore_patterns("target", "kernel"))
+        else:
+            shutil.copy(source, to)
+    (directory / ".gitignore").write_text(".lar/\n/targets/*/kernel/kernels.rs\n")
+    git(directory, "init", "-q", "-b", "main")
+    git(directory, "add", "-A")
+    git(directory, "commit", "-q", "-m", "start")
+    for name in ("upstream", "slices", "bin", "cache/prelude", "cache/lar_shim", "cache/kernels"):
+        source = ROOT / ".lar" / name
+        if source.is_dir():
+            shutil.copytree(source, directory / ".lar" / name, copy_function=_link)
+    return directory
+
+
+def _link(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:
+        shutil.copy2(source, to)
+
+
+def fresh(root: Path) -> Campaign:
+    """A new campaign from Lance's own code."""
+    return begin(root, TARGET)
+
+
+def run_loop(root: Path, agent: Agent, trials: int = 1, **more: object) -> Progress:
+    """A short loop in a new campaign (or in `campaign`), without waiting between turns."""
+    name = more.pop("campaign", None) or fresh(root).name
+    limits = {"failures": 2} | dict(more.pop("limits", {}))  # type: ignore[call-overload]
+    return drive(root, TARGET, agent, Budget(trials=trials, **limits), campaign=str(name),
+                 patience=AT_ONCE, json=True, **more)  # type: ignore[arg-type]
+
+
+def newest(root: Path) -> Campaign:
+    """The campaign begun last."""
+    with Ledger.open(root) as ledger:
+        row = ledger.campaigns(TARGET)[-1]
+    return Campaign(root, row.name, row.target)
+
+
+def rows(mine: Campaign) -> list[Row]:
+    with Ledger.open(mine.root) as ledger:
+        return ledger.trials(campaign=mine.name)
+
+
+def assert_whole(mine: Campaign) -> None:
+    """Ledger, branch and worktree agree; nothing but the kernel differs from the checkout."""
+    assert campaigns.verify(mine.root).fault is None
+    champion = mine.champion_text()
+    tip = subprocess.run(
+        ["git", "show", f"{mine.branch}:targets/{TARGET}/kernel/kernels.rs"],
+        cwd=mine.root, capture_output=True, check=True,
+    ).stdout
+    assert tip == champion
+    assert git(mine.root, "status", "--porcelain") == ""
+    changed = [line.split()[-1] for line in git(mine.worktree, "status", "--porcelain").splitlines()]
+    undecided = rows(mine)[-1:] and str(rows(mine)[-1].record.verdict) == "inconclusive"
+    assert changed == ([f"targets/{TARGET}/kernel/kernels.rs"] if undecided else [])
+
+
+@contextlib.contextmanager
+def clean_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
+    """No account, no settings of whoever runs the tests: only what a test sets."""
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC", "CLAUDE", "OPENAI", "CODEX", "AZURE", "AWS", "GOOGLE")):
+            monkeypatch.delenv(name)
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("RUSTUP_HOME", "CARGO_HOME"):  # the toolchain stays where it is
+        place = Path(os.environ.get(name, Path.home() / f".{name.split('_')[0].lower()}"))
+        monkeypatch.setenv(name, str(place))
+    home.mkdir(exist_ok=True)
+    monkeypatch.setenv("HOME", str(home))
+    yield

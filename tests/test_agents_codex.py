@@ -1,0 +1,178 @@
+"""The real Codex, turn by turn, against a scripted model: whole short campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from agent_parts import (
+    BETTER,
+    TARGET,
+    assert_whole,
+    checkout,
+    clean_environment,
+    fresh,
+    program,
+    run_loop,
+)
+from model_servers import Step, fail, responses, say, use
+
+from lance_autoresearch.campaigns.agents import Settings
+from lance_autoresearch.campaigns.agents.codex import CodexAgent
+from lance_autoresearch.campaigns.campaign import Campaign
+from lance_autoresearch.campaigns.loop import Progress
+from lance_autoresearch.records import Verdict
+
+Drive = Callable[..., Progress]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("codex"))
+
+
+@pytest.fixture
+def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
+    with clean_environment(monkeypatch, tmp_path / "home"):
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-scripted")
+        yield fresh(root)
+
+
+@pytest.fixture
+def drive(mine: Campaign) -> Drive:
+    def run(server: responses.Server, settings: dict[str, object] | None = None, **more: object):
+        stub = (f'{{name="stub",base_url="{server.url}/v1",wire_api="responses",'
+                'env_key="OPENAI_API_KEY",request_max_retries=0,stream_max_retries=0}')
+        words = ("-c", "model_provider=stub", "-c", f"model_providers.stub={stub}")
+        settings = {"arguments": (*words, "-"), "program": program("codex"), **(settings or {})}
+        return run_loop(mine.root, CodexAgent(Settings(**settings)), campaign=mine.name, **more)
+
+    return run
+
+
+def shell(command: str) -> Step:
+    return use("exec_command", cmd=command)
+
+
+def spoil(mine: Campaign) -> Step:
+    return shell(f"sed -i 's/pub fn scan8/pub fn scan_eight/' {mine.kernel_path}")
+
+
+@pytest.mark.timing
+def test_a_better_kernel_is_measured_and_a_keep_is_committed(
+    mine: Campaign, drive: Drive
+) -> None:
+    write = f"cat > {mine.kernel_path} <<'END'\n{BETTER}END\n"
+    with responses.Server([shell(write), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25")]) as server:
+        progress = drive(server, {"price": (1.0, 10.0)})
+    record = progress.done[0].record
+    assert record.verdict in (Verdict.KEEP, Verdict.INCONCLUSIVE), record.reason
+    assert record.agent == "codex" and record.hypothesis == "tree"
+    assert record.tokens == 2200
+    assert record.cost_usd == pytest.approx((2000 * 1.0 + 200 * 10.0) / 1e6)
+    assert (mine.champion_text() == BETTER.encode()) == (record.verdict is Verdict.KEEP)
+    assert_whole(mine)
+
+
+def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(
+    mine: Campaign, drive: Drive
+) -> None:
+    again = shell(f"sed -i 's/pub fn scan8/pub fn scan9/' {mine.kernel_path}")
+    steps = [spoil(mine), say("HYPOTHESIS: a new name"), again, say("HYPOTHESIS: another")]
+    with responses.Server(steps) as server:
+        progress = drive(server, trials=2)
+    assert [done.record.verdict for done in progress.done] == [Verdict.REJECTED] * 2
+    second = str(server.seen[2]["input"])
+    assert "| verdict rejected" in second and "a new name" in second
+    assert "The same bits as Lance" in second, "the contract comes with every turn"
+    assert_whole(mine)
+
+
+def test_commands_reach_neither_other_files_nor_the_judge_nor_the_network(
+    mine: Campaign, drive: Drive
+) -> None:
+    before = (mine.worktree / "targets" / TARGET / "program.md").read_bytes()
+    probe = (
+        "echo hack >> ../program.md; echo hack >> program.md; echo x > /tmp/x && echo tmp-ok; "
+        f"ls {mine.root}/.lar; cat {mine.root}/.lar/ledger.sqlite; ls {mine.root}/.lar/epochs; "
+        "ls cheats; (exec 3<>/dev/tcp/127.0.0.1/9) && echo reached; ls ~ /root; "
+        f"git -C {mine.root} log"
+    )
+    with responses.Server([shell(probe), spoil(mine), say("HYPOTHESIS: x")]) as server:
+        progress = drive(server)
+    heard = str(server.seen[1]["input"][-1])
+    assert "SQLite format" not in heard and "ledger.sqlite\\n" not in heard
+    assert "reached" not in heard and "No such file or directory" in heard
+    assert "Read-only file system" in heard
+    assert not [p.name for p in (mine.worktree / "targets" / TARGET / "cheats").glob("*.rs")
+                if p.name in heard]
+    assert (mine.worktree / "targets" / TARGET / "program.md").read_bytes() == before
+    assert [done.record.verdict for done in progress.done] == [Verdict.REJECTED]
+    assert_whole(mine)
+
+
+def test_a_second_file_in_the_kernels_directory_has_no_effect(
+    mine: Campaign, drive: Drive
+) -> None:
+    more = shell(f"cd {mine.kernel_path.parent} && echo 'pub fn x() {{}}' > more.rs")
+    with responses.Server([more, spoil(mine), say("HYPOTHESIS: two files")]) as server:
+        progress = drive(server)
+    assert [done.record.verdict for done in progress.done] == [Verdict.REJECTED]
+    assert mine.read() == mine.champion_text()
+
+
+def test_a_link_in_the_kernels_place_is_no_candidate(mine: Campaign, drive: Drive) -> None:
+    link = shell(f"ln -sf /etc/passwd {mine.kernel_path}")
+    with responses.Server([link, say("HYPOTHESIS: link")]) as server:
+        progress = drive(server, limits={"failures": 1})
+    assert not progress.done and "no plain file" in progress.complaints[0]
+    assert mine.read() == mine.champion_text()
+    assert_whole(mine)
+
+
+def test_not_signed_in_ends_at_once(
+    mine: Campaign, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with responses.Server([]) as server:
+        progress = drive(server)
+    assert "cannot go on" in progress.ended and "codex login" in progress.ended
+    assert len(progress.complaints) == 1 and not server.seen
+
+
+@pytest.mark.parametrize("trouble", [fail(429), fail(500), say("half", cut=True)],
+                         ids=["rate-limit", "server-error", "cut-off"])
+def test_trouble_on_the_models_side_is_asked_again(
+    mine: Campaign, drive: Drive, trouble: Step
+) -> None:
+    with responses.Server([trouble, spoil(mine), say("HYPOTHESIS: ok")]) as server:
+        progress = drive(server)
+    assert len(progress.complaints) == 1, progress.complaints
+    assert [done.record.verdict for done in progress.done] == [Verdict.REJECTED]
+
+
+def test_a_turn_that_takes_too_long_is_ended(mine: Campaign, drive: Drive) -> None:
+    with responses.Server([shell("sleep 60"), say("late")]) as server:
+        progress = drive(server, {"minutes": 0.05}, limits={"failures": 1})
+    assert "did not end within 0.05 minutes" in progress.ended
+    assert_whole(mine)
+
+
+def test_a_session_that_stops_early_or_talks_nonsense_is_continued(
+    mine: Campaign, drive: Drive
+) -> None:
+    steps = [say("May I?\x1b[2J"), spoil(mine), say("HYPOTHESIS: yes")]
+    with responses.Server(steps) as server:
+        progress = drive(server)
+    assert "without changing the file, saying 'May I?" in progress.complaints[0]
+    assert "your last turn brought no candidate" in str(server.seen[1]["input"])
+    assert len(progress.done) == 1
+
+
+def test_without_a_price_a_limit_of_money_is_refused_after_the_first_turn(
+    mine: Campaign, drive: Drive
+) -> None:
+    with responses.Server([spoil(mine), say("HYPOTHESIS: x")]) as server:
+        progress = drive(server, trials=9, limits={"usd": 1.0})
+    assert len(progress.done) == 1 and "--price IN,OUT" in progress.ended
