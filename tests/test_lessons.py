@@ -129,6 +129,9 @@ def test_the_command_prints_both_and_searches_both(
     assert lessons(TARGET, grep="gather", json=True) == 0
     said = json.loads(capsys.readouterr().out)
     assert len(said["lessons"]) == 1 and [e["hypothesis"] for e in said["dead_ends"]] == ["gather"]
+    assert lessons(TARGET, like="gather with AVX2", json=True) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [e["hypothesis"] for e in said["dead_ends"]] == ["gather"]
     with pytest.raises(UsageError, match="no target named 'pq'"):
         lessons("pq")
 

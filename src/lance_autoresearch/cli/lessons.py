@@ -18,6 +18,7 @@ def lessons(
     add: str | None = None,
     by: str = "hand",
     grep: str = "",
+    like: str | None = None,
     last: int = 20,
     json: bool = False,
 ) -> int:
@@ -32,6 +33,7 @@ def lessons(
         add: append this lesson instead of printing.
         by: who learnt it.
         grep: only what contains this word: hypothesis, reason or a losing combo.
+        like: an idea you have: dead ends that share words with it, the nearest first.
         last: at most so many dead ends.
         json: print one object.
     """
@@ -45,7 +47,7 @@ def lessons(
         print(json_module.dumps({"v": 1, "lesson": line}) if json else line)
         return 0
     told = [line for line in memory.read(root, target) if grep.casefold() in line.casefold()]
-    ends = _ends(root, target, grep, last)
+    ends = _ends(root, target, grep, like, last)
     if json:
         body = {"v": 1, "target": target, "lessons": told, "dead_ends": [e.as_json() for e in ends]}
         print(json_module.dumps(body, ensure_ascii=False))
@@ -54,13 +56,15 @@ def lessons(
     return 0
 
 
-def _ends(root: Path, target: str, grep: str, last: int) -> list[DeadEnd]:
-    from lance_autoresearch.campaigns.dead_ends import dead_ends
+def _ends(root: Path, target: str, grep: str, like: str | None, last: int) -> list[DeadEnd]:
+    from lance_autoresearch.campaigns.dead_ends import dead_ends, related
     from lance_autoresearch.world.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return []
     with Ledger.open(root) as ledger:
+        if like is not None:
+            return related(ledger, target, like, limit=last)
         return dead_ends(ledger, target, grep=grep, limit=last)
 
 
