@@ -118,8 +118,7 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
     rig.epoch.count()
-    write(rig, case.candidate, judged, None)
-    return judged.record
+    return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
 
 
 def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> Case:
