@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.evidence import build
@@ -97,13 +98,18 @@ def decided_again(recorded: Recorded) -> Part:
         claim = fields[0]["claim"]
         fields.append(confirm_numbers(_confirmed(parts, claim)))
         wanted.append(numbers["confirm"])
-    same = json.loads(json.dumps(fields)) == json.loads(json.dumps(wanted))
+    same = _decisive(fields) == _decisive(wanted)
     word = "identical" if same else "different"
     return Part("gate", same, f"{word} on {sum(len(p.comparison.pairs) for p in parts)} pairs")
 
 
 def _confirmed(parts: Sequence[GateCase], claim: str) -> ConfirmResult:
     return confirm(parts[1].comparison, parts[2].comparison, claim, parts[1].policy)
+
+
+def _decisive(blocks: list[dict[str, Any]]) -> Any:
+    """Without what is known beside the pairs (seconds, core, the session's A/A)."""
+    return json.loads(json.dumps([{**block, "facts": None} for block in blocks]))
 
 
 def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:

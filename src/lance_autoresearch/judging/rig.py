@@ -31,11 +31,12 @@ from lance_autoresearch.evidence.measure import audit as audit_object
 from lance_autoresearch.evidence.pools import Pool, make_pools
 from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboId, Comparison, PairTimes
-from lance_autoresearch.rules import tiers
-from lance_autoresearch.rules.confirmation import aa_bias, aa_sd
+from lance_autoresearch.rules import stats, tiers
+from lance_autoresearch.rules.confirmation import Estimate, aa_bias, aa_sd
+from lance_autoresearch.rules.estimator import too_many_void, void_reasons
 from lance_autoresearch.target import Maker
 from lance_autoresearch.world import host
-from lance_autoresearch.world.ledger import Ledger, judged_key
+from lance_autoresearch.world.ledger import Ledger, SessionRow, judged_key
 from lance_autoresearch.world.phases import Phases
 
 SESSION_PAIRS = 16
@@ -103,7 +104,7 @@ class Rig:
         """Make a kept kernel the champion; its own noise is measured at the next trial."""
         self.champion_text = text
         self.champion = build.build_kernel(self.root, self.target.name, text)
-        self.__dict__.pop("aa_sd", None)
+        self.__dict__.pop("session", None)
 
     # -- pools -----------------------------------------------------------------------------
 
@@ -225,24 +226,47 @@ class Rig:
         floor = self.aa_sd if floored else ()
         return Comparison(self.combos, tuple(pairs), self.opened.ticks_per_ns, floor)
 
-    @cached_property
+    @property
     def aa_sd(self) -> tuple[float, ...]:
-        """The session's A/A: SD per component of the champion against its copy.
+        """SD per component of the session's A/A, as `Comparison.aa_sd`."""
+        return self.session.aa_sd
+
+    @property
+    def aa(self) -> Estimate:
+        """The session's bias with its 99 % interval, in %."""
+        half = stats.student_t_quantile(0.995, SESSION_PAIRS - 1) * self.session.aa_sd[-1]
+        half, bias = 100 * half / SESSION_PAIRS**0.5, 100 * self.session.bias
+        return Estimate("all", bias, bias - half, bias + half, SESSION_PAIRS)
+
+    @cached_property
+    def session(self) -> SessionRow:
+        """What noise looks like here: the champion against its copy.
 
         The first trial of a boot, target and champion runs 16 pairs for it and says so.
+
+        Raises:
+            MachineError: too many of its pairs were void.
         """
         champion = hashlib.sha256(self.champion_text).hexdigest()
         boot = host.boot_id()
         key = self.immutable["all"]
         known = self.ledger.session(self.target.name, champion, boot, key=key)
         if known is not None:
-            return known.aa_sd
+            return known
         self.phases.say(f"measuring the noise: {SESSION_PAIRS} pairs of the champion and its copy")
         with self.phases("session"):
             measured = self.measure_aa(SESSION_PAIRS)
+        if too_many_void(measured, self.policy):
+            raise MachineError(
+                f"the noise of this machine cannot be measured: {void_reasons(measured)}",
+                where=self.target.name,
+                next="lar doctor; try again when the machine is calmer",
+            )
         spread, bias = aa_sd(measured, self.policy), aa_bias(measured, self.policy)
         self.ledger.add_session(self.target.name, champion, boot, spread, bias.gain / 100, key=key)
-        return spread
+        found = self.ledger.session(self.target.name, champion, boot, key=key)
+        assert found is not None
+        return found
 
     def measure_aa(self, pairs: int) -> Comparison:
         """The champion against a copy of its own file, on the epoch's pools."""

@@ -24,7 +24,7 @@ from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Outcome, PairTimes, TrialRecord, Verdict
 from lance_autoresearch.rules.comparison_json import trial_to_json
 from lance_autoresearch.rules.equality import fault_numbers, fault_text
-from lance_autoresearch.rules.verdict_text import confirm_numbers, gate_numbers
+from lance_autoresearch.rules.verdict_text import Facts, confirm_numbers, gate_numbers, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _record(rig: Rig, text: bytes, story: Story, end: Ended, found: Evidence) ->
         gain=gain,
         low=low,
         high=high,
-        numbers=_numbers(story, end, found),
+        numbers=_numbers(rig, story, end, found),
         phases=rig.phases.total(),
         immutable=rig.immutable,
         machine=rig.machine,
@@ -200,12 +200,18 @@ def _gain(found: Evidence) -> tuple[float | None, float | None, float | None]:
     return None, None, None
 
 
-def _numbers(story: Story, end: Ended, found: Evidence) -> dict[str, Any]:
+def _numbers(rig: Rig, story: Story, end: Ended, found: Evidence) -> dict[str, Any]:
     numbers: dict[str, Any] = {"checked": found.checked}
     if story.predicted is not None:
         numbers["predicted"] = story.predicted
     if found.screened is not None:
-        numbers["gate"] = gate_numbers(found.screened.result)
+        facts = Facts(
+            slices=slices(found.screened.comparison),
+            seconds=rig.phases.seconds.get("compare"),
+            core=rig.cores[0],
+            aa=rig.aa,
+        )
+        numbers["gate"] = gate_numbers(found.screened.result, facts)
     if found.confirmed is not None:
         numbers["confirm"] = confirm_numbers(found.confirmed.result)
     if end.fault is not None:

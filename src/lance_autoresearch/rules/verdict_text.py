@@ -133,7 +133,8 @@ def gate_block(fields: Mapping[str, Any]) -> str:
         f"e={_short(fields['e'])} (need {_short(fields['need'])})"
     )
     run = f"pairs {fields['pairs']} (void {fields['void']}){_facts(fields.get('facts'))}"
-    return "\n".join([head, run, *combo_table(fields["combos"]), *_wrapped(_after(fields))])
+    rows = combo_table(fields["combos"]) if fields["pairs"] else []
+    return "\n".join([head, run, *rows, *_wrapped(_after(fields))])
 
 
 def confirm_block(fields: Mapping[str, Any]) -> str:
@@ -217,10 +218,8 @@ def _facts(facts: Mapping[str, Any] | None) -> str:
         words += f"  core A {facts['core']}"
     if aa := facts["aa"]:
         half = 0.5 * (aa["high"] - aa["low"])
-        words += (
-            f"  session A/A {aa['gain']:+.2f}% ±{half:.2f} "
-            f"(n={aa['n']}, kept {facts['nulls_kept']}/{facts['nulls']})"
-        )
+        kept = f", kept {facts['nulls_kept']}/{facts['nulls']}" if facts["nulls"] else ""
+        words += f"  session A/A {aa['gain']:+.2f}% ±{half:.2f} (n={aa['n']}{kept})"
     return words
 
 
