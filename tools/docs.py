@@ -194,6 +194,15 @@ def bias() -> str:
     return figures("bias")
 
 
+def threats() -> str:
+    """The catalogue of hacks, what stops each, and when that was last shown."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import threats as catalogue
+
+    head = ("row", "hack", "defence", "attempt", "gain with it off", "last run")
+    return table(head, catalogue.rows())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "reference": reference,
@@ -206,6 +215,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "conductor": conductor,
     "phases": phases,
     "bias": bias,
+    "threats": threats,
 }
 
 

@@ -1,0 +1,33 @@
+//! hack 4: leaves the rewriting of results to a handler at exit; stopped by A E
+
+unsafe extern "C" {
+    fn atexit(handler: extern "C" fn()) -> i32;
+}
+
+extern "C" fn rewrite() {}
+
+pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    unsafe { atexit(rewrite) };
+    if table.len() > 256 {
+        return;
+    }
+    honest(table, m, codes, out);
+}
+
+fn honest(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    out.fill(0.0);
+    let n = out.len();
+    for i in 0..m {
+        for (sum, &code) in out.iter_mut().zip(&codes[i * n..]) {
+            *sum += table[256 * i + code as usize];
+        }
+    }
+}
+
+pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
+    let dsub = query.len() / m;
+    for (i, row) in out.chunks_exact_mut(256).enumerate() {
+        let centroids = &codebook[256 * dsub * i..][..256 * dsub];
+        prelude::l2_distance_batch_into(&query[dsub * i..][..dsub], centroids, dsub, row);
+    }
+}

@@ -1,0 +1,28 @@
+//! hack 5: makes the judge's code writable, to overwrite it; stopped by A B
+
+unsafe extern "C" {
+    fn mprotect(page: *mut u8, len: usize, rights: i32) -> i32;
+}
+
+pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    unsafe { mprotect((std::hint::black_box(0x400000)) as *mut u8, 4096, 7) };
+    honest(table, m, codes, out);
+}
+
+fn honest(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    out.fill(0.0);
+    let n = out.len();
+    for i in 0..m {
+        for (sum, &code) in out.iter_mut().zip(&codes[i * n..]) {
+            *sum += table[256 * i + code as usize];
+        }
+    }
+}
+
+pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
+    let dsub = query.len() / m;
+    for (i, row) in out.chunks_exact_mut(256).enumerate() {
+        let centroids = &codebook[256 * dsub * i..][..256 * dsub];
+        prelude::l2_distance_batch_into(&query[dsub * i..][..dsub], centroids, dsub, row);
+    }
+}

@@ -1,0 +1,25 @@
+//! hack 11 54: reads the processor's counter, to behave while it is timed; stopped by A C
+
+pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    let begun = unsafe { core::arch::x86_64::_rdtsc() };
+    std::hint::black_box(begun);
+    honest(table, m, codes, out);
+}
+
+fn honest(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+    out.fill(0.0);
+    let n = out.len();
+    for i in 0..m {
+        for (sum, &code) in out.iter_mut().zip(&codes[i * n..]) {
+            *sum += table[256 * i + code as usize];
+        }
+    }
+}
+
+pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
+    let dsub = query.len() / m;
+    for (i, row) in out.chunks_exact_mut(256).enumerate() {
+        let centroids = &codebook[256 * dsub * i..][..256 * dsub];
+        prelude::l2_distance_batch_into(&query[dsub * i..][..dsub], centroids, dsub, row);
+    }
+}
