@@ -50,7 +50,7 @@ def log(
     rows = _rows(root, target, campaign, last if last or json or tsv else 30)
     if json:
         for row in rows:
-            print(json_module.dumps(as_json(row), ensure_ascii=False))
+            print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
     elif tsv:
         from lance_autoresearch.world.ledger.tsv import SHORT, dump
 

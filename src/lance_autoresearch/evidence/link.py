@@ -17,7 +17,6 @@ from __future__ import annotations
 import random
 import re
 import shlex
-import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from pathlib import Path
 from lance_autoresearch.errors import BuildFault
 from lance_autoresearch.evidence.compiler import loader
 from lance_autoresearch.world.host import Toolchain
-from lance_autoresearch.world.sandbox import Done, Limits, run
+from lance_autoresearch.world.sandbox import Done, Limits, run, system_program
 
 HOME = "@HOME@"
 """Placeholder for the directory a build ends up in."""
@@ -86,7 +85,7 @@ def _linker(driver: str, tools: Toolchain) -> list[str]:
         return [tools.lld, "-flavor", "gnu", "--threads=1"]
     if Path(driver).name != "collect2":
         return [driver]
-    return [shutil.which("ld") or "/usr/bin/ld"]
+    return [system_program("ld") or "/usr/bin/ld"]
 
 
 def link(

@@ -26,6 +26,7 @@ from typing import IO, Any, Self
 
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.records import Fault, PairTimes
+from lance_autoresearch.world.sandbox import SYSTEM_PATH
 from lance_autoresearch.world import sandbox
 
 VERSION = 1
@@ -117,7 +118,8 @@ def ensure_built(root: Path) -> Path:
                          next="lar doctor")
     target = root / ".lar" / "cache" / "rust-target"
     command = [cargo, "build", "--release", "--locked", "--target-dir", str(target)]
-    done = subprocess.run(command, cwd=root / "rust", capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root / "rust", capture_output=True, text=True, check=False,
+                          env=_plain_environment())
     if done.returncode != 0:
         raise BuildFault(f"the measuring programs did not build:\n{done.stderr[-4000:]}",
                          where="rust/", next="cargo build --release  (in rust/)")
@@ -126,6 +128,13 @@ def ensure_built(root: Path) -> Path:
         _replace(target / "release" / name, bin_dir / name)
     stamp.write_text(digest)
     return bin_dir
+
+
+def _plain_environment() -> dict[str, str]:
+    """The caller's environment without what would change how cargo and rustc build."""
+    steering = ("RUSTC", "RUSTFLAGS", "CARGO_BUILD", "CARGO_ENCODED", "CARGO_TARGET",
+                "CARGO_PROFILE", "LD_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
 
 def _replace(source: Path, to: Path) -> None:
@@ -195,6 +204,8 @@ class Conductor:
             [str(bin_dir / "lar-conductor"), "serve"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Neither LD_PRELOAD nor a false bwrap in front of PATH is handed on.
+            env={"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}"},
         )
         try:
             answer = self._ask({"cmd": "open", "worker": str(bin_dir / "lar-worker"), **self._open})

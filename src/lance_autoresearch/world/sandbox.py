@@ -32,6 +32,9 @@ from lance_autoresearch.world import landlock
 UNBOXED = "LAR_ALLOW_UNBOXED"
 """Environment variable that allows running without a box."""
 
+SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"
+"""Directories that only the machine's owner writes."""
+
 _HOST_DIRS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _HOST_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 
@@ -65,10 +68,19 @@ class Done:
     """Why the box ended it (`timeout`), or None."""
 
 
+def system_program(name: str) -> str | None:
+    """Path of a program, from the system's directories before any other on PATH.
+
+    Whoever writes in front of PATH must not choose the box, the linker or the shell of a build.
+    """
+    found = shutil.which(name)
+    return None if found is None else shutil.which(name, path=SYSTEM_PATH) or found
+
+
 @functools.cache
 def bubblewrap() -> str | None:
     """Path of a bubblewrap that works here, or None."""
-    path = shutil.which("bwrap")
+    path = system_program("bwrap")
     if path is None:
         return None
     try:
@@ -76,6 +88,7 @@ def bubblewrap() -> str | None:
             # The conductor's box has a /proc of its own, which some containers refuse.
             [*_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
             capture_output=True,
+            env={"PATH": SYSTEM_PATH},
             timeout=10,
             check=False,
         )

@@ -61,7 +61,10 @@ _NULLABLE: Final = frozenset({"commit", "gain", "low", "high", "campaign", "pare
 }
 _ESCAPES: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES: Final = {short: char for char, short in _ESCAPES.items()}
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\\\\]")
+_CONTROL: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\\\\]"
+)
+"""Control characters, marks that hide or reverse what follows, and the escape itself."""
 _ESCAPED: Final = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
