@@ -47,8 +47,14 @@ def root() -> Iterator[Path]:
 
 
 def made(root: Path, kind: Kind, trials: int, target: str = "pq-l2") -> list[TrialRecord]:
-    found = run(root, target, None, kind, trials=trials, hours=None, show=lambda _: None)
-    return list(found)
+    """Run until so many stand; a machine too busy to be measured ends the test, not the suite."""
+    try:
+        return list(
+            run(root, target, None, kind, trials=trials, hours=None, show=_quiet, patience=0)
+        )
+    except MachineError as error:
+        assert "void" in str(error) or "noise" in str(error)
+        pytest.skip(f"the machine is too busy: {error.what}")
 
 
 def test_labels_tell_kind_size_and_load() -> None:
@@ -91,12 +97,8 @@ def test_what_is_stored_gives_the_same_verdict_to_the_last_bit(root: Path) -> No
 
 @pytest.mark.timing
 def test_an_injected_gain_has_the_right_sign_and_a_regression_is_not_kept(root: Path) -> None:
-    try:
-        (gain,) = made(root, Kind("delay", 20), 1)
-        (loss,) = made(root, Kind("regress", 20), 1)
-    except MachineError as error:
-        assert "void" in str(error)
-        pytest.skip("the machine is too busy to measure a dose")
+    (gain,) = made(root, Kind("delay", 20), 1)
+    (loss,) = made(root, Kind("regress", 20), 1)
     assert loss.verdict is not Verdict.KEEP
     if gain.numbers["gate"]["pairs"] >= 4:
         assert gain.gain is not None and 8 < gain.gain < 40
@@ -143,6 +145,10 @@ def test_a_calibration_exports_one_line_a_trial(
     assert from_tsv(out.read_text()) == shots(root, ["pq-l2"])
     assert "of those decided" in capsys.readouterr().out
     assert lar(["calibrate", "nothing", "--report"]) == 64
+
+
+def _quiet(_: str) -> None:
+    """No progress."""
 
 
 def _rows(root: Path, label: str) -> list[TrialRecord]:

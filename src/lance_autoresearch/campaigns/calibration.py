@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lance_autoresearch.campaigns.attempt import write
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.evidence import build, catalogue
 from lance_autoresearch.evidence.digests import immutable
 from lance_autoresearch.judging.dosing import Dose, find_dose
@@ -45,6 +45,7 @@ FASTER = 0.03
 ONCE = ("setup", "session", "pools", "lock", "python_cpu", "dose")
 """Phases that are no part of what one more trial costs."""
 LOAD = " +load "
+PATIENCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,12 @@ class Case:
 
 def run(
     root: Path, target: str, champion: bytes | None, kind: Kind, *,
-    trials: int | None, hours: float | None, show: Callable[[str], None],
+    trials: int | None, hours: float | None, show: Callable[[str], None], patience: int = PATIENCE,
 ) -> Iterator[TrialRecord]:  # fmt: skip
     """Run trials of one kind until so many stand in the ledger, or time is over.
+
+    Args:
+        patience: trials in a row that the machine may fail (too busy, say) before it is raised.
 
     Raises:
         UsageError: an effect is missing or out of range.
@@ -96,6 +100,7 @@ def run(
         raise UsageError(fault, where=kind.name)
     end = None if hours is None else time.monotonic() + 3600 * hours
     dose: Dose | None = None
+    lost = 0
     with Rig(root, target, champion=champion, phases=Phases(show)) as rig:
         first = build.first_kernel(root, target)
         base = first if kind.name == "identity" else rig.champion_text
@@ -103,17 +108,26 @@ def run(
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             rig.phases = Phases(show)
             rig.__dict__.pop("epoch", None)  # pools live 50 trials or ten minutes
-            if dose is None and kind.name in EFFECTS:
-                with rig.phases("dose"):
-                    dose = find_dose(rig, base)
-            yield _one(rig, _case(rig, kind, base, dose, done), kind)
-            done += 1
+            try:
+                if dose is None and kind.name in EFFECTS:
+                    with rig.phases("dose"):
+                        dose = find_dose(rig, base)
+                record = _one(rig, _case(rig, kind, base, dose, done), kind)
+            except MachineError as error:
+                lost += 1
+                if lost > patience:
+                    raise
+                rig.phases.say(f"not measured: {error.what}")
+                continue
+            done, lost = done + 1, 0
+            yield record
 
 
 def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     """Judge one case and write its row."""
     if rig.champion_text != case.champion:
         rig.crown(case.champion)
+    _ = rig.aa_sd  # the session's noise is that of the machine without our load
     story = Story(case.about, "calibrate", kind.label, layout=case.layout)
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
