@@ -114,7 +114,8 @@ def assert_whole(mine: Campaign) -> None:
     ).stdout
     assert tip == champion
     assert git(mine.root, "status", "--porcelain") == ""
-    changed = [line.split()[-1] for line in git(mine.worktree, "status", "--porcelain").splitlines()]
+    status = git(mine.worktree, "status", "--porcelain")
+    changed = [line.split()[-1] for line in status.splitlines()]
     undecided = rows(mine)[-1:] and str(rows(mine)[-1].record.verdict) == "inconclusive"
     assert changed == ([f"targets/{TARGET}/kernel/kernels.rs"] if undecided else [])
 

@@ -177,9 +177,11 @@ def test_not_signed_in_ends_at_once_with_the_command_that_mends_it(
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_a_busy_model_is_asked_again(mine: Campaign, drive: Drive, status: int) -> None:
-    with anthropic.Server([fail(status), read(mine), edit(mine, **BAD), say("ok")]) as server:
+    # The program itself asks twice before it gives up.
+    steps = [fail(status), fail(status), read(mine), edit(mine, **BAD), say("ok")]
+    with anthropic.Server(steps) as server:
         progress = drive(server)
-    assert len(progress.done) == 1 and len(progress.complaints) == 1, progress.complaints
+    assert len(progress.done) == 1 and 1 <= len(progress.complaints) <= 2, progress.complaints
     assert progress.ended == "1 trials done"
 
 

@@ -21,6 +21,7 @@ from lance_autoresearch.campaigns.agents import Settings, Turn
 from lance_autoresearch.campaigns.agents.driven import Driven, Said
 from lance_autoresearch.campaigns.agents.prompt import contract, report
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.agent_box import Ended, program
 
 
@@ -58,7 +59,7 @@ class CommandAgent(Driven):
         row = _object(lines[-1]) if lines else {}
         text = ended.stdout
         if row:
-            idea, guess = row.get("hypothesis", ""), row.get("predicted")
+            idea, guess = stripped(str(row.get("hypothesis", "")), 400), row.get("predicted")
             text = f"HYPOTHESIS: {idea}\nPREDICTED GAIN: {guess}"
         error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
         tokens = _amount(row.get("tokens"))

@@ -1,0 +1,89 @@
+"""The embedded agents: `tune` turns knobs, `replay` proposes a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from agent_parts import ROOT, TARGET, checkout
+from campaign_parts import record
+
+from lance_autoresearch.campaigns import campaign as campaigns
+from lance_autoresearch.campaigns.agents import Turn
+from lance_autoresearch.campaigns.agents.replay import ReplayAgent
+from lance_autoresearch.campaigns.agents.tune import TuneAgent, knobs
+from lance_autoresearch.campaigns.driving import drive
+from lance_autoresearch.campaigns.loop import Budget
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.records import Verdict
+
+RECORD = ROOT / "records" / "ideas" / TARGET
+KNOBS = b"""
+const A: usize = 4; // tune: 1 2 4 8
+pub const DEEP: i32 = -1; // tune: -1 0
+    const INNER: usize = 64;   //   tune:  32 64
+const PLAIN: usize = 3; // a constant, no tune
+"""
+
+
+def turn(text: bytes, *history: bytes) -> Turn:
+    rows = tuple(record(kernel, text) for kernel in history)
+    return Turn(TARGET, text, Path("kernels.rs"), rows)
+
+
+def test_knobs_are_read_with_their_choices() -> None:
+    found = knobs(KNOBS)
+    assert [(k.name, k.value, k.choices) for k in found] == [
+        ("A", "4", ("1", "2", "4", "8")), ("DEEP", "-1", ("-1", "0")), ("INNER", "64", ("32", "64"))
+    ]
+    assert found[0].others() == ["2", "8", "1"], "the nearest values first"
+    assert found[0].set(KNOBS, "16") == KNOBS.replace(b"A: usize = 4;", b"A: usize = 16;")
+
+
+def test_every_single_change_is_proposed_once_and_then_no_more() -> None:
+    agent, seen = TuneAgent(), []
+    while (proposal := agent.propose(turn(KNOBS))) is not None:
+        seen.append(proposal.hypothesis)
+    assert seen == ["tune A: 4 -> 2", "tune A: 4 -> 8", "tune A: 4 -> 1",
+                    "tune DEEP: -1 -> 0", "tune INNER: 64 -> 32"]
+
+
+def test_what_an_earlier_process_tried_is_not_tried_again() -> None:
+    tried = knobs(KNOBS)[0].set(KNOBS, "2")
+    proposal = TuneAgent().propose(turn(KNOBS, tried))
+    assert proposal is not None and proposal.hypothesis == "tune A: 4 -> 8"
+
+
+def test_a_kernel_without_knobs_says_how_to_write_one() -> None:
+    with pytest.raises(UsageError) as caught:
+        TuneAgent().propose(turn(b"const A: usize = 4;\n"))
+    assert "// tune: 16 32 64 128" in str(caught.value) and caught.value.next
+
+
+def test_a_record_is_proposed_in_order_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    agent = ReplayAgent(RECORD)
+    first = agent.propose(turn(b""))
+    assert first is not None and first.text == (RECORD / "01-table-tree.rs").read_bytes()
+    count = 1
+    while agent.propose(turn(b"")) is not None:
+        count += 1
+    assert count == len(list(RECORD.glob("*.rs")))
+    (tmp_path / "lineage.toml").write_text('[[kernel]]\nfile = "gone.rs"\nhypothesis = "x"\n')
+    with pytest.raises(UsageError, match="not a record"):
+        ReplayAgent(tmp_path)
+
+
+@pytest.mark.timing
+def test_tune_mends_a_knob_that_was_set_badly(tmp_path: Path) -> None:
+    root = checkout(tmp_path)
+    good = (RECORD / "06-wide-table-knobs.rs").read_bytes()
+    (knob,) = [k for k in knobs(good) if k.name == "TILE"]
+    worst = min(knob.choices, key=int)
+    mine = campaigns.create(root, TARGET, knob.set(good, worst), origin="upstream", era="14.0.2")
+    progress = drive(root, TARGET, TuneAgent(), Budget(trials=20), campaign=mine.name)
+    verdicts = [done.record.verdict for done in progress.done]
+    if Verdict.KEEP not in verdicts and verdicts.count(Verdict.INCONCLUSIVE) * 2 > len(verdicts):
+        pytest.skip("the machine is too busy to measure")
+    assert Verdict.KEEP in verdicts
+    (now,) = [k for k in knobs(mine.champion_text()) if k.name == "TILE"]
+    assert int(now.value) > int(worst)
