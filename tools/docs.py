@@ -203,6 +203,23 @@ def threats() -> str:
     return table(head, catalogue.rows())
 
 
+def calibration() -> str:
+    """Trials whose truth is known, from the raw results in records/calibration/."""
+    from lance_autoresearch.rules.scores import HEAD, cells, from_tsv, scored
+
+    files = sorted((ROOT / "records" / "calibration").glob("*.tsv"))
+    if not files:
+        return "(not measured yet: `records/calibration/*.tsv`)"
+    shots = [shot for file in files for shot in from_tsv(file.read_text(encoding="utf-8"))]
+    made = "Made by `lar calibrate all --export records/calibration/NAME.tsv`."
+    return f"{table(HEAD, [cells(score) for score in scored(shots)])}\n\n{made}"
+
+
+def detection() -> str:
+    """What share of true gains this gate and the one before it keep."""
+    return figures("detection")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "reference": reference,
@@ -215,6 +232,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "conductor": conductor,
     "phases": phases,
     "bias": bias,
+    "calibration": calibration,
+    "detection": detection,
     "threats": threats,
 }
 
