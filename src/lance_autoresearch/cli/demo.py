@@ -30,6 +30,7 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     from lance_autoresearch.campaigns.picture import draw
     from lance_autoresearch.cli.log import table
     from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch.records import Verdict
     from lance_autoresearch.world.ledger import Ledger
     from lance_autoresearch.world.ledger.export import export_campaign
 
@@ -64,5 +65,8 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
     else:
         print("\n" + table(rows) + "\n")
+        unclear = sum(r.record.verdict is Verdict.INCONCLUSIVE for r in rows)
+        if unclear:
+            print(f"{unclear} inconclusive: other work disturbed the measuring; try again later\n")
         print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0
