@@ -22,7 +22,6 @@ from lance_autoresearch.rules.comparison_json import (
     from_json,
     to_json,
     trial_from_json,
-    trial_to_json,
 )
 from lance_autoresearch.rules.estimator import pair_value, samples
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
@@ -378,32 +377,3 @@ def test_lar_gate_replays_a_whole_trial(tmp_path: Path, capsys: pytest.CaptureFi
 def test_lar_gate_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read it"):
         lar_gate(tmp_path / "none.json")
-
-
-def test_a_continued_trial_is_judged_again_to_the_last_bit() -> None:
-    """After 24 pairs without proof a trial ends; continued, it sees them at once and goes on."""
-    path = Path(__file__).parent / "data" / "gate" / "synthetic-not-proven.json"
-    first = case_from_json(path.read_bytes()).comparison
-    assert replay(first).reason == NOT_PROVEN
-    before = len(first.pairs)
-    longer = replace(first, pairs=first.pairs + first.pairs[:9])
-    policy = replace(DEFAULT, max_pairs=before)
-    allowed = replace(policy, max_pairs=policy.max_pairs + before)
-    last = before + 1
-    while gate(replace(longer, pairs=longer.pairs[:last]), allowed).outcome is Outcome.CONTINUE:
-        last += 1
-        if last == len(longer.pairs):
-            break
-    stored = trial_to_json([replace(longer, pairs=longer.pairs[:last])], policy, before)
-    (case,) = trial_from_json(stored)
-    assert (case.before, case.policy) == (before, policy)
-    judged = gate(replace(longer, pairs=longer.pairs[:last]), allowed)
-    assert replay(case.comparison, case.policy, case.before) == judged
-    assert judged.pairs > before
-
-
-def test_a_plain_trial_is_stored_as_a_list_and_another_policy_with_it() -> None:
-    comparison = case_from_json(RECORDED[0].read_bytes()).comparison
-    assert trial_to_json([comparison]) == f"[{to_json(comparison)}]"
-    (case,) = trial_from_json(trial_to_json([comparison], DEFAULT.planned(9000)))
-    assert case.policy.need == 9000.0
