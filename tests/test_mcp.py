@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from agent_parts import TARGET, checkout, clean_environment, fresh, program
 from mcp import ClientSession, StdioServerParameters, stdio_client
-from model_servers import anthropic, say, use
+from model_servers import anthropic, responses, say, use
 
 LAR = str(Path(sys.executable).parent / "lar")
 
@@ -114,5 +114,36 @@ def test_claude_code_drives_itself_through_the_tools(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "It was refused." in done.stdout
     answer = str(model.seen[-1]["messages"])
+    assert "rejected" in answer and "does not offer the target" in answer
+    assert mine.read() == mine.champion_text()
+
+
+def test_codex_drives_itself_through_the_tools(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = fresh(root)
+    spoiled = mine.read().replace(b"pub fn scan8", b"pub fn scan_ten")
+    mine.kernel_path.write_bytes(spoiled)
+    steps = [
+        use("lar_try", namespace="mcp__lar", target=TARGET, hypothesis="from Codex"),
+        say("It was refused."),
+    ]
+    with clean_environment(monkeypatch, tmp_path / "home"), responses.Server(steps) as model:
+        kept = {"LAR_ROOT": str(root), "PATH": os.environ["PATH"],
+                "RUSTUP_HOME": os.environ["RUSTUP_HOME"]}  # Codex passes on little else
+        listed = ",".join(f'{name}="{value}"' for name, value in kept.items())
+        tools = (f'mcp_servers.lar={{command="{LAR}",args=["mcp"],env={{{listed}}},'
+                 'required=true,tool_timeout_sec=900,default_tools_approval_mode="approve"}')
+        stub = (f'model_providers.stub={{name="stub",base_url="{model.url}/v1",'
+                'wire_api="responses",env_key="OPENAI_API_KEY"}')
+        env = {**os.environ, "OPENAI_API_KEY": "sk-scripted"}
+        done = subprocess.run(
+            [program("codex"), "exec", "--json", "--ephemeral", "--skip-git-repo-check",
+             "-c", "approval_policy=never", "-c", "model_provider=stub", "-c", stub, "-c", tools,
+             "kick off a new experiment"],
+            cwd=mine.worktree, env=env, capture_output=True, text=True, timeout=240,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = str(model.seen[-1]["input"])
     assert "rejected" in answer and "does not offer the target" in answer
     assert mine.read() == mine.champion_text()

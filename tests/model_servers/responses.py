@@ -24,8 +24,10 @@ class Server(Base):
             item = done | {"type": "custom_tool_call", "call_id": f"call_{n}", "name": step.tool,
                            "input": step.input["patch"]}
         else:
-            item = done | {"type": "function_call", "call_id": f"call_{n}", "name": step.tool,
-                           "arguments": json.dumps(step.input)}
+            given = dict(step.input)
+            of = {"namespace": given.pop("namespace")} if "namespace" in given else {}
+            item = done | of | {"type": "function_call", "call_id": f"call_{n}",
+                                "name": step.tool, "arguments": json.dumps(given)}
         into, out = step.tokens
         usage = {
             "input_tokens": into, "input_tokens_details": {"cached_tokens": 0},
