@@ -13,6 +13,13 @@ pub fn status(pid: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
 }
 
+/// How long a process ran, and how long it was ready to and was not let, nanoseconds.
+pub fn scheduled_ns(pid: &str) -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let mut words = text.split_whitespace().map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
+}
+
 /// The number after `name` in a `name: number` text.
 pub fn field(text: &str, name: &str) -> Option<i64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())

@@ -24,6 +24,11 @@ pub struct Start<'a> {
     pub library: Option<&'a Frozen>,
 }
 
+const GETTING_READY: &str = "getting ready";
+/// A worker that is late was starved, not slow, if it waited in the run queue for longer than
+/// this and ran for less.
+const STARVED_NS: u64 = 500_000_000;
+
 /// One worker.
 pub struct Worker {
     pub side: &'static str,
@@ -160,7 +165,7 @@ impl Worker {
         let ready = &raw const self.page().ready.0;
         let turn = self.turn;
         // SAFETY: the control page is mapped for the life of `self`.
-        self.spin(jail, limit, "getting ready", || unsafe {
+        self.spin(jail, limit, GETTING_READY, || unsafe {
             (*ready).load(Ordering::Acquire) == turn
         })
         .map(|(t, _)| t)
@@ -226,8 +231,18 @@ impl Worker {
         unsafe { libc::poll(&mut poll, 1, 0) > 0 }
     }
 
+    /// Too late: the machine's fault where it was kept from its core, or never woke up for a
+    /// slice (none of the kernel's code runs before it is ready); else the kernel's.
     fn overdue(&mut self, jail: &mut Jail, doing: &str) -> Stop {
+        let pid = self.pidfd.as_ref().and_then(machine::pid_of);
+        let (ran, queued) = pid.as_deref().and_then(machine::scheduled_ns).unwrap_or((0, 0));
         self.end(jail);
+        if queued > STARVED_NS && ran < STARVED_NS {
+            return Stop::Void(format!("the {} was kept from its core by others", self.side));
+        }
+        if doing == GETTING_READY {
+            return Stop::Void(format!("the {} did not wake up for its slice", self.side));
+        }
         self.blame(Fault::with_note("timeout", format!("not done with {doing} in time"))).into()
     }
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.evidence.admit import admit, audit
 from lance_autoresearch.evidence.build import Built, build_kernel, relink
 from lance_autoresearch.judging.compare import Confirmed, Screened, confirm, screen
@@ -97,6 +97,8 @@ def run_trial(
         end = Ended(Verdict.REJECTED, str(refusal))
     except Ended as early:
         end = early
+    except MachineError as failure:
+        end = Ended(Verdict.INCONCLUSIVE, failure.what)
     return Judged(_record(rig, text, story, end, found), found)
 
 

@@ -236,7 +236,7 @@ def combo_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         gain = f"{row['gain']:+.1f}%"
         lines.append(
             f"{name:{width}} {_time(row['champion_ns']):>12} {_time(row['candidate_ns']):>11}   "
-            f"{gain:8}{_ends(row['low'], row['high'], 1):15}{stripped(row['guard'], 24)}"
+            f"{gain:7} {_ends(row['low'], row['high'], 1):14} {stripped(row['guard'], 24)}"
         )
     if len(rows) > MAX_ROWS:
         lines.append(f"... {len(rows) - MAX_ROWS} more combos")
