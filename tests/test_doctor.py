@@ -70,14 +70,21 @@ def test_an_old_compiler_is_a_fault_that_names_its_version(tmp_path: Path) -> No
     assert "1.70.0" in found["rust"]["found"]
 
 
-def test_a_bubblewrap_that_does_not_work_is_not_believed(tmp_path: Path) -> None:
+def test_a_bubblewrap_that_does_not_work_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bwrap = tmp_path / "bwrap"
     bwrap.write_text("#!/bin/sh\nexit 1\n")
     bwrap.chmod(0o755)
-    _, found = report(PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert found["box"]["state"] == ("weak" if landlock.version() else "fault")
-    assert "bubblewrap does not start" in found["box"]["found"]
-    assert found["box"]["mend"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "SYSTEM_PATH", str(tmp_path))
+    sandbox.bubblewrap.cache_clear()
+    try:
+        found = doctor._box(ROOT)
+    finally:
+        sandbox.bubblewrap.cache_clear()
+    assert found.state == ("weak" if landlock.version() else "fault")
+    assert "bubblewrap does not start" in found.found and found.mend
 
 
 def test_accepting_the_risk_is_weaker_not_well(
