@@ -34,6 +34,17 @@ BETTER = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_text()
 """A kernel that is right and faster."""
 
 
+@pytest.fixture(autouse=True)
+def own_lock(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tests that measure nothing do not wait for whoever measures on this machine."""
+    if request.node.get_closest_marker("timing") is None:
+        monkeypatch.setenv("LAR_LOCK_DIR", str(tmp_path_factory.mktemp("lock")))
+
+
 def program(name: str) -> str:
     """Path of a vendor's real program, installed on first use."""
     home = ROOT / ".lar" / "agents"

@@ -13,6 +13,7 @@ from agent_parts import (
     checkout,
     clean_environment,
     fresh,
+    own_lock,  # noqa: F401
     program,
     run_loop,
 )

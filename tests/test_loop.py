@@ -15,7 +15,16 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_parts import TARGET, assert_whole, checkout, fresh, newest, rows, run_loop
+from agent_parts import (
+    TARGET,
+    assert_whole,
+    checkout,
+    fresh,
+    newest,
+    own_lock,  # noqa: F401
+    rows,
+    run_loop,
+)
 from campaign_parts import record
 
 from lance_autoresearch.campaigns.agents import Settings, make_agent

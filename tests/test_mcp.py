@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_parts import TARGET, checkout, clean_environment, fresh, program
+from agent_parts import (
+    TARGET,
+    checkout,
+    clean_environment,
+    fresh,
+    own_lock,  # noqa: F401
+    program,
+)
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from model_servers import anthropic, responses, say, use
 
@@ -130,7 +137,8 @@ def test_codex_drives_itself_through_the_tools(
     ]
     with clean_environment(monkeypatch, tmp_path / "home"), responses.Server(steps) as model:
         kept = {"LAR_ROOT": str(root), "PATH": os.environ["PATH"],
-                "RUSTUP_HOME": os.environ["RUSTUP_HOME"]}  # Codex passes on little else
+                "RUSTUP_HOME": os.environ["RUSTUP_HOME"],
+                "LAR_LOCK_DIR": os.environ["LAR_LOCK_DIR"]}  # Codex passes on little else
         listed = ",".join(f'{name}="{value}"' for name, value in kept.items())
         tools = (f'mcp_servers.lar={{command="{LAR}",args=["mcp"],env={{{listed}}},'
                  'required=true,tool_timeout_sec=900,default_tools_approval_mode="approve"}')
