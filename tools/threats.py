@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lance_autoresearch.evidence.build import Built
+    from lance_autoresearch.evidence.pools import Pool
     from lance_autoresearch.judging.rig import Rig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +51,7 @@ STOPS: Mapping[str, str] = {
     "arm": "ED",
     "mismatch": "EDFGKN",
     "confirmation": "R",
+    "unseen": "D",
 }
 """Which defences can have been at work where a trial ended so. A mismatch is always found by
 comparing; the tests of tests/test_threats.py with `alone` in their name tell what exposed it."""
@@ -159,11 +162,51 @@ def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
             times(rig, rig.pair(rig.champion.so, found.built.so, rig.epoch.timed))
         pools, _ = rig.fresh_pools()
         fault = rig.check(found.built.so, "native", pools).fault
-        return "passes" if fault is None else "confirmation"
+        if fault is not None:
+            return "confirmation"
+        return only_where_inputs_repeat(rig, found.built, pools)
     except RejectedKernel:
         return stage
     except Ended as end:
         return end.fault.kind if end.fault else str(end.verdict)
+
+
+def repeated_gain(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> float | None:
+    """Gain in % over 4 valid pairs as screening plays them; None on a busy machine."""
+    from lance_autoresearch.judging.compare import times
+    from lance_autoresearch.rules.confirmation import aa_bias
+
+    pairs = []
+    for _ in range(60):
+        pairs.append(times(rig, rig.pair(*sides, pools)))
+        if sum(pair.void is None for pair in pairs) == 4:
+            return aa_bias(rig.comparison(pairs, floored=False)).gain
+    return None
+
+
+def only_where_inputs_repeat(rig: Rig, built: Built, pools: Sequence[Pool]) -> str:
+    """`unseen`: faster only where inputs repeat; `passes`; `undecided` on a busy machine.
+
+    Asked only of what seems at least 50 % faster: so much shows on any machine.
+    """
+    from lance_autoresearch.judging.compare import refuse_memory
+    from lance_autoresearch.judging.ended import Ended
+
+    sides = (rig.champion.so, built.so)
+    gain = repeated_gain(rig, sides, pools)
+    if gain is None:
+        return "undecided"
+    if gain < 50:
+        return "passes"
+    for _ in range(5):
+        try:
+            refuse_memory(rig, sides, pools, "all", gain)
+        except Ended as end:
+            if str(end.verdict) == "rejected":
+                return "unseen"
+            continue
+        return "passes"
+    return "undecided"
 
 
 def verdicts(rig: Rig, one: Cheat) -> Iterator[tuple[str, str, bool]]:

@@ -65,6 +65,14 @@ class Policy:
     what must not be is that most of it lives in short bursts only."""
     licence_errors: float = 3.0
     """The 3 of it; the standard error is that of the difference."""
+    unseen_pairs: int = 24
+    """Pairs at confirmation in which no process meets an input twice."""
+    unseen_rounds: int = 2
+    """Rounds of such a pair, one call a slice; calibration needs one more call of the pool."""
+    unseen_share: float = 0.25
+    """Rejected where the gain on such inputs is surely less than this share of the claim..."""
+    unseen_slack: float = 0.05
+    """...and less by more than this: code and heap of a process that has just begun are cold."""
     opponent_slack: float = 0.01
     """Rejected where the champion, following the candidate, is surely slower than this..."""
     opponent_level: float = 0.99

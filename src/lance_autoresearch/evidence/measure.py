@@ -26,8 +26,8 @@ from typing import IO, Any, Self
 
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.records import Fault, PairTimes
-from lance_autoresearch.world.sandbox import SYSTEM_PATH
 from lance_autoresearch.world import sandbox
+from lance_autoresearch.world.sandbox import SYSTEM_PATH
 
 VERSION = 1
 """Version of every line; the conductor refuses any other."""

@@ -22,7 +22,7 @@ from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes, Verdict
-from lance_autoresearch.rules.confirmation import ConfirmResult, worth_more_pairs
+from lance_autoresearch.rules.confirmation import ConfirmResult, unseen, worth_more_pairs
 from lance_autoresearch.rules.confirmation import confirm as confirm_rule
 from lance_autoresearch.rules.equality import fault_text
 from lance_autoresearch.rules.gate import gate
@@ -93,6 +93,9 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         rounds = _long_rounds(rig, screened.result)
         long = [_long_pair(rig, sides, pools, rounds) for sides in layouts[policy.confirm_pairs :]]
     first = _confirmed(rig, short, long, screened.result.claim, seed)
+    if first.result.verdict is Verdict.KEEP or worth_more_pairs(first.result, policy):
+        claimed = first.result.claimed
+        refuse_memory(rig, layouts[0], pools, claimed.name, claimed.gain)
     if not worth_more_pairs(first.result, policy):
         return first
     rig.phases.say("a combo may be slower: as many pairs again")
@@ -101,6 +104,39 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
     with rig.phases("confirm"), rig.measuring():
         short += [_pair(rig, sides, pools) for sides in layouts]
     return _confirmed(rig, short, long, screened.result.claim, seed)
+
+
+def refuse_memory(
+    rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool], claim: str, claimed: float
+) -> None:
+    """End a trial whose gain is there only where inputs repeat.
+
+    Args:
+        sides: champion and candidate.
+        claimed: gain of the claim as confirmed, %.
+
+    Raises:
+        Ended: rejected; or too few pairs were valid.
+    """
+    wanted = rig.policy.unseen_pairs
+    with rig.phases("confirm"), rig.measuring():
+        pairs = [_unseen_pair(rig, sides, pools) for _ in range(wanted)]
+    valid = sum(pair.void is None for pair in pairs)
+    if 2 * valid < wanted:
+        raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {wanted} short pairs valid")
+    found = unseen(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
+    if found.rejected:
+        raise Ended(
+            Verdict.REJECTED,
+            f"{claim} {claimed:+.1f}% where inputs repeat, {found.gain:+.1f}% (at most "
+            f"{found.high:+.1f}%) where its process meets each for the first time: an answer "
+            "must be computed in every call, not found in memory left by an earlier one",
+        )
+
+
+def _unseen_pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:
+    rounds, calls = rig.policy.unseen_rounds, [1] * len(pools)
+    return times(rig, rig.pair(*sides, pools, rounds=rounds, calls=calls))
 
 
 def _confirmed(

@@ -200,9 +200,13 @@ class Rig:
         *,
         rounds: int | None = None,
         block_ms: int | None = None,
+        calls: Sequence[int] | None = None,
         tier: str = "native",
     ) -> PairResult:
-        """One pair of fresh processes over the pools, in a fresh secret order."""
+        """One pair of fresh processes over the pools, in a fresh secret order.
+
+        `calls` per slice, one number a pool, in place of calibrated ones.
+        """
         return self.conductor.pair(
             champion,
             candidate,
@@ -210,6 +214,7 @@ class Rig:
             seed=_seed(),
             rounds=rounds or self.policy.rounds,
             slice_us=self.policy.slice_us,
+            calls=calls,
             block_ms=block_ms,
             features=tiers.mask(tier, self.opened.features),
         )

@@ -1,6 +1,7 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
     confirm(comparison, licence, claim)    16 pairs and 4 with long blocks -> keep or revert
+    unseen(comparison, claim, gain)        is it faster on inputs it has never met?
     slowed_opponent(after, copy)           did the candidate slow its opponent down?
     aa_sd, aa_bias                         the session's own noise, from champion against its copy
     floor_flags                            times too short to be true
@@ -67,6 +68,17 @@ class ConfirmResult:
     def claimed(self) -> Estimate:
         """The component that `claim` names: what a keep records."""
         return next(c for c in self.components if c.name == self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenResult:
+    """Defence D: the claim on inputs that no process meets twice."""
+
+    gain: float
+    """Mean over the pairs, %."""
+    high: float
+    """Upper end of its interval, %."""
+    rejected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,25 @@ def _guard_word(gain: stats.Bounds, policy: Policy) -> str:
     if -gain.high > policy.guard_low:
         return "slower"
     return f"may be {_show(gain.low)}" if -gain.low >= policy.guard_high else "ok"
+
+
+def unseen(
+    comparison: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
+) -> UnseenResult:
+    """Defence D: is the gain there on inputs that the process never met before?
+
+    A kernel that finds its earlier answers in memory it has freed is right and fast, and no
+    output gives it away; only what it meets for the first time it must compute.
+
+    Args:
+        comparison: pairs of fresh processes in which no window repeats.
+        claimed: gain of the claim where windows do repeat, %.
+    """
+    sample = _claimed(samples(comparison, policy), claim)
+    high = sample.fixed_bounds(policy.confirm_level).high
+    told = math.log1p(claimed / 100.0)
+    short = told - high > max(policy.unseen_slack, (1.0 - policy.unseen_share) * told)
+    return UnseenResult(stats.percent(sample.mean), stats.percent(high), short)
 
 
 def slowed_opponent(
