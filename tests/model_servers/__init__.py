@@ -82,7 +82,7 @@ class Server:
             self.seen.append(body)
             return (self.left.pop(0) if self.left else DONE), len(self.seen)
 
-    def _handler(server) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(server) -> type[http.server.BaseHTTPRequestHandler]:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
