@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -15,12 +13,11 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
 from lance_autoresearch.campaigns import campaign
-from lance_autoresearch.campaigns.settle import Intent
 from lance_autoresearch.errors import LedgerError, RejectedKernel, UsageError
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.git import Git, git_dir
+from lance_autoresearch.world.git import Git
 from lance_autoresearch.world.kernel_file import LONGEST, place_kernel, read_kernel
-from lance_autoresearch.world.ledger import Ledger, digest_of, ledger_path
+from lance_autoresearch.world.ledger import Ledger, digest_of
 
 
 @pytest.fixture
@@ -166,165 +163,6 @@ def test_a_removed_worktree_is_made_again_on_demand(mine: campaign.Campaign) -> 
 
 
 # -- half-way states -----------------------------------------------------------------------
-
-
-def test_a_commit_without_a_row_changes_nothing(mine: campaign.Campaign) -> None:
-    mine.kernel_path.write_bytes(kernel(1))
-    with mine.desk.locked() as repo:
-        mine.desk.begin(Intent("keep", digest_of(kernel(1)), 0))
-        commit = mine.champion().commit
-        tree = repo.tree_with(commit, mine.desk.kernel, kernel(1), mine.desk.scratch)
-        repo.commit(tree, commit, "keep\n\nLar-Head: abc\n")
-        mine.desk.scratch.write_bytes(b"half a file")
-    assert campaign.repair(mine.root) == []
-    assert tip(mine) == FIRST
-    assert mine.read() == kernel(1), "a kernel nobody has judged yet was taken away"
-    assert [p.name for p in mine.desk.private.iterdir()] == ["lock"]
-    assert campaign.verify(mine.root).fault is None
-
-
-def test_a_kernel_tried_again_survives_a_death_before_its_row(mine: campaign.Campaign) -> None:
-    mine.record(record(kernel(1), FIRST), kernel(1))
-    mine.kernel_path.write_bytes(kernel(1))
-    mine.desk.begin(Intent("revert", digest_of(kernel(1)), 1))
-    assert campaign.repair(mine.root) == []
-    assert mine.read() == kernel(1)
-
-
-def rowed(mine: campaign.Campaign, text: bytes) -> str:
-    """The state after the deciding transaction of a keep and before anything follows."""
-    with mine.desk.locked() as repo, Ledger.open(mine.root) as ledger:
-        mine.desk.begin(Intent("keep", digest_of(text), 0))
-        champion = ledger.champion(mine.name)
-        tree = repo.tree_with(champion.commit, mine.desk.kernel, text, mine.desk.scratch)
-        with ledger.transaction():
-            head = ledger.head()
-            commit = repo.commit(tree, champion.commit, f"keep\n\nLar-Head: {head}\n")
-            entry = record(text, FIRST, Verdict.KEEP, campaign=mine.name)
-            ledger.append(entry, commit=commit, blobs={"kernel": text})
-    return commit
-
-
-def test_a_row_whose_branch_did_not_follow(mine: campaign.Campaign) -> None:
-    mine.kernel_path.write_bytes(kernel(1))
-    commit = rowed(mine, kernel(1))
-    assert tip(mine) == FIRST
-    (line,) = campaign.repair(mine.root)
-    assert line.startswith(f"{mine.name}: branch moved from")
-    assert Git(mine.root).refs(mine.desk.ref)[mine.desk.ref] == commit
-    assert mine.read() == tip(mine) == kernel(1)
-    assert git(mine.worktree, "status", "--porcelain") == ""
-    assert campaign.repair(mine.root) == []
-
-
-def test_a_branch_that_moved_before_the_worktree_followed(mine: campaign.Campaign) -> None:
-    before = mine.champion().commit
-    Git(mine.root).move(mine.desk.ref, rowed(mine, kernel(1)), old=before)
-    mine.kernel_path.unlink()
-    (line,) = campaign.repair(mine.root)
-    assert "kernel restored" in line
-    assert mine.read() == tip(mine) == kernel(1)
-    assert git(mine.worktree, "status", "--porcelain") == ""
-    assert campaign.repair(mine.root) == []
-
-
-def test_a_revert_whose_kernel_was_not_restored(mine: campaign.Campaign) -> None:
-    mine.kernel_path.write_bytes(kernel(5))
-    mine.desk.begin(Intent("revert", digest_of(kernel(5)), 0))
-    with Ledger.open(mine.root) as ledger:
-        ledger.append(record(kernel(5), FIRST, campaign=mine.name))
-    (line,) = campaign.repair(mine.root)
-    assert line == f"{mine.name}: kernel restored to the champion"
-    assert mine.read() == FIRST
-    # Written again by hand it is an edit, not a leftover: nobody owes its removal.
-    mine.kernel_path.write_bytes(kernel(5))
-    assert campaign.repair(mine.root) == []
-    assert mine.read() == kernel(5)
-
-
-def test_locks_of_a_killed_git_are_removed(mine: campaign.Campaign) -> None:
-    commit = rowed(mine, kernel(1))
-    ours = mine.root / ".git" / f"{mine.desk.ref}.lock"
-    ours.touch()
-    inside = git_dir(mine.worktree)
-    assert inside is not None
-    theirs = inside / "index.lock"
-    theirs.touch()
-    os.utime(theirs, (time.time() - 60, time.time() - 60))
-    users = mine.root / ".git" / "index.lock"
-    users.touch()
-    campaign.repair(mine.root)
-    assert not ours.exists()
-    assert not theirs.exists()
-    assert users.exists(), "the lock of the user's own checkout is none of our business"
-    assert Git(mine.root).refs(mine.desk.ref)[mine.desk.ref] == commit
-
-
-def test_a_campaign_in_use_is_left_alone(mine: campaign.Campaign) -> None:
-    rowed(mine, kernel(1))
-    with mine.desk.locked():
-        assert campaign.repair(mine.root) == []
-        assert tip(mine) == FIRST
-        with pytest.raises(LedgerError, match="another process works"), mine.desk.locked(0.01):
-            pass
-    assert campaign.repair(mine.root) != []
-
-
-def test_commits_by_hand_are_set_aside(mine: campaign.Campaign) -> None:
-    mine.kernel_path.write_bytes(kernel(9))
-    git(mine.worktree, "commit", "-qam", "by hand")
-    (line,) = campaign.repair(mine.root)
-    assert "branch moved" in line
-    assert tip(mine) == FIRST
-    assert mine.read() == kernel(9)
-
-
-# -- tampering with the end ----------------------------------------------------------------
-
-
-def test_rows_deleted_at_the_end_are_missed_and_repair_keeps_the_evidence(
-    mine: campaign.Campaign,
-) -> None:
-    kept(mine, 1)
-    kept(mine, 2)
-    db = sqlite3.connect(ledger_path(mine.root))
-    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        db.execute(f"DROP TRIGGER {name}")
-    db.execute("DELETE FROM trials WHERE id = 2")
-    db.commit()
-    db.close()
-    assert "rows after 2 are missing" in str(campaign.verify(mine.root).fault)
-    (line,) = campaign.repair(mine.root)
-    assert "the ledger names no commit" in line
-    assert tip(mine) == kernel(2)
-    assert "rows after 2 are missing" in str(campaign.verify(mine.root).fault)
-
-
-def test_a_chain_rewritten_from_the_start_disagrees_with_git(mine: campaign.Campaign) -> None:
-    from lance_autoresearch.world.ledger import chain
-
-    mine.record(record(kernel(1), FIRST), kernel(1))
-    kept(mine, 2)
-    db = sqlite3.connect(ledger_path(mine.root))
-    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        db.execute(f"DROP TRIGGER {name}")
-    rows = [values for table, values in chain.walk(db) if table == "trials"]
-    rows[0]["gain"] = 50.0
-    last = rows[0]["prev"]
-    for values in rows:
-        values["prev"] = last
-        last = values["digest"] = chain.row_digest("trials", values)
-        db.execute(
-            "UPDATE trials SET gain = ?, prev = ?, digest = ? WHERE id = ?",
-            (values["gain"], values["prev"], last, values["id"]),
-        )
-    db.commit()
-    db.close()
-    with Ledger.open(mine.root) as ledger:
-        assert "schema was changed" in str(ledger.verify().fault), "rows agree among themselves"
-    fault = str(campaign.verify(mine.root).fault)
-    assert fault.startswith("trial 2 ")
-    assert "carries another chain head" in fault
 
 
 def test_a_full_disk_keeps_nothing_and_loses_nothing(

@@ -201,7 +201,7 @@ impl Worker {
         doing: &str,
         seen: impl Fn() -> bool,
     ) -> Result<(u64, u64), Stop> {
-        let start = ticks();
+        let mut start = ticks();
         let (mut last, mut next_look) = (start, limit / 400);
         loop {
             for _ in 0..16 {
@@ -210,7 +210,13 @@ impl Worker {
                     return Ok((now, now.wrapping_sub(last)));
                 }
             }
+            let before = last;
             last = ticks();
+            // This process itself was stopped or kept away: that time is nobody's.
+            let gap = last.wrapping_sub(before);
+            if gap > limit / 100 {
+                start = start.wrapping_add(gap);
+            }
             let passed = last.wrapping_sub(start);
             if passed > next_look {
                 next_look = passed + limit / 2000;

@@ -1,0 +1,119 @@
+"""What tests of the conductor need: toy libraries, a pool, a bench that runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.records import Fault
+
+ROOT = Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("cargo") is None or os.uname().sysname != "Linux",
+    reason="needs cargo and Linux",
+)
+
+HONEST = "for i in 0..out.len() { out[i] = a[i] * 3.0 + b[i]; }"
+
+
+def library(body: str, head: str = "") -> str:
+    """A contract and its kernel in one: `body` sees a, b: &[f32], out: &mut [f32]."""
+    return f"""
+use lar_shim::Call;
+{head}
+#[inline(never)]
+fn kernel(a: &[f32], b: &[f32], out: &mut [f32]) {{ {body} }}
+pub fn op(call: &mut Call) {{
+    let (a, b) = (call.f32s(0), call.f32s(1));
+    kernel(a, b, call.out_f32s(0));
+}}
+lar_shim::ops!(op);
+"""
+
+
+@dataclass
+class Bench:
+    """A conductor, a compiler and a pool of 48 calls with upstream's outputs."""
+
+    conductor: Conductor
+    dir: Path
+    honest: Path
+    pools: list[tuple[Path, Path]]
+
+    def build(self, name: str, source: str) -> Path:
+        """Compile one toy library."""
+        path = self.dir / f"{name}.rs"
+        path.write_text(source)
+        out = self.dir / f"{name}.so"
+        rustc(path, out, "cdylib", "--extern", f"lar_shim={self.dir / 'liblar_shim.rlib'}")
+        return out
+
+    def check(self, name: str, body: str, head: str = "") -> Fault | None:
+        """Fault of a check pass over the pool."""
+        return self.conductor.check(
+            self.build(name, library(body, head)), self.pools, seed=5
+        ).fault
+
+    def pair_fault(self, name: str, body: str, head: str = "") -> Fault | None:
+        """Fault of a short pair against the honest kernel."""
+        lib = self.build(name, library(body, head))
+        return self.conductor.pair(self.honest, lib, self.pools, seed=6, rounds=3).fault
+
+
+def rustc(source: Path, out: Path, kind: str, *more: str) -> None:
+    """Plain rustc, as kernels are built."""
+    command = ["rustc", "--edition", "2024", "-O", "-C", "panic=abort", "-C", "codegen-units=1",
+               "--crate-type", kind, str(source), "-o", str(out), *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def write_pool(
+    path: Path, args: Sequence[Sequence[np.ndarray]], caps: Sequence[Sequence[int]],
+    parts: Sequence[dict[str, object]], combo: str = "op 256 toy",
+) -> None:
+    """A pool file in the conductor's format."""
+    blob, calls, shared = bytearray(), [], {}
+    for arrays, cap in zip(args, caps, strict=True):
+        places = []
+        for array in arrays:
+            if id(array) not in shared:
+                blob += bytes(-len(blob) % 64)
+                shared[id(array)] = [len(blob), array.nbytes]
+                blob += array.tobytes()
+            places.append(shared[id(array)])
+        calls.append({"args": places, "caps": list(cap)})
+    head = json.dumps({
+        "v": 1, "combo": combo, "op": 0, "parts": list(parts), "calls": calls,
+        "arg_phase": [0, 0], "window_bytes": 1 << 19, "blob_len": len(blob),
+    }).encode()
+    lead = b"LARPOOL1" + len(head).to_bytes(4, "little") + head
+    path.write_bytes(lead + bytes(-len(lead) % 4096) + bytes(blob))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    folder = tmp_path_factory.mktemp("toys")
+    rustc(ROOT / "rust/shim/lib.rs", folder / "liblar_shim.rlib", "rlib",
+          "--crate-name", "lar_shim")
+    rng = np.random.default_rng(4)
+    args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)]
+    pool, want = folder / "toy.pool", folder / "toy.want"
+    write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
+    with Conductor(ROOT, call_ms=1000, mem_mb=256) as conductor:
+        bench = Bench(conductor, folder, folder / "honest.so", [(pool, want)])
+        bench.build("honest", library(HONEST))
+        expected = conductor.expect(bench.honest, pool, want)
+        assert expected.fault is None
+        assert len(expected.ns_per_call) == 48
+        yield bench
