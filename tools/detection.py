@@ -118,7 +118,7 @@ def draw(found: list[Curve], path: Path) -> None:
         axes.errorbar(x, y, error, marker="o", capsize=3, color=colour, label=name)
     axes.axvline(0.5, color="0.6", linestyle=":", label="margin: less counts as nothing")
     axes.set(xlabel="true gain, %", ylabel="kept, % of trials (bars: exact 99 %)", ylim=(-3, 103))
-    axes.legend(frameon=False, loc="center right")
+    figure.legend(frameon=False, loc="outside upper center", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

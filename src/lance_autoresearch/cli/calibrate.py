@@ -32,7 +32,7 @@ def calibrate(
     code without it is a true gain of X %. regress: one combination X % slower, the others 3 %
     faster; it must not be kept. Every trial runs the whole pipeline and is a row of the ledger
     with its raw pairs. Trials of the same kind under the same rules count, so the command goes
-    on where it was stopped.
+    on where it was stopped; a change of rules, targets or measuring code begins at 0.
 
     Args:
         target: name of a target, or `all` for every one in turn.
@@ -91,6 +91,9 @@ def _show(scores: list[Score], json: bool) -> None:
         for score in scores:
             body = dict(zip(HEAD, cells(score), strict=True))
             print(json_module.dumps({"v": 1, "score": body}))
+        return
+    if not scores:
+        print("no such trial under today's rules (targets, rust, rules, policy, Lance)")
         return
     rows = [HEAD, *(cells(score) for score in scores)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
