@@ -107,6 +107,12 @@ def test_an_agent_that_brings_nothing_halts_the_loop_and_its_cost_counts(root: P
     assert run is not None and run.lost_usd == 0.75 and run.ended == progress.ended
 
 
+def test_a_loop_whose_agent_cannot_go_on_says_so_with_its_exit_code(root: Path) -> None:
+    words = ("--campaign", fresh(root).name, "--max-failures", "1")
+    done = lar(root, "loop", TARGET, "--agent", shell("echo May I?"), *words)
+    assert done.returncode == 4 and "saying 'May I?'" in done.stdout
+
+
 def test_a_crash_puts_the_champion_back(root: Path) -> None:
     crash = command("echo half > kernels.rs; echo gone >&2; exit 7")
     progress = run_loop(root, crash, limits={"failures": 1})

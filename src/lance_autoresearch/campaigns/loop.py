@@ -65,6 +65,8 @@ class Progress:
     done: list[Done] = field(default_factory=list)
     ended: str = ""
     """Why it ended, in words."""
+    failed: bool = False
+    """It ended because the agent could not go on."""
     failures: int = 0
     """Turns in a row without a candidate."""
     busy: int = 0
@@ -145,8 +147,8 @@ def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal |
     progress.note = proposal.note
     unknown = proposal.cost_usd is None and progress.tally.run.budget.usd is not None
     if unknown and _costs(desk.agent):
-        progress.ended = (f"{desk.agent.name} does not say what a turn costs: --budget-usd cannot "
-                          "be kept (with --price IN,OUT tokens are counted)")
+        _give_up(progress, f"{desk.agent.name} does not say what a turn costs: --budget-usd "
+                           "cannot be kept (with --price IN,OUT tokens are counted)")
     return proposal
 
 
@@ -204,23 +206,28 @@ def _failed(
     _put_back(desk)
     if failure.kind == "fatal":
         hint = f" (next: {failure.next})" if failure.next else ""
-        progress.ended = f"{desk.agent.name} cannot go on: {what}{hint}"
+        _give_up(progress, f"{desk.agent.name} cannot go on: {what}{hint}")
     elif failure.kind == "busy":
         progress.busy += 1
         wait = min(desk.patience.longest, desk.patience.busy * 2.0 ** (progress.busy - 1))
         if progress.busy >= desk.patience.tries:
-            progress.ended = f"{desk.agent.name} was busy {progress.busy} times in a row: {what}"
-            return
+            times = f"{progress.busy} times in a row"
+            return _give_up(progress, f"{desk.agent.name} was busy {times}: {what}")
         _enter(desk, progress, "wait", f"{what}; asking again in {wait:.0f} s")
         _pause(wait, lambda: stop() or bool(progress.tally.over()))
     else:
         progress.failures += 1
         if progress.failures >= run.budget.failures:
-            progress.ended = (f"{desk.agent.name} brought no candidate in {progress.failures} "
-                              f"turns in a row; the last time: {what}")
-            return
+            turns = f"{progress.failures} turns in a row"
+            why = f"{desk.agent.name} brought no candidate in {turns}; the last time: {what}"
+            return _give_up(progress, why)
         _pause(desk.patience.failed, stop)
     progress.ended = progress.ended or progress.tally.over()
+    return None
+
+
+def _give_up(progress: Progress, why: str) -> None:
+    progress.ended, progress.failed = why, True
 
 
 def _put_back(desk: Desk) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.campaigns.agents import Agent, Settings
     from lance_autoresearch.campaigns.tally import Budget
 
+EXIT_AGENT = 4
 PAID = {
     "claude": "--agent claude --budget-usd 5",
     "codex": "--agent codex --trials 20",
@@ -104,7 +105,8 @@ def loop(
     that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
     `codex` run Claude Code and Codex turn by turn in a box, `cmd:PROGRAM` any other program.
 
-    Ctrl-C once finishes the turn and trial that run, twice stops at once.
+    Ctrl-C once finishes the turn and trial that run, twice stops at once. Exit code: 0 ended as
+    asked, 4 the agent could not go on.
 
     Args:
         target: name of the target.
@@ -131,11 +133,11 @@ def loop(
     driver = _driver(name, target, record, settings)
     if agent is None and name == "tune":
         _name_the_others(target)
-    drive(
+    progress = drive(
         root, target, driver, budget, campaign=campaign, json=json, resume=resume,
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end),
     )
-    return 0
+    return EXIT_AGENT if progress.failed else 0
 
 
 def _driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
