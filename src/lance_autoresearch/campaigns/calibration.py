@@ -109,7 +109,6 @@ def run(
         done = len(_rows(rig.ledger, target, kind.label, rig.immutable["all"]))
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             rig.phases = Phases(show)
-            rig.__dict__.pop("epoch", None)  # pools live 50 trials or ten minutes
             try:
                 if dose is None and kind.name in EFFECTS:
                     with rig.phases("dose"):
@@ -143,7 +142,6 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     story = Story(case.about, "calibrate", kind.label, layout=case.layout)
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
-    rig.epoch.count()
     return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
 
 

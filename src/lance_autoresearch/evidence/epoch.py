@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.evidence.pools import Pool, make_pools
 from lance_autoresearch.target import Combo, Maker, Target
@@ -36,6 +38,20 @@ class Epoch:
     directory: Path
     timed: tuple[Pool, ...]
     checks: tuple[Pool, ...]
+    lease: int | None = None
+    """Descriptor of a shared lock, held while someone measures with these pools: an epoch in use is not
+    ended by others, or its seed would be published and its files gone in mid-trial."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the next trial should use new pools."""
+        note = _note(self.directory)
+        return note is None or not _young(self.directory, note)
+
+    def release(self) -> None:
+        """Let go of it; whoever comes next may end it."""
+        if self.lease is not None:
+            os.close(self.lease)
 
     def count(self) -> None:
         """Note that one more trial has used these pools."""
@@ -94,25 +110,39 @@ def current(
         for directory in sorted(p for p in parent.iterdir() if p.is_dir()):
             living = _load(target, directory, key)
             if living is not None:
-                return living
+                return replace(living, lease=_leased(directory))
             _end(directory, publish)
         directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
         epoch = make_epoch(target, directory, maker, answer)
         note = {"seed": epoch.seed, "key": key, "created": time.time()}
         announce(epoch.name, epoch.seed)
         (directory / "epoch.json").write_text(json.dumps(note))
-        return epoch
+        return replace(epoch, lease=_leased(directory))
+
+
+def _leased(directory: Path) -> int:
+    lease = os.open(directory / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lease, fcntl.LOCK_SH)
+    return lease
+
+
+def _note(directory: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((directory / "epoch.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _young(directory: Path, note: dict[str, Any]) -> bool:
+    count = directory / "trials"
+    used = count.stat().st_size if count.exists() else 0
+    return used < MAX_TRIALS and 0 <= time.time() - float(note["created"]) <= MAX_AGE_S
 
 
 def _load(target: Target, directory: Path, key: str) -> Epoch | None:
-    try:
-        note = json.loads((directory / "epoch.json").read_text())
-    except (OSError, ValueError):
-        return None
-    count = directory / "trials"
-    used = count.stat().st_size if count.exists() else 0
-    age = time.time() - note["created"]
-    if note["key"] != key or used >= MAX_TRIALS or not 0 <= age <= MAX_AGE_S:
+    note = _note(directory)
+    if note is None or note["key"] != key or not _young(directory, note):
         return None
     pools = [
         tuple(_pool(directory / kind / f"{i:03d}.pool", combo) for i, combo in enumerate(combos))
@@ -126,9 +156,13 @@ def _pool(path: Path, combo: Combo) -> Pool:
 
 
 def _end(directory: Path, publish: Callable[[str, int], None]) -> None:
-    try:
-        note = json.loads((directory / "epoch.json").read_text())
-        publish(directory.name, int(note["seed"]))
-    except (OSError, ValueError):
-        pass                        # never finished: nobody has used it
-    shutil.rmtree(directory, ignore_errors=True)
+    """Remove the pools and publish their seed, unless somebody still measures with them."""
+    with (directory / "lease").open("ab") as lease:
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        note = _note(directory)
+        if note is not None:            # else it was never finished and nobody has used it
+            publish(directory.name, int(note["seed"]))
+        shutil.rmtree(directory, ignore_errors=True)

@@ -95,7 +95,17 @@ class Rig:
         self.machine["box"] = self.opened.box
         return self
 
+    def begin_trial(self) -> None:
+        """Count a trial on the epoch's pools; pools that are worn out are made anew."""
+        if self.has_epoch and self.epoch.over:
+            self.epoch.release()
+            self.__dict__.pop("epoch")
+            self.has_epoch = False
+        self.epoch.count()
+
     def __exit__(self, *why: object) -> None:
+        if self.has_epoch:
+            self.epoch.release()
         self.conductor.__exit__(*why)
         self.ledger.close()
         shutil.rmtree(self.scratch, ignore_errors=True)

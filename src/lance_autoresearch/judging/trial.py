@@ -125,6 +125,7 @@ def refuse_the_champion_itself(rig: Rig, story: Story, found: Evidence) -> None:
 
 def check(rig: Rig, found: Evidence) -> None:
     """Compare every case with Lance, at every tier. Raises Ended at the first fault."""
+    rig.begin_trial()
     with rig.phases("check"):
         for tier in rig.target.tiers:
             result = rig.check(_built(found).so, tier)
