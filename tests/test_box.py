@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_conductor import HONEST, library, rustc, write_pool
+from conductor_parts import HONEST, library, rustc, write_pool
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.evidence import build

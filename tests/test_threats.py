@@ -23,12 +23,9 @@ from lance_autoresearch.evidence.admit import admit
 from lance_autoresearch.evidence.measure import Conductor, source_digest
 from lance_autoresearch.evidence.pools import Pool, make_pools
 from lance_autoresearch.judging import trial
-from lance_autoresearch.judging.compare import refuse_memory
-from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.proof import equal
 from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.records import ComboId, Comparison, Fault, PairTimes, Verdict
-from lance_autoresearch.rules.confirmation import unseen
+from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.target import Op, Target
 
@@ -360,7 +357,8 @@ def test_counting_extraction_alone_stops(
 
 def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
     import numpy as np
-    from test_conductor import HONEST, LATE, library, rustc, write_pool
+    from conductor_parts import HONEST, library, rustc, write_pool
+    from test_conductor import LATE
 
     shim = tmp_path / "liblar_shim.rlib"
     rustc(ROOT / "rust/shim/lib.rs", shim, "rlib", "--crate-name", "lar_shim")
@@ -397,65 +395,3 @@ def test_no_shipped_build_can_set_a_switch() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         assert not [s for s in switches if s in path.read_text(encoding="utf-8")], path.name
     assert "default =" not in (ROOT / "rust/worker/Cargo.toml").read_text()
-
-
-def cold(ratio: float) -> Comparison:
-    """24 pairs of one combo in which the candidate is `ratio` times as fast."""
-    pairs = []
-    for i in range(24):
-        wobble = 1 + 0.01 * (i % 5 - 2)
-        rounds = ((int(1000 * ratio * wobble),) * 2,)
-        pairs.append(PairTimes((1,), rounds, ((1000, 1000),), (0, 0), None))
-    return Comparison((ComboId("op", "toy", 1.0),), tuple(pairs), 1.0, ())
-
-
-@pytest.mark.parametrize(
-    ("ratio", "claimed", "rejected"),
-    [(0.5, 200, True), (0.98, 20, True), (1.02, 30, True), (1.15, 20, False), (1.1, 20, False),
-     (1.0, 4, False), (1.6, 85, False), (2.0, 60, False)],
-)  # fmt: skip
-def test_a_gain_must_be_there_on_unseen_inputs(
-    ratio: float, claimed: float, rejected: bool
-) -> None:
-    assert unseen(cold(ratio), "all", claimed).rejected is rejected
-
-
-@pytest.mark.timing
-def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(rigs: dict[str, Rig]) -> None:
-    """Everything else lets it through: admitted, right in every output, several times faster."""
-    rig, text = rigs["pq-l2"], text_of("pq-l2/heap-residue")
-    admit(text)
-    assert outcome(rig, text) is None
-    so = build.build_kernel(ROOT, "pq-l2", text).so
-    pools, _ = rig.fresh_pools()
-    sides = (rig.champion.so, so)
-    gain = threats.repeated_gain(rig, sides, pools)
-    if gain is None:
-        pytest.skip("the machine is too busy to measure anything")
-    assert gain > 50, "with repeated inputs it gains"
-    for _ in range(10):
-        with pytest.raises(Ended) as caught:
-            refuse_memory(rig, sides, pools, "all", gain)
-        if caught.value.verdict is not Verdict.INCONCLUSIVE:
-            break
-    if caught.value.verdict is Verdict.REJECTED:
-        assert "meets each for the first time" in caught.value.reason
-
-
-@pytest.mark.timing
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("records/ideas/*/*.rs")), ids=lambda p: f"{p.parent.name}/{p.stem}"
-)
-def test_an_honest_gain_is_there_on_inputs_met_once(path: Path, rigs: dict[str, Rig]) -> None:
-    rig = rigs[path.parent.name]
-    if outcome(rig, path.read_bytes()) is not None:
-        pytest.skip("not an honest one")
-    so = build.build_kernel(ROOT, path.parent.name, path.read_bytes()).so
-    pools, _ = rig.fresh_pools()
-    sides = (rig.champion.so, so)
-    gain = threats.repeated_gain(rig, sides, pools)
-    if gain is not None and gain > 1:
-        try:
-            refuse_memory(rig, sides, pools, "all", gain)
-        except Ended as end:
-            assert end.verdict is Verdict.INCONCLUSIVE, end.reason

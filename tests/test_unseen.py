@@ -1,0 +1,100 @@
+"""Answers kept in freed memory: a gain must be there on inputs that no process meets twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_threats import outcome, text_of
+
+from lance_autoresearch.evidence import build
+from lance_autoresearch.evidence.admit import admit
+from lance_autoresearch.judging.compare import refuse_memory
+from lance_autoresearch.judging.ended import Ended
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
+from lance_autoresearch.rules.confirmation import unseen
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import threats  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[dict[str, Rig]]:
+    """Rigs by target, opened when first asked for."""
+    ready: dict[str, Rig] = {}
+    yield ready
+    for rig in ready.values():
+        rig.__exit__(None, None, None)
+
+
+def rig_of(opened: dict[str, Rig], target: str) -> Rig:
+    if target not in opened:
+        opened[target] = Rig(ROOT, target).__enter__()
+    return opened[target]
+
+
+def cold(ratio: float) -> Comparison:
+    """24 pairs of one combo in which the candidate is `ratio` times as fast."""
+    pairs = []
+    for i in range(24):
+        wobble = 1 + 0.01 * (i % 5 - 2)
+        rounds = ((int(1000 * ratio * wobble),) * 2,)
+        pairs.append(PairTimes((1,), rounds, ((1000, 1000),), (0, 0), None))
+    return Comparison((ComboId("op", "toy", 1.0),), tuple(pairs), 1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("ratio", "claimed", "rejected"),
+    [(0.5, 200, True), (0.98, 20, True), (1.02, 30, True), (1.15, 20, False), (1.1, 20, False),
+     (1.0, 4, False), (1.6, 85, False), (2.0, 60, False)],
+)  # fmt: skip
+def test_a_gain_must_be_there_on_unseen_inputs(
+    ratio: float, claimed: float, rejected: bool
+) -> None:
+    assert unseen(cold(ratio), "all", claimed).rejected is rejected
+
+
+@pytest.mark.timing
+def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Rig]) -> None:
+    """Everything else lets it through: admitted, right in every output, several times faster."""
+    rig, text = rig_of(opened, "pq-l2"), text_of("pq-l2/heap-residue")
+    admit(text)
+    assert outcome(rig, text) is None
+    so = build.build_kernel(ROOT, "pq-l2", text).so
+    pools, _ = rig.fresh_pools()
+    sides = (rig.champion.so, so)
+    gain = threats.repeated_gain(rig, sides, pools)
+    if gain is None:
+        pytest.skip("the machine is too busy to measure anything")
+    assert gain > 50, "with repeated inputs it gains"
+    for _ in range(10):
+        with pytest.raises(Ended) as caught:
+            refuse_memory(rig, sides, pools, "all", gain)
+        if caught.value.verdict is not Verdict.INCONCLUSIVE:
+            break
+    if caught.value.verdict is Verdict.REJECTED:
+        assert "meets each for the first time" in caught.value.reason
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("records/ideas/*/*.rs")), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
+def test_an_honest_gain_is_there_on_inputs_met_once(path: Path, opened: dict[str, Rig]) -> None:
+    rig = rig_of(opened, path.parent.name)
+    if outcome(rig, path.read_bytes()) is not None:
+        pytest.skip("not an honest one")
+    so = build.build_kernel(ROOT, path.parent.name, path.read_bytes()).so
+    pools, _ = rig.fresh_pools()
+    sides = (rig.champion.so, so)
+    gain = threats.repeated_gain(rig, sides, pools)
+    if gain is not None and gain > 1:
+        try:
+            refuse_memory(rig, sides, pools, "all", gain)
+        except Ended as end:
+            assert end.verdict is Verdict.INCONCLUSIVE, end.reason
