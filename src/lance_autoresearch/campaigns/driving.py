@@ -155,8 +155,7 @@ def row(done: Done) -> str:
     """One finished trial in two lines: numbers and idea, then the reason."""
     record = done.record
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
-    seconds = sum(v for k, v in record.phases.items() if k != "python_cpu")
-    took = "from memory" if done.judged is None else f"{seconds:.1f} s"
+    took = "from memory" if done.judged is None else f"{record.seconds:.1f} s"
     idea = stripped(record.hypothesis, 60)
     reason = stripped(record.reason.splitlines()[0] if record.reason else "", 110)
     cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"

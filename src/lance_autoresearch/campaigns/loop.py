@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from lance_autoresearch.campaigns import lessons
-from lance_autoresearch.campaigns.agents import Agent, AgentFailed, Proposal, Turn
+from lance_autoresearch.campaigns.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
 from lance_autoresearch.campaigns.attempt import Done, attempt
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.dead_ends import dead_ends
@@ -132,9 +132,13 @@ def loop(
 # -- the agent's half of a turn ----------------------------------------------------------------
 
 
+def _thinking(agent: str) -> str:
+    return agent if agent in EMBEDDED else f"{agent} thinks"
+
+
 def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal | None:
     """A candidate, or None: then the agent was done (`ended` says so) or it failed."""
-    _enter(desk, progress, "agent", f"{desk.agent.name} thinks")
+    _enter(desk, progress, "agent", _thinking(desk.agent.name))
     try:
         proposal = desk.agent.propose(_turn(desk, progress))
     except AgentFailed as failure:

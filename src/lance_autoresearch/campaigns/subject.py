@@ -14,6 +14,7 @@ from pathlib import Path
 from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.evidence import catalogue
 from lance_autoresearch.world.kernel_file import read_kernel
 from lance_autoresearch.world.ledger import Ledger
 
@@ -39,9 +40,10 @@ def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
     """Find the kernel and its champion.
 
     Raises:
-        UsageError: the worktree is another target's, or there is no kernel anywhere.
+        UsageError: no such target, another target's worktree, or no kernel anywhere.
         RejectedKernel: the file is not a plain file of at most 2 MiB.
     """
+    catalogue.load(root, target)
     if kernel is not None:
         return Subject(read_kernel(kernel), kernel, committed_champion(root, target), None)
     mine = campaigns.find_campaign(cwd)

@@ -39,8 +39,8 @@ class Epoch:
     timed: tuple[Pool, ...]
     checks: tuple[Pool, ...]
     lease: int | None = None
-    """Descriptor of a shared lock, held while someone measures with these pools: an epoch in use is not
-    ended by others, or its seed would be published and its files gone in mid-trial."""
+    """Descriptor of a shared lock, held while someone measures with these pools: an epoch in
+    use is not ended by others, or its seed would be out and its files gone in mid-trial."""
 
     @property
     def over(self) -> bool:

@@ -11,6 +11,7 @@ and writes nothing: recording, keeping and reverting are the caller's (`ledger`,
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -196,11 +197,16 @@ def _gain(found: Evidence) -> tuple[float | None, float | None, float | None]:
     """
     if found.confirmed is not None:
         whole = found.confirmed.result.components[0]
-        return whole.gain, whole.low, whole.high
-    if found.screened is not None:
+        return whole.gain, _known(whole.low), _known(whole.high)
+    if found.screened is not None and found.screened.result.pairs > 0:
         overall = found.screened.result.components[0]
-        return overall.gain, overall.low, overall.high
+        return overall.gain, _known(overall.low), _known(overall.high)
     return None, None, None
+
+
+def _known(end: float) -> float | None:
+    """An end of an interval, None where few pairs leave it open."""
+    return end if math.isfinite(end) else None
 
 
 def _numbers(rig: Rig, story: Story, end: Ended, found: Evidence) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def counts(night: Night) -> dict[str, int]:
 
 def seconds(record: TrialRecord) -> float:
     """How long a trial took."""
-    return sum(v for name, v in record.phases.items() if name != "python_cpu")
+    return record.seconds
 
 
 def hours(night: Night) -> float:
