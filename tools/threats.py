@@ -239,6 +239,8 @@ def run_tests(tests: list[str]) -> dict[str, str]:
     """Test id (or file) -> passed or failed; a skipped test counts as failed."""
     command = [sys.executable, "-m", "pytest", "-rA", "--no-header", "--tb=no", *tests]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode > 1:
+        print(done.stdout[-2000:] + done.stderr[-2000:], file=sys.stderr)
     ends = re.findall(r"^(PASSED|FAILED|ERROR) (tests/\S+::.+?)(?: - .*)?$", done.stdout, re.M)
     results = {}
     for test in tests:
