@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,11 +15,6 @@ from lance_autoresearch.evidence.measure import Conductor
 from lance_autoresearch.records import Fault
 
 ROOT = Path(__file__).resolve().parents[1]
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("cargo") is None or os.uname().sysname != "Linux",
-    reason="needs cargo and Linux",
-)
 
 HONEST = "for i in 0..out.len() { out[i] = a[i] * 3.0 + b[i]; }"
 

@@ -80,7 +80,7 @@ def test_a_wrong_call_answers_with_what_is_allowed(root: Path) -> None:
         ("lar_wait", {"trial": "t99"}),
     )
     assert json.loads(wrong)["exit_code"] == 64
-    assert "no campaign on --kernel" in wrong
+    assert "no target named '--kernel" in wrong
     assert "no trial 't99'" in no_job
 
 

@@ -12,16 +12,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import conductor_parts as toys
 import pytest
-import test_conductor as toys
 
 from lance_autoresearch.evidence.measure import Conductor
 from lance_autoresearch.records import PairTimes
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import pair_value
 
-bench = toys.bench
-pytestmark = toys.pytestmark
+pytestmark = pytest.mark.timing
 
 HEAD = """
 unsafe extern "C" { static environ: *const *const u8; }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -133,9 +134,11 @@ def programs(*features: str) -> Path:
         done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         home.mkdir(parents=True, exist_ok=True)
-        for name in measure.PROGRAMS:
-            (home / name).write_bytes((cache / "target" / "release" / name).read_bytes())
-            (home / name).chmod(0o755)
+        for name in measure.PROGRAMS:       # another test process may be running the old file
+            part = home / f".{name}.{os.getpid()}"
+            part.write_bytes((cache / "target" / "release" / name).read_bytes())
+            part.chmod(0o755)
+            part.replace(home / name)
     return home
 
 
