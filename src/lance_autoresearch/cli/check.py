@@ -14,6 +14,7 @@ def check(
     target: str,
     *,
     kernel: Path | None = None,
+    trial: int | None = None,
     case: int | None = None,
     pairs: int = 16,
     json: bool = False,
@@ -23,15 +24,16 @@ def check(
     The champion equals Lance on every case; every committed cheat is refused; odd but honest
     kernels are not; the champion against its own copy is not kept; a pair costs at most 0.25 s.
 
-    With --kernel only that file is compared with Lance, on inputs from a *public* seed, so that a
-    difference is shown with its values.
+    With --kernel or --trial only that kernel is compared with Lance, on inputs of a *public* seed,
+    so that a difference is shown with its values.
 
     Exit code: 0 all hold, 2 one does not.
 
     Args:
         target: name of the target.
         kernel: compare this file with Lance and stop.
-        case: with --kernel, only this case (numbers as messages give them).
+        trial: compare the kernel of this trial of the ledger and stop.
+        case: with --kernel or --trial, only this case (numbers as messages give them).
         pairs: of the A/A null.
         json: one object per line.
     """
@@ -39,6 +41,7 @@ def check(
     from lance_autoresearch.judging.proof import Line, prove
     from lance_autoresearch.judging.public import compare_public
     from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.world.kernel_file import read_kernel
 
     root = host.find_root()
     ok = True
@@ -53,7 +56,10 @@ def check(
             print(f"{'ok  ' if line.ok else 'FAIL'}  {line.what}: {line.detail}", flush=True)
 
     with Rig(root, target, champion=committed_champion(root, target)) as rig:
-        lines = compare_public(rig, kernel, case) if kernel else prove(rig, pairs=pairs)
+        text = read_kernel(kernel) if kernel else None
+        if trial is not None:
+            text = rig.ledger.get_blob(rig.ledger.trial(trial).record.kernel)
+        lines = prove(rig, pairs=pairs) if text is None else compare_public(rig, text, case)
         for line in lines:
             show(line)
     return 0 if ok else EXIT_FAILED

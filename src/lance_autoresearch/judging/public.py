@@ -7,7 +7,6 @@ public and fixed: whoever wants to see the values repeats the comparison with `l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from lance_autoresearch.errors import RejectedKernel, UsageError
 from lance_autoresearch.evidence.epoch import make_epoch
@@ -15,12 +14,11 @@ from lance_autoresearch.judging.proof import Line
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Evidence, admit_and_build
 from lance_autoresearch.rules.equality import fault_text
-from lance_autoresearch.world.kernel_file import read_kernel
 
 SEED = 1402
 
 
-def compare_public(rig: Rig, kernel: Path, case: int | None) -> Iterator[Line]:
+def compare_public(rig: Rig, kernel: bytes, case: int | None) -> Iterator[Line]:
     """One line per tier, or the first difference of each case.
 
     Raises:
@@ -28,7 +26,7 @@ def compare_public(rig: Rig, kernel: Path, case: int | None) -> Iterator[Line]:
     """
     found = Evidence()
     try:
-        admit_and_build(rig, read_kernel(kernel), found)
+        admit_and_build(rig, kernel, found)
     except RejectedKernel as refusal:
         yield Line(False, "admitted", str(refusal))
         return

@@ -116,7 +116,6 @@ def fault_text(
         case: number for `lar check TARGET --case N`.
     """
     out = _output(target, fault)
-    repeat = f"lar check {target.name}" + (f" --case {case}" if case is not None else "")
     parts = [f"{target.name}: {_what(fault, out)}{_where(target, fault, out, tier)}"]
     if fault.kind == "mismatch" and fault.total:
         parts[0] += f": {_values(fault, out, public)}"
@@ -129,7 +128,9 @@ def fault_text(
         parts.append(f"{ADVICE[fault.kind].capitalize()}.")
     if fault.side != "candidate":
         parts.append("This is no fault of the candidate.")
-    return " ".join([*parts, f"Repeat: {repeat}"])
+    if case is not None:
+        parts.append(f"Repeat: lar check {target.name} --case {case}")
+    return " ".join(parts)
 
 
 def fault_numbers(fault: Fault, *, public: bool = False) -> dict[str, Any]:

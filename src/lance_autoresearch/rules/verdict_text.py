@@ -22,7 +22,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lance_autoresearch.policy import DEFAULT, Policy
-from lance_autoresearch.records import ComboRow, Comparison, GateResult, Outcome, TrialRecord
+from lance_autoresearch.records import (
+    ComboRow,
+    Comparison,
+    GateResult,
+    Outcome,
+    TrialRecord,
+    Verdict,
+)
 from lance_autoresearch.rules.confirmation import ConfirmResult, Estimate
 from lance_autoresearch.rules.gate import NOT_PROVEN
 from lance_autoresearch.rules.plain_text import stripped, untrusted
@@ -186,6 +193,9 @@ def trial_text(record: TrialRecord, number: int | None = None) -> str:
     for key, block in (("gate", gate_block), ("confirm", confirm_block)):
         if isinstance(fields := record.numbers.get(key), Mapping):
             lines += ["", block(fields)]
+    if record.verdict is Verdict.INCORRECT and number is not None:
+        again = f"./lar check {stripped(record.target, 40)} --trial {number}"
+        lines += ["", f"values  {again}   (the same comparison on public inputs)"]
     return "\n".join(lines)
 
 
