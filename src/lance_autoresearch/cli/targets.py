@@ -38,7 +38,8 @@ def targets(*, json: bool = False) -> int:
         print("\nwaiting for a target (headroom is what a prototype reached, not a result)\n")
         for w in waiting:
             print(f"{w.name:19}{w.call_site}")
-            print(f"{'':19}{w.headroom}; {w.state}")
+            print(f"{'':19}cost there: {w.cost}")
+            print(f"{'':19}headroom: {w.headroom}; state: {w.state}")
     return 0
 
 

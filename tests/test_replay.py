@@ -1,0 +1,76 @@
+"""A recorded trial again: from the ledger, and from an export as a clone would have it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch.campaigns.attempt import Done, attempt
+from lance_autoresearch.campaigns.campaign import Campaign
+from lance_autoresearch.campaigns.driving import begin
+from lance_autoresearch.campaigns.replaying import (
+    decided_again,
+    from_ledger,
+    from_records,
+    measured_again,
+    replay,
+)
+from lance_autoresearch.evidence import build
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Story
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.world.ledger.export import export_campaign
+
+ROOT = Path(__file__).resolve().parent.parent
+IDEA = ROOT / "records" / "ideas" / "pq-l2" / "01-table-tree.rs"
+
+pytestmark = pytest.mark.timing
+
+
+@pytest.fixture(scope="module")
+def kept() -> tuple[Campaign, Done]:
+    campaign = begin(ROOT, "pq-l2")
+    for _ in range(4):
+        with Rig(ROOT, "pq-l2", champion=campaign.champion_text()) as rig:
+            done = attempt(rig, IDEA.read_bytes(), Story("replay me", kind="replay"), campaign)
+        if done.record.verdict is not Verdict.INCONCLUSIVE:
+            break
+    assert done.record.verdict is Verdict.KEEP, done.record.reason
+    return campaign, done
+
+
+def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], tmp_path: Path) -> None:
+    campaign, done = kept
+    with Ledger.open(ROOT) as ledger:
+        lance = build.first_kernel(ROOT, "pq-l2")
+        place = export_campaign(ledger, campaign.name, tmp_path / campaign.name, lance)
+    recorded = from_records(ROOT, place, done.number)
+    assert recorded.kernel == IDEA.read_bytes()
+    assert recorded.champion == lance
+    parts = {part.what: part for part in replay(ROOT, recorded, lambda _: None)}
+    assert parts["gate"].ok and "identical" in parts["gate"].detail
+    assert set(parts) == {"gate", "kernel", "gain"}
+
+
+def test_one_changed_tick_is_noticed(kept: tuple[Campaign, Done]) -> None:
+    recorded = from_ledger(ROOT, kept[1].number)
+    assert recorded.pairs is not None
+    assert decided_again(recorded).ok
+    pairs = json.loads(recorded.pairs)
+    pairs[0]["pairs"][0]["candidate"][0] = [2 * t for t in pairs[0]["pairs"][0]["candidate"][0]]
+    forged = replace(recorded, pairs=json.dumps(pairs).encode())
+    assert not decided_again(forged).ok
+
+
+def test_a_gain_that_does_not_come_back_is_said_so(kept: tuple[Campaign, Done]) -> None:
+    was = kept[1].record
+    elsewhere = replace(was, gain=1.0, low=0.8, high=1.2)
+    kernel, gain = measured_again(was, elsewhere)
+    assert kernel.ok
+    assert not gain.ok and "not reproduced" in gain.detail
+    wrong = replace(was, verdict=Verdict.INCORRECT, gain=None, low=None, high=None)
+    assert not next(iter(measured_again(was, wrong))).ok
