@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kernels import around
 
+from lance_autoresearch.judging.proof import late
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
 from lance_autoresearch.records import TrialRecord, Verdict
@@ -161,6 +162,10 @@ def test_a_real_improvement_is_kept(pq: Rig) -> None:
 def test_every_cheat_is_refused(rig: Rig) -> None:
     folder = ROOT / "targets" / rig.target.name / "cheats"
     for path in sorted(folder.glob("*.rs")):
-        record = judge(rig, path.read_bytes(), kind="cheat")
-        assert record.verdict in (Verdict.INCORRECT, Verdict.REJECTED), path.name
+        text = path.read_bytes()
+        record = judge(rig, text, kind="cheat")
+        refused = (Verdict.INCORRECT, Verdict.REJECTED)
+        # What only confirmation stops may be undecided here on a busy machine, never kept.
+        late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)
+        assert record.verdict in (late_ends if late(text) else refused), path.name
 

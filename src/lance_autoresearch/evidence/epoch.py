@@ -107,11 +107,13 @@ def current(
         announce: called with (name, seed) of a fresh epoch, before anyone can use it.
     """
     with _locked(parent):
-        for directory in sorted(p for p in parent.iterdir() if p.is_dir()):
-            living = _load(target, directory, key)
+        found = [(p, _load(target, p, key)) for p in sorted(parent.iterdir()) if p.is_dir()]
+        for directory, living in found:
+            if living is None:
+                _end(directory, publish)
+        for directory, living in found:
             if living is not None:
                 return replace(living, lease=_leased(directory))
-            _end(directory, publish)
         directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
         epoch = make_epoch(target, directory, maker, answer)
         note = {"seed": epoch.seed, "key": key, "created": time.time()}

@@ -64,13 +64,22 @@ def equal(what: str, rig: Rig, text: bytes) -> Line:
 
 
 def cheats(rig: Rig) -> Iterator[Line]:
-    """Every committed cheat is refused: incorrect or rejected, never merely slow."""
+    """Every committed cheat is refused: incorrect or rejected, never merely slow.
+
+    A cheat that only confirmation can catch (defence R) may be reverted before it gets there.
+    """
     for path in _kernels(rig, "cheats"):
-        judged = run_trial(rig, path.read_bytes(), Story(path.stem, kind="cheat"))
-        record = judged.record
+        text = path.read_bytes()
+        record = run_trial(rig, text, Story(path.stem, kind="cheat")).record
         refused = record.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
+        refused |= late(text) and record.verdict is Verdict.REVERT
         reason = record.reason.splitlines()[0]
         yield Line(refused, f"cheat {path.stem}", f"{record.verdict}: {reason}")
+
+
+def late(text: bytes) -> bool:
+    """Whether a cheat's first line says that confirmation is what stops it."""
+    return text.split(b"\n", 1)[0].endswith((b"stopped by R", b"stopped by D"))
 
 
 def honest(rig: Rig) -> Iterator[Line]:

@@ -31,6 +31,8 @@ from lance_autoresearch.rules.estimator import (
     void_reasons,
 )
 
+MAY_BE = "may be slower"
+"""What a reason says of an op whose interval reaches below the floor."""
 GUARD = "guard:"
 """How a reason begins that names a combo which forbids the keep."""
 
@@ -139,16 +141,18 @@ def confirm(
 
 
 def worth_more_pairs(result: ConfirmResult, policy: Policy = DEFAULT) -> bool:
-    """Nothing stands against the keep but combos that may be slower and are not surely so.
+    """Nothing stands against the keep but combos or ops that may be slower, not surely so.
 
     Layout moves a small call by several percent, and 16 layouts may leave its interval too wide
     to exclude a loss of 5 %. The claim itself is not looked at again.
     """
     doubts = [row.guard for row in result.combos if row.guard != "ok"]
+    others = [c for c in result.components if c.name != result.claim]
     return (
         result.verdict is Verdict.REVERT
-        and result.reason.startswith(GUARD)
+        and (result.reason.startswith(GUARD) or MAY_BE in result.reason)
         and "slower" not in doubts
+        and all(c.high >= 0.0 for c in others)
         and result.pairs + result.void <= policy.confirm_pairs
     )
 
@@ -182,7 +186,7 @@ def _fault(
     for other in data.components:
         low = other.fixed_bounds(policy.confirm_level).low
         if other.name != claim and low < policy.others_floor:
-            return f"{other.name} may be slower: {_show(low)}"
+            return f"{other.name} {MAY_BE}: {_show(low)}"
     for row in rows:
         if row.guard != "ok":
             return f"{GUARD} {row.combo.label} {row.gain:+.1f}% ({row.guard})"
