@@ -166,7 +166,9 @@ def test_a_killed_loop_goes_on_with_its_own_counts(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     end = json.loads(done.stdout.splitlines()[-1])
     assert end["ended"] == "4 trials done" and end["trials"] == 4
-    assert len(rows(mine)) == 4 and end["cost_usd"] == 2.0
+    assert len(rows(mine)) == 4
+    # The turn under way when the process died was paid for and may have left no row.
+    assert end["cost_usd"] in (2.0, 2.5)
     assert_whole(mine)
     again = lar(root, *words, "--resume")
     assert again.returncode == 64 and "it ended: 4 trials done" in again.stderr
