@@ -38,11 +38,17 @@ def check(
         json: one object per line.
     """
     from lance_autoresearch.campaigns.subject import committed_champion
+    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.judging.proof import Line, prove
     from lance_autoresearch.judging.public import compare_public
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.world.kernel_file import read_kernel
 
+    if case is not None and kernel is None and trial is None:
+        raise UsageError(
+            "--case needs the kernel it is about",
+            next=f"./lar check {target} --case {case} --kernel FILE, or --trial NUMBER",
+        )
     root = host.find_root()
     ok = True
 

@@ -12,7 +12,7 @@ Each line is a fact that was just established here, with its figure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,3 @@ def cost(rig: Rig) -> Line:
 
 def _kernels(rig: Rig, folder: str) -> list[Path]:
     return sorted((rig.root / "targets" / rig.target.name / folder).glob("*.rs"))
-
-
-Show = Callable[[Line], None]
