@@ -32,6 +32,7 @@ from lance_autoresearch.evidence.compiler import compiler_message, loader, refus
 from lance_autoresearch.evidence.link import KEEPER, Layout, capture, link, loaded_bytes
 from lance_autoresearch.evidence.upstream import slices_dir
 from lance_autoresearch.world.host import Toolchain, atomic_write, cores, lar_dir, machine_lock
+from lance_autoresearch.world.move_in import move_in
 from lance_autoresearch.world.sandbox import Done, Limits, run
 
 RECIPE = 1
@@ -226,9 +227,7 @@ def _place(root: Path, shelf: str, key: str, product: str, make: Callable[[Path]
         fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=lar_dir(root, "tmp")))
         try:
             make(fresh)
-            if not (home / product).is_file():
-                shutil.rmtree(home, ignore_errors=True)
-                fresh.rename(home)
+            move_in(fresh, home, complete=(home / product).is_file)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return home

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.evidence.upstream.manifest import Manifest
 from lance_autoresearch.world.host import Toolchain, atomic_write, lar_dir
+from lance_autoresearch.world.move_in import move_in
 
 Progress = Callable[[str], None]
 
@@ -75,8 +75,10 @@ class Archives:
                 where=f"{crate} {self.manifest.version}",
                 next="find out why before anything else; `lar upstream pin` accepts a new one",
             )
-        stamp.unlink(missing_ok=True)
-        _unpack(data, f"{crate}-{self.manifest.version}", target)
+        if known is not None:
+            stamp.unlink(missing_ok=True)
+        top = f"{crate}-{self.manifest.version}"
+        _unpack(data, top, target, lambda: stamp.is_file() and stamp.read_text() == found)
         atomic_write(stamp, found.encode())
         return target
 
@@ -139,7 +141,7 @@ class Archives:
         raise UpstreamError(f"no crate '{crate}' below {self.manifest.path}", where="[source] path")
 
 
-def _unpack(data: bytes, prefix: str, target: Path) -> None:
+def _unpack(data: bytes, prefix: str, target: Path, complete: Callable[[], bool]) -> None:
     """Extract a .crate (gzipped tar, one top directory) to `target`, all or nothing.
 
     Only plain files below the top directory: cargo packs nothing else. Written by hand because
@@ -153,9 +155,7 @@ def _unpack(data: bytes, prefix: str, target: Path) -> None:
         inside = Path(fresh, prefix)
         if not inside.is_dir():
             raise UpstreamError(f"archive has no directory {prefix}", where=prefix)
-        if target.exists():
-            shutil.rmtree(target)
-        inside.rename(target)
+        move_in(inside, target, complete=complete)
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:

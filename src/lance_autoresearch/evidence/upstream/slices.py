@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from lance_autoresearch.evidence.upstream.manifest import (
 from lance_autoresearch.evidence.upstream.slicer import Slicer
 from lance_autoresearch.evidence.upstream.syntax import Source
 from lance_autoresearch.world.host import atomic_write, lar_dir
+from lance_autoresearch.world.move_in import move_in
 
 _ADAPTER_RULE = b"// ---- adapter: fits the items above to the surface (written by hand)\n"
 
@@ -165,14 +166,12 @@ def write_slices(root: Path, target: TargetSlices, cutter: Cutter, inputs: str) 
             [cutter.text(e) for e in target.group("kernel")], _adapter(root, target.name)
         )
     final = lar_dir(root, "slices") / target.name
-    fresh = lar_dir(root, "tmp") / f"slices-{target.name}"
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f"slices-{target.name}-", dir=lar_dir(root, "tmp")))
     for name, data in files.items():
         atomic_write(fresh / name, data)
     stamp = {"inputs": inputs, "files": {name: sha256(data) for name, data in files.items()}}
     atomic_write(fresh / "stamp.json", json.dumps(stamp, indent=1, sort_keys=True).encode())
-    shutil.rmtree(final, ignore_errors=True)
-    fresh.rename(final)
+    move_in(fresh, final, complete=lambda: _stands(root, target, inputs))
 
 
 def first_kernel_text(slices: Iterable[bytes], adapter: bytes) -> bytes:
