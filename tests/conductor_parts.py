@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.evidence.pools import sealed
 from lance_autoresearch.records import Fault
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,8 +91,7 @@ def write_pool(
         "v": 1, "combo": combo, "op": 0, "parts": list(parts), "calls": calls,
         "arg_phase": [0, 0], "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()
-    lead = b"LARPOOL1" + len(head).to_bytes(4, "little") + head
-    path.write_bytes(lead + bytes(-len(lead) % 4096) + bytes(blob))
+    path.write_bytes(b"".join(sealed(head, [bytes(blob)])))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conductor_parts import HONEST, Bench, library, write_pool
 
+from lance_autoresearch.errors import MachineError
+
 
 def test_an_honest_kernel_passes_every_call(bench: Bench) -> None:
     result = bench.conductor.check(bench.honest, bench.pools, seed=1)
@@ -135,6 +137,41 @@ def test_a_system_call_ends_it(bench: Bench, name: str, call: str, syscall: str 
         assert fault.kind in ("sandbox", "memory", "signal")
     else:
         assert (fault.kind, fault.syscall) == ("sandbox", syscall)
+
+
+def test_abort_is_a_signal(bench: Bench) -> None:
+    fault = bench.check("aborts", HONEST + " if a[0] >= 0.0 { std::process::abort() }")
+    assert fault is not None
+    assert (fault.kind, fault.signal) == ("signal", 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "call", "syscall"),
+    [("handler", "signal(14, 0)", "rt_sigaction"), ("raises", "raise(6)", "gettid"),
+     ("kills", "tgkill(1, 1, 6)", "tgkill")],
+)
+def test_only_abort_is_taken_for_abort(bench: Bench, name: str, call: str, syscall: str) -> None:
+    head = ('unsafe extern "C" { fn signal(n: i32, handler: usize) -> usize; '
+            "fn raise(n: i32) -> i32; fn tgkill(a: i32, b: i32, n: i32) -> i32; }")
+    fault = bench.check(name, HONEST + f" unsafe {{ {call}; }}", head)
+    assert fault is not None
+    assert (fault.kind, fault.syscall) == ("sandbox", syscall)
+
+
+@pytest.mark.parametrize("which", ["pool", "want"])
+@pytest.mark.parametrize("where", ["header", "blob", "end"])
+def test_a_damaged_file_is_refused(bench: Bench, which: str, where: str) -> None:
+    pool, want = (bench.dir / f"damaged.{kind}" for kind in ("pool", "want"))
+    for to, source in zip((pool, want), bench.pools[0], strict=True):
+        to.write_bytes(source.read_bytes())
+    victim = pool if which == "pool" else want
+    raw = bytearray(victim.read_bytes())
+    at = {"header": raw.index(b"calls") + 1, "blob": 3 * len(raw) // 4, "end": len(raw) - 1}[where]
+    raw[at] ^= 4
+    victim.write_bytes(raw)
+    with pytest.raises(MachineError, match=rf"damaged\.{which}: damaged"):
+        bench.conductor.check(bench.honest, [(pool, want)], seed=1)
+    assert bench.conductor.check(bench.honest, bench.pools, seed=1).fault is None
 
 
 def test_exit_is_no_way_out(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from lance_autoresearch.evidence.measure import (
     ensure_built,
     source_digest,
 )
+from lance_autoresearch.evidence.pools import sealed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -79,7 +80,8 @@ def test_a_missing_pool_is_an_error_and_the_conductor_goes_on(tmp_path: Path) ->
 
 @needs_cargo
 @pytest.mark.parametrize(
-    "head", [b"LARPOOL1\xff\xff\xff\xff{}", b"LARPOOL1\x02\x00\x00\x00{}", b"short", b"x" * 9000]
+    "head",
+    [b"LARPOOL2\xff\xff\xff\xff\0\0\0\0{}", b"".join(sealed(b"{}", [])), b"short", b"x" * 9000],
 )
 def test_a_garbled_pool_is_an_error(tmp_path: Path, head: bytes) -> None:
     pool = tmp_path / "bad.pool"
@@ -112,17 +114,20 @@ def test_a_conductor_that_dies_is_an_error_not_a_hang(tmp_path: Path) -> None:
         (b'{"v":2,"cmd":"open"}', b"unknown version 2"),
         (b'{"cmd":"open"}', b"unknown version null"),
         (b"garbage", b"not JSON"),
+        (b'{"v":1,"cmd":"\xff\xfe"}', b"not JSON"),
         (b'{"v":1,"cmd":"fly"}', b"unknown variant"),
         (b'{"v":1,"cmd":"pair","champion":"a","candidate":"b","pools":[],"seed":1}', b"not open"),
     ],
 )
 def test_a_line_it_does_not_know_is_refused(line: bytes, answer: bytes) -> None:
     program = ensure_built(ROOT) / "lar-conductor"
-    done = subprocess.run([str(program), "serve"], input=line + b"\n", capture_output=True,
+    done = subprocess.run([str(program), "serve"], input=line + b"\n\n", capture_output=True,
                           check=False, timeout=30)
     assert done.returncode == 0
-    assert answer in done.stdout
-    assert b'"ok":false' in done.stdout
+    first, second = done.stdout.splitlines()
+    assert answer in first
+    assert b'"ok":false' in first
+    assert b"not JSON" in second, "it goes on"
 
 
 @needs_cargo

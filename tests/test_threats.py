@@ -267,8 +267,8 @@ def memorised(pools: list[Pool], wants: list[list[bytes]]) -> bytes:
     for pool, answers in zip(pools, wants, strict=True):
         raw = pool.path.read_bytes()
         size = struct.unpack_from("<I", raw, 8)[0]
-        head = json.loads(raw[12 : 12 + size])
-        blob = -(-(12 + size) // 4096) * 4096
+        head = json.loads(raw[16 : 16 + size])
+        blob = -(-(16 + size) // 4096) * 4096
         for call, answer in zip(head["calls"], answers, strict=True):
             (at, length), m = call["args"][2], head["calls"][0]["args"][1]
             codes = raw[blob + at : blob + at + length]
@@ -290,8 +290,8 @@ def parts_of(want: Path) -> list[bytes]:
 
     raw = want.read_bytes()
     size = struct.unpack_from("<I", raw, 8)[0]
-    blob = -(-(12 + size) // 4096) * 4096
-    calls = json.loads(raw[12 : 12 + size])["calls"]
+    blob = -(-(16 + size) // 4096) * 4096
+    calls = json.loads(raw[16 : 16 + size])["calls"]
     return [raw[blob + c["parts"][0][0] :][: c["parts"][0][1]] for c in calls]
 
 

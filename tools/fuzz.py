@@ -119,16 +119,17 @@ def _ask(process: subprocess.Popen[bytes], line: bytes) -> dict[str, object]:
 
 def _damaged(head: dict[str, object], rng: random.Random, how: int) -> bytes:
     """A pool file with its JSON (how = 1), its size (2), or magic and numbers (3) broken."""
+    from lance_autoresearch.evidence.pools import sealed
+
     text = json.dumps(head).encode()
     kind = {1: 0, 2: 1}.get(how, rng.choice((2, 3)))
     if kind == 0:
         text = _mutated(text, rng)
-    raw = b"LARPOOL1" + len(text).to_bytes(4, "little") + text
-    raw += bytes(-len(raw) % 4096) + bytes(2048)
+    raw = b"".join(sealed(text, [bytes(2048)]))
     if kind == 1:
         raw = raw[: rng.randrange(len(raw))]
     elif kind == 2:
-        raw = _mutated(raw[:12], rng) + raw[12:]
+        raw = _mutated(raw[:16], rng) + raw[16:]
     elif kind == 3:
         sly = json.loads(json.dumps(head))
         big = rng.choice([2**63, 2**64 - 1, 2**32, 2**31, 4097, 10**30, -1])
@@ -142,8 +143,7 @@ def _damaged(head: dict[str, object], rng: random.Random, how: int) -> bytes:
         else:
             sly["parts"][0]["elem"] = big
         text = json.dumps(sly).encode()
-        raw = b"LARPOOL1" + len(text).to_bytes(4, "little") + text
-        raw += bytes(-len(raw) % 4096) + bytes(2048)
+        raw = b"".join(sealed(text, [bytes(2048)]))
     return raw
 
 

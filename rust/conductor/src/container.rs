@@ -1,11 +1,13 @@
 //! Pool and expected-output files: magic, JSON header, blob.
 //!
 //! ```text
-//! 0..8   LARPOOL1 or LARWANT1
+//! 0..8   LARPOOL2 or LARWANT2
 //! 8..12  length of the JSON, u32 little-endian
-//! 12..   JSON, zero padding to a multiple of 4096, blob
+//! 12..16 CRC-32 of all that follows
+//! 16..   JSON, zero padding to a multiple of 4096, blob
 //! ```
 
+use crate::checksum::crc32;
 use crate::equality::Rule;
 use crate::shm::Mapped;
 use lar_abi::call::{HEADER_BYTES, MAX_PARTS, SlotHeader};
@@ -13,15 +15,22 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Splits a file into its JSON header and the offset of its blob.
+/// Bytes before the JSON.
+const LEAD: usize = 16;
+
+/// Splits an undamaged file into its JSON header and the offset of its blob.
 fn split<'a>(bytes: &'a [u8], magic: &[u8; 8], name: &str) -> Result<(&'a [u8], usize), String> {
     let bad = |what: &str| format!("{name}: {what}");
-    if bytes.len() < 12 || &bytes[..8] != magic {
+    if bytes.len() < LEAD || &bytes[..8] != magic {
         return Err(bad(&format!("not a {} file", String::from_utf8_lossy(magic))));
     }
-    let len = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) as usize;
-    let json = bytes.get(12..12 + len).ok_or_else(|| bad("header beyond the end"))?;
-    Ok((json, (12 + len).next_multiple_of(4096)))
+    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+    let len = word(8) as usize;
+    let json = bytes.get(LEAD..LEAD + len).ok_or_else(|| bad("header beyond the end"))?;
+    if crc32(&bytes[LEAD..]) != word(12) {
+        return Err(bad("damaged: its checksum does not fit"));
+    }
+    Ok((json, (LEAD + len).next_multiple_of(4096)))
 }
 
 #[derive(Deserialize)]
@@ -101,7 +110,7 @@ impl Pool {
     pub fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARPOOL1", &name)?;
+        let (json, blob) = split(file.bytes(), b"LARPOOL2", &name)?;
         let json: PoolJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         let fail = |what: String| Err(format!("{name}: {what}"));
         if json.v != 1 {
@@ -189,7 +198,7 @@ impl Want {
     pub fn open(path: &Path, pool: &Pool) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARWANT1", &name)?;
+        let (json, blob) = split(file.bytes(), b"LARWANT2", &name)?;
         let json: WantJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         if json.v != 1 || json.combo != pool.combo || json.calls.len() != pool.calls.len() {
             return Err(format!("{name}: does not answer pool `{}`", pool.combo));
@@ -272,11 +281,14 @@ impl WantWriter {
     pub fn write(mut self, path: &Path) -> Result<(), String> {
         self.json.blob_len = self.blob.len();
         let json = serde_json::to_vec(&self.json).map_err(|e| e.to_string())?;
-        let mut bytes = b"LARWANT1".to_vec();
+        let mut bytes = b"LARWANT2".to_vec();
         bytes.extend((json.len() as u32).to_le_bytes());
+        bytes.extend([0; 4]);
         bytes.extend(json);
         bytes.resize(bytes.len().next_multiple_of(4096), 0);
         bytes.extend(self.blob);
+        let sum = crc32(&bytes[LEAD..]);
+        bytes[12..LEAD].copy_from_slice(&sum.to_le_bytes());
         let part = path.with_extension("want-part");
         std::fs::write(&part, bytes)
             .and_then(|()| std::fs::rename(&part, path))

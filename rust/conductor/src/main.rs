@@ -12,6 +12,7 @@ mod audit;
 mod autopsy;
 mod calibrate;
 mod check;
+mod checksum;
 mod clock;
 mod container;
 mod cpu;

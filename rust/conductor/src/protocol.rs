@@ -80,8 +80,8 @@ fn fifty() -> f64 {
 }
 
 /// Reads one line; an unknown version is refused before anything else is looked at.
-pub fn parse(line: &str) -> Result<Command, String> {
-    let value: Value = serde_json::from_str(line).map_err(|e| format!("not JSON: {e}"))?;
+pub fn parse(line: &[u8]) -> Result<Command, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|e| format!("not JSON: {e}"))?;
     match value.get("v").and_then(Value::as_u64) {
         Some(VERSION) => serde_json::from_value(value).map_err(|e| format!("command: {e}")),
         _ => Err(format!("unknown version {} (known: 1)", value.get("v").unwrap_or(&Value::Null))),

@@ -19,7 +19,7 @@ pub fn serve() -> i32 {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     let mut session = Session::default();
     let (stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());
-    for line in stdin.lines() {
+    for line in stdin.split(b'\n') {
         let Ok(line) = line else { return 1 };
         let answer = match protocol::parse(&line) {
             Ok(Command::Quit) => return 0,

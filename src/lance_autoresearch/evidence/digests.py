@@ -25,10 +25,11 @@ def immutable(root: Path, target: Target, policy: Policy) -> dict[str, str]:
     """Short name -> sha256, and `all` over them."""
     home = root / "targets" / target.name
     package = Path(__file__).parent.parent
+    rust = root / "rust"
     parts = {
         "target": _files(home / name for name in TRUSTED),
         "upstream": upstream.slice_digest(root, target.name),
-        "measuring": _files(sorted((root / "rust").rglob("*.rs"))),
+        "measuring": _files(sorted({*rust.rglob("*.rs")} - {*(rust / "target").rglob("*")})),
         "fixtures": _files(sorted((package / "fixtures").glob("*.py"))),
         "rules": _files(sorted((package / "rules").glob("*.py"))),
         "package": _files(sorted(package.rglob("*.py"))),

@@ -6,9 +6,9 @@ A pool file is what the conductor copies, in a fresh secret order, before every 
 file holds what Lance's own code answered to it and never enters a kernel's process. Both lie
 in a directory that only their owner may read and are thrown away with their epoch.
 
-Layout of a `.pool` file: 8 bytes `LARPOOL1`, u32 length of a JSON header, the header, zeros up
-to a multiple of 4096, then the blob. Argument offsets are relative to the blob and multiples
-of 64; an array that several calls share (a codebook) is stored once.
+Layout of a `.pool` file: 8 bytes `LARPOOL2`, u32 length of a JSON header, u32 CRC-32 of all that
+follows, the header, zeros up to a multiple of 4096, then the blob. Argument offsets are relative
+to the blob and multiples of 64; an array that several calls share (a codebook) is stored once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from lance_autoresearch.errors import LarError
 from lance_autoresearch.target import Call, Combo, Maker, Target
@@ -27,9 +28,11 @@ from lance_autoresearch.target import Call, Combo, Maker, Target
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAGIC = b"LARPOOL1"
+MAGIC = b"LARPOOL2"
 PAGE = 4096
 LINE = 64
+LEAD = 16
+"""Bytes before the JSON header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ def write_pool(
         "blob_len": layout.size,
         "public": public,
     }
+    text = json.dumps(header, separators=(",", ":")).encode()
     with path.open("wb") as file:
-        _write(file, header, layout)
+        file.writelines(sealed(text, layout.pieces()))
     return len(rows)
 
 
@@ -94,7 +98,7 @@ class _Layout:
 
     def __init__(self) -> None:
         self.size = 0
-        self.arrays: list[tuple[int, NDArray[Any]]] = []
+        self.arrays: list[NDArray[Any]] = []
         self._seen: dict[int, list[int]] = {}
 
     def place(self, array: NDArray[Any]) -> list[int]:
@@ -103,22 +107,26 @@ class _Layout:
         if known is not None:
             return known
         offset = self.size
-        self.arrays.append((offset, array))      # keeps the array alive, so ids stay unique
+        self.arrays.append(array)      # keeps the array alive, so ids stay unique
         self.size += -(-array.nbytes // LINE) * LINE
         self._seen[id(array)] = [offset, array.nbytes]
         return self._seen[id(array)]
 
+    def pieces(self) -> Iterator[bytes]:
+        """The blob."""
+        for array in self.arrays:
+            yield array.tobytes()
+            yield b"\0" * (-array.nbytes % LINE)
 
-def _write(file: BinaryIO, header: Mapping[str, Any], layout: _Layout) -> None:
-    text = json.dumps(header, separators=(",", ":")).encode()
-    head = MAGIC + struct.pack("<I", len(text)) + text
-    file.write(head + b"\0" * (-len(head) % PAGE))
-    at = 0
-    for offset, array in layout.arrays:
-        file.write(b"\0" * (offset - at))
-        file.write(array.tobytes())
-        at = offset + array.nbytes
-    file.write(b"\0" * (layout.size - at))
+
+def sealed(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterator[bytes]:
+    """The bytes of a pool file, in pieces: its JSON header and its blob under one checksum."""
+    rest = [header + b"\0" * (-(LEAD + len(header)) % PAGE), *body]
+    crc = 0
+    for piece in rest:
+        crc = zlib.crc32(piece, crc)
+    yield magic + struct.pack("<II", len(header), crc)
+    yield from rest
 
 
 def generate(
