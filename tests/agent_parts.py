@@ -23,6 +23,7 @@ from lance_autoresearch.campaigns.agents import Agent
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.driving import begin, drive
 from lance_autoresearch.campaigns.loop import Budget, Patience, Progress
+from lance_autoresearch.records import Verdict
 from lance_autoresearch.world.ledger import Ledger, Row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,8 @@ AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
 BETTER = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_text()
 """A kernel that is right and faster."""
+SLOWER_MARK = "\n// once more as it was\n"
+"""Behind the text a campaign began with: right, and plainly slower than BETTER."""
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +132,19 @@ def assert_whole(mine: Campaign) -> None:
     changed = [line.split()[-1] for line in status.splitlines()]
     undecided = rows(mine)[-1:] and str(rows(mine)[-1].record.verdict) == "inconclusive"
     assert changed == ([f"targets/{TARGET}/kernel/kernels.rs"] if undecided else [])
+
+
+def assert_kept_then_reverted(mine: Campaign, progress: Progress) -> None:
+    """Two measured trials: BETTER, then what it replaced. Others' load may leave one open."""
+    first, *later = [done.record for done in progress.done]
+    assert first.verdict in (Verdict.KEEP, Verdict.INCONCLUSIVE), first.reason
+    kept = any(record.verdict is Verdict.KEEP for record in (first, *later))
+    assert (mine.champion_text() == BETTER.encode()) == kept
+    last = progress.done[-1].record
+    if kept and last.hypothesis != first.hypothesis:
+        assert last.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), last.reason
+        assert last.gain is None or last.gain < 0
+    assert_whole(mine)
 
 
 @contextlib.contextmanager

@@ -161,7 +161,7 @@ def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
 
     where = campaigns.load(root, campaign) if campaign else newest(root, target)
     run = load_run(where.desk) if where else None
-    if run is not None and run.agent.startswith(("cmd:", "replay")):
+    if run is not None and run.agent.startswith(("acp:", "cmd:", "replay")):
         raise UsageError(f"the interrupted loop ran {run.agent}",
                          next=f"./lar loop {target} --resume --agent ... (as before)")
     return run.agent if run else None

@@ -9,10 +9,12 @@ agent's own program and what is named in `reads`, all read-only; `writes` and `h
 written. So `.lar/` (ledger, epochs with their seeds, caches), the judge, other kernels and the
 person's own home do not exist in it. The **network is open**: the agent has to reach its model.
 Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1).
+A program that is talked to, not run to its end, is started by `conversing` in the same box.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -20,7 +22,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -106,14 +108,7 @@ def run(errand: Errand) -> Ended:
         UsageError: no such program.
         MachineError: no box, and running without one was not allowed.
     """
-    first = program(errand.argv[0])
-    command = [str(first), *errand.argv[1:]]
-    if choose() == "bwrap":
-        command = [*_bwrap(errand, first), *command]
-    scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
-    scratch.mkdir(exist_ok=True)
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
-    env |= {"HOME": str(errand.home), "TMPDIR": str(scratch)}
+    command, env = _boxed(errand)
     begun = time.monotonic()
     with _spool() as out, _spool() as err, _spool() as source:
         source.write(errand.stdin)
@@ -131,6 +126,57 @@ def run(errand: Errand) -> Ended:
             _end(process)
         texts = (_tail(out), _tail(err))
     return Ended(process.returncode, *texts, killed, time.monotonic() - begun)
+
+
+@dataclass(slots=True)
+class Spoken:
+    """A program that is talked to over its standard input and output."""
+
+    process: asyncio.subprocess.Process
+    stderr: str = ""
+    """What it complained, known once it has ended."""
+
+
+@contextlib.asynccontextmanager
+async def conversing(errand: Errand, longest_line: int) -> AsyncIterator[Spoken]:
+    """Start it with pipes; its whole process tree is killed on the way out.
+
+    Args:
+        longest_line: bytes; reading a longer line from it raises ValueError.
+
+    Raises:
+        UsageError: no such program.
+        MachineError: no box, and running without one was not allowed.
+    """
+    command, env = _boxed(errand)
+    with _spool() as err:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=errand.cwd, env=env, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=err, limit=longest_line,
+            start_new_session=True,
+        )
+        spoken = Spoken(process)
+        try:
+            yield spoken
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):  # somebody may hold its pipes open
+                await asyncio.wait_for(process.wait(), 2.0)
+            process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
+            spoken.stderr = _tail(err)
+
+
+def _boxed(errand: Errand) -> tuple[list[str], dict[str, str]]:
+    """The command line that runs it in its box, and its environment."""
+    first = program(errand.argv[0])
+    command = [str(first), *errand.argv[1:]]
+    if choose() == "bwrap":
+        command = [*_bwrap(errand, first), *command]
+    scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
+    scratch.mkdir(exist_ok=True)
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
+    return command, env | {"HOME": str(errand.home), "TMPDIR": str(scratch)}
 
 
 @contextlib.contextmanager

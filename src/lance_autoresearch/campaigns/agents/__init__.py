@@ -4,7 +4,8 @@
 
 The loop judges what comes back; an agent never learns seeds, pools or expected outputs, and
 nothing it says about its own kernel counts. `tune` and `replay` are embedded and cost nothing;
-`claude`, `codex` and `cmd:PROGRAM` drive a program in a box (`driven`).
+`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a box (`driven`); `api` asks
+a model itself.
 """
 
 from __future__ import annotations
@@ -126,13 +127,17 @@ DRIVEN: dict[str, str] = {
 }
 """Programs that are run turn by turn; the class takes `Settings`."""
 
-COMMAND = "cmd:"
-"""Prefix of a command line that is the agent."""
+COMMANDS: dict[str, str] = {
+    "acp:": "lance_autoresearch.campaigns.agents.acp:AcpAgent",
+    "cmd:": "lance_autoresearch.campaigns.agents.command:CommandAgent",
+}
+"""Prefix of a command line that is the agent -> its class, which takes the line and `Settings`."""
 
 
 def names() -> list[str]:
     """What `--agent` accepts."""
-    return [*sorted(EMBEDDED), *sorted(DRIVEN), f"{COMMAND}PROGRAM", "module:Class"]
+    lines = [f"{prefix}PROGRAM ..." for prefix in COMMANDS]
+    return [*sorted(EMBEDDED), *sorted(DRIVEN), *lines, "module:Class"]
 
 
 def load_agent(name: str) -> Callable[..., Agent]:
@@ -160,7 +165,7 @@ def make_agent(name: str, settings: Settings) -> Agent:
     Raises:
         UsageError: no such agent or program.
     """
-    if name.startswith(COMMAND):
-        command = "lance_autoresearch.campaigns.agents.command:CommandAgent"
-        return load_agent(command)(name.removeprefix(COMMAND), settings)
+    for prefix, path in COMMANDS.items():
+        if name.startswith(prefix):
+            return load_agent(path)(name.removeprefix(prefix), settings)
     return load_agent(name)(settings) if name in DRIVEN else load_agent(name)()

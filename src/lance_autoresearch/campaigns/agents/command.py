@@ -28,6 +28,8 @@ from lance_autoresearch.world.agent_box import Ended, program
 class CommandAgent(Driven):
     """A program and its arguments, split as a shell would, run without one."""
 
+    prefix = "cmd:"
+
     def __init__(self, line: str, settings: Settings | None = None) -> None:
         """Raises UsageError where the line is empty or its program is not there."""
         super().__init__(settings)
@@ -36,10 +38,10 @@ class CommandAgent(Driven):
         except ValueError as error:
             raise UsageError(f"cannot read the command: {error}", where=line) from error
         if not self._words:
-            raise UsageError("no command behind cmd:",
-                             next="./lar loop TARGET --agent 'cmd:my-agent'")
+            raise UsageError(f"no command behind {self.prefix}",
+                             next=f"./lar loop TARGET --agent '{self.prefix}my-agent'")
         self.usual = str(program(self._words[0]))
-        self.name = f"cmd:{Path(self._words[0]).name}"
+        self.name = f"{self.prefix}{Path(self._words[0]).name}"
 
     def command(self, turn: Turn) -> Sequence[str]:
         """The words behind the program."""

@@ -72,9 +72,7 @@ class Driven:
     def propose(self, turn: Turn) -> Proposal | None:
         """One turn. Raises AgentFailed where the file is as before, or no plain file."""
         before = _text(turn)
-        home = self._home(turn)
-        ended = run(self.errand(turn, home))
-        said = self.heard(ended)
+        ended, said = self.converse(turn, self._home(turn))
         after = _text(turn)
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
@@ -86,6 +84,11 @@ class Driven:
             after, hypothesis(said.text), said.tokens, said.cost_usd, predicted(said.text),
             note="; ".join(said.refused),
         )
+
+    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+        """One turn of the program, from its prompt to its report."""
+        ended = run(self.errand(turn, home))
+        return ended, self.heard(ended)
 
     def errand(self, turn: Turn, home: Path) -> Errand:
         """The run of the program for a turn."""
