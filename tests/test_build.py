@@ -153,8 +153,28 @@ def test_layouts_move_the_kernel_by_whole_steps() -> None:
     assert len(places) > 1 and all(place % 64 == 0 for place in places)
 
 
-def symbol_value(library: bytes, part: bytes) -> int:
-    """Address of the one function whose mangled name holds `part` and `kernels`."""
+def test_both_link_orders_put_the_kernel_on_either_side_of_the_contract() -> None:
+    built = build.build_kernel(ROOT, TARGET, STUB)
+    sides, places = {}, set()
+    for order in link.ORDERS[1:]:
+        for seed in range(1, 5):
+            path = build.relink(built, seed, order=order)
+            assert len(str(path)) == len(str(built.so))
+            assert ctypes.CDLL(str(path)).lar_call_v1
+            library = path.read_bytes()
+            kernel = symbol_value(library, b"scan8")
+            assert sides.setdefault(order, kernel > symbol_value(library, b"lar_call_v1", b"")) == (
+                kernel > symbol_value(library, b"lar_call_v1", b"")
+            )
+            places.add(kernel)
+    assert set(sides.values()) == {True, False}
+    assert len(places) > 2, "no-ops before the kernel move it"
+    with pytest.raises(UsageError, match="link order"):
+        build.relink(built, 1, order="kernel last")
+
+
+def symbol_value(library: bytes, part: bytes, crate: bytes = b"kernels") -> int:
+    """Address of the one function whose mangled name holds `part` and `crate`."""
     table, (size, count, _) = (
         struct.unpack_from("<Q", library, 40)[0],
         struct.unpack_from("<HHH", library, 58),
@@ -168,7 +188,7 @@ def symbol_value(library: bytes, part: bytes) -> int:
         for at in range(offset, offset + length, 24):
             name, _, _, _, value, _ = struct.unpack_from("<IBBHQQ", library, at)
             text = library[names + name : library.index(b"\0", names + name)]
-            if part in text and b"kernels" in text:
+            if part in text and crate in text:
                 found.append(value)
     assert len(found) == 1
     return int(found[0])
@@ -192,6 +212,7 @@ def test_the_padding_object_is_what_the_linker_was_promised() -> None:
         assert link.loaded_bytes(made).count(b"\x90") == size
     assert {link.Layout(s).pad % 64 for s in range(100)} == {0}
     assert max(link.Layout(s, step=4).pad for s in range(500)) > 4000
+    assert {link.Layout(s, 64, "kernel first").pad for s in range(500)} == set(range(0, 64, 4))
 
 
 def test_a_slice_line_without_its_slice_is_a_build_fault(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lance_autoresearch.evidence.admit import admit
 from lance_autoresearch.evidence.build import build_kernel, first_kernel
 from lance_autoresearch.evidence.upstream.syntax import parser
 from lance_autoresearch.judging import effects
-from lance_autoresearch.judging.effects import Row, delayed, key_of, probed, shuffled
+from lance_autoresearch.judging.effects import Row, delayed, key_of, probed, renamed, shuffled
 from lance_autoresearch.target import Call
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,11 +71,13 @@ def test_every_target_can_be_delayed_probed_and_shuffled(target: str) -> None:
     keys = [key.count(",") + 1 for key in re.findall(r"let key = \[(.*?)\];", probe.decode())]
     rows = [(Row((1,) * width, 1, 0.0),) for width in keys]
     slow = delayed(base, dict(zip(OPS[target], rows, strict=True)))
-    for text in (slow, probe, shuffled(base, random.Random(1))):
+    null = shuffled(renamed(base, OPS[target], random.Random(1)), random.Random(1))
+    for text in (slow, probe, null):
         admit(text)
         build_kernel(ROOT, target, text)
 
 
+@pytest.mark.timing
 def test_a_delay_hits_the_calls_of_its_row_and_changes_no_answer() -> None:
     base = first_kernel(ROOT, "pq-l2")
     slow = delayed(base, {"scan8": [row(256, 0.0), row(2048, SLOW)]})
@@ -88,6 +90,7 @@ def test_a_delay_hits_the_calls_of_its_row_and_changes_no_answer() -> None:
     assert min(long) > 0.05 > short
 
 
+@pytest.mark.timing
 def test_steps_scale_with_the_size_of_the_call() -> None:
     text = delayed(first_kernel(ROOT, "pq-l2"), {"scan8": [row(2048, SLOW)]})
     library = Library.load(build_kernel(ROOT, "pq-l2", text).so)
@@ -142,6 +145,24 @@ def test_shuffling_moves_whole_functions_and_nothing_else() -> None:
         assert re.search(rb"const LEAST: f32 = 1.0;\n(fn|///)", text)
         orders.add(tuple(re.findall(rb"fn (\w+)", text)))
     assert len(orders) == 6
+
+
+def test_renaming_changes_names_of_free_functions_wherever_they_stand() -> None:
+    text = KERNEL.replace(b"LEAST }", b"LEAST.min(helper(&[])) }")
+    new = renamed(text, {"total", "last"}, random.Random(3))
+    (name,) = set(re.findall(rb"helper_[0-9a-f]+", new))
+    assert new.replace(name, b"helper") == text
+    assert new.count(name) == 3
+    assert len({len(renamed(text, (), random.Random(seed))) for seed in range(9)}) > 4
+
+
+def test_a_name_that_means_something_else_too_is_kept() -> None:
+    text = b"""fn new() {}\nfn at() {}\nfn size() {}\nfn free() { new(); at(); size(); shown(); }
+fn shown() { let shown = 1; format!("{shown}"); }
+struct S { at: u8 }\nimpl S { fn size(&self) {} }\nfn other() { Vec::<u8>::new(); Box::new(1); }
+"""
+    new = renamed(text, (), random.Random(1))
+    assert set(re.findall(rb"(\w+)_[0-9a-f]+\b", new)) == {b"free", b"other"}
 
 
 def test_a_macro_stays_before_its_use() -> None:

@@ -1,7 +1,8 @@
 """Real trials of nulls and of injected effects: what the gate does when the truth is known.
 
     aa        the champion, rebuilt, as its own candidate
-    padding   the same functions in another order, linked in a fresh random layout
+    padding   the same functions renamed, in another order, linked in a fresh layout: shuffled,
+              or behind or before the contract's code with 0 to 60 bytes of no-ops between
     identity  Lance's own text, rebuilt and linked afresh, against Lance
     delay     the champion is slower by X %; the same code without the delay is the candidate
     regress   a kernel 3 % faster everywhere but in one combo, where it is X % slower
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import secrets
 import subprocess
 import sys
@@ -28,8 +30,9 @@ from lance_autoresearch.campaigns.attempt import write
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.evidence import build, catalogue
 from lance_autoresearch.evidence.digests import immutable
+from lance_autoresearch.evidence.link import ORDERS, SHUFFLED
 from lance_autoresearch.judging.dosing import Dose, find_dose
-from lance_autoresearch.judging.effects import shuffled
+from lance_autoresearch.judging.effects import renamed, shuffled
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
 from lance_autoresearch.policy import DEFAULT
@@ -83,6 +86,7 @@ class Case:
     candidate: bytes
     layout: int | None
     about: str
+    order: str = SHUFFLED
 
 
 def run(
@@ -139,7 +143,7 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     if rig.champion_text != case.champion:
         rig.crown(case.champion)
     _ = rig.aa_sd  # the session's noise is that of the machine without our load
-    story = Story(case.about, "calibrate", kind.label, layout=case.layout)
+    story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
     return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
@@ -154,8 +158,10 @@ def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> 
     if kind.name == "identity":
         return Case(base, base + mark, layout, f"Lance's own text, layout {layout}")
     if kind.name == "padding":
-        text = shuffled(base, random.Random(number)) + mark
-        return Case(base, text, layout, f"functions in order {number}, layout {layout}")
+        rng, order = random.Random(number), ORDERS[number % len(ORDERS)]
+        text = shuffled(renamed(base, _called(rig), rng), rng) + mark
+        about = f"functions renamed, in order {number}, layout {layout}, {order}"
+        return Case(base, text, layout, about, order)
     assert dose is not None
     everywhere = dict.fromkeys(dose.rows, kind.effect / 100)
     off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
@@ -167,6 +173,12 @@ def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> 
     worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
     about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
     return Case(dose.text(shares), dose.text(worse) + mark, None, about)
+
+
+def _called(rig: Rig) -> set[str]:
+    """Functions of a kernel that its contract calls."""
+    contract = rig.root / "targets" / rig.target.name / "contract.rs"
+    return set(re.findall(r"\bkernels::(\w+)", contract.read_text()))
 
 
 @contextmanager

@@ -27,12 +27,13 @@ def calibrate(
 ) -> int:
     """Nulls and injected effects as real trials: how often the gate errs, and by how much.
 
-    A null (aa: the champion rebuilt; padding: functions reordered, a fresh layout; identity:
-    Lance's own text) must not be kept. A delay of X % is put into the champion, so that the same
-    code without it is a true gain of X %. regress: one combination X % slower, the others 3 %
-    faster; it must not be kept. Every trial runs the whole pipeline and is a row of the ledger
-    with its raw pairs. Trials of the same kind under the same rules count, so the command goes
-    on where it was stopped; a change of rules, targets or measuring code begins at 0.
+    A null (aa: the champion rebuilt; padding: functions renamed and reordered, either link order,
+    a fresh layout; identity: Lance's own text) must not be kept. A delay of X % is put into the
+    champion, so that the same code without it is a true gain of X %. regress: one combination X %
+    slower, the others 3 % faster; it must not be kept. Every trial runs the whole pipeline and is
+    a row of the ledger with its raw pairs. Trials of the same kind under the same rules count, so
+    the command goes on where it was stopped; a change of rules, targets or measuring code begins
+    at 0.
 
     Args:
         target: name of a target, or `all` for every one in turn.

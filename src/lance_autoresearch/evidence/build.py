@@ -29,7 +29,15 @@ from pathlib import Path
 
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
 from lance_autoresearch.evidence.compiler import compiler_message, loader, refuse
-from lance_autoresearch.evidence.link import KEEPER, Layout, capture, link, loaded_bytes
+from lance_autoresearch.evidence.link import (
+    KEEPER,
+    ORDERS,
+    SHUFFLED,
+    Layout,
+    capture,
+    link,
+    loaded_bytes,
+)
 from lance_autoresearch.evidence.upstream import slices_dir
 from lance_autoresearch.world.host import Toolchain, atomic_write, cores, lar_dir, machine_lock
 from lance_autoresearch.world.move_in import move_in
@@ -242,11 +250,9 @@ def maker(root: Path, target: str) -> Path:
     if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
         options.append("-Clinker-features=-lld")
     externs = [
-        "-L",
-        f"dependency={base.shim}",
-        "--extern",
-        f"prelude={base.prelude / 'libprelude.rlib'}",
-    ]
+        "-L", f"dependency={base.shim}",
+        "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
+    ]  # fmt: skip
     files = {"maker.rs": text}
     return _rlib(root, base.tools, "maker", files, options, externs, target, kind="bin") / "maker"
 
@@ -343,18 +349,20 @@ def _timed(seconds: dict[str, float], step: str, work: Callable[[], Done]) -> Do
     return done
 
 
-def _layout_path(home: Path, seed: int) -> Path:
+def _layout_path(home: Path, seed: int, order: str = SHUFFLED) -> Path:
     """Names of equal length: a longer name moves every later buffer of a worker."""
-    return home / "layouts" / f"lib{seed & (2**64 - 1):016x}.so"
+    begin = "lib" if order == SHUFFLED else order[:3]
+    return home / "layouts" / f"{begin}{seed & (2**64 - 1):016x}.so"
 
 
-def relink(built: Built, seed: int, *, flags: str | None = None) -> Path:
+def relink(built: Built, seed: int, *, flags: str | None = None, order: str = SHUFFLED) -> Path:
     """The same library with another layout: padding before the kernel, sections shuffled.
 
     Args:
         built: a library.
         seed: 1 to 2^64 - 1; the same seed gives the same bytes.
         flags: must be those it was built with (checked where given).
+        order: of `link.ORDERS`.
 
     Returns:
         Path of the new library, as long as every other one's. Cached.
@@ -363,11 +371,13 @@ def relink(built: Built, seed: int, *, flags: str | None = None) -> Path:
         raise UsageError(f"built with '{built.flags}'; build it with '{flags}' to relink so")
     if not 0 < seed < 2**64:
         raise UsageError(f"layout seed {seed}", allowed=["1 .. 2^64 - 1"])
-    out = _layout_path(built.home, seed)
+    if order not in ORDERS:
+        raise UsageError(f"no link order '{order}'", allowed=list(ORDERS))
+    out = _layout_path(built.home, seed, order)
     if out.is_file():
         return out
     facts = json.loads((built.home / "built.json").read_text())
-    layout = Layout(seed, step=64 if built.flags == "screen" else 4)
+    layout = Layout(seed, 64 if built.flags == "screen" else 4, order)
     with tempfile.TemporaryDirectory(dir=out.parent) as box:
         fresh = Path(box) / out.name
         done = link(

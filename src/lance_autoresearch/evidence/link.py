@@ -10,6 +10,8 @@ things lie:
     link(command, home, out, layout=Layout(seed=7, step=64))
                                                    # padding before the kernel's text; sections
                                                    # shuffled where the linker is lld
+    link(command, home, out, layout=Layout(7, order="kernel first"))
+                                                   # objects in a given order, 0 to 60 bytes before
 """
 
 from __future__ import annotations
@@ -38,6 +40,9 @@ exec cc '-###' "$@" 2> keep/command
 """
 MAX_PAD = 4096
 """Largest padding before the kernel's text, bytes (method: random multiples up to 4 KiB)."""
+SHUFFLED = "shuffled"
+ORDERS = (SHUFFLED, "contract first", "kernel first")
+"""How objects follow one another: by chance where the linker is lld, or one way or the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,15 @@ class Layout:
     seed: int
     step: int = 64
     """Padding is a multiple of this: 64 with the aligning flags, 4 without."""
+    order: str = SHUFFLED
 
     @property
     def pad(self) -> int:
-        """Bytes of padding, 0 to MAX_PAD."""
-        return random.Random(f"pad {self.seed}").randrange(0, MAX_PAD // self.step + 1) * self.step
+        """Bytes of padding: 0 to MAX_PAD, or 0 to 60 where the order is given."""
+        rng = random.Random(f"pad {self.seed}")
+        if self.order != SHUFFLED:
+            return rng.randrange(16) * 4
+        return rng.randrange(0, MAX_PAD // self.step + 1) * self.step
 
 
 def capture(build_dir: Path, tools: Toolchain) -> list[str]:
@@ -103,14 +112,17 @@ def link(
     if layout is not None:
         pad = out.with_suffix(".pad.o")
         if layout.pad and _is_elf(home):
-            pad.write_bytes(pad_object(layout.pad, _elf_header(home), layout.step))
-        if tools.lld is not None:
+            step = layout.step if layout.order == SHUFFLED else 4
+            pad.write_bytes(pad_object(layout.pad, _elf_header(home), step))
+        if tools.lld is not None and layout.order == SHUFFLED:
             seed = random.Random(f"shuffle {layout.seed}").randrange(1, 1 << 31)
             extra = [f"--shuffle-sections=.text.*={seed}", f"--shuffle-sections=.rodata*={seed}"]
+    before = _kernels_place(command, layout.order if layout else SHUFFLED)
     argv: list[str] = []
-    for token in command:
-        if pad is not None and pad.is_file() and token.endswith("libkernels.rlib"):
-            argv.append(str(pad))
+    for place, token in enumerate(command):
+        if pad is not None and place == before:
+            argv += [str(pad)] if pad.is_file() else []
+            argv += [] if layout is None or layout.order == SHUFFLED else [str(home / "kernels.o")]
         argv.append(token.replace(HOME, str(home)).replace(OUT, str(out)))
     done = run(
         [*argv, *extra],
@@ -122,6 +134,16 @@ def link(
     if pad is not None:
         pad.unlink(missing_ok=True)
     return done
+
+
+def _kernels_place(command: list[str], order: str) -> int:
+    """Index of the argument before which the kernel's code goes.
+
+    A library's members are linked when something asks for them, wherever the library stands.
+    With a given order the kernel's object is named by itself, and its library then not needed.
+    """
+    wanted = "/keep/contract." if order == "kernel first" else "/libkernels.rlib"
+    return next((i for i, token in enumerate(command) if wanted in token), len(command))
 
 
 def _elf_header(home: Path) -> bytes:

@@ -3,6 +3,7 @@
     delayed(text, {"scan8": [Row((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
     probed(text, ["scan8"])          panics with each call's key: how rows are learnt
     shuffled(text, random.Random(7)) the same functions in another order
+    renamed(text, {"scan8"}, random.Random(7))  ... under other names
 
 Every op of the surface is wrapped: the original runs, then a chain of dependent multiplications
 spins. How long depends on the call's *key*: lengths of its slices, values of its integers, sizes
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,50 @@ def shuffled(text: bytes, rng: random.Random) -> bytes:
         out += [text[at : place[0]], text[start:end]]
         at = place[1]
     return b"".join([*out, text[at:]])
+
+
+def renamed(text: bytes, keep: Collection[str], rng: random.Random) -> bytes:
+    """The same program with its free functions under other names, of other lengths.
+
+    Args:
+        keep: names that others call.
+    A name that also stands for a field, a method or something in a format string keeps.
+    """
+    nodes = list(_nodes(parser().parse(text).root_node))
+    free = [n for n in nodes if n.type == "function_item" and _at_top(n)]
+    names = {_text(n.child_by_field_name("name")) for n in free} - set(keep)
+    names -= {_text(n) for n in nodes if n.type.endswith("field_identifier")}
+    names -= {_text(n.child_by_field_name("name")) for n in nodes if _elsewhere(n)}
+    written = " ".join(_text(n) for n in nodes if n.type == "string_literal")
+    new = {
+        name: f"{name}_{rng.randrange(16 ** rng.randrange(1, 12)):x}"
+        for name in sorted(names) if not re.search(rf"{{{name}\b", written)
+    }  # fmt: skip
+    out, at = [], 0
+    for node in nodes:
+        if node.type == "identifier" and _text(node) in new:
+            out += [text[at : node.start_byte], new[_text(node)].encode()]
+            at = node.end_byte
+    return b"".join([*out, text[at:]])
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
+
+
+def _at_top(node: Node) -> bool:
+    return node.parent is not None and node.parent.type == "source_file"
+
+
+def _elsewhere(node: Node) -> bool:
+    """A method, or a path into something else than this file: `Vec::new`."""
+    if node.type in ("function_item", "function_signature_item"):
+        return not _at_top(node)
+    return node.type == "scoped_identifier" and _text(node.child_by_field_name("path")) not in (
+        "self", "crate",
+    )  # fmt: skip
 
 
 def _functions(root: Node, text: bytes) -> list[tuple[int, int]]:

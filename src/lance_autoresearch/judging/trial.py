@@ -19,6 +19,7 @@ from typing import Any
 from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.evidence.admit import admit, audit
 from lance_autoresearch.evidence.build import Built, build_kernel, relink
+from lance_autoresearch.evidence.link import SHUFFLED
 from lance_autoresearch.judging.compare import Confirmed, Screened, confirm, screen
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
@@ -43,6 +44,8 @@ class Story:
     """Gain in % that its author expects; scored by the report, never used to decide."""
     layout: int | None = None
     """Judge the candidate linked in this layout (`build.relink`) instead of its own."""
+    order: str = SHUFFLED
+    """... its objects in this order (`link.ORDERS`)."""
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ def run_trial(
     """
     found = Evidence()
     try:
-        admit_and_build(rig, text, found, story.layout)
+        admit_and_build(rig, text, found, story)
         refuse_the_champion_itself(rig, story, found)
         check(rig, found)
         compare_with_champion(rig, found, before)
@@ -104,14 +107,16 @@ def run_trial(
 
 
 def admit_and_build(
-    rig: Rig, text: bytes, found: Evidence, layout: int | None = None
+    rig: Rig, text: bytes, found: Evidence, story: Story | None = None
 ) -> None:
     """Tokens, rustc in its box, object file. Raises RejectedKernel with place and mend."""
     with rig.phases("admit"):
         admit(text)
     with rig.phases("build"):
         built = build_kernel(rig.root, rig.target.name, text)
-        found.built = built if layout is None else replace(built, so=relink(built, layout))
+        if story is not None and story.layout is not None:
+            built = replace(built, so=relink(built, story.layout, order=story.order))
+        found.built = built
     with rig.phases("audit"):
         report = rig.audit_report(found.built)
         audit(report)
