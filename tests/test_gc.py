@@ -12,9 +12,11 @@ import pytest
 from campaign_parts import FIRST, checkout, kernel, record
 
 from lance_autoresearch.campaigns.campaign import create
+from lance_autoresearch.campaigns.tally import Run, load_run, only_loop, place, save
 from lance_autoresearch.cli.gc import DAY_S, Thing, chosen, gc, things
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import Verdict
+from lance_autoresearch.world import host
 from lance_autoresearch.world.ledger import Ledger, digest_of, ledger_path
 
 MB = 1_000_000
@@ -107,9 +109,44 @@ def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
 def test_forgotten_scratch_is_found(root: Path) -> None:
     left = root / ".lar" / "tmp" / "rig-abc"
     left.mkdir(parents=True)
-    other = root / ".lar" / "tmp" / "someone-elses"
-    other.mkdir()
-    assert [thing.path for thing in things(root)] == [left]
+    mine = root / ".lar" / "tmp" / f"rig-{os.getpid()}-x"
+    mine.mkdir()
+    killed = root / ".lar" / "tmp" / "kernels-ab12_c"
+    killed.mkdir()
+    assert {thing.path for thing in things(root)} == {left, killed}, "ours lives"
+    aged(killed)
+    host.scratch(root, "rig")
+    assert not killed.exists() and not left.exists() and mine.exists()
+
+
+def aged(path: Path, days: float = 40.0) -> None:
+    when = time.time() - days * DAY_S
+    os.utime(path, (when, when))
+
+
+def test_homes_of_agents_go_when_their_loop_has_long_ended(root: Path) -> None:
+    mine = create(root, "pq-l2", FIRST, origin="upstream")
+    save(mine.desk, Run("claude", ended="5 trials done"))
+    loop = place(mine.desk)
+    home = loop / "agent" / "claude"
+    home.mkdir(parents=True)
+    (home / "session.jsonl").write_bytes(os.urandom(MB))
+    for path in (home, home.parent, loop / "loop.json"):
+        aged(path)
+    with only_loop(mine.desk):
+        assert gc() == 0 and home.exists(), "its loop runs"
+    assert gc() == 0 and not home.exists()
+    assert load_run(mine.desk) is not None
+
+
+def test_programs_that_tests_installed_go_when_no_test_has_used_them_for_long(root: Path) -> None:
+    home, lock = root / ".lar" / "agents", root / ".lar" / "agents.lock"
+    home.mkdir(parents=True)
+    lock.touch()
+    aged(home)
+    assert gc() == 0 and home.exists()
+    aged(lock)
+    assert gc() == 0 and not home.exists()
 
 
 def test_the_choice_is_by_age_then_by_need() -> None:

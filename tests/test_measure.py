@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,16 @@ def test_audit_of_something_else_is_an_error(tmp_path: Path) -> None:
     other.write_text("not an object")
     with pytest.raises(BuildFault, match="audit"):
         audit(ROOT, other)
+
+
+def test_a_conductor_that_was_killed_is_started_again_when_it_is_needed() -> None:
+    with Conductor(ROOT) as conductor:
+        first = conductor.pid
+        conductor.ensure()
+        assert first is not None and conductor.pid == first
+        os.kill(first, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while conductor.pid == first and time.monotonic() < until:
+            conductor.ensure()
+            time.sleep(0.02)
+        assert conductor.pid not in (None, first)

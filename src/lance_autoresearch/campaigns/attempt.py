@@ -34,12 +34,12 @@ class Done:
 
     number: int
     record: TrialRecord
-    judged: Judged | None
-    """None: answered from the ledger, nothing was measured."""
+    remembered: bool = False
+    """Answered from the ledger: nothing was measured, no row was written."""
 
     def as_json(self) -> dict[str, object]:
         """The row with its number, for `--json`."""
-        return {"v": 1, "trial": self.number, "remembered": self.judged is None,
+        return {"v": 1, "trial": self.number, "remembered": self.remembered,
                 **trial_numbers(self.record)}
 
 
@@ -64,9 +64,9 @@ def attempt(
         if known is not None and (campaign is None or known.record.verdict is not Verdict.KEEP):
             if campaign is not None:
                 _restore(rig, campaign)
-            return Done(known.id, known.record, None)
+            return Done(known.id, known.record, remembered=True)
     judged = run_trial(rig, text, story, before=before)
-    return Done(write(rig, text, judged, campaign), judged.record, judged)
+    return Done(write(rig, text, judged, campaign), judged.record)
 
 
 def remembered(rig: Rig, text: bytes) -> Row | None:

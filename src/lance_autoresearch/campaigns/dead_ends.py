@@ -9,7 +9,9 @@ The record is the ledger itself; nothing is stored twice. Texts in it are agents
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from lance_autoresearch.campaigns.curve import overall
@@ -20,6 +22,8 @@ from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.ledger import Ledger, Row
 
+BATCH = 200
+"""Rows read at a time: most callers want the newest few of a long ledger."""
 FAILED = (Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED)
 COMMON = frozenset({"the", "and", "for", "with", "into", "from", "that", "this", "one", "per"})
 """Words that make no two ideas alike."""
@@ -61,18 +65,31 @@ class DeadEnd:
 
 
 def dead_ends(
-    ledger: Ledger, target: str, *, grep: str = "", limit: int | None = 20
+    ledger: Ledger, target: str, *, grep: str = "", limit: int | None = 20,
+    without: str | None = None,
 ) -> list[DeadEnd]:
     """Failed ideas on a target, newest first.
 
     Args:
         grep: only those whose hypothesis, reason or a losing combo contains this, in any case.
         limit: at most so many; None: all.
+        without: leave out this campaign's.
     """
     wanted = grep.casefold()
-    rows = [row for row in reversed(ledger.trials(target=target)) if failed(row)]
-    found = [row for row in rows if wanted in _text(row)]
-    return [dead_end(ledger, row) for row in found[:limit]]
+    found = (
+        row for row in _newest_first(ledger, target)
+        if failed(row) and wanted in _text(row)
+        and (without is None or row.record.campaign != without)
+    )
+    return [dead_end(ledger, row) for row in islice(found, limit)]
+
+
+def _newest_first(ledger: Ledger, target: str) -> Iterator[Row]:
+    """A target's trials, a batch at a time: a long ledger is not held in memory."""
+    before = None
+    while rows := ledger.trials(target=target, before=before, limit=BATCH):
+        yield from reversed(rows)
+        before = rows[0].id
 
 
 def related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> list[DeadEnd]:

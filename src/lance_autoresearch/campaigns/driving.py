@@ -113,7 +113,7 @@ def _report(done: Done, live: Live, json: bool, where: Campaign, hooks: Hooks) -
     else:
         live.clear()
         print(row(done), flush=True)
-    if done.record.verdict is Verdict.KEEP and done.judged is not None:
+    if done.record.verdict is Verdict.KEEP and not done.remembered:
         _hook(hooks.keep, {"event": "keep", "campaign": where.name, **done.as_json()})
 
 
@@ -155,7 +155,7 @@ def row(done: Done) -> str:
     """One finished trial in two lines: numbers and idea, then the reason."""
     record = done.record
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
-    took = "from memory" if done.judged is None else f"{record.seconds:.1f} s"
+    took = "from memory" if done.remembered else f"{record.seconds:.1f} s"
     idea = stripped(record.hypothesis, 60)
     reason = stripped(record.reason.splitlines()[0] if record.reason else "", 110)
     cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"

@@ -40,6 +40,8 @@ __all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
 
 LESSONS = 8
 """Lessons, and dead ends of other campaigns, in a prompt."""
+KEPT = 50
+"""Finished trials and complaints that are held in memory: a night may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Progress:
 
     tally: Tally
     done: list[Done] = field(default_factory=list)
+    """The newest few; all of them are in the ledger."""
     ended: str = ""
     """Why it ended, in words."""
     failed: bool = False
@@ -172,7 +175,7 @@ def _turn(desk: Desk, progress: Progress) -> Turn:
 
 def _remembered(progress: Progress) -> list[TrialRecord]:
     last = progress.done[-1:]
-    return [done.record for done in last if done.judged is None]  # the verdict to learn from
+    return [done.record for done in last if done.remembered]  # the verdict to learn from
 
 
 def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
@@ -186,9 +189,9 @@ def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
         taught = teach(ledger, last, desk.campaign.name)
         lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
     lines += [f"lesson: {text}" for text in lessons.read(desk.rig.root, target)[-LESSONS:]]
-    ends = [end for end in dead_ends(ledger, target, limit=50)
-            if end.campaign != desk.campaign.name]  # this campaign's are listed as trials
-    return (*lines, *(f"failed before: {end.line()}" for end in ends[:LESSONS]))
+    # This campaign's own are listed as trials.
+    ends = dead_ends(ledger, target, limit=LESSONS, without=desk.campaign.name)
+    return (*lines, *(f"failed before: {end.line()}" for end in ends))
 
 
 def _costs(agent: Agent) -> bool:
@@ -205,6 +208,7 @@ def _failed(
     run.lost_tokens += failure.tokens or 0
     what = stripped(failure.what, 300)
     progress.complaints.append(what)
+    del progress.complaints[:-KEPT]
     progress.note = f"your last turn brought no candidate: {what}"
     desk.show(f"{desk.agent.name}: {what}")
     _put_back(desk)
@@ -245,7 +249,7 @@ def _put_back(desk: Desk) -> None:
 
 
 def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]:
-    """The trial; an undecided one goes on once with more pairs."""
+    """The trial; an undecided one goes on once with more pairs, or begins again without any."""
     story = Story(
         proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
@@ -259,7 +263,7 @@ def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]
     try:
         before = pairs_before(desk.rig, proposal.text)
     except UsageError:
-        return
+        before = ()
     free = Story(proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
                  predicted=proposal.predicted)
     yield _attempt(desk, progress, proposal.text, free, before)
@@ -283,12 +287,13 @@ def _attempt(
             rig.conductor.close()
             rig.conductor.start()
     progress.done.append(done)
-    if done.judged is None:
+    del progress.done[:-KEPT]
+    if done.remembered:
         progress.tally.run.remembered += 1
         progress.tally.run.lost_usd += story.cost_usd or 0.0
         progress.tally.run.lost_tokens += story.tokens or 0
     else:
-        progress.tally.trials.append(done.record)
+        progress.tally.add(done.record)
     if done.record.verdict is Verdict.KEEP:
         rig.crown(text)
     return done

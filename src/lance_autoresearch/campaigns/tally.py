@@ -17,14 +17,18 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from lance_autoresearch.campaigns.kinds import is_idea
 from lance_autoresearch.campaigns.settle import Desk
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.world.host import atomic_write
 from lance_autoresearch.world.ledger import Ledger
+
+WHOLE = 50
+"""So many of the newest trials are held with all their numbers: prompts look no further back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +127,18 @@ class Tally:
 
     @classmethod
     def read(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
-        """Count from the ledger."""
-        rows = ledger.trials(campaign=campaign)
-        earlier = tuple(row.record for row in rows if row.id <= run.after)
-        return cls(run, earlier, [row.record for row in rows if row.id > run.after])
+        """Count from the ledger: ideas only, no null and no quoted figure."""
+        rows = [row for row in ledger.trials(campaign=campaign) if is_idea(row.record.kind)]
+        whole = {row.id for row in rows[-WHOLE:]}
+        ids = [(row.id, row.record if row.id in whole else slim(row.record)) for row in rows]
+        earlier = tuple(record for number, record in ids if number <= run.after)
+        return cls(run, earlier, [record for number, record in ids if number > run.after])
+
+    def add(self, record: TrialRecord) -> None:
+        """One more trial of this run; an old one lets go of its numbers."""
+        self.trials.append(record)
+        if len(self.trials) > WHOLE:
+            self.trials[-WHOLE - 1] = slim(self.trials[-WHOLE - 1])
 
     @property
     def history(self) -> tuple[TrialRecord, ...]:
@@ -177,3 +189,8 @@ class Tally:
         if budget.plateau is not None and self.misses >= budget.plateau:
             return f"plateau: {self.misses} trials without a keep"
         return ""
+
+
+def slim(record: TrialRecord) -> TrialRecord:
+    """A trial without its numbers: what counting needs. A night of thousands stays small."""
+    return replace(record, numbers={}, phases={}, immutable={}, machine={})

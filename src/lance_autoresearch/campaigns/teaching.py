@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from lance_autoresearch.campaigns.feedback import feedback
 from lance_autoresearch.campaigns.hints import advise
+from lance_autoresearch.campaigns.kinds import is_idea
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.world.ledger import Ledger
+
+RECENT = 100
+"""Trials that hints look at."""
 
 
 def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str, list[str]]:
@@ -18,10 +22,12 @@ def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str
         record: the trial that just ended, as it was judged.
         campaign: whose history the hints look at; None: no hints.
     """
-    rows = ledger.trials(campaign=campaign) if campaign is not None else []
-    history = [row.record for row in rows]
-    kept = {trial.kernel: trial for trial in history if trial.verdict is Verdict.KEEP}
-    hints = advise(history)
+    rows = kept_rows = []
+    if campaign is not None:
+        rows = ledger.trials(campaign=campaign, limit=RECENT)
+        kept_rows = ledger.trials(campaign=campaign, verdict=Verdict.KEEP)
+    kept = {row.record.kernel: row.record for row in kept_rows}
+    hints = advise([row.record for row in rows if is_idea(row.record.kind)])
     return {
         "feedback": feedback(record, kept.get(record.champion)),
         "hints": [f"{hint.kind}: {hint.text}" for hint in hints],

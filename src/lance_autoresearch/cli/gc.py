@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json as json_module
 import shutil
 import time
@@ -16,12 +18,10 @@ FRESH_S = 3_600.0
 """What was used within the last hour may be in use now: it stays, whatever the limit."""
 PRODUCTS = ("kernels", "fidelity")
 """Caches under .lar/cache that grow with every trial or release."""
-SCRATCH = "rig-*"
-"""What a killed process leaves under .lar/tmp."""
 
 
 class Thing(NamedTuple):
-    """A directory that may go: a build or a scratch directory."""
+    """A directory that may go: it can be made again, or nobody needs it any more."""
 
     path: Path
     bytes: int
@@ -39,12 +39,13 @@ def gc(
     """Free disk: drop old blobs and builds, never a row.
 
     Blobs are kernels and raw pairs of trials; champions and everything younger than --days stay.
-    A dropped build is made again when it is needed, a dropped blob is gone. With --max-gb younger
-    ones follow, builds before blobs, oldest first, until .lar is that small; what was used within
-    the last hour stays.
+    A dropped build is made again when it is needed, a dropped blob is gone. What agents keep in
+    their private homes goes with the builds, scratch of killed processes too. With --max-gb
+    younger ones follow, builds before blobs, oldest first, until .lar is that small; what was used
+    within the last hour stays.
 
     Args:
-        days: how old it must be.
+        days: how old it must be; with 0 nothing else should be running.
         max_gb: what .lar may take in all, in GB (1e9 bytes).
         dry_run: only say what would go.
         json: print one object.
@@ -87,12 +88,40 @@ def told(body: dict[str, int], over: int) -> str:
 
 
 def things(root: Path) -> list[Thing]:
-    """Builds and forgotten scratch directories, least recently used first."""
-    cache, scratch = host.lar_dir(root, "cache"), host.lar_dir(root, "tmp")
-    found = [path for kind in PRODUCTS for path in (cache / kind).glob("*")]
-    found += scratch.glob(SCRATCH)
+    """Builds, homes of agents, forgotten scratch directories; least recently used first."""
+    lar = host.lar_dir(root)
+    found = [path for kind in PRODUCTS for path in (lar / "cache" / kind).glob("*")]
+    found += [path for path in (lar / "tmp").glob("*") if not host.in_use(path)]
+    found += (lar / "demo").glob("*")
     made = [Thing(path, size(path), _used(path)) for path in found if path.is_dir()]
-    return sorted(made, key=lambda thing: thing.used)
+    return sorted([*made, *_homes(lar), *_programs(lar)], key=lambda thing: thing.used)
+
+
+def _homes(lar: Path) -> list[Thing]:
+    """Private homes of agents whose loop does not run; the loop's own file stays."""
+    homes = (lar / "loops").glob("*/agent")
+    return [
+        Thing(home, size(home), max(_used(home), _used(home.parent / "loop.json")))
+        for home in homes if home.is_dir() and not _runs(home.parent)
+    ]
+
+
+def _runs(loop: Path) -> bool:
+    """Whether somebody holds the loop's lock."""
+    with contextlib.suppress(FileNotFoundError), (loop / "loop.lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _programs(lar: Path) -> list[Thing]:
+    """The vendors' programs that the tests install; installed again when they are needed."""
+    home = lar / "agents"
+    if not home.is_dir():
+        return []
+    return [Thing(home, size(home), max(_used(home), _used(lar / "agents.lock")))]
 
 
 def chosen(found: Sequence[Thing], now: float, days: float, over: int) -> list[Thing]:
@@ -121,7 +150,8 @@ def _lengths(paths: Iterable[Path]) -> Iterable[int]:
 
 
 def _used(path: Path) -> float:
+    """When it was last changed; a missing file was never, a vanished directory is no matter."""
     try:
         return path.stat().st_mtime
     except OSError:
-        return time.time()
+        return 0.0

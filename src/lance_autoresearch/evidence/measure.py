@@ -33,6 +33,8 @@ VERSION = 1
 """Version of every line; the conductor refuses any other."""
 TEXT_LIMIT = 1024
 """Characters kept of a text that a worker may have written."""
+BOX_GONE = "the box is gone"
+"""How the conductor says that the process which starts its workers has ended."""
 PROGRAMS = ("lar-conductor", "lar-worker")
 
 PoolPair = tuple[Path, Path]
@@ -220,6 +222,13 @@ class Conductor:
         )
         return self.opened
 
+    def ensure(self) -> None:
+        """Start the program again where it has ended, or its box with all workers has."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            self.close()
+            self.start()
+
     @property
     def pid(self) -> int | None:
         """Process id of the running program."""
@@ -297,6 +306,8 @@ class Conductor:
                                next="lar doctor") from error
         answer = _object(reply)
         if answer.get("v") != VERSION or "error" in answer:
+            if str(answer.get("error", BOX_GONE)).startswith(BOX_GONE):
+                self.close()  # nothing can be measured with it any more
             raise MachineError(f"conductor: {clean(str(answer.get('error', reply)))}",
                                where=command["cmd"], next="lar doctor")
         return answer

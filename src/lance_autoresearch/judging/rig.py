@@ -96,7 +96,11 @@ class Rig:
         return self
 
     def begin_trial(self) -> None:
-        """Count a trial on the epoch's pools; pools that are worn out are made anew."""
+        """Count a trial on the epoch's pools; pools that are worn out are made anew.
+
+        A conductor that somebody has killed is started again: one trial may be lost with it.
+        """
+        self.conductor.ensure()
         if self.has_epoch and self.epoch.over:
             self.epoch.release()
             self.__dict__.pop("epoch")

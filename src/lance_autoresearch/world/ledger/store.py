@@ -22,6 +22,8 @@ from lance_autoresearch.world.ledger.connect import explained
 from lance_autoresearch.world.ledger.keys import seal
 from lance_autoresearch.world.ledger.schema import CampaignRow, Champion, EpochRow, Row, SessionRow
 
+LAST_ID = 2**63 - 1
+
 
 class Ledger(Blobs):
     """Every trial ever made in a checkout; append-only but for blobs."""
@@ -57,15 +59,17 @@ class Ledger(Blobs):
         kind: str | None = None,
         verdict: Verdict | None = None,
         after: int = 0,
+        before: int | None = None,
         limit: int | None = None,
     ) -> list[Row]:
-        """Trials in order of id; `limit` keeps the newest, `after` leaves out older ids."""
+        """Trials in order of id, those between `after` and `before`; `limit` keeps the newest."""
         wanted = {"target": target, "campaign": campaign, "kind": kind, "verdict": verdict}
         given = {name: str(value) for name, value in wanted.items() if value is not None}
         where = "".join(f" AND {name} = ?" for name in given)
-        tail = f"WHERE id > ?{where} ORDER BY id DESC LIMIT ?"
+        tail = f"WHERE id > ? AND id < ?{where} ORDER BY id DESC LIMIT ?"
+        end = LAST_ID if before is None else before
         newest = -1 if limit is None else limit
-        found = self._select("trials", tail, (after, *given.values(), newest))
+        found = self._select("trials", tail, (after, end, *given.values(), newest))
         return [rows.to_row(values) for values in reversed(found)]
 
     def trial(self, number: int) -> Row:
