@@ -98,7 +98,7 @@ def environment(place: Path) -> dict[str, str]:
     return {**os.environ, "LAR_ROOT": str(place), "LAR_AGENT_READABLE": readable}
 
 
-def endure(story: Story, trials: int, every_s: tuple[float, float]) -> None:
+def endure(story: Story, trials: int, every: tuple[int, int]) -> None:
     """Run the loop, killing and resuming, until so many trials are done."""
     place, dice = story.place, random.Random(story.seed)
     ideas = place / ".lar" / "endurance"
@@ -113,18 +113,19 @@ def endure(story: Story, trials: int, every_s: tuple[float, float]) -> None:
     more = ["--trials", str(trials)]
     while True:
         story.starts += 1
-        code, ended = _life(story, [*words, *more], trials, dice, every_s)
+        code, ended = _life(story, [*words, *more], trials, dice, every)
         if code == 0 and ended:
             break
         if ended or code not in (0, -9, 4):  # 4 without an end: the machine failed, go on
             said = (place / "stderr").read_text()[-2000:]
             raise SystemExit(f"lar loop ended with {code}: {ended} {said}")
-        more = ["--resume"]
+        begun_one = (place / ".lar" / "loops" / "endurance" / "loop.json").exists()
+        more = ["--resume"] if begun_one else more  # killed before it had begun: again
     story.seconds = time.monotonic() - begun
 
 
 def _life(
-    story: Story, words: list[str], trials: int, dice: random.Random, every_s: tuple[float, float]
+    story: Story, words: list[str], trials: int, dice: random.Random, every: tuple[int, int]
 ) -> tuple[int, bool]:
     """One process of the loop: start, watch, kill others, perhaps be killed."""
     place = story.place
@@ -136,13 +137,14 @@ def _life(
     story.lives.append(life)
     reader = threading.Thread(target=_read, args=(process, story, ended))
     reader.start()
-    strike = time.monotonic() + dice.uniform(*every_s)
+    strike = life.rows + dice.randint(*every)
     while process.poll() is None:
         time.sleep(0.2)
         done = endurance_proof.rows(place)
         life.seen.append((done, rss_kib(process.pid)))
-        if time.monotonic() >= strike:
-            strike = time.monotonic() + dice.uniform(*every_s)
+        if done >= strike:
+            strike = done + dice.randint(*every)
+            time.sleep(dice.uniform(0, 2))  # anywhere in the next turn or trial
             spared = done >= SPARED * trials
             _strike(story, process, dice, {**VICTIMS, "harness": 0} if spared else VICTIMS)
     reader.join()
@@ -186,13 +188,13 @@ def _is(kind: str, process: Process) -> bool:
 
 
 def run(
-    trials: int, seed: int, every_s: tuple[float, float], place: Path
+    trials: int, seed: int, every: tuple[int, int], place: Path
 ) -> tuple[Story, list[str]]:
     """The campaign and its proof: what happened, and every fault found."""
     story = Story(place, seed)
     before = endurance_proof.outside()
     clone(place)
-    endure(story, trials, every_s)
+    endure(story, trials, every)
     faults = [f"still running: {p.pid} {p.command[:120]}" for p in of_place(place)]
     lar(place, "status")
     faults += endurance_proof.faults(story, trials)
@@ -213,8 +215,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(30))
-    parser.add_argument("--every", type=float, nargs=2, default=(3.0, 15.0), metavar="S",
-                        help="seconds between two kills, from and to")
+    parser.add_argument("--every", type=int, nargs=2, default=(1, 8), metavar="N",
+                        help="trials between two kills, from and to")
     parser.add_argument("--figures", action="store_true", help="write docs/figures/endurance.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")
     asked = parser.parse_args()

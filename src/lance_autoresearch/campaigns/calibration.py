@@ -15,9 +15,6 @@ calibration goes on where it was stopped.
 from __future__ import annotations
 
 import contextlib
-import random
-import re
-import secrets
 import subprocess
 import sys
 import time
@@ -27,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lance_autoresearch.campaigns.attempt import write
+from lance_autoresearch.campaigns.nulls import null
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.evidence import build, catalogue
 from lance_autoresearch.evidence.digests import immutable
-from lance_autoresearch.evidence.link import ORDERS, SHUFFLED
+from lance_autoresearch.evidence.link import SHUFFLED
 from lance_autoresearch.judging.dosing import Dose, find_dose
-from lance_autoresearch.judging.effects import renamed, shuffled
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
 from lance_autoresearch.policy import DEFAULT
@@ -151,18 +148,11 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
 
 def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> Case:
     """Champion and candidate of the trial with a number."""
-    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
-    layout = secrets.randbits(32) or 1
-    if kind.name == "aa":
-        return Case(base, base + mark, None, "the champion, rebuilt")
-    if kind.name == "identity":
-        return Case(base, base + mark, layout, f"Lance's own text, layout {layout}")
-    if kind.name == "padding":
-        rng, order = random.Random(number), ORDERS[number % len(ORDERS)]
-        text = shuffled(renamed(base, _called(rig), rng), rng) + mark
-        about = f"functions renamed, in order {number}, layout {layout}, {order}"
-        return Case(base, text, layout, about, order)
+    if kind.name in NULLS:
+        made = null(rig, kind.name, base, number)
+        return Case(base, made.text, made.layout, made.about, made.order)
     assert dose is not None
+    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
     everywhere = dict.fromkeys(dose.rows, kind.effect / 100)
     off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
     if kind.name == "delay":
@@ -173,12 +163,6 @@ def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> 
     worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
     about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
     return Case(dose.text(shares), dose.text(worse) + mark, None, about)
-
-
-def _called(rig: Rig) -> set[str]:
-    """Functions of a kernel that its contract calls."""
-    contract = rig.root / "targets" / rig.target.name / "contract.rs"
-    return set(re.findall(r"\bkernels::(\w+)", contract.read_text()))
 
 
 @contextmanager

@@ -21,16 +21,20 @@ from lance_autoresearch.campaigns.agents import Agent
 from lance_autoresearch.campaigns.attempt import Done
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.loop import Budget, Patience, Progress, loop
+from lance_autoresearch.campaigns.nulls import SUSPENDED
 from lance_autoresearch.campaigns.subject import newest
 from lance_autoresearch.campaigns.tally import Run, load_run, only_loop
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.evidence import build, upstream
 from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.live import Live
 from lance_autoresearch.world.phases import Phases
 
+MAY_GO_ON = ("interrupted", SUSPENDED)
+"""How the end of a run begins that `--resume` goes on with."""
 HOOK_S = 60.0
 """How long a command of the person's may take."""
 
@@ -73,7 +77,9 @@ def drive(
     with only_loop(where.desk), Live(enabled=not json) as live:
         run = interrupted(where) if resume else None
         phases = Phases(live.show)
-        with Rig(root, target, champion=where.champion_text(), phases=phases) as rig:
+        policy = DEFAULT.planned((run.budget if run else budget).trials or 0)
+        champion = where.champion_text()
+        with Rig(root, target, champion=champion, phases=phases, policy=policy) as rig:
             progress = loop(
                 rig, where, agent, budget, live.show,
                 lambda done: _report(done, live, json, where, hooks), kind=kind, run=run,
@@ -84,13 +90,13 @@ def drive(
 
 
 def interrupted(where: Campaign) -> Run:
-    """The campaign's run that was killed or interrupted.
+    """The campaign's run that was killed or interrupted, or whose keeps were suspended.
 
     Raises:
         UsageError: there is none.
     """
     run = load_run(where.desk)
-    if run is None or run.ended not in ("", "interrupted"):
+    if run is None or (run.ended and not run.ended.startswith(MAY_GO_ON)):
         why = f"it ended: {run.ended}" if run else "none was begun"
         raise UsageError(f"no interrupted loop in campaign '{where.name}' ({why})",
                          next=f"./lar loop {where.target} --campaign {where.name}")

@@ -3,6 +3,7 @@
     loop(rig, campaign, agent, Budget(trials=50), show, report)
 
     turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
+      └─ every tenth timed trial is a hidden null (`nulls`), before the agent is asked
               └─ failed: the file is put back, ask again; five in a row end the loop
               └─ busy (rate limit, overload): wait longer each time, then ask again
               └─ fatal (not signed in): end
@@ -25,6 +26,7 @@ from lance_autoresearch.campaigns.agents import EMBEDDED, Agent, AgentFailed, Pr
 from lance_autoresearch.campaigns.attempt import Done, attempt
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.dead_ends import dead_ends
+from lance_autoresearch.campaigns.nulls import watch
 from lance_autoresearch.campaigns.tally import Budget, Run, Tally, place, save
 from lance_autoresearch.campaigns.teaching import teach
 from lance_autoresearch.campaigns.undecided import pairs_before
@@ -74,6 +76,8 @@ class Progress:
     """Turns in a row without a candidate."""
     busy: int = 0
     """Busy answers in a row."""
+    unfair: int = 0
+    """Attempts in a row to bring suspended keeps back."""
     note: str = ""
     """What the agent hears about its last turn."""
     complaints: list[str] = field(default_factory=list)
@@ -120,7 +124,8 @@ def loop(
     with polite_interrupt(lambda: show("finishing this turn; Ctrl-C again stops at once")) as stop:
         progress.ended = progress.tally.over()
         while not progress.ended:
-            proposal = _ask(desk, progress, stop)
+            fair = _fair(desk, progress, stop)
+            proposal = _ask(desk, progress, stop) if fair else None
             if proposal is not None:
                 for done in _judge(desk, progress, proposal):
                     report(done)
@@ -130,6 +135,31 @@ def loop(
     run.ended, run.phase = progress.ended, "ended"
     save(campaign.desk, run)
     return progress
+
+
+# -- before a turn -----------------------------------------------------------------------------
+
+
+def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
+    """Whether a turn may be asked for; else time has passed. An agent is not paid in vain."""
+    def show(text: str) -> None:
+        _enter(desk, progress, "null", text)
+
+    try:
+        watch(desk.rig, desk.campaign, show)
+    except MachineError as error:
+        progress.unfair += 1
+        patience, what = desk.patience, stripped(error.what, 300)
+        if progress.unfair >= patience.tries:
+            _give_up(progress, what)
+            return False
+        wait = min(patience.longest, patience.busy * 2.0 ** (progress.unfair - 1))
+        _enter(desk, progress, "suspended", f"{what}; measuring again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.over()))
+        progress.ended = progress.tally.over()
+        return False
+    progress.unfair = 0
+    return True
 
 
 # -- the agent's half of a turn ----------------------------------------------------------------

@@ -71,7 +71,7 @@ class Run:
     """Cost of turns that brought no candidate."""
     lost_tokens: int = 0
     phase: str = "begin"
-    """begin, agent, trial, wait or ended: for other terminals."""
+    """begin, null, suspended, agent, trial, wait or ended: for other terminals."""
     ended: str = ""
     """Why it ended; empty: it runs, or was killed."""
     pid: int = field(default_factory=os.getpid)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json as json_module
 import sys
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lance_autoresearch.world import host
+
+if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.report import Night
 
 TARGET = "pq-l2"
 TUNE_TRIALS = 4
@@ -27,12 +32,8 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.campaigns.driving import begin, drive
     from lance_autoresearch.campaigns.loop import Budget
-    from lance_autoresearch.campaigns.picture import draw
     from lance_autoresearch.cli.log import table
-    from lance_autoresearch.evidence.build import first_kernel
     from lance_autoresearch.records import Verdict
-    from lance_autoresearch.world.ledger import Ledger
-    from lance_autoresearch.world.ledger.export import export_campaign
 
     root = host.find_root()
     for line in repair(root):
@@ -48,15 +49,11 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
-    out = host.lar_dir(root, "demo", campaign.name)
-    with Ledger.open(root) as ledger:
-        rows = ledger.trials(campaign=campaign.name)
-        lance = first_kernel(root, TARGET)
-        exported = export_campaign(ledger, campaign.name, out / "records", lance)
-    picture = draw([r.record for r in rows], out / "progress.png", f"{TARGET}: {campaign.name}")
+    night, exported, page = _written(root, campaign.name)
     ends = {
         "took": f"{time.monotonic() - began:.0f} s",
-        "picture": str(picture.relative_to(root)),
+        "report": str(page.relative_to(root)),
+        "picture": str(page.with_name("progress.png").relative_to(root)),
         "ledger": str(exported.relative_to(root)),
         "edit": str(campaign.kernel_path.relative_to(root)),
         "next": f'./lar try {TARGET} -m "what you changed and why"',
@@ -64,9 +61,24 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     if json:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
     else:
-        print("\n" + table(rows) + "\n")
-        unclear = sum(r.record.verdict is Verdict.INCONCLUSIVE for r in rows)
+        print("\n" + table(list(night.rows)) + "\n")
+        unclear = sum(r.record.verdict is Verdict.INCONCLUSIVE for r in night.rows)
         if unclear:
             print(f"{unclear} inconclusive: other work disturbed the measuring; try again later\n")
         print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0
+
+
+def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
+    """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
+    from lance_autoresearch.campaigns.report import gather, write_report
+    from lance_autoresearch.cli.report import card_of
+    from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.world.ledger.export import export_campaign
+
+    out = host.lar_dir(root, "demo", campaign)
+    with Ledger.open(root) as ledger:
+        night = gather(ledger, TARGET, campaign, root=root)
+        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, TARGET))
+    return night, exported, write_report(night, card_of(root, TARGET), out)

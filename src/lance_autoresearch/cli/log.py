@@ -19,6 +19,7 @@ def log(
     verify: bool = False,
     json: bool = False,
     tsv: bool = False,
+    nulls: bool = False,
     export: str | None = None,
 ) -> int:
     """Trials from the ledger; exports; --verify.
@@ -34,6 +35,7 @@ def log(
             first broken row where something was changed.
         json: one JSON object a trial and line.
         tsv: tab-separated, first the columns commit, gain, status, description.
+        nulls: also the hidden nulls of campaigns: the champion, judged like a candidate.
         export: write this campaign to records/<campaign>/, for a clone to read and replay.
     """
     from lance_autoresearch.campaigns.campaign import repair
@@ -47,7 +49,7 @@ def log(
         print(line, file=sys.stderr)
     if export is not None:
         return _export(root, export, json)
-    rows = _rows(root, target, campaign, last if last or json or tsv else 30)
+    rows = _rows(root, target, campaign, last if last or json or tsv else 30, nulls)
     if json:
         for row in rows:
             print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
@@ -60,13 +62,20 @@ def log(
     return 0
 
 
-def _rows(root: Path, target: str | None, campaign: str | None, last: int | None) -> list[Row]:
+def _rows(
+    root: Path, target: str | None, campaign: str | None, last: int | None, nulls: bool
+) -> list[Row]:
+    from lance_autoresearch.campaigns.kinds import is_hidden
     from lance_autoresearch.world.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return []
     with Ledger.open(root) as ledger:
-        return ledger.trials(target=target, campaign=campaign, limit=last)
+        # At most every tenth row is a hidden null, but for a few in a row that were kept.
+        wide = None if last is None else 2 * last + 20
+        rows = ledger.trials(target=target, campaign=campaign, limit=wide)
+    found = [row for row in rows if nulls or not is_hidden(row.record)]
+    return found if last is None else found[-last:]
 
 
 def _verify(root: Path, json: bool) -> int:

@@ -47,7 +47,7 @@ def report(
         )
     repair(root)
     wanted = catalogue.names(root) if target is None else [target]
-    cards = {name: _card(root, name) for name in wanted}
+    cards = {name: card_of(root, name) for name in wanted}
     with Ledger.open(root) as ledger:
         nights = [(gather(ledger, name, campaign, root=root), cards[name]) for name in wanted]
     base = out or host.lar_dir(root, "report")
@@ -62,7 +62,8 @@ def report(
     return 0
 
 
-def _card(root: Path, name: str) -> Card:
+def card_of(root: Path, name: str) -> Card:
+    """What a target says about itself."""
     from lance_autoresearch.campaigns.report.page import Card
     from lance_autoresearch.evidence import catalogue
 

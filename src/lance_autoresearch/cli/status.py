@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lance_autoresearch.campaigns.standing import Standing
     from lance_autoresearch.campaigns.tally import Tally
     from lance_autoresearch.world.ledger import CampaignRow, Ledger
 
@@ -72,10 +73,13 @@ def text(body: dict[str, Any]) -> str:
 def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
     """One campaign: its champion, its counts, its last trial, whether somebody works in it."""
     from lance_autoresearch.campaigns.campaign import Campaign
+    from lance_autoresearch.campaigns.kinds import is_hidden
+    from lance_autoresearch.campaigns.standing import standing
 
     campaign = Campaign(root, row.name, row.target)
     champion = ledger.champion(row.name)
-    last = ledger.trials(campaign=row.name, limit=1)
+    newest = [r for r in ledger.trials(campaign=row.name, limit=20) if not is_hidden(r.record)]
+    last = newest[-1:]
     return {
         "name": row.name,
         "target": row.target,
@@ -89,7 +93,21 @@ def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
         "edited": campaign.desk.read() != champion.kernel,
         "trials": ledger.counts(row.name),
         "loop": _loop(campaign.desk, ledger),
+        "nulls": _nulls(standing(ledger, row)),
         "last": _last(last[-1]) if last else None,
+    }
+
+
+def _nulls(now: Standing) -> dict[str, Any]:
+    """The campaign's own error: hidden nulls, and whether anything may be kept."""
+    return {
+        "tried": now.tried,
+        "kept": now.kept,
+        "most_percent": None if now.most is None else round(100 * now.most, 2),
+        "suspended": now.suspended or None,
+        "way_back": now.way_back if now.suspended or now.owed else None,
+        "aa_percent": round(now.bias, 3) if now.pairs else None,
+        "aa_pairs": now.pairs,
     }
 
 
@@ -149,6 +167,7 @@ def lines(entry: dict[str, Any]) -> list[str]:
     ]
     if loop := entry["loop"]:
         said.append(f"  loop      {_loop_line(loop, entry)}")
+    said += [f"  {line}" for line in _null_lines(entry["nulls"])]
     if entry["last"]:
         last = entry["last"]
         gain = "" if last["gain"] is None else f" {last['gain']:+.2f}%"
@@ -158,6 +177,20 @@ def lines(entry: dict[str, Any]) -> list[str]:
     else:
         edited = "  (edited, not judged yet)" if entry["edited"] else ""
         said.append(f"  kernel    {entry['kernel']}{edited}")
+    return said
+
+
+def _null_lines(nulls: dict[str, Any]) -> list[str]:
+    """What hidden nulls said; nothing before the first one."""
+    said = []
+    if nulls["tried"]:
+        bound = f"at most {nulls['most_percent']:g} % of nulls at 99 %"
+        said.append(f"nulls     {nulls['tried']} tried, {nulls['kept']} kept ({bound}); "
+                    f"A/A {nulls['aa_percent'] or 0.0:+.2f} % over {nulls['aa_pairs']} pairs")
+    if nulls["suspended"]:
+        said.append(f"suspended nothing is kept: {nulls['suspended']}")
+    if nulls["way_back"]:
+        said.append(f"way back  {nulls['way_back']}")
     return said
 
 

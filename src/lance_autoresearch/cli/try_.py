@@ -42,6 +42,7 @@ def try_(
     """
     from lance_autoresearch.campaigns.attempt import attempt
     from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaigns.nulls import watch
     from lance_autoresearch.campaigns.subject import choose
     from lance_autoresearch.campaigns.teaching import taught_text, teach
     from lance_autoresearch.campaigns.undecided import pairs_before
@@ -59,6 +60,9 @@ def try_(
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
             before = pairs_before(rig, subject.text) if again else ()
+            if subject.campaign is not None:
+                watch(rig, subject.campaign, live.show)
+                rig.phases = Phases(live.show)
             story = Story(message, campaign=subject.campaign_name, predicted=predict)
             done = attempt(rig, subject.text, story, subject.campaign, before=before)
             taught = teach(rig.ledger, done.record, subject.campaign_name)

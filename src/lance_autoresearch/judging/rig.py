@@ -266,12 +266,20 @@ class Rig:
         Raises:
             MachineError: too many of its pairs were void.
         """
+        return self._known_session() or self.new_session()
+
+    def _known_session(self) -> SessionRow | None:
         champion = hashlib.sha256(self.champion_text).hexdigest()
-        boot = host.boot_id()
         key = self.immutable["all"]
-        known = self.ledger.session(self.target.name, champion, boot, key=key)
-        if known is not None:
-            return known
+        return self.ledger.session(self.target.name, champion, host.boot_id(), key=key)
+
+    def new_session(self) -> SessionRow:
+        """Measure the session's A/A now, whether or not one is known; it counts from here on.
+
+        Raises:
+            MachineError: too many of its pairs were void.
+        """
+        self.conductor.ensure()
         self.phases.say(f"measuring the noise: {SESSION_PAIRS} pairs of the champion and its copy")
         with self.phases("session"):
             measured = self.measure_aa(SESSION_PAIRS)
@@ -282,8 +290,11 @@ class Rig:
                 next="lar doctor; try again when the machine is calmer",
             )
         spread, bias = aa_sd(measured, self.policy), aa_bias(measured, self.policy)
-        self.ledger.add_session(self.target.name, champion, boot, spread, bias.gain / 100, key=key)
-        found = self.ledger.session(self.target.name, champion, boot, key=key)
+        champion = hashlib.sha256(self.champion_text).hexdigest()
+        self.ledger.add_session(self.target.name, champion, host.boot_id(), spread,
+                                bias.gain / 100, key=self.immutable["all"])
+        self.__dict__.pop("session", None)
+        found = self._known_session()
         assert found is not None
         return found
 
@@ -301,6 +312,11 @@ class Rig:
                         where=pair.fault.combo, next=f"./lar check {self.target.name}",
                     )
                 found.append(self.times(pair))
+                void = sum(times.void is not None for times in found)
+                if pair.void is not None and pair.void.startswith("foreign"):
+                    self.wait_for_quiet()
+                if void > max(self.policy.max_void, self.policy.max_void_share * pairs):
+                    break  # nothing can be learnt any more
         return self.comparison(found, floored=False)
 
     # -- builds ----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from pathlib import Path
 from lance_autoresearch.campaigns.curve import speedups
 from lance_autoresearch.campaigns.kinds import is_idea, is_null
 from lance_autoresearch.campaigns.settle import Desk
+from lance_autoresearch.campaigns.standing import Standing, standing
 from lance_autoresearch.campaigns.tally import Run, load_run
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import TrialRecord, Verdict
@@ -55,6 +56,8 @@ class Night:
     kernels: dict[str, bytes]
     """Texts of kept kernels and of what each was compared with, by sha256."""
     others: tuple[Brief, ...]
+    standing: Standing | None = None
+    """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
     """Its newest loop, where an agent drove it: why it ended, what lost turns cost."""
 
@@ -105,6 +108,7 @@ def gather(
             for row in reversed(ledger.campaigns(target))
             if row.name != name
         ),
+        standing=standing(ledger, mine) if mine else None,
         run=load_run(Desk(root, mine.name, target)) if root and mine else None,
     )
 

@@ -42,6 +42,7 @@ class Trust(NamedTuple):
     void: int
     pairs: int
     nulls: int
+    """Those that reached a verdict: the campaigns' hidden ones and those of `lar calibrate`."""
     nulls_kept: int
     nulls_most: float | None
     """Upper end of the exact 99 % interval of the share of nulls that are kept."""
@@ -59,8 +60,9 @@ def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
     need = max([policy.need, *(float(g["need"]) for g in gates if g.get("need"))])
     each = (1.0 - policy.confirm_level) / need
     screened = [r for r in timed if "confirm" in r.numbers]
-    kept = sum(r.record.verdict is Verdict.KEEP for r in night.nulls)
-    count = len(night.nulls)
+    decided = [r for r in night.nulls if r.record.verdict is not Verdict.INCONCLUSIVE]
+    kept = sum(r.record.verdict is Verdict.KEEP for r in decided)
+    count = len(decided)
     return Trust(
         judged=len(timed),
         each=each,

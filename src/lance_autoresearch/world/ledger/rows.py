@@ -95,7 +95,7 @@ def of_campaign(row: CampaignRow) -> dict[str, Any]:
 
 def to_session(values: dict[str, Any]) -> SessionRow:
     """A session from its columns."""
-    names = ("target", "champion", "boot_id", "created", "bias", "key")
+    names = ("target", "champion", "boot_id", "created", "bias", "key", "seq")
     return SessionRow(
         **{name: values[name] for name in names}, aa_sd=tuple(json.loads(values["aa_sd"]))
     )

@@ -208,6 +208,8 @@ class SessionRow:
     """Mean of the A/A over all combos; natural-log ratio."""
     key: str
     """Digest of whatever else the A/A depended on (contract, toolchain), or empty."""
+    seq: int
+    """Place in the chain of all tables."""
 
 
 @dataclass(frozen=True, slots=True)

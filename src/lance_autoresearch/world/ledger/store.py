@@ -23,6 +23,7 @@ from lance_autoresearch.world.ledger.keys import seal
 from lance_autoresearch.world.ledger.schema import CampaignRow, Champion, EpochRow, Row, SessionRow
 
 LAST_ID = 2**63 - 1
+IS_TRIAL = "kind != 'quote' AND (campaign IS NULL OR kind NOT IN ('aa', 'padding', 'identity'))"
 
 
 class Ledger(Blobs):
@@ -86,8 +87,8 @@ class Ledger(Blobs):
         return rows.to_row(found[0]) if found else None
 
     def counts(self, campaign: str | None = None) -> dict[str, int]:
-        """Trials per verdict, of one campaign or of all; a quoted figure is no trial."""
-        where = "WHERE kind != 'quote'" + ("" if campaign is None else " AND campaign = ?")
+        """Trials per verdict, of one campaign or of all; no quoted figure, no hidden null."""
+        where = f"WHERE {IS_TRIAL}" + ("" if campaign is None else " AND campaign = ?")
         sql = f"SELECT verdict, count(*) FROM trials {where} GROUP BY verdict"
         with explained(self.path):
             found = dict(self._db.execute(sql, () if campaign is None else (campaign,)))
