@@ -1,0 +1,338 @@
+"""The rules to the last word: edges, texts and fields that a wrong rule would get wrong.
+
+Most of these were written because a mutant survived (tools/mutation.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gate_cases import combos, comparison
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes, Verdict
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.confirmation import (
+    ConfirmResult,
+    confirm,
+    floor_flags,
+    slowed_opponent,
+    unseen,
+    worth_more_pairs,
+)
+from lance_autoresearch.rules.estimator import (
+    Sample,
+    call_ns,
+    check,
+    unmeasurable_rounds,
+    void_reasons,
+)
+from lance_autoresearch.rules.gate import gate, replay
+
+WAVE = [0.004 * math.sin(2.4 * p) for p in range(60)]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def rows(gains: list[float], pairs: int = 16, scale: float = 1.0) -> Comparison:
+    """Every combo around its gain, each in an order of its own."""
+    table = [[g + scale * WAVE[(p * (3 + i)) % 60] for i, g in enumerate(gains)]
+             for p in range(pairs)]  # fmt: skip
+    return comparison(table, rng())
+
+
+def void(built: Comparison, which: dict[int, str]) -> Comparison:
+    pairs = tuple(replace(p, void=which.get(i)) for i, p in enumerate(built.pairs))
+    return replace(built, pairs=pairs)
+
+
+# --- gate -----------------------------------------------------------------------------------
+
+
+def test_the_gate_says_why_pairs_were_void_most_frequent_first() -> None:
+    built = void(rows([0.02] * 2, 9), {0: "slept", 2: "the clock jumped", 5: "slept"})
+    assert void_reasons(built) == "slept (2), the clock jumped (1)"
+    assert void_reasons(rows([0.02])) == "none"
+    assert gate(built).reason == "3 of 9 pairs void: slept (2), the clock jumped (1)"
+
+
+def test_a_proof_says_what_comes_next() -> None:
+    result = gate(rows([0.05] * 3, 12))
+    assert result.outcome is Outcome.KEEP_CANDIDATE
+    assert result.reason == "proven: confirm on fresh pools and layouts"
+    assert gate(rows([0.05] * 3, 12), replace(DEFAULT, need=result.e)).outcome is result.outcome
+
+
+def test_the_guard_names_the_worst_combo() -> None:
+    built = rows([-0.07, 0.1, -0.09, 0.1], 20, 0.3)
+    label = built.combos[2].label
+    assert gate(built).reason.startswith(f"guard: {label} -8.")
+
+
+def test_bounds_are_numbers_around_the_gain_in_components_and_combos() -> None:
+    result = gate(rows([0.02, 0.03], 12))
+    for row in (*result.components, *result.combos):
+        assert -9 < row.low < row.gain < row.high < 9
+    (whole,) = result.components
+    assert whole.gain - whole.low == pytest.approx(whole.high - whole.gain, rel=0.02)
+
+
+def test_e_values_stand_on_the_side_of_the_margin_where_the_mean_is() -> None:
+    above, below = gate(rows([0.007] * 2, 12)), gate(rows([0.003] * 2, 12))
+    assert above.components[0].e > 0.0 == above.components[0].e_below
+    assert below.components[0].e_below > 0.0 == below.components[0].e
+    near = gate(rows([0.0057], 4)).components[0]
+    assert near.e > 0.0 == near.e_below, "also where t is small"
+
+
+def test_evidence_of_exactly_what_is_needed_is_enough() -> None:
+    built = rows([0.001] * 2, 9)
+    policy = replace(DEFAULT, need_below=gate(built).components[0].e_below)
+    assert gate(built, policy).outcome is Outcome.REVERT
+
+
+def test_a_component_just_above_the_margin_prevents_the_early_revert() -> None:
+    """t of the second op is between 0 and 1."""
+    ops = ["scan", "table"]
+    table = [[-0.02 + e, 0.0055 + e] for e in WAVE[:12]]
+    assert gate(comparison(table, rng(), ops)).outcome is Outcome.CONTINUE
+
+
+def test_a_replay_stops_where_the_gate_stopped_and_allows_more_after_a_continuation() -> None:
+    early = rows([0.05] * 3, 20)
+    assert replay(early).pairs == 7
+    assert replay(early, before=10).pairs == 11
+    undecided = [[0.0055 + 0.004 * (-1) ** p] for p in range(30)]
+    built = comparison(undecided, rng())
+    assert replay(built).pairs == 24
+    assert (replay(built, before=4).pairs, replay(built, before=10).pairs) == (28, 30)
+    strict = replace(DEFAULT, max_pairs=12)
+    assert replay(built, strict).pairs == 12
+    assert replay(replace(built, pairs=built.pairs[:6]), replace(DEFAULT, max_pairs=6)).outcome is (
+        Outcome.REVERT
+    )
+
+
+# --- statistics -----------------------------------------------------------------------------
+
+
+def test_any_stop_bounds_lie_around_the_centre_at_their_width() -> None:
+    half = stats.any_stop_t(9, 4.0, 0.01) * 0.6 / 3
+    low, high = stats.any_stop_bounds(2.0, 0.6, 9, 4.0, 0.99)
+    assert (low, high) == pytest.approx((2.0 - half, 2.0 + half), rel=1e-12)
+    assert stats.any_stop_t(2, 4.0, 0.9) < math.inf
+
+
+def test_bounds_without_freedom_are_open() -> None:
+    assert stats.t_bounds(1.0, 0.5, 0, 0.99) == stats.Bounds(-math.inf, math.inf)
+    assert stats.t_bounds(1.0, 0.5, -1, 0.99) == stats.Bounds(-math.inf, math.inf)
+    low, high = stats.t_bounds(1.0, 0.5, 1, 0.99)
+    assert -math.inf < low < 1.0 < high < math.inf
+    assert Sample("x", (1.0, 2.0), 0.1, 1.0).fixed_bounds(0.9) == (-math.inf, math.inf)
+    assert Sample("x", (1.0, 2.0, 2.5), 0.1, 1.0).fixed_bounds(0.9)[0] > -math.inf
+    assert Sample("x", (1.0,), 0.1).error == math.inf
+
+
+def test_the_incomplete_beta_ends_at_zero_and_one() -> None:
+    assert (stats.incomplete_beta(2, 3, 0.0), stats.incomplete_beta(2, 3, 1.0)) == (0.0, 1.0)
+    assert (stats.incomplete_beta(2, 3, -1.0), stats.incomplete_beta(2, 3, 1.5)) == (0.0, 1.0)
+
+
+def test_exact_bounds_of_one_trial_and_at_the_level_that_is_meant() -> None:
+    assert stats.exact_bounds(0, 1) == pytest.approx((0.0, 0.995))
+    assert stats.exact_bounds(1, 1) == pytest.approx((0.005, 1.0))
+    assert stats.exact_bounds(1, 9) == stats.exact_bounds(1, 9, 0.99)
+
+
+@pytest.mark.parametrize(("p", "dof"), [(0.0, 5), (1.0, 5), (0.5, 0), (0.5, -1)])
+def test_quantiles_that_do_not_exist(p: float, dof: float) -> None:
+    with pytest.raises(ValueError, match="no quantile"):
+        stats.student_t_quantile(p, dof)
+
+
+# --- the estimator --------------------------------------------------------------------------
+
+
+def one(champion: list[int], candidate: list[int], calls: int = 1) -> Comparison:
+    pair = PairTimes((calls,), (tuple(champion),), (tuple(candidate),), (5, 5))
+    return Comparison(combos(["scan"]), (pair,), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("champion", "candidate", "calls", "fault"),
+    [
+        ([9, 9], [9], 1, "pair 0: sides differ in rounds, or have none"),
+        ([9], [9, 9], 1, "pair 0: sides differ in rounds, or have none"),
+        ([], [], 1, "pair 0: sides differ in rounds, or have none"),
+        ([9, 0], [9, 9], 1, "pair 0: a time or a number of calls is not positive"),
+        ([9, 9], [9, 0], 1, "pair 0: a time or a number of calls is not positive"),
+        ([9, 9], [9, 9], 0, "pair 0: a time or a number of calls is not positive"),
+    ],
+)
+def test_pairs_that_contradict_themselves(
+    champion: list[int], candidate: list[int], calls: int, fault: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        check(one(champion, candidate, calls))
+    assert (caught.value.what, caught.value.where) == (fault, "comparison")
+
+
+def test_one_tick_is_a_time() -> None:
+    check(one([1, 1], [1, 1]))
+
+
+def test_as_long_as_an_empty_slice_cannot_be_measured() -> None:
+    assert unmeasurable_rounds(one([9, 9, 9], [4, 5, 6]), 0) == 2
+    assert call_ns(Comparison(combos(["scan"]), (), 1.0), 0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"combos": ()}, "no combos"),
+        ({"combos": (ComboId("a", "b", 0.0),)}, "weight of a b not positive"),
+        ({"combos": (ComboId("a", "b", 1.0),) * 2}, "two combos of one name"),
+        ({"ticks_per_ns": 0.0}, "ticks_per_ns not positive"),
+        ({"ticks_per_ns": math.inf}, "ticks_per_ns not positive"),
+        ({"aa_sd": (0.1,)}, "aa_sd has 1 values, not one per combo, op and all"),
+        ({"aa_sd": (0.1, -0.1, 0.1)}, "aa_sd holds a value that is no SD"),
+        ({"aa_sd": (0.1, math.inf, 0.1)}, "aa_sd holds a value that is no SD"),
+    ],
+)
+def test_comparisons_that_contradict_themselves(change: dict[str, object], fault: str) -> None:
+    built = Comparison(combos(["scan"]), (), 1.0)
+    with pytest.raises(UsageError) as caught:
+        check(replace(built, **change))  # type: ignore[arg-type]
+    assert fault in caught.value.what.split("; ")
+
+
+def test_a_comparison_names_all_its_faults_but_not_endlessly() -> None:
+    pairs = tuple(PairTimes((0,), ((1,),), ((1,),), (0, 0)) for _ in range(20))
+    with pytest.raises(UsageError) as caught:
+        check(Comparison(combos(["scan"]), pairs, 1.0))
+    assert caught.value.what.count("; ") == 7
+    below = replace(pairs[0], calls=(1,), empty=(0, -1))
+    with pytest.raises(UsageError, match="pair 1: an empty slice is negative"):
+        check(Comparison(combos(["scan"]), (replace(pairs[0], calls=(1,)), below), 1.0))
+    with pytest.raises(UsageError, match="pair 0: does not have 2 combos"):
+        check(Comparison(combos(["scan"] * 2), pairs[:1], 1.0))
+
+
+# --- confirmation ---------------------------------------------------------------------------
+
+
+def test_an_unknown_claim_is_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        confirm(rows([0.02]), None, "tea")
+    assert str(caught.value) == "confirmation: no component named 'tea'\n  allowed: all"
+
+
+def test_a_result_holds_its_pairs_and_times() -> None:
+    result = confirm(void(rows([0.03], 16), {3: "slept"}), None, "all")
+    assert (result.pairs, result.void) == (15, 1)
+    (row,) = result.combos
+    assert 1.02 < row.champion_ns / row.candidate_ns < 1.04
+    assert row.low < row.gain < row.high < 9
+
+
+@pytest.mark.parametrize(("valid", "verdict"), [(4, "keep"), (3, "keep"), (2, "keep"), (1, "inc")])
+def test_two_long_pairs_are_enough(valid: int, verdict: str) -> None:
+    licence = void(rows([0.03], 4, 0.2), dict.fromkeys(range(valid, 4), "slept"))
+    assert str(confirm(rows([0.03]), licence, "all").verdict).startswith(verdict)
+
+
+def test_a_machine_failure_is_said_before_any_fault() -> None:
+    built = void(rows([-0.03]), dict.fromkeys(range(4), "slept"))
+    assert confirm(built, None, "all").reason == "12 of 16 pairs valid, void: slept (4)"
+
+
+def test_each_of_three_bounds_lets_long_blocks_be_slower() -> None:
+    """The slack, errors of both, half of the gain."""
+    def ends(gain: float, long: float, **slack: float) -> str:
+        policy = replace(DEFAULT, **slack)  # type: ignore[arg-type]
+        return str(confirm(rows([gain]), rows([long], 4), "all", policy).verdict)
+
+    off = {"licence_slack": 0.0, "licence_errors": 0.0, "licence_share": 0.0}
+    assert ends(0.03, 0.021, **off) == "revert"
+    assert ends(0.03, 0.021, **{**off, "licence_slack": 0.02}) == "keep"
+    assert ends(0.03, 0.021, **{**off, "licence_errors": 9.0}) == "keep"
+    assert ends(0.03, 0.021, **{**off, "licence_share": 0.5}) == "keep"
+    assert ends(0.03, 0.005, **{**off, "licence_share": 0.5}) == "revert"
+
+
+def doubtful(**change: object) -> ConfirmResult:
+    """A revert whose only doubt is one combo that may be slower."""
+    found = confirm(rows([0.05, 0.05, -0.012], 16, 16.0), None, "all",
+                    replace(DEFAULT, margin=-1.0))  # fmt: skip
+    return replace(found, **change)  # type: ignore[arg-type]
+
+
+def test_what_is_worth_a_second_look() -> None:
+    found = doubtful()
+    assert found.reason.startswith("guard:") and "may be" in found.reason
+    assert worth_more_pairs(found)
+    assert worth_more_pairs(replace(found, reason="table may be slower: -3.00%"))
+    assert not worth_more_pairs(replace(found, verdict=Verdict.KEEP))
+    assert not worth_more_pairs(replace(found, verdict=Verdict.INCONCLUSIVE))
+    assert not worth_more_pairs(replace(found, reason="in long blocks only +1.00%"))
+    assert not worth_more_pairs(replace(found, pairs=17))
+    assert not worth_more_pairs(replace(found, pairs=15, void=2))
+    assert worth_more_pairs(replace(found, pairs=15, void=1))
+    sure = (*found.combos[:2], replace(found.combos[2], guard="slower"))
+    assert not worth_more_pairs(replace(found, combos=sure))
+    (whole,) = found.components
+    for high, worth in ((-0.1, False), (0.0, True), (0.5, True), (2.0, True)):
+        other = replace(whole, name="table", high=high)
+        assert worth_more_pairs(replace(found, components=(whole, other))) is worth
+    claimed = replace(whole, high=-1.0)
+    assert worth_more_pairs(replace(found, components=(claimed,)))
+
+
+def test_the_second_look_is_a_little_stricter() -> None:
+    """Twice the pairs at 99.5 %, not at 99 %."""
+    twice = rows([0.05, 0.0], 32)
+    (_, row) = confirm(twice, None, "all").combos
+    same = replace(DEFAULT, guard_again_level=DEFAULT.guard_level)
+    (_, wide) = confirm(twice, None, "all", same).combos
+    assert row.low < wide.low < wide.high < row.high
+
+
+def test_what_an_unseen_input_shows_is_told() -> None:
+    built = rows([0.01], 24, 0.2)
+    found = unseen(built, "all", 30.0)
+    assert found.rejected and found.gain < found.high < 2.0
+    assert found.gain == pytest.approx(1.0, abs=0.1)
+    assert not unseen(built, "all", 5.0).rejected
+    strict = replace(DEFAULT, unseen_slack=0.0, unseen_share=0.9)
+    assert unseen(built, "all", 5.0, strict).rejected
+    assert not unseen(rows([0.08], 24, 0.2), "all", 30.0).rejected
+    assert unseen(rows([0.05], 24, 0.2), "all", 30.0).rejected
+    with pytest.raises(StopIteration):
+        unseen(built, "table", 5.0)
+
+
+def test_a_slowed_opponent_is_told() -> None:
+    found = slowed_opponent([0.05, 0.0502, 0.0501], [0.0, 0.0, 0.0])
+    assert found.rejected and 1.0 < found.low < found.slowdown < 5.2
+    assert slowed_opponent([0.05, 0.0501], [0.0, 0.0]).slowdown == pytest.approx(5.13, abs=0.01)
+    for sides in (([0.1], [0.1]), ([0.1, 0.2], [0.1]), ([0.1, 0.2], [0.1, 0.2, 0.3])):
+        with pytest.raises(UsageError) as caught:
+            slowed_opponent(*sides)
+        assert str(caught.value) == (
+            "slowed opponent: needs two values or more per side, one per pair"
+        )
+
+
+def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:
+    built = one([900] * 4, [500] * 4, calls=1000)
+    assert floor_flags(built, {}) == ()
+    label = built.combos[0].label
+    (flag,) = floor_flags(built, {label: 0.6})
+    assert (flag.combo, flag.floor_ns, flag.unmeasurable) == (label, 0.6, 0)
+    assert flag.candidate_ns == pytest.approx(0.495)
