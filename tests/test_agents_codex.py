@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from agent_parts import (
     BETTER,
+    SLOWER_MARK,
     TARGET,
+    assert_kept_then_reverted,
     assert_whole,
     checkout,
     clean_environment,
@@ -60,20 +62,21 @@ def spoil(mine: Campaign) -> Step:
     return shell(f"sed -i 's/pub fn scan8/pub fn scan_eight/' {mine.kernel_path}")
 
 
+def write(mine: Campaign, text: str) -> Step:
+    return shell(f"cat > {mine.kernel_path} <<'END'\n{text}END\n")
+
+
 @pytest.mark.timing
-def test_a_better_kernel_is_measured_and_a_keep_is_committed(
-    mine: Campaign, drive: Drive
-) -> None:
-    write = f"cat > {mine.kernel_path} <<'END'\n{BETTER}END\n"
-    with responses.Server([shell(write), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25")]) as server:
-        progress = drive(server, {"price": (1.0, 10.0)})
+def test_a_better_kernel_is_kept_and_a_slower_one_reverted(mine: Campaign, drive: Drive) -> None:
+    steps = [write(mine, BETTER), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25"),
+             write(mine, mine.champion_text().decode() + SLOWER_MARK), say("HYPOTHESIS: back")]
+    with responses.Server(steps) as server:
+        progress = drive(server, {"price": (1.0, 10.0)}, trials=2)
     record = progress.done[0].record
-    assert record.verdict in (Verdict.KEEP, Verdict.INCONCLUSIVE), record.reason
     assert record.agent == "codex" and record.hypothesis == "tree"
     assert record.tokens == 2200
     assert record.cost_usd == pytest.approx((2000 * 1.0 + 200 * 10.0) / 1e6)
-    assert (mine.champion_text() == BETTER.encode()) == (record.verdict is Verdict.KEEP)
-    assert_whole(mine)
+    assert_kept_then_reverted(mine, progress)
 
 
 def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(
@@ -177,3 +180,43 @@ def test_without_a_price_a_limit_of_money_is_refused_after_the_first_turn(
     with responses.Server([spoil(mine), say("HYPOTHESIS: x")]) as server:
         progress = drive(server, trials=9, limits={"usd": 1.0})
     assert len(progress.done) == 1 and "--price IN,OUT" in progress.ended
+
+
+def test_with_a_price_money_ends_the_loop_between_turns(mine: Campaign, drive: Drive) -> None:
+    dear = Step(say="HYPOTHESIS: x", tokens=(900_000, 10_000))
+    with responses.Server([spoil(mine), dear]) as server:
+        progress = drive(server, {"price": (1.0, 10.0)}, trials=9, limits={"usd": 0.5})
+    assert "0.5 USD are spent" in progress.ended and len(progress.done) == 1
+    assert progress.tally.usd == pytest.approx(1.002), "Codex cannot be stopped in mid-turn"
+
+
+def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
+    mine: Campaign, drive: Drive
+) -> None:
+    # The vendor's program, killed by a watcher once it has written.
+    wrapper = mine.root / ".lar" / "bin" / "codex-that-dies"
+    real = program("codex")
+    wrapper.write_text(
+        f'#!/bin/sh\nexec 3<&0\n"{real}" "$@" <&3 &\nchild=$!\n'
+        f'for i in $(seq 400); do grep -q half "{mine.kernel_path}" && break; sleep 0.05; done\n'
+        "kill -9 $child\nexit 1\n"
+    )
+    wrapper.chmod(0o755)
+    half = shell(f"sed -i 's/pub fn scan8/pub fn half/' {mine.kernel_path}; sleep 60")
+    with responses.Server([half]) as server, pytest.MonkeyPatch.context() as patch:
+        package = Path(real).parent.parent
+        patch.setenv("LAR_AGENT_READABLE", f"{wrapper.parent}:{package}")
+        progress = drive(server, {"program": str(wrapper)}, limits={"failures": 1})
+    assert not progress.done and "ended in mid-turn" in progress.complaints[0]
+    assert mine.read() == mine.champion_text()
+    assert_whole(mine)
+
+
+def test_nonsense_is_no_candidate(mine: Campaign, drive: Drive) -> None:
+    steps = [use("frobnicate", x=1), say("\x1b[2J\u202e" + "qwerty " * 4000)]
+    with responses.Server(steps) as server:
+        progress = drive(server, limits={"failures": 1})
+    assert not progress.done and "without changing the file" in progress.ended
+    assert "frobnicate" in str(server.seen[1]["input"]), "the model was told, and went on"
+    assert "\x1b" not in progress.ended and len(progress.ended) < 600
+    assert_whole(mine)

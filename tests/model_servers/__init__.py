@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -29,6 +30,8 @@ class Step:
     """Input and output tokens it claims to have used."""
     cut: bool = False
     """Close the connection in the middle of the answer."""
+    wait: float = 0.0
+    """Seconds before the answer."""
 
 
 def say(text: str, **more: Any) -> Step:
@@ -110,8 +113,10 @@ class Server:
                     return self.reply(200, "application/json", b'{"input_tokens": 10}')
                 server.heads.append(dict(self.headers))
                 step, n = server.next_step(body)
+                time.sleep(step.wait)
                 if step.status is not None:
-                    error = {"type": "error", "error": {"type": "scripted", "message": "scripted"}}
+                    inner = {"type": "scripted", "message": step.say or "scripted"}
+                    error = {"type": "error", "error": inner}
                     return self.reply(step.status, "application/json", json.dumps(error).encode())
                 kind, text = server.answer(self.path, body, step, n)
                 return self.reply(200, kind, text, cut=step.cut)

@@ -20,9 +20,9 @@ EXIT_AGENT = 4
 PAID = {
     "claude": "--agent claude --budget-usd 5",
     "codex": "--agent codex --trials 20",
-    "gemini": "--agent 'cmd:...'",
-    "opencode": "--agent 'cmd:...'",
-    "cursor-agent": "--agent 'cmd:...'",
+    "gemini": "--agent 'acp:gemini --acp' --trials 20",
+    "opencode": "--agent 'acp:opencode acp' --trials 20",
+    "cursor-agent": "--agent 'acp:cursor-agent acp' --trials 20",
 }
 """Agents that spend money and how to ask for them; named when found, never started unasked."""
 
@@ -63,13 +63,13 @@ class Program:
     """How a driven program is run."""
 
     model: str | None = None
-    """The agent's model, as its program names it."""
+    """The agent's model, as its program names it; for api `PROVIDER:NAME`."""
     program: str | None = None
     """Path of the agent's program, where it is not on PATH."""
     agent_args: str = ""
     """Further arguments for the program, quoted as for a shell."""
     turn_rounds: int = 40
-    """Model calls of one turn at most, where the program can bound them."""
+    """Model calls of one turn at most, where the program can bound them; tool calls with acp."""
     turn_minutes: float = 30.0
     """Wall clock of one turn at most."""
     price: str | None = None
@@ -103,14 +103,16 @@ def loop(
 
     Without --agent it is `tune`, which needs no account: it turns the constants of the kernel
     that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
-    `codex` run Claude Code and Codex turn by turn in a box, `cmd:PROGRAM` any other program.
+    `codex` run Claude Code and Codex turn by turn in a box, `acp:PROGRAM` any program of the Agent
+    Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.
 
     Ctrl-C once finishes the turn and trial that run, twice stops at once. Exit code: 0 ended as
     asked, 4 the agent could not go on.
 
     Args:
         target: name of the target.
-        agent: tune, replay, claude, codex, `cmd:PROGRAM ...`, or `module:Class` of your own.
+        agent: tune, replay, claude, codex, api, `acp:PROGRAM ...`, `cmd:PROGRAM ...`, or
+            `module:Class` of your own.
         record: directory with lineage.toml, for --agent replay.
         campaign: go on with this one; by default the newest on the target, or a new one.
         from_: begin a new campaign from upstream, champion, or a trial's number.

@@ -124,8 +124,9 @@ EMBEDDED: dict[str, str] = {
 DRIVEN: dict[str, str] = {
     "claude": "lance_autoresearch.campaigns.agents.claude:ClaudeAgent",
     "codex": "lance_autoresearch.campaigns.agents.codex:CodexAgent",
+    "api": "lance_autoresearch.campaigns.agents.api:ApiAgent",
 }
-"""Programs that are run turn by turn; the class takes `Settings`."""
+"""Programs and models that are asked turn by turn; the class takes `Settings`."""
 
 COMMANDS: dict[str, str] = {
     "acp:": "lance_autoresearch.campaigns.agents.acp:AcpAgent",

@@ -1,0 +1,54 @@
+"""Without --agent nothing is spent: `tune` runs, and the paid agents found are only named."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from agent_parts import (
+    checkout,
+    own_lock,  # noqa: F401
+)
+
+from lance_autoresearch.campaigns.agents import Settings, make_agent, names
+from lance_autoresearch.cli.loop import PAID
+
+LAR = str(Path(sys.executable).parent / "lar")
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All paid agents on PATH; each leaves a mark when it is started."""
+    here = tmp_path / "bin"
+    here.mkdir()
+    for name in PAID:
+        (here / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/started-{name}\n")
+        (here / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def test_tune_runs_and_paid_agents_are_named_not_started(programs: Path) -> None:
+    root = checkout(programs / "checkout")
+    env = {**os.environ, "LAR_ROOT": str(root), "ANTHROPIC_API_KEY": "x", "OPENAI_API_KEY": "x"}
+    done = subprocess.run([LAR, "loop", "pq-l2", "--trials", "1"], cwd=root, env=env,
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 64 and "no knob for `tune`" in done.stderr
+    assert "// tune: 16 32 64 128" in done.stderr, "the error shows how to write one"
+    for name, how in PAID.items():
+        assert f"./lar loop pq-l2 {how}" in done.stderr, name
+    assert not list(programs.glob("started-*"))
+
+
+@pytest.mark.parametrize("name", PAID)
+def test_the_named_command_is_one_that_works(programs: Path, name: str) -> None:
+    words = shlex.split(PAID[name])
+    agent = words[words.index("--agent") + 1]
+    assert make_agent(agent, Settings()).name.endswith(name)
+    assert agent in names() or f"{agent.partition(':')[0]}:PROGRAM ..." in names()
+    limit = words[words.index("--agent") + 2]
+    assert limit in ("--budget-usd", "--trials"), "no named command spends without a limit"
