@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gate_cases import comparison
@@ -13,7 +17,6 @@ from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
 from lance_autoresearch.rules.confirmation import (
     aa_bias,
     aa_sd,
-    bandwidth_floor_ns,
     confirm,
     floor_flags,
     slowed_opponent,
@@ -162,25 +165,31 @@ def test_an_unknown_claim_names_the_known_ones() -> None:
 # --- the opponent, the session, the floor ---------------------------------------------------
 
 
+def behind(slowdowns: Sequence[float]) -> Comparison:
+    """Pairs of one combo whose champion is so much slower (ln) behind the candidate."""
+    pairs = [
+        PairTimes((1,), ((10**9,) * 2,), ((round(10**9 * math.exp(s)),) * 2,), (0, 0))
+        for s in slowdowns
+    ]
+    return Comparison((ComboId("op", "toy"),), tuple(pairs), 1.0)
+
+
 def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
-    copy = [10.0, 10.01, 9.99, 10.0]
-    slowed = [v + s for v, s in zip(copy, (0.05, 0.051, 0.049, 0.05), strict=True)]
-    unsure = [v + s for v, s in zip(copy, (0.05, -0.01, 0.03, 0.0), strict=True)]
-    assert slowed_opponent(slowed, copy).rejected
-    assert not slowed_opponent(unsure, copy).rejected
-    assert not slowed_opponent(copy, slowed).rejected, "a champion made faster is no fault"
+    def rejected(slowdowns: Sequence[float], claimed: float = 5.0) -> bool:
+        return slowed_opponent(behind(slowdowns), "all", claimed).rejected
+
+    assert rejected([0.05, 0.051, 0.049, 0.05])
+    assert not rejected([0.05, -0.01, 0.03, 0.0])
+    assert not rejected([-0.05, -0.051, -0.049, -0.05]), "a champion made faster is no fault"
+    assert not rejected([0.05, 0.051, 0.049, 0.05], 80.0), "80 % do not come from there"
+    assert not rejected([0.009, 0.0091, 0.0089, 0.009]), "any other program in front costs as much"
 
 
 def test_the_opponents_bound_is_one_sided() -> None:
     slower = np.array([0.02, 0.03, 0.025, 0.035])
-    result = slowed_opponent(slower.tolist(), [0.0] * 4)
+    result = slowed_opponent(behind(slower.tolist()), "all", 5.0, replace(DEFAULT, clip=99.0))
     low = slower.mean() - oracle.t.ppf(0.99, 3) * slower.std(ddof=1) / 2
-    assert result.low == pytest.approx(100 * np.expm1(low), rel=1e-8)
-
-
-def test_the_opponent_needs_pairs() -> None:
-    with pytest.raises(UsageError):
-        slowed_opponent([1.0], [1.0])
+    assert result.low == pytest.approx(100 * np.expm1(low), rel=1e-6)
 
 
 def test_aa_sd_has_the_layout_that_comparisons_take() -> None:
@@ -223,7 +232,6 @@ def test_times_under_the_floor_are_flagged() -> None:
     assert floor_flags(session, {first: 0.9 * took}) == ()
     (flag,) = floor_flags(session, {first: 0.9 * took, second: 1.1 * took})
     assert (flag.combo, flag.floor_ns) == (second, 1.1 * took)
-    assert bandwidth_floor_ns(32_000, 16.0) == 2000.0
 
 
 def test_a_slice_as_short_as_an_empty_one_is_flagged_whatever_the_floor() -> None:
@@ -231,3 +239,5 @@ def test_a_slice_as_short_as_an_empty_one_is_flagged_whatever_the_floor() -> Non
     one = Comparison((ComboId("scan", "16x256"),), (pair, pair), 1.0)
     (flag,) = floor_flags(one, {})
     assert flag.unmeasurable == 2
+    calm = PairTimes((4,), ((5000,) * 4,), ((200, 5000, 5000, 5000),), (210, 210))
+    assert floor_flags(replace(one, pairs=(calm, calm)), {}) == (), "one odd round is noise"

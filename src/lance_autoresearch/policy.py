@@ -75,10 +75,18 @@ class Policy:
     """Rejected where the gain on such inputs is surely less than this share of the claim..."""
     unseen_slack: float = 0.05
     """...and less by more than this: code and heap of a process that has just begun are cold."""
+    opponent_pairs: int = 8
+    """Pairs at confirmation that time the champion behind the candidate and behind its copy."""
     opponent_slack: float = 0.01
     """Rejected where the champion, following the candidate, is surely slower than this..."""
+    opponent_share: float = 0.1
+    """...and than this share of the claim: another program in front costs the champion up to
+    1 % honestly, and half of it counts, for in half of the rounds the champion is first..."""
     opponent_level: float = 0.99
     """...at this one-sided level."""
+    store_bytes_per_ns: float = 512.0
+    """Rejected where a call takes less than writing its outputs so fast: 64 bytes a cycle at
+    8 GHz, more than any core stores."""
     max_void: int = 2
     max_void_share: float = 0.10
     """More void pairs than max(max_void, share): inconclusive."""

@@ -5,6 +5,9 @@
 //!   round r: combos in fresh random order; each AB or BA by a coin, complemented in r + 1;
 //!            both sides play the same window of the combo's secret walk, then it moves on
 //! ```
+//!
+//! Asked for the opponent (defence S), the champion alone is timed, in the same process: in a
+//! slice behind the candidate and in one behind its own copy, by turns.
 
 use crate::calibrate::{self, Bounds};
 use crate::clock::Moment;
@@ -24,6 +27,9 @@ use std::path::Path;
 const ARM_RATIO: f64 = 1.5;
 const ARM_MARGIN_US: f64 = 3.0;
 
+/// Number of the worker that is the champion's copy.
+const COPY: usize = 2;
+
 /// One `pair` command.
 pub struct Request<'a> {
     pub champion: &'a Path,
@@ -37,6 +43,8 @@ pub struct Request<'a> {
     /// Length of a block of one side's slices; None: one slice.
     pub block_ms: Option<f64>,
     pub features: [u64; 2],
+    /// The times are the champion's: behind its copy (in place of its own), behind the candidate.
+    pub opponent: bool,
 }
 
 /// What a pair gave. Times in ticks, `[side][combo][round]`.
@@ -117,47 +125,47 @@ fn play(
     let mut stage =
         Stage::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
     let [features, features_b] = request.features;
-    let sides = [
-        Side { name: "champion", library: Some(request.champion), features },
+    let champion = || Side { name: "champion", library: Some(request.champion), features };
+    let mut sides = vec![
+        champion(),
         Side { name: "candidate", library: Some(request.candidate), features: features_b },
     ];
-    let first = usize::from(rng.coin());
-    let a = stage.start(jail, &sides[first])?;
-    let mut b = match stage.start(jail, &sides[1 - first]) {
-        Ok(worker) => worker,
-        Err(stop) => {
-            let mut a = a;
-            a.end(jail);
-            return Err(stop);
-        }
-    };
-    let mut a = a;
-    let order = [first, 1 - first];
+    if request.opponent {
+        sides.push(champion());
+    }
+    let mut order: Vec<usize> = (0..sides.len()).collect();
+    rng.shuffle(&mut order);
+    let mut workers = Vec::with_capacity(sides.len());
     let played = (|| {
-        a.settle(jail, stage.patience())?;
-        b.settle(jail, stage.patience())?;
+        for &i in &order {
+            workers.push((i, stage.start(jail, &sides[i])?));
+        }
+        for (_, worker) in &mut workers {
+            worker.settle(jail, stage.patience())?;
+        }
         outcome.start_ms = began.elapsed_ms();
-        let workers = if order[0] == 0 { [&mut a, &mut b] } else { [&mut b, &mut a] };
-        let mut match_ = Match::new(jail, &mut stage, workers, request, bounds, rng);
+        workers.sort_unstable_by_key(|(i, _)| *i);
+        let all = workers.iter_mut().map(|(_, worker)| worker).collect();
+        let mut match_ = Match::new(jail, &mut stage, all, request, bounds, rng);
         match_.empties(outcome)?;
         match_.calibrate()?;
         outcome.ready_ms = began.elapsed_ms();
         match_.rounds(outcome)
     })();
-    for worker in [&mut a, &mut b] {
+    for (_, worker) in &mut workers {
         worker.end(jail);
-        let side = usize::from(worker.side == "candidate");
-        outcome.peak_kib[side] = worker.peak_kib;
+        let peak = &mut outcome.peak_kib[usize::from(worker.side == "candidate")];
+        *peak = worker.peak_kib.max(*peak);
     }
-    played.map(|()| a.cpu_us + b.cpu_us)
+    played.map(|()| workers.iter().map(|(_, worker)| worker.cpu_us).sum())
 }
 
-/// Two workers ready to play.
+/// Two workers ready to play, or three.
 pub struct Match<'a> {
     jail: &'a mut Jail,
     stage: &'a mut Stage,
-    /// Champion, candidate.
-    workers: [&'a mut Worker; 2],
+    /// Champion, candidate; asked for the opponent also a copy of the champion.
+    workers: Vec<&'a mut Worker>,
     request: &'a Request<'a>,
     bounds: Vec<Bounds>,
     walks: Vec<Walk>,
@@ -172,7 +180,7 @@ impl<'a> Match<'a> {
     fn new(
         jail: &'a mut Jail,
         stage: &'a mut Stage,
-        workers: [&'a mut Worker; 2],
+        workers: Vec<&'a mut Worker>,
         request: &'a Request<'a>,
         bounds: Vec<Bounds>,
         mut rng: Rng,
@@ -185,6 +193,33 @@ impl<'a> Match<'a> {
 
     /// One slice of combo `c` on each side in turn, over the same window.
     pub fn both(&mut self, c: usize, calls: usize, first: usize) -> Result<[Shots; 2], Stop> {
+        let mut shots = [Shots::default(); 2];
+        self.play(c, calls, &[first, 1 - first], |side, shot| shots[side] = shot)?;
+        Ok(shots)
+    }
+
+    /// The champion behind its copy and behind the candidate, by turns. Who is in front plays
+    /// another window: a copy that had just run the very same inputs would have trained branch
+    /// predictors on them (up to 10 % in a slice), which no honest candidate does. What a kernel
+    /// could do to the champion's own inputs is undone before *go*, see `touch` of the worker.
+    fn behind(&mut self, c: usize, calls: usize, first: usize) -> Result<[Shots; 2], Stop> {
+        let mut shots = [Shots::default(); 2];
+        for which in [first, 1 - first] {
+            let front = if which == 0 { COPY } else { 1 };
+            self.play(c, calls, &[front], |_, _| ())?;
+            self.play(c, calls, &[0], |_, shot| shots[which] = shot)?;
+        }
+        Ok(shots)
+    }
+
+    /// The next window of combo `c`, played by these workers in turn.
+    fn play(
+        &mut self,
+        c: usize,
+        calls: usize,
+        order: &[usize],
+        mut seen: impl FnMut(usize, Shots),
+    ) -> Result<(), Stop> {
         let spare = self.rng.below(3);
         let armed = self.bounds[c].max_calls.min(calls + spare).max(calls);
         let window = self.walks[c].window(armed);
@@ -192,16 +227,11 @@ impl<'a> Match<'a> {
         let (pool, want) = self.request.pools[c];
         self.stage.slots.packed(pool, &window, self.shift[c]);
         let tables = self.stage.tables(pool, c, &window);
-        let mut shots = [Shots::default(); 2];
-        for side in [first, 1 - first] {
-            let worker = &mut *self.workers[side];
-            shots[side] = self.stage.slice(
-                self.jail,
-                worker,
-                Play { pool, want: Some(want), calls: &window, run: calls, tables },
-            )?;
+        for &side in order {
+            let play = Play { pool, want: Some(want), calls: &window, run: calls, tables };
+            seen(side, self.stage.slice(self.jail, self.workers[side], play)?);
         }
-        Ok(shots)
+        Ok(())
     }
 
     /// Empty slices of both sides in turn; their medians.
@@ -219,6 +249,9 @@ impl<'a> Match<'a> {
             }
         }
         outcome.empty = ticks.map(median);
+        if self.request.opponent {
+            outcome.empty[1] = outcome.empty[0];
+        }
         Ok(())
     }
 
@@ -267,7 +300,9 @@ impl<'a> Match<'a> {
                 let shots = self.block(c, firsts[c])?;
                 for side in 0..2 {
                     outcome.times[side][c].push(shots[side].run);
-                    arms[side].push(shots[side].arm);
+                    if !self.request.opponent {
+                        arms[side].push(shots[side].arm);
+                    }
                     outcome.slices += self.plan[c].1;
                     outcome.late += usize::from(shots[side].look > late);
                 }
@@ -281,6 +316,9 @@ impl<'a> Match<'a> {
     /// One block: one slice a side, or many of one side and then as many of the other.
     fn block(&mut self, c: usize, first: usize) -> Result<[Shots; 2], Stop> {
         let (calls, slices) = self.plan[c];
+        if self.request.opponent {
+            return self.behind(c, calls, first);
+        }
         if slices == 1 {
             return self.both(c, calls, first);
         }

@@ -69,6 +69,9 @@ pub struct Pair {
     pub features: Option<u64>,
     #[serde(default)]
     pub features_b: Option<u64>,
+    /// Time the champion alone: behind its own copy, and behind the candidate.
+    #[serde(default)]
+    pub opponent: bool,
 }
 
 fn twenty() -> usize {

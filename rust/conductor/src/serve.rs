@@ -105,6 +105,9 @@ impl Session {
         if command.calls.as_ref().is_some_and(|calls| calls.len() != command.pools.len()) {
             return Err("a pair needs one number of calls per pool".into());
         }
+        if command.opponent && command.block_ms.is_some() {
+            return Err("the opponent is timed in single slices".into());
+        }
         let pools = shelf.pairs(&command.pools)?;
         let mask = |m: Option<u64>| m.unwrap_or(u64::MAX) & cpu::features();
         let features = mask(command.features);
@@ -118,6 +121,7 @@ impl Session {
             calls: command.calls.clone(),
             block_ms: command.block_ms,
             features: [features, command.features_b.map_or(features, |m| mask(Some(m)))],
+            opponent: command.opponent,
         };
         Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
     }

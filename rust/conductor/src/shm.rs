@@ -88,8 +88,10 @@ impl Drop for Shared {
 
 /// `FUTURE_WRITE`, not `WRITE`: there is no writable mapping that the latter would have to forbid,
 /// and it fails with EBUSY where the kernel itself holds a page for a moment (seen under DAMON).
-const FROZEN: i32 =
-    libc::F_SEAL_FUTURE_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+const FROZEN: i32 = libc::F_SEAL_GROW
+    | libc::F_SEAL_SHRINK
+    | libc::F_SEAL_SEAL
+    | if cfg!(feature = "test-write-inputs") { 0 } else { libc::F_SEAL_FUTURE_WRITE };
 
 /// Bytes that nobody can change any more, the conductor included. Written, not mapped: a
 /// page filled by `write` is neither zeroed nor faulted in first.

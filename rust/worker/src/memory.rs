@@ -49,7 +49,8 @@ pub fn open() -> Memory {
             0 => (setup.in_base, FD_INPUT),
             _ => (setup.out_base, FD_OUTPUT),
         };
-        map(base + span.at, span.len as usize, span.which != 0, fd, span.at);
+        let write = span.which != 0 || cfg!(feature = "test-write-inputs");
+        map(base + span.at, span.len as usize, write, fd, span.at);
     }
     for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT] {
         // SAFETY: our own descriptors, not used again.

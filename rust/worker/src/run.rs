@@ -73,6 +73,9 @@ fn slice(control: &Control, library: &Library, turn: u32) {
 
 /// Reads every line of the inputs and adds 0 to a word of every output line.
 fn touch(command: &Command) {
+    if cfg!(feature = "test-no-touch") {
+        return;
+    }
     let ranges = |addr: u64, n: u32| {
         // SAFETY: the conductor's tables, mapped read-only for the life of the process.
         unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }

@@ -129,6 +129,14 @@ def sealed(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterat
     yield from rest
 
 
+def output_bytes(want: Path) -> float:
+    """Bytes that one call of a pool writes, on average, from the header of its want file."""
+    with want.open("rb") as file:
+        size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
+        calls = json.loads(file.read(size))["calls"]
+    return sum(length for call in calls for _, length in call["parts"]) / len(calls)
+
+
 def generate(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None, *, confirm: bool = False
 ) -> Iterable[Call]:

@@ -17,12 +17,18 @@ from pathlib import Path
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.evidence.build import Built
 from lance_autoresearch.evidence.measure import PairResult
-from lance_autoresearch.evidence.pools import Pool
+from lance_autoresearch.evidence.pools import Pool, output_bytes
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import Comparison, GateResult, Outcome, PairTimes, Verdict
-from lance_autoresearch.rules.confirmation import ConfirmResult, unseen, worth_more_pairs
+from lance_autoresearch.rules.confirmation import (
+    ConfirmResult,
+    floor_flags,
+    slowed_opponent,
+    unseen,
+    worth_more_pairs,
+)
 from lance_autoresearch.rules.confirmation import confirm as confirm_rule
 from lance_autoresearch.rules.equality import fault_text
 from lance_autoresearch.rules.gate import gate
@@ -95,7 +101,9 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
     first = _confirmed(rig, short, long, screened.result.claim, seed)
     if first.result.verdict is Verdict.KEEP or worth_more_pairs(first.result, policy):
         claimed = first.result.claimed
+        refuse_the_impossible(rig, first.comparison, pools)
         refuse_memory(rig, layouts[0], pools, claimed.name, claimed.gain)
+        refuse_slowing(rig, layouts[0], pools, claimed.name, claimed.gain)
     if not worth_more_pairs(first.result, policy):
         return first
     rig.phases.say("a combo may be slower: as many pairs again")
@@ -131,6 +139,46 @@ def refuse_memory(
             f"{claim} {claimed:+.1f}% where inputs repeat, {found.gain:+.1f}% (at most "
             f"{found.high:+.1f}%) where its process meets each for the first time: an answer "
             "must be computed in every call, not found in memory left by an earlier one",
+        )
+
+
+def refuse_slowing(
+    rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool], claim: str, claimed: float
+) -> None:
+    """End a trial whose candidate makes the champion slower that runs after it.
+
+    Args:
+        sides: champion and candidate.
+        claimed: gain of the claim as confirmed, %.
+
+    Raises:
+        Ended: rejected; or too few pairs were valid.
+    """
+    wanted = rig.policy.opponent_pairs
+    with rig.phases("confirm"), rig.measuring():
+        pairs = [times(rig, rig.pair(*sides, pools, opponent=True)) for _ in range(wanted)]
+    valid = sum(pair.void is None for pair in pairs)
+    if 2 * valid < wanted:
+        raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {wanted} pairs for S valid")
+    found = slowed_opponent(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
+    if found.rejected:
+        raise Ended(
+            Verdict.REJECTED,
+            f"{claim} {claimed:+.1f}%, but the champion itself is {found.slowdown:.1f}% (at least "
+            f"{found.low:.1f}%) slower behind this kernel than behind its own copy: leave caches "
+            "and other state of the machine as you would find them in production",
+        )
+
+
+def refuse_the_impossible(rig: Rig, comparison: Comparison, pools: Sequence[Pool]) -> None:
+    """End a trial that was faster than its outputs can be written. Raises Ended: rejected."""
+    written = zip(comparison.combos, map(output_bytes, (p.want for p in pools)), strict=True)
+    floors = {combo.label: size / rig.policy.store_bytes_per_ns for combo, size in written}
+    for flag in floor_flags(comparison, floors):
+        raise Ended(
+            Verdict.REJECTED,
+            f"{flag.combo}: {flag.candidate_ns:.1f} ns a call, and its outputs alone cannot be "
+            f"written in {flag.floor_ns:.1f} ns: all work belongs inside the call",
         )
 
 

@@ -216,10 +216,12 @@ class Rig:
         block_ms: int | None = None,
         calls: Sequence[int] | None = None,
         tier: str = "native",
+        opponent: bool = False,
     ) -> PairResult:
         """One pair of fresh processes over the pools, in a fresh secret order.
 
-        `calls` per slice, one number a pool, in place of calibrated ones.
+        `calls` per slice, one number a pool, in place of calibrated ones. `opponent`: the
+        champion's times behind its copy and behind the candidate (`Conductor.pair`).
         """
         return self.conductor.pair(
             champion,
@@ -231,6 +233,7 @@ class Rig:
             calls=calls,
             block_ms=block_ms,
             features=tiers.mask(tier, self.opened.features),
+            opponent=opponent,
         )
 
     def times(self, pair: PairResult) -> PairTimes:

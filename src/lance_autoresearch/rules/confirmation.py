@@ -2,7 +2,7 @@
 
     confirm(comparison, licence, claim)    16 pairs and 4 with long blocks -> keep or revert
     unseen(comparison, claim, gain)        is it faster on inputs it has never met?
-    slowed_opponent(after, copy)           did the candidate slow its opponent down?
+    slowed_opponent(comparison, ...)       did the candidate slow its opponent down?
     aa_sd, aa_bias                         the session's own noise, from champion against its copy
     floor_flags                            times too short to be true
 
@@ -28,6 +28,7 @@ from lance_autoresearch.rules.estimator import (
     samples,
     too_many_void,
     unmeasurable_rounds,
+    valid_pairs,
     void_reasons,
 )
 
@@ -96,7 +97,7 @@ class OpponentResult:
 
 @dataclass(frozen=True, slots=True)
 class FloorFlag:
-    """Defence L: a combo that took less time than the least it can take."""
+    """A combo that took less time than the least it can take."""
 
     combo: str
     candidate_ns: float
@@ -255,24 +256,22 @@ def unseen(
 
 
 def slowed_opponent(
-    after_candidate: Sequence[float], after_copy: Sequence[float], policy: Policy = DEFAULT
+    comparison: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
 ) -> OpponentResult:
-    """Defence S: compare the champion's slices behind the candidate and behind its own copy.
+    """Defence S: is the champion slower behind the candidate than behind its own copy?
 
     Args:
-        after_candidate: per pair, ln of the champion's time in slices that follow the candidate.
-        after_copy: the same pairs, slices that follow a copy of the champion.
-    Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack`.
+        comparison: pairs whose times are both the champion's, of one process: `champion` those
+            behind its copy, `candidate` those behind the candidate.
+        claimed: gain of the claim, %.
+    Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack` and
+    `opponent_share` of the claim.
     """
-    if len(after_candidate) != len(after_copy) or len(after_copy) < 2:
-        raise UsageError("needs two values or more per side, one per pair", where="slowed opponent")
-    slower = [a - b for a, b in zip(after_candidate, after_copy, strict=True)]
-    sample = Sample("slowdown", tuple(slower), policy.sd_least)
-    low = sample.fixed_bounds(2.0 * policy.opponent_level - 1.0).low
+    sample = _claimed(samples(comparison, policy), claim)
+    low = -sample.fixed_bounds(2.0 * policy.opponent_level - 1.0).high
+    least = max(policy.opponent_slack, policy.opponent_share * math.log1p(claimed / 100.0))
     return OpponentResult(
-        slowdown=stats.percent(sample.mean),
-        low=stats.percent(low),
-        rejected=low > policy.opponent_slack,
+        slowdown=stats.percent(-sample.mean), low=stats.percent(low), rejected=low > least
     )
 
 
@@ -293,27 +292,23 @@ def aa_bias(comparison: Comparison, policy: Policy = DEFAULT) -> Estimate:
     return _estimate(samples(comparison, policy).components[0], policy.confirm_level)
 
 
-def bandwidth_floor_ns(bytes_touched: int, bytes_per_ns: float) -> float:
-    """Least time of a call that must touch so many bytes, ns."""
-    return bytes_touched / bytes_per_ns
-
-
 def floor_flags(comparison: Comparison, floors_ns: Mapping[str, float]) -> tuple[FloorFlag, ...]:
-    """Defence L: combos whose candidate is faster than possible.
+    """Combos whose candidate is faster than possible.
 
     Args:
-        floors_ns: least time of one call by combo label: what a no-op took, or the bytes that
-            must be touched over the machine's bandwidth. A missing label has no such floor.
-    A flagged combo is checked again on four times the cases; it is refused only if that fails.
-    Rounds that took no longer than an empty slice flag a combo whatever its floor.
+        floors_ns: least time of one call by combo label: the bytes that it must write over the
+            most a core can store. A missing label has no such floor.
+    A combo of which half the rounds took no longer than an empty slice is flagged whatever its
+    floor.
     """
     flags = []
     for i, combo in enumerate(comparison.combos):
         floor = floors_ns.get(combo.label, 0.0)
         _, candidate_ns = call_ns(comparison, i)
-        rounds = unmeasurable_rounds(comparison, i)
-        if rounds or candidate_ns < floor:
-            flags.append(FloorFlag(combo.label, candidate_ns, floor, rounds))
+        short = unmeasurable_rounds(comparison, i)
+        rounds = sum(len(p.candidate[i]) for p in valid_pairs(comparison))
+        if candidate_ns < floor or 0 < rounds <= 2 * short:
+            flags.append(FloorFlag(combo.label, candidate_ns, floor, short))
     return tuple(flags)
 
 
