@@ -318,15 +318,14 @@ def test_what_an_unseen_input_shows_is_told() -> None:
 
 
 def test_a_slowed_opponent_is_told() -> None:
-    found = slowed_opponent([0.05, 0.0502, 0.0501], [0.0, 0.0, 0.0])
-    assert found.rejected and 1.0 < found.low < found.slowdown < 5.2
-    assert slowed_opponent([0.05, 0.0501], [0.0, 0.0]).slowdown == pytest.approx(5.13, abs=0.01)
-    for sides in (([0.1], [0.1]), ([0.1, 0.2], [0.1]), ([0.1, 0.2], [0.1, 0.2, 0.3])):
-        with pytest.raises(UsageError) as caught:
-            slowed_opponent(*sides)
-        assert str(caught.value) == (
-            "slowed opponent: needs two values or more per side, one per pair"
-        )
+    behind = rows([-0.05], 8, 0.2)
+    found = slowed_opponent(behind, "all", 5.0)
+    assert found.rejected and 4.0 < found.low < found.slowdown < 5.3
+    assert found.slowdown == pytest.approx(5.13, abs=0.15)
+    assert slowed_opponent(behind, "all", 40.0).rejected
+    assert not slowed_opponent(behind, "all", 80.0).rejected
+    with pytest.raises(StopIteration):
+        slowed_opponent(behind, "table", 5.0)
 
 
 def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:
