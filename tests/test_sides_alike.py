@@ -41,8 +41,10 @@ fn place<T>(of: *const T) -> usize { of as usize % 4096 }
 REPORT = """
 let block = vec![1u8; 100];
 let large = vec![1u8; 100_000];
-panic!("environment {} heap {} {} inputs {} {} output {}", environment(), place(block.as_ptr()),
-       place(large.as_ptr()), place(a.as_ptr()), place(b.as_ptr()), place(out.as_ptr()));
+let arguments = std::env::args().map(|a| a.len() + 1).sum::<usize>();
+panic!("environment {} arguments {} heap {} {} inputs {} {} output {}", environment(), arguments,
+       place(block.as_ptr()), place(large.as_ptr()), place(a.as_ptr()), place(b.as_ptr()),
+       place(out.as_ptr()));
 """
 NAMES = ["a.so", "abcdefgh.so", "x" * 16 + ".so", "y" * 200 + ".so", "deep/er/still/lib.so"]
 
@@ -99,6 +101,31 @@ def test_our_environment_moves_nothing(
 ) -> None:
     monkeypatch.setenv("LAR_TEST_PADDING", "p" * size)
     with Conductor(toys.ROOT, call_ms=1000, mem_mb=256) as fresh:
+        assert said(fresh, bench, bench.honest, probe) == plain
+
+
+@pytest.mark.parametrize("size", [1, 16, 200])
+def test_our_directory_moves_nothing(
+    bench: toys.Bench, probe: Path, plain: str, size: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    deep = tmp_path / ("d" * size)
+    deep.mkdir()
+    monkeypatch.chdir(deep)
+    with Conductor(toys.ROOT, call_ms=1000, mem_mb=256) as fresh:
+        assert said(fresh, bench, bench.honest, probe) == plain
+
+
+@pytest.mark.parametrize("size", [1, 16, 200])
+def test_the_path_to_our_program_moves_nothing(
+    bench: toys.Bench, probe: Path, plain: str, size: int, tmp_path: Path
+) -> None:
+    """The longest argument that our programs are started with is their own path."""
+    deep = tmp_path / ("d" * size)
+    deep.mkdir()
+    for name in ("rust", ".lar"):
+        (deep / name).symlink_to(toys.ROOT / name)
+    with Conductor(deep, call_ms=1000, mem_mb=256) as fresh:
         assert said(fresh, bench, bench.honest, probe) == plain
 
 

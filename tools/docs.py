@@ -220,6 +220,16 @@ def detection() -> str:
     return figures("detection")
 
 
+def names() -> str:
+    """What a library's name does to a plain harness, and to ours."""
+    return figures("names")
+
+
+def mutation() -> str:
+    """How many wrong versions of the rules the tests notice."""
+    return figures("mutation")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "reference": reference,
@@ -234,6 +244,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "bias": bias,
     "calibration": calibration,
     "detection": detection,
+    "names": names,
+    "mutation": mutation,
     "threats": threats,
 }
 

@@ -31,14 +31,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PHASES = ("admit", "build", "audit", "check", "compare", "fresh", "confirm", "python_cpu")
 
 
-def write(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
+def write(
+    name: str, note: str, head: list[str], rows: list[list[str]], command: str = ""
+) -> None:
     """docs/figures/<name>.toml in the form tools/docs.py reads."""
     day = time.strftime("%Y-%m-%d")
     machine = host.machine()
     rust = host.Toolchain.probe(ROOT).version
     place = f"{machine['cpu']}, {machine['cores']} cores, Rust {rust}, {day}"
     lines = [
-        f"command = {json.dumps(f'python tools/figures.py {name}')}",
+        f"command = {json.dumps(command or f'python tools/figures.py {name}')}",
         f"note = {json.dumps(f'{note} Measured on {place}.', ensure_ascii=False)}",
         f"head = {json.dumps(head)}",
         "rows = [",
