@@ -29,7 +29,7 @@ from campaign_parts import record
 
 from lance_autoresearch.campaigns.agents import Settings, make_agent
 from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.tally import Budget, Run, Tally, load_run, only_loop
+from lance_autoresearch.campaigns.tally import WHOLE, Budget, Run, Tally, load_run, only_loop
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.world import agent_box, sandbox
@@ -223,6 +223,10 @@ def test_one_loop_a_campaign(root: Path) -> None:
     mine = fresh(root)
     with only_loop(mine.desk), pytest.raises(UsageError, match="another loop runs"):
         run_loop(root, command(NAMES), campaign=mine.name)
+    part = root / ".lar" / "loops" / mine.name / ".loop.json.abc"
+    part.touch()
+    with only_loop(mine.desk):
+        assert not part.exists(), "half a file of a loop that was killed"
 
 
 def test_a_new_campaign_begins_from_a_trials_kernel_and_hooks_hear_the_end(
@@ -288,3 +292,13 @@ def test_gains_multiply_and_each_limit_is_named() -> None:
     assert tally.over() == ""
     tally.run.begun -= 3601
     assert tally.over() == "1 hours are over"
+
+
+def test_a_long_night_is_counted_whole_and_held_small() -> None:
+    miss = record(b"c", b"a", Verdict.REVERT, gain=1.0)
+    tally = Tally(Run("x", Budget(plateau=300)))
+    for _ in range(300):
+        tally.add(miss)
+    assert tally.count == 300 and tally.over() == "plateau: 300 trials without a keep"
+    assert sum(bool(r.numbers) for r in tally.trials) == WHOLE
+    assert tally.trials[0].gain == 1.0 and tally.trials[-1].numbers

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from kernels import around
 
+from lance_autoresearch.evidence.measure import CheckResult
 from lance_autoresearch.judging.proof import late
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import Fault, TrialRecord, Verdict
 from lance_autoresearch.world.phases import Phases
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,3 +170,26 @@ def test_every_cheat_is_refused(rig: Rig) -> None:
         late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)
         assert record.verdict in (late_ends if late(text) else refused), path.name
 
+
+
+def test_a_machine_that_was_stopped_once_does_not_make_a_right_kernel_hang(
+    pq: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pq.phases = Phases()
+    right, asked = pq.conductor.check, []
+
+    def slow(*args: object, **more: object) -> CheckResult:
+        asked.append(1)
+        if len(asked) == 1:  # what a frozen machine gives
+            return CheckResult(0, Fault("timeout"))
+        return right(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pq.conductor, "check", slow)
+    text = pq.champion_text + b"\n// asked twice\n"
+    record = run_trial(pq, text, Story(kind="trial")).record
+    assert "same program" in record.reason and not asked
+    record = run_trial(pq, text, Story(kind="test")).record
+    assert record.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), record.reason
+    assert len(asked) == 1 + len(pq.target.tiers)
+    monkeypatch.setattr(pq.conductor, "check", lambda *_, **__: CheckResult(0, Fault("timeout")))
+    assert run_trial(pq, text, Story(kind="test")).record.verdict is Verdict.INCORRECT

@@ -184,6 +184,11 @@ def conductor() -> str:
     return figures("conductor")
 
 
+def endurance() -> str:
+    """A long campaign with kills: what it did, memory and disk."""
+    return figures("endurance")
+
+
 def phases() -> str:
     """What each phase of a trial costs."""
     return figures("phases")
@@ -240,6 +245,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "modules": modules,
     "layers": layers,
     "conductor": conductor,
+    "endurance": endurance,
     "phases": phases,
     "bias": bias,
     "calibration": calibration,

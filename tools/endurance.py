@@ -94,11 +94,13 @@ def lar(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def environment(place: Path) -> dict[str, str]:
     """The clone as root; its scripted agent may read the ideas."""
-    readable = str(place / ".lar" / "endurance")
-    return {**os.environ, "LAR_ROOT": str(place), "LAR_AGENT_READABLE": readable}
+    readable, locks = place / ".lar" / "endurance", place / ".lar" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)  # nothing here is a time: wait for nobody
+    return {**os.environ, "LAR_ROOT": str(place), "LAR_AGENT_READABLE": str(readable),
+            "LAR_LOCK_DIR": str(locks)}
 
 
-def endure(story: Story, trials: int, every: tuple[int, int]) -> None:
+def endure(story: Story, trials: int, every: tuple[int, int], minutes: float | None) -> None:
     """Run the loop, killing and resuming, until so many trials are done."""
     place, dice = story.place, random.Random(story.seed)
     ideas = place / ".lar" / "endurance"
@@ -110,7 +112,7 @@ def endure(story: Story, trials: int, every: tuple[int, int]) -> None:
         "loop", TARGET, "--campaign", "endurance", "--agent", f"cmd:/bin/sh {ideas}/agent.sh",
         "--max-failures", "50", "--turn-minutes", "0.1", "--json",
     ]
-    more = ["--trials", str(trials)]
+    more = ["--trials", str(trials), *(["--hours", str(minutes / 60)] if minutes else [])]
     while True:
         story.starts += 1
         code, ended = _life(story, [*words, *more], trials, dice, every)
@@ -188,13 +190,13 @@ def _is(kind: str, process: Process) -> bool:
 
 
 def run(
-    trials: int, seed: int, every: tuple[int, int], place: Path
+    trials: int, seed: int, every: tuple[int, int], place: Path, minutes: float | None = None
 ) -> tuple[Story, list[str]]:
     """The campaign and its proof: what happened, and every fault found."""
     story = Story(place, seed)
     before = endurance_proof.outside()
     clone(place)
-    endure(story, trials, every)
+    endure(story, trials, every, minutes)
     faults = [f"still running: {p.pid} {p.command[:120]}" for p in of_place(place)]
     lar(place, "status")
     faults += endurance_proof.faults(story, trials)
@@ -217,12 +219,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(30))
     parser.add_argument("--every", type=int, nargs=2, default=(1, 8), metavar="N",
                         help="trials between two kills, from and to")
+    parser.add_argument("--minutes", type=float, help="end after so long, trials done or not")
     parser.add_argument("--figures", action="store_true", help="write docs/figures/endurance.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="endurance-", ignore_cleanup_errors=True) as scratch:
         place = (asked.keep or Path(scratch) / "checkout").resolve()
-        story, faults = run(asked.trials, asked.seed, tuple(asked.every), place)
+        story, faults = run(asked.trials, asked.seed, tuple(asked.every), place, asked.minutes)
         table = endurance_proof.figures(story)
     print(f"seed {asked.seed}")
     for name, value in table:

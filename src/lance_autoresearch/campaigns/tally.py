@@ -112,6 +112,8 @@ def only_loop(desk: Desk) -> Iterator[None]:
                 f"another loop runs in campaign '{desk.name}'",
                 next=f"./lar loop {desk.target} --campaign OTHER, or ./lar start {desk.target}",
             ) from error
+        for part in place(desk).glob(".loop.json.*"):  # of a loop that was killed in `save`
+            part.unlink(missing_ok=True)
         yield
 
 

@@ -97,6 +97,7 @@ def loop(
     run: Program | None = None,
     on_keep: str | None = None,
     on_end: str | None = None,
+    webhook: str | None = None,
     json: bool = False,
 ) -> int:
     """Let an agent drive trials until a budget is spent.
@@ -119,7 +120,8 @@ def loop(
         resume: go on with the interrupted loop: its agent, counts, limits and deadline.
         on_keep: shell command run at every keep, the trial as JSON on its standard input.
         on_end: shell command run at the end, its summary as JSON on its standard input.
-        json: one JSON object per trial, and one at the end.
+        webhook: web address that gets the same JSON by POST, at every keep and at the end.
+        json: one JSON object a line: begin, progress, trial, end.
     """
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.campaigns.driving import Hooks, drive
@@ -137,7 +139,7 @@ def loop(
         _name_the_others(target)
     progress = drive(
         root, target, driver, budget, campaign=campaign, json=json, resume=resume,
-        kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end),
+        kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
     )
     return EXIT_AGENT if progress.failed else 0
 

@@ -16,11 +16,11 @@ import hashlib
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from lance_autoresearch.errors import BuildFault, MachineError
 from lance_autoresearch.evidence import build, catalogue, upstream
@@ -39,6 +39,9 @@ from lance_autoresearch.world import host
 from lance_autoresearch.world.ledger import Ledger, SessionRow, judged_key
 from lance_autoresearch.world.phases import Phases
 
+Answered = TypeVar("Answered", CheckResult, PairResult)
+SECOND_CHANCES = 1
+"""Answers of a trial that may come too late before the kernel is blamed."""
 SESSION_PAIRS = 16
 SEED_BITS = 62
 MANY_CALLS = 64
@@ -86,6 +89,7 @@ class Rig:
         self.cores = (cores[-1], cores[0])
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self.has_epoch = False
+        self.chances = 0
 
     def __enter__(self) -> Self:
         self.ledger = Ledger.open(self.root)
@@ -101,6 +105,7 @@ class Rig:
         A conductor that somebody has killed is started again: one trial may be lost with it.
         """
         self.conductor.ensure()
+        self.chances = SECOND_CHANCES
         if self.has_epoch and self.epoch.over:
             self.epoch.release()
             self.__dict__.pop("epoch")
@@ -195,7 +200,24 @@ class Rig:
         """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
         pools = self._cases(tier) if pools is None else pools
         features = tiers.mask(tier, self.opened.features)
-        return self.conductor.check(library, _paths(pools), seed=_seed(), features=features)
+        return self._in_time(
+            lambda: self.conductor.check(library, _paths(pools), seed=_seed(), features=features)
+        )
+
+    def _in_time(self, ask: Callable[[], Answered]) -> Answered:
+        """An answer; the first of a trial that was too late is asked for once more.
+
+        Whoever stops this machine's processes for some seconds (a suspend, a debugger, a frozen
+        container) makes a right kernel look as if it hung. A kernel that hangs does so again.
+        """
+        found = ask()
+        late = found.fault is not None and found.fault.kind == "timeout"
+        if late and self.chances:
+            self.chances -= 1
+            self.phases.say("no answer in time: asking once more")
+            self.conductor.ensure()
+            found = ask()
+        return found
 
     def _cases(self, tier: str) -> list[Pool]:
         """All of them; at lower tiers without the timed pools of very many calls.
@@ -223,17 +245,19 @@ class Rig:
         `calls` per slice, one number a pool, in place of calibrated ones. `opponent`: the
         champion's times behind its copy and behind the candidate (`Conductor.pair`).
         """
-        return self.conductor.pair(
-            champion,
-            candidate,
-            _paths(pools),
-            seed=_seed(),
-            rounds=rounds or self.policy.rounds,
-            slice_us=self.policy.slice_us,
-            calls=calls,
-            block_ms=block_ms,
-            features=tiers.mask(tier, self.opened.features),
-            opponent=opponent,
+        return self._in_time(
+            lambda: self.conductor.pair(
+                champion,
+                candidate,
+                _paths(pools),
+                seed=_seed(),
+                rounds=rounds or self.policy.rounds,
+                slice_us=self.policy.slice_us,
+                calls=calls,
+                block_ms=block_ms,
+                features=tiers.mask(tier, self.opened.features),
+                opponent=opponent,
+            )
         )
 
     def times(self, pair: PairResult) -> PairTimes:

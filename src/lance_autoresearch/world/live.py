@@ -41,6 +41,11 @@ class Live:
             seconds = time.monotonic() - self._since
             line = f"{self._prefix}{seconds:5.1f} s  {text}"[:100]
             print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
-        elif " " in text and text != self._last and not text.startswith("pair "):
+        elif text != self._last and worth_a_line(text):
             self._last = text
             print(f"{self._prefix}{text}", file=sys.stderr, flush=True)
+
+
+def worth_a_line(text: str) -> bool:
+    """Whether progress should be kept where it cannot be redrawn: no phase, no single pair."""
+    return " " in text and not text.startswith("pair ")
