@@ -1,0 +1,633 @@
+//! topk-merge: a cold heap asks the rows for a limit, gathers what is below it and selects; a full
+//! heap screens 64 rows at once.
+//!
+//! The limit: lanes take the least of every so many rows. They are as many different rows, so the
+//! k-th least of them is no lower than the k-th least row of all: with two lanes or more for each
+//! place of the heap, hardly more than `k` rows are below it, wherever they lie.
+//!
+//! What may enter is decided on integers in `total_cmp` order, counted from the lower bound: one
+//! unsigned comparison answers for both bounds, and NaN needs no thought. The screen before it
+//! compares floats, which is a single instruction, and asks "not greater": that never loses a row.
+
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::*;
+use prelude::{OrderedFloat, OrderedNode, TopK};
+
+const BLOCK: usize = 64;
+
+/// Up to this `k` a heap takes a few rows too many in its stride.
+const FEW: usize = 32;
+
+/// Rows fetched ahead.
+const AHEAD: usize = 512;
+
+/// Takes the rows whose distance lies in `[lower, upper)` into the heap of the `k` nearest.
+pub fn accumulate(
+    k: usize,
+    lower: Option<f32>,
+    upper: Option<f32>,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    let range = Range::new(lower, upper);
+    #[cfg(target_arch = "x86_64")]
+    if lar_shim::has(lar_shim::Feature::Avx512f) {
+        // SAFETY: the CPU has AVX-512F.
+        return unsafe { nearest_avx512(k, range, row_ids, dists, heap) };
+    }
+    nearest(Portable, k, range, row_ids, dists, heap);
+}
+
+/// `nearest` compiled for AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn nearest_avx512(k: usize, range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
+    nearest(Avx512, k, range, row_ids, dists, heap);
+}
+
+#[inline(always)]
+fn nearest(
+    screen: impl Screen,
+    k: usize,
+    mut range: Range,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    if heap.len() < k {
+        range.lower_limit(screen, k, dists);
+        if k > FEW {
+            gather_many(screen, k, range, row_ids, dists, heap);
+        } else {
+            gather(screen, k, range, row_ids, dists, heap);
+        }
+        return;
+    }
+    range.below_root(heap);
+    for_each_near(screen, &mut range, dists, |range, row| {
+        if let Some(mut root) = heap.peek_mut() {
+            *root = OrderedNode::new(row_ids[row], OrderedFloat(dists[row]));
+        }
+        range.below_root(heap);
+    });
+}
+
+/// The heap is not full: the rows that may be in it are gathered and cut back to the `k` least
+/// when crowded. The heap is built once.
+#[inline(always)]
+fn gather(
+    screen: impl Screen,
+    k: usize,
+    mut range: Range,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    if range.limit == 0 {
+        return;
+    }
+    // Room for one block more than it takes to be crowded.
+    let (mut places, mut rows) = ([0; 2 * FEW + BLOCK], [0; 2 * FEW + BLOCK]);
+    let mut len = 0;
+    let (blocks, rest) = dists.as_chunks::<BLOCK>();
+    let mut padded = [f32::NAN; BLOCK];
+    padded[..rest.len()].copy_from_slice(rest);
+    for (block, start) in blocks.iter().chain([&padded]).zip((0..).step_by(BLOCK)) {
+        let mut near = screen.near(block, range.ends());
+        if near == 0 {
+            continue;
+        }
+        if start + BLOCK > dists.len() {
+            near &= (1 << rest.len()) - 1;
+        }
+        if len > 2 * FEW {
+            let kth = cut(screen, k, &mut places, &mut rows, &mut len);
+            range.limit = range.limit.min(kth);
+        }
+        len += screen.pick(block, start as u32, near, range, &mut places[len..], &mut rows[len..]);
+    }
+    let mut found = places[..len].iter().zip(&rows[..len]).map(|(&place, &row)| {
+        OrderedNode::new(row_ids[row as usize], range.dist(place))
+    });
+    heap.extend(found.by_ref().take(k - heap.len()));
+    found.for_each(|row| exchange(heap, row));
+}
+
+/// Puts `row` in the root's place if it is nearer.
+fn exchange(heap: &mut TopK, row: OrderedNode<u64>) {
+    if let Some(mut root) = heap.peek_mut()
+        && row.dist < root.dist
+    {
+        *root = row;
+    }
+}
+
+/// The same for a deep heap: the blocks with rows that may enter are not rare, so they are listed
+/// first, 64 at a time, without a branch that could be mispredicted; and it is worth cutting to
+/// `k` rows and dealing them out before the heap is built.
+#[inline(always)]
+fn gather_many(
+    screen: impl Screen,
+    k: usize,
+    mut range: Range,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    if range.limit == 0 {
+        return;
+    }
+    let crowded = k.saturating_mul(2).min(dists.len());
+    let (mut places, mut rows) = (vec![0; crowded + BLOCK], vec![0; crowded + BLOCK]);
+    let mut len = 0;
+    let (blocks, rest) = dists.as_chunks::<BLOCK>();
+    let mut padded = [[f32::NAN; BLOCK]];
+    padded[0][..rest.len()].copy_from_slice(rest);
+    let (mut bits, mut found) = ([0; BLOCK], [0; BLOCK]);
+    let mut start = 0;
+    for blocks in blocks.chunks(BLOCK).chain([padded.as_slice()]) {
+        let ends = range.ends();
+        let mut listed = 0;
+        for (block, i) in blocks.iter().zip(0..) {
+            let there = (dists.len() - start - BLOCK * i).min(BLOCK) as u32;
+            let near = screen.near(block, ends) & 1u64.checked_shl(there).unwrap_or(0).wrapping_sub(1);
+            (bits[listed], found[listed]) = (near, i);
+            listed += usize::from(near != 0);
+        }
+        for (near, i) in bits.into_iter().zip(found).take(listed) {
+            if len > crowded {
+                let kth = cut(screen, k, &mut places, &mut rows, &mut len);
+                range.limit = range.limit.min(kth);
+            }
+            let first = (start + BLOCK * i) as u32;
+            let (places, rows) = (&mut places[len..], &mut rows[len..]);
+            len += screen.pick(&blocks[i], first, near, range, places, rows);
+        }
+        start += BLOCK * blocks.len();
+    }
+    if len > k {
+        cut(screen, k, &mut places, &mut rows, &mut len);
+    }
+    let node = |i: usize, place| OrderedNode::new(row_ids[rows[i] as usize], range.dist(place));
+    let mut nodes = falling(&places[..len], node);
+    if heap.is_empty() {
+        *heap = nodes.into();
+        return;
+    }
+    let more = nodes.split_off(len.min(k - heap.len()));
+    heap.extend(nodes);
+    more.into_iter().for_each(|row| exchange(heap, row));
+}
+
+/// The nodes of these places, roughly from the farthest to the nearest, as a heap's array is.
+///
+/// What is left for `BinaryHeap` to move is the few nodes of the first buckets; on an array in no
+/// order it mispredicts at every other node.
+#[inline(always)]
+fn falling(places: &[u32], node: impl Fn(usize, u32) -> OrderedNode<u64>) -> Vec<OrderedNode<u64>> {
+    let (mut low, mut high) = (u32::MAX, 0);
+    for &place in places {
+        (low, high) = (low.min(place), high.max(place));
+    }
+    // 256 buckets of equal width.
+    let shift = (32 - high.saturating_sub(low).leading_zeros()).saturating_sub(8);
+    let bucket = |place: u32| ((high - place) >> shift) as u8 as usize;
+    let mut starts = [0u32; 256];
+    for &place in places {
+        starts[bucket(place)] += 1;
+    }
+    let mut start = 0;
+    for count in &mut starts {
+        start += std::mem::replace(count, start);
+    }
+    let mut nodes = vec![OrderedNode::new(0, OrderedFloat(0.0)); places.len()];
+    for (i, &place) in places.iter().enumerate() {
+        let start = &mut starts[bucket(place)];
+        nodes[*start as usize] = node(i, place);
+        *start += 1;
+    }
+    nodes
+}
+
+/// Keeps `k` rows, none of which is above another row; returns the greatest place among them.
+#[inline(always)]
+fn cut(
+    screen: impl Screen,
+    k: usize,
+    places: &mut [u32],
+    rows: &mut [u32],
+    len: &mut usize,
+) -> u32 {
+    let kth = bisect(k, 0, &places[..*len]);
+    *len = screen.keep(kth, places, rows, *len);
+    // Of the rows at the k-th place only so many may stay.
+    let mut row = *len;
+    while *len > k {
+        row -= 1;
+        if places[row] == kth {
+            *len -= 1;
+            places[row] = places[*len];
+            rows[row] = rows[*len];
+        }
+    }
+    kth
+}
+
+/// Calls `take` for every row that `range` admits at that moment.
+#[inline(always)]
+fn for_each_near(
+    screen: impl Screen,
+    range: &mut Range,
+    dists: &[f32],
+    mut take: impl FnMut(&mut Range, usize),
+) {
+    if range.limit == 0 {
+        return;
+    }
+    let mut ends = range.ends();
+    let (blocks, rest) = dists.as_chunks::<BLOCK>();
+    let mut padded = [f32::NAN; BLOCK];
+    padded[..rest.len()].copy_from_slice(rest);
+    for (block, start) in blocks.iter().chain([&padded]).zip((0..).step_by(BLOCK)) {
+        let mut near = screen.near(block, ends);
+        if near == 0 {
+            continue;
+        }
+        if start + BLOCK > dists.len() {
+            near &= (1 << rest.len()) - 1;
+        }
+        while near != 0 {
+            let row = start + near.trailing_zeros() as usize;
+            near &= near - 1;
+            if range.admits(dists[row]) {
+                take(range, row);
+            }
+        }
+        if range.limit == 0 {
+            return;
+        }
+        ends = range.ends();
+    }
+}
+
+/// The two loops that touch every row.
+trait Screen: Copy {
+    /// A bit for each row that is neither below `lower` nor above `most`; NaN is neither.
+    fn near(self, block: &[f32; BLOCK], ends: [f32; 2]) -> u64;
+
+    /// Writes places and numbers of the rows among `near` that `range` admits; returns how many.
+    /// May write `BLOCK` of each, whatever it returns.
+    fn pick(
+        self,
+        block: &[f32; BLOCK],
+        start: u32,
+        near: u64,
+        range: Range,
+        places: &mut [u32],
+        rows: &mut [u32],
+    ) -> usize;
+
+    /// Moves the rows whose place is `most` or less to the front; returns how many.
+    fn keep(self, most: u32, places: &mut [u32], rows: &mut [u32], len: usize) -> usize;
+
+    /// For each lane the least distance not below `lower` but below `upper`, else `upper`.
+    fn least(self, blocks: &[[f32; BLOCK]], ends: [f32; 2]) -> [f32; BLOCK];
+}
+
+/// Plain loops of a fixed size and without an early exit, which LLVM turns into vector code.
+#[derive(Clone, Copy)]
+struct Portable;
+
+impl Screen for Portable {
+    #[inline(always)]
+    #[allow(clippy::neg_cmp_op_on_partial_ord)]
+    fn near(self, block: &[f32; BLOCK], [lower, most]: [f32; 2]) -> u64 {
+        // `!(a > b)`, not `a <= b`: a NaN must pass.
+        let near = |d: f32| !(d > most) & !(d < lower);
+        if !block.iter().fold(false, |any, &d| any | near(d)) {
+            return 0;
+        }
+        let rows = block.iter().zip(0..);
+        rows.fold(0, |bits, (&d, i)| bits | u64::from(near(d)) << i)
+    }
+
+    #[inline(always)]
+    fn pick(
+        self,
+        block: &[f32; BLOCK],
+        start: u32,
+        near: u64,
+        range: Range,
+        places: &mut [u32],
+        rows: &mut [u32],
+    ) -> usize {
+        pick_few(block, start, near, range, places, rows)
+    }
+
+    #[inline(always)]
+    fn keep(self, most: u32, places: &mut [u32], rows: &mut [u32], len: usize) -> usize {
+        let (places, rows) = (&mut places[..len], &mut rows[..len]);
+        let mut kept = 0;
+        for i in 0..len {
+            (places[kept], rows[kept]) = (places[i], rows[i]);
+            kept += usize::from(places[kept] <= most);
+        }
+        kept
+    }
+
+    #[inline(always)]
+    fn least(self, blocks: &[[f32; BLOCK]], [lower, upper]: [f32; 2]) -> [f32; BLOCK] {
+        let mut least = [upper; BLOCK];
+        for block in blocks {
+            for (least, &dist) in least.iter_mut().zip(block) {
+                // Two selections, each of them one instruction.
+                let inside = if dist < lower { f32::INFINITY } else { dist };
+                *least = if inside < *least { inside } else { *least };
+            }
+        }
+        least
+    }
+}
+
+/// One row after another: written first and kept if admitted, so that no branch is mispredicted.
+#[inline(always)]
+fn pick_few(
+    block: &[f32; BLOCK],
+    start: u32,
+    mut near: u64,
+    range: Range,
+    places: &mut [u32],
+    rows: &mut [u32],
+) -> usize {
+    let (places, rows) = (&mut places[..BLOCK], &mut rows[..BLOCK]);
+    let mut len = 0;
+    while near != 0 {
+        let row = near.trailing_zeros();
+        near &= near - 1;
+        places[len] = range.place(block[row as usize]);
+        rows[len] = start + row;
+        len += usize::from(places[len] < range.limit);
+    }
+    len
+}
+
+/// Sixteen rows an instruction, and the bits come for nothing.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct Avx512;
+
+/// Only inside of `nearest_avx512`.
+#[cfg(target_arch = "x86_64")]
+impl Screen for Avx512 {
+    #[inline(always)]
+    fn near(self, block: &[f32; BLOCK], [lower, most]: [f32; 2]) -> u64 {
+        // SAFETY: the CPU has AVX-512F, and the loads stay within the block.
+        unsafe {
+            for line in 0..4 {
+                // What the next blocks will need; past the end it is a hint about nothing.
+                _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(AHEAD + 16 * line).cast());
+            }
+            let (lower, most) = (_mm512_set1_ps(lower), _mm512_set1_ps(most));
+            let row = |i: usize| _mm512_loadu_ps(block.as_ptr().add(16 * i));
+            let bits = |i: usize| {
+                let low = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(row(i), most);
+                u64::from(_mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(low, row(i), lower)) << (16 * i)
+            };
+            bits(0) | bits(1) | bits(2) | bits(3)
+        }
+    }
+
+    #[inline(always)]
+    fn pick(
+        self,
+        block: &[f32; BLOCK],
+        start: u32,
+        near: u64,
+        range: Range,
+        places: &mut [u32],
+        rows: &mut [u32],
+    ) -> usize {
+        if near.count_ones() < 4 {
+            return pick_few(block, start, near, range, places, rows);
+        }
+        let (places, rows) = (&mut places[..BLOCK], &mut rows[..BLOCK]);
+        let mut len = 0;
+        // SAFETY: the CPU has AVX-512F. Part i writes 16 of each from 16 i at most on.
+        unsafe {
+            let limit = _mm512_set1_epi32(range.limit as i32);
+            let low = _mm512_set1_epi32(range.low as i32);
+            let top = _mm512_set1_epi32(i32::MIN);
+            let step = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+            for i in 0..4 {
+                let bits = _mm512_loadu_si512(block.as_ptr().add(16 * i).cast());
+                let flip = _mm512_or_si512(_mm512_srai_epi32::<31>(bits), top);
+                let place = _mm512_sub_epi32(_mm512_xor_si512(bits, flip), low);
+                let near = (near >> (16 * i)) as u16;
+                let near = _mm512_mask_cmplt_epu32_mask(near, place, limit);
+                let row = _mm512_add_epi32(_mm512_set1_epi32(start as i32 + 16 * i as i32), step);
+                let place = _mm512_maskz_compress_epi32(near, place);
+                let row = _mm512_maskz_compress_epi32(near, row);
+                _mm512_storeu_si512(places.as_mut_ptr().add(len).cast(), place);
+                _mm512_storeu_si512(rows.as_mut_ptr().add(len).cast(), row);
+                len += near.count_ones() as usize;
+            }
+        }
+        len
+    }
+
+    #[inline(always)]
+    fn keep(self, most: u32, places: &mut [u32], rows: &mut [u32], len: usize) -> usize {
+        let (places, rows) = (&mut places[..len], &mut rows[..len]);
+        let mut kept = 0;
+        // SAFETY: the CPU has AVX-512F. What is read is masked to `len`, and what is written
+        // ends before what is read next.
+        unsafe {
+            let most = _mm512_set1_epi32(most as i32);
+            for i in (0..len).step_by(16) {
+                let there = (1u32 << (len - i).min(16)).wrapping_sub(1) as u16;
+                let place = _mm512_maskz_loadu_epi32(there, places.as_ptr().add(i).cast());
+                let row = _mm512_maskz_loadu_epi32(there, rows.as_ptr().add(i).cast());
+                let keep = _mm512_mask_cmple_epu32_mask(there, place, most);
+                let place = _mm512_maskz_compress_epi32(keep, place);
+                let row = _mm512_maskz_compress_epi32(keep, row);
+                // `kept` is at most `i`, and only rows that are there are written.
+                _mm512_mask_storeu_epi32(places.as_mut_ptr().add(kept).cast(), there, place);
+                _mm512_mask_storeu_epi32(rows.as_mut_ptr().add(kept).cast(), there, row);
+                kept += keep.count_ones() as usize;
+            }
+        }
+        kept
+    }
+
+    #[inline(always)]
+    fn least(self, blocks: &[[f32; BLOCK]], [lower, upper]: [f32; 2]) -> [f32; BLOCK] {
+        let mut least = [upper; BLOCK];
+        // SAFETY: the CPU has AVX-512F, and loads and stores stay within their blocks.
+        unsafe {
+            let lower = _mm512_set1_ps(lower);
+            let mut lanes = [_mm512_set1_ps(upper); 4];
+            for block in blocks {
+                for (i, lane) in lanes.iter_mut().enumerate() {
+                    let dist = _mm512_loadu_ps(block.as_ptr().add(16 * i));
+                    let inside = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(dist, lower);
+                    // The minimum of a NaN and a lane is the lane: it is the second operand.
+                    *lane = _mm512_mask_min_ps(*lane, inside, dist, *lane);
+                }
+            }
+            for (i, lane) in lanes.into_iter().enumerate() {
+                _mm512_storeu_ps(least.as_mut_ptr().add(16 * i), lane);
+            }
+        }
+        least
+    }
+}
+
+/// The distances that may enter: `0..limit` when counted from `low`.
+#[derive(Clone, Copy)]
+struct Range {
+    low: u32,
+    limit: u32,
+}
+
+impl Range {
+    fn new(lower: Option<f32>, upper: Option<f32>) -> Range {
+        let low = order(lower.unwrap_or(f32::MIN));
+        let high = order(upper.unwrap_or(f32::MAX));
+        Range { low, limit: high.saturating_sub(low) }
+    }
+
+    #[inline(always)]
+    fn admits(&self, dist: f32) -> bool {
+        self.place(dist) < self.limit
+    }
+
+    #[inline(always)]
+    fn place(&self, dist: f32) -> u32 {
+        order(dist).wrapping_sub(self.low)
+    }
+
+    #[inline(always)]
+    fn dist(&self, place: u32) -> OrderedFloat {
+        OrderedFloat(from_order(place.wrapping_add(self.low)))
+    }
+
+    /// From now on only what is strictly below the heap's root.
+    fn below_root(&mut self, heap: &TopK) {
+        let root = heap.peek().map_or(0, |root| order(root.dist.0));
+        self.limit = self.limit.min(root.saturating_sub(self.low));
+    }
+
+    /// The least and the greatest distance that may enter; nothing may if `limit` is 0.
+    #[inline(always)]
+    fn ends(&self) -> [f32; 2] {
+        [self.dist(0).0, self.dist(self.limit.wrapping_sub(1)).0]
+    }
+
+    /// From now on only what may be among the `k` nearest of these rows.
+    #[inline(always)]
+    fn lower_limit(&mut self, screen: impl Screen, k: usize, dists: &[f32]) {
+        let (blocks, rest) = dists.as_chunks::<BLOCK>();
+        let groups = k.saturating_mul(2).div_ceil(BLOCK);
+        if self.limit == 0 || blocks.len() < groups {
+            return;
+        }
+        if groups == 1 {
+            let kth = kth_of_one(k, self.least(screen, blocks, rest));
+            self.limit = self.limit.min(kth.saturating_add(1));
+            return;
+        }
+        let mut lanes = Vec::with_capacity((2 * groups + 1) * BLOCK);
+        let mut groups = blocks.chunks(blocks.len() / groups).peekable();
+        while let Some(group) = groups.next() {
+            // Where distances fall, the rows past the last block are the nearest.
+            let rest = if groups.peek().is_none() { rest } else { &[] };
+            lanes.extend(self.least(screen, group, rest));
+        }
+        let kth = bisect(k, k / 16, &lanes);
+        self.limit = self.limit.min(kth.saturating_add(1));
+    }
+
+    /// For each lane the place of a row that is admitted, the least that float comparison finds.
+    #[inline(always)]
+    fn least(
+        &self,
+        screen: impl Screen,
+        blocks: &[[f32; BLOCK]],
+        rest: &[f32],
+    ) -> [u32; BLOCK] {
+        let [lower, upper] = self.ends();
+        let mut least = screen.least(blocks, [lower, upper]);
+        for (least, &dist) in least.iter_mut().zip(rest) {
+            if dist < *least && !(dist < lower) {
+                *least = dist;
+            }
+        }
+        // What is still `upper` may be no row's distance; -0.0 may be below 0.0.
+        least.map(|dist| if dist < upper && self.admits(dist) { self.place(dist) } else { u32::MAX })
+    }
+}
+
+/// The `k`-th least place, or one with at most `spare` places more up to it.
+///
+/// Halves the range of values and counts: each count is a plain pass of vector compares, where a
+/// selection moves the places and mispredicts.
+#[inline(always)]
+fn bisect(k: usize, spare: usize, places: &[u32]) -> u32 {
+    let (mut low, mut high) = (u32::MAX, 0);
+    for &place in places {
+        (low, high) = (low.min(place), high.max(place));
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let count: u32 = places.iter().map(|&place| u32::from(place <= middle)).sum();
+        if (count as usize) < k {
+            low = middle + 1;
+            continue;
+        }
+        high = middle;
+        if count as usize <= k + spare {
+            break;
+        }
+    }
+    high
+}
+
+/// The `k`-th least of the lanes, or a little more: lanes are joined while two a place remain.
+#[inline(always)]
+fn kth_of_one(k: usize, lanes: [u32; BLOCK]) -> u32 {
+    let (left, right) = lanes.split_at(BLOCK / 2);
+    let half: [u32; BLOCK / 2] = std::array::from_fn(|i| left[i].min(right[i]));
+    match k {
+        1 => half.iter().fold(u32::MAX, |least, &lane| least.min(lane)),
+        2..=16 => kth(k, &half),
+        _ => kth(k, &lanes),
+    }
+}
+
+/// For each lane, how many lanes are below it; of those below which `k - 1` or fewer are, the
+/// greatest is the k-th. No order is made, so no branch can be mispredicted.
+#[inline(always)]
+fn kth<const N: usize>(k: usize, lanes: &[u32; N]) -> u32 {
+    let mut below = [0u32; N];
+    for &other in lanes {
+        for (below, &lane) in below.iter_mut().zip(lanes) {
+            *below += u32::from(other < lane);
+        }
+    }
+    lanes.iter().zip(below).fold(0, |kth, (&lane, below)| {
+        kth.max(if below < k as u32 { lane } else { 0 })
+    })
+}
+
+/// The unsigned integer whose order is `total_cmp`'s.
+#[inline(always)]
+fn order(dist: f32) -> u32 {
+    let bits = dist.to_bits();
+    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+}
+
+#[inline(always)]
+fn from_order(order: u32) -> f32 {
+    f32::from_bits(order ^ ((!order as i32 >> 31) as u32 | 1 << 31))
+}
