@@ -143,6 +143,8 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
+    if kind.name in EFFECTS:  # what was kept can be measured again on another day
+        rig.ledger.put_blob(case.champion)
     return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
 
 

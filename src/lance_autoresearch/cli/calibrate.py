@@ -68,7 +68,7 @@ def calibrate(
 def _run(
     root: Path, target: str, kind: Kind, trials: int | None, hours: float | None, json: bool
 ) -> None:
-    from lance_autoresearch.campaigns.calibration import run
+    from lance_autoresearch.campaigns.calibration import run, shots
     from lance_autoresearch.campaigns.subject import committed_champion
     from lance_autoresearch.rules.verdict_text import trial_numbers
     from lance_autoresearch.world.live import Live
@@ -76,13 +76,16 @@ def _run(
     champion = committed_champion(root, target)
     with Live(enabled=not json, prefix=f"{target} {kind.label}  ") as live:
         made = run(root, target, champion, kind, trials=trials, hours=hours, show=live.show)
-        for record in made:
+        before = sum(shot.kind == kind.label for shot in shots(root, [target]))
+        for number, record in enumerate(made, before + 1):
             if json:
                 print(json_module.dumps({"v": 1, **trial_numbers(record)}), flush=True)
                 continue
             live.clear()
             gain = "" if record.gain is None else f"  {record.gain:+.2f}%"
-            print(f"{target} {kind.label}  {record.verdict}{gain}  {record.reason}", flush=True)
+            place = f"{number}" if trials is None else f"{number} of {trials}"
+            line = f"{target} {kind.label}  {place}  {record.verdict}{gain}  {record.reason}"
+            print(line, flush=True)
 
 
 def _show(scores: list[Score], json: bool) -> None:

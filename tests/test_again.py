@@ -1,0 +1,72 @@
+"""Keeps measured again: which come first, what a row holds, how far quoted gains overstate."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from campaign_parts import kernel, record
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import again  # noqa: E402
+
+from lance_autoresearch.records import Verdict  # noqa: E402
+from lance_autoresearch.world.ledger import Ledger  # noqa: E402
+
+ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 1.8, 0.9, 2.7, 16,
+                  "a machine")  # fmt: skip
+
+
+def test_a_row_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "records" / "again.tsv"
+    assert again.read(path) == []
+    later = replace(ROW, days=1, seen=-0.5)
+    for row in (ROW, later):
+        again.append(path, row)
+    assert again.read(path) == [ROW, later]
+
+
+def test_overstatement_is_told_by_day_with_its_interval() -> None:
+    rows = [replace(ROW, quoted=2.0 + 0.1 * i, seen=1.9 + 0.1 * i) for i in (0, 1, 2, 3)]
+    rows += [replace(ROW, days=1, seen=2.0 + 0.1 * i, seen_low=2.9 + i) for i in (-1, 0, 1)]
+    (same, later) = again.table(rows)
+    assert same[:2] == ["same day", "4"] and same[3].startswith("+0.100 % [")
+    assert same[5] == "4 of 4"
+    low, high = (float(v) for v in later[3].split("[")[1].strip("]").split())
+    assert low < 0 < high
+    assert (later[0], later[4], later[5]) == ("later", "+0.10 %", "2 of 3")
+    assert again.table(rows[:2]) == []
+
+
+def test_those_measured_least_often_come_first_and_the_targets_in_turn(tmp_path: Path) -> None:
+    texts = [b"kernel %d" % i for i in range(5)]
+    with Ledger.open(tmp_path) as ledger:
+        for i, text in enumerate(texts):
+            row = record(text, b"champion", verdict=Verdict.KEEP, gain=2.0, low=1.0, high=3.0,
+                         target="fsst" if i == 0 else "pq-l2")  # fmt: skip
+            ledger.append(row, blobs={"kernel": text})
+        assert again.keeps(ledger, None) == [], "the champion's text is not there"
+        ledger.put_blob(b"champion")
+        rows = again.keeps(ledger, None)
+        assert len(rows) == 5 and len(again.keeps(ledger, "fsst")) == 1
+    known = [replace(ROW, kernel=rows[4].record.kernel[:12])]
+    first = again.chosen(rows, known, 3)
+    assert {r.id for r in first} == {rows[0].id, rows[3].id, rows[2].id}
+    assert [r.record.target for r in first] == ["fsst", "pq-l2", "pq-l2"]
+
+
+@pytest.mark.parametrize("words", [["--report"], []])
+def test_without_keeps_it_says_how_to_get_some(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(again, "ROOT", tmp_path)
+    monkeypatch.setattr(again, "FILE", tmp_path / "again.tsv")
+    monkeypatch.setattr(sys, "argv", ["again.py", *words])
+    assert again.main() == (0 if words else 64)
+    printed = capsys.readouterr()
+    assert "overstated" in printed.out if words else "lar calibrate" in printed.err

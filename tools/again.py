@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Winner's curse: is a gain that was kept still there with other seeds, on another day?
+
+    python tools/again.py --keeps 24         measure 24 keeps again, append to records/again.tsv
+    python tools/again.py --target pq-l2     of one target only
+    python tools/again.py --report           measure nothing, sum the file up
+
+Keeps come from this checkout's ledger: of campaigns, and of `lar calibrate --kind delay`, whose
+gain is real because it was put there. Those measured least often come first, then the newest.
+What is measured is what confirmation measures: 16 pairs on fresh secret inputs at every combo's
+second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
+and how many days lie between; run it on another day, and the file holds both. Ten seconds a keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from lance_autoresearch.errors import LarError, MachineError
+from lance_autoresearch.evidence import build
+from lance_autoresearch.judging.compare import times
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.records import Comparison, Verdict
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
+from lance_autoresearch.world.ledger import Ledger, Row
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = ROOT / "records" / "again.tsv"
+FIGURE = ROOT / "docs" / "figures" / "again.toml"
+LEVEL = 0.99
+
+
+@dataclass(frozen=True)
+class Again:
+    """One keep measured once more; gains over all combos in %, with 99 % intervals."""
+
+    date: str
+    days: int
+    """Since the keep."""
+    target: str
+    kind: str
+    kernel: str
+    """Digest of its text, twelve digits."""
+    quoted: float
+    quoted_low: float
+    quoted_high: float
+    seen: float
+    seen_low: float
+    seen_high: float
+    pairs: int
+    machine: str
+
+
+def keeps(ledger: Ledger, target: str | None) -> list[Row]:
+    """Keeps whose both kernels are still there."""
+    rows = ledger.trials(target=target, verdict=Verdict.KEEP)
+    return [
+        row for row in rows
+        if row.record.gain is not None and row.record.low is not None
+        and all(ledger.find_blob(d) for d in (row.record.kernel, row.record.champion))
+    ]  # fmt: skip
+
+
+def chosen(rows: Sequence[Row], before: Sequence[Again], count: int) -> list[Row]:
+    """Those measured least often, newest first, the targets in turn."""
+    seen = Counter(again.kernel for again in before)
+    order = sorted(rows, key=lambda row: (seen[row.record.kernel[:12]], -row.id))
+    by_target: dict[str, list[Row]] = {}
+    for row in order:
+        by_target.setdefault(row.record.target, []).append(row)
+    turns = itertools.zip_longest(*by_target.values())
+    picked = [row for turn in turns for row in turn if row is not None][:count]
+    return sorted(picked, key=lambda row: row.record.target)
+
+
+def measured(rows: Sequence[Row]) -> Iterator[Again]:
+    """Each keep once more; one that the machine fails is said and left out."""
+    for target, group in itertools.groupby(rows, key=lambda row: row.record.target):
+        for row in group:
+            with Ledger.open(ROOT) as ledger:
+                champion = ledger.get_blob(row.record.champion)
+                kernel = ledger.get_blob(row.record.kernel)
+            try:
+                with Rig(ROOT, target, champion=champion) as rig:
+                    result = once_more(rig, kernel)
+                    yield line(row, result, str(rig.machine["cpu"]))
+            except MachineError as failure:
+                print(f"{target} {row.record.kind}: not measured: {failure.what}", flush=True)
+
+
+def once_more(rig: Rig, kernel: bytes) -> ConfirmResult:
+    """The confirmation's pairs on everything fresh."""
+    candidate = build.build_kernel(rig.root, rig.target.name, kernel)
+    pools, _ = rig.fresh_pools()
+    layouts = rig.layouts(candidate, rig.policy.confirm_pairs)
+    with rig.measuring():
+        pairs = [times(rig, rig.pair(*sides, pools)) for sides in layouts]
+    found: Comparison = rig.comparison(pairs, floored=False)
+    return confirm(found, None, "all", rig.policy)
+
+
+def line(row: Row, result: ConfirmResult, machine: str) -> Again:
+    """What becomes a row of the file."""
+    record, whole, today = row.record, result.components[0], datetime.date.today()
+    days = (today - datetime.date.fromisoformat(row.created[:10])).days
+    quoted = (record.gain or 0.0, record.low or 0.0, record.high or 0.0)
+    now = (whole.gain, whole.low, whole.high)
+    return Again(
+        today.isoformat(), days, record.target, record.kind, record.kernel[:12],
+        *(round(v, 3) for v in (*quoted, *now)), result.pairs, machine,
+    )  # fmt: skip
+
+
+def read(path: Path) -> list[Again]:
+    """Rows of the file; none where there is no file."""
+    if not path.is_file():
+        return []
+    kinds = [str(f.type) for f in fields(Again)]
+    make = {"int": int, "float": float, "str": str}
+    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+    return [Again(*(make[k](v) for k, v in zip(kinds, row, strict=True))) for row in rows]
+
+
+def append(path: Path, again: Again) -> None:
+    """One more row, with the head where the file is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = "" if path.is_file() else "\t".join(f.name for f in fields(Again)) + "\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(head + "\t".join(str(v) for v in astuple(again)) + "\n")
+
+
+def table(rows: Sequence[Again]) -> list[list[str]]:
+    """A line a group of days: how far quoted gains overstate what is seen later."""
+    out = []
+    groups = {"same day": [r for r in rows if not r.days], "later": [r for r in rows if r.days]}
+    for name, group in groups.items():
+        if len(group) < 3:
+            continue
+        over = [r.quoted - r.seen for r in group]
+        error = stats.sd(over) / len(over) ** 0.5
+        low, high = stats.t_bounds(stats.mean(over), error, len(over) - 1, LEVEL)
+        meet = sum(r.quoted_low <= r.seen_high and r.seen_low <= r.quoted_high for r in group)
+        out.append([
+            name, str(len(group)), f"{stats.mean([r.quoted for r in group]):+.2f} %",
+            f"{stats.mean(over):+.3f} % [{low:+.3f} {high:+.3f}]",
+            f"{max(over):+.2f} %", f"{meet} of {len(group)}",
+        ])  # fmt: skip
+    return out
+
+
+def report(rows: Sequence[Again]) -> None:
+    """Print the table and write it for METHODOLOGY.md."""
+    head = ["measured again", "keeps", "quoted, mean", "overstated by, 99 %", "most",
+            "intervals that meet"]  # fmt: skip
+    body = table(rows)
+    for cells in [head, *body]:
+        print("  ".join(cells))
+    text = [
+        'command = "python tools/again.py"', f"head = {json.dumps(head)}", "rows = [",
+        *(f"    {json.dumps(cells)}," for cells in body), "]",
+    ]  # fmt: skip
+    if body:
+        FIGURE.write_text("\n".join(text) + "\n")
+
+
+def main() -> int:
+    """Measure, append, sum up. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--keeps", type=int, default=24)
+    parser.add_argument("--target")
+    parser.add_argument("--report", action="store_true")
+    options = parser.parse_args()
+    try:
+        if not options.report:
+            with Ledger.open(ROOT) as ledger:
+                rows = chosen(keeps(ledger, options.target), read(FILE), options.keeps)
+            if not rows:
+                print("error: no keeps in the ledger\n  next: ./lar calibrate all --kind delay "
+                      "--effect 2 --trials 8", file=sys.stderr)  # fmt: skip
+                return 64
+            for again in measured(rows):
+                append(FILE, again)
+                print(f"{again.target} {again.kind}: quoted {again.quoted:+.2f} %, now "
+                      f"{again.seen:+.2f} % [{again.seen_low:+.2f} {again.seen_high:+.2f}]",
+                      flush=True)  # fmt: skip
+        report(read(FILE))
+    except LarError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
