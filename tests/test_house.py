@@ -19,7 +19,7 @@ from lance_autoresearch.policy import DEFAULT
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
-WRITTEN_BY_TOOLS = {"uv.lock", "rust/Cargo.lock"}
+WRITTEN_BY_TOOLS = {"uv.lock", "rust/Cargo.lock", "tools/fuzz_rust/Cargo.lock"}
 """Lock files carry the name of the registry their tool used; nobody writes them by hand."""
 SHARED_LINES = 10
 """A tracked file that shares this many lines in a row with Lance is a copy of Lance."""

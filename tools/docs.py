@@ -208,6 +208,22 @@ def threats() -> str:
     return table(head, catalogue.rows())
 
 
+def fuzz() -> str:
+    """Executions, edges and finds per subject, and the hours spent."""
+    import json
+
+    data = json.loads((ROOT / "docs" / "figures" / "fuzz.json").read_text(encoding="utf-8"))
+    cases = ROOT / "tests" / "data" / "fuzz"
+    rows = [
+        (f"`{name}`", f"{one['executions']:,}", str(one["edges"]), f"{one['cpu_seconds'] / 60:.1f}",
+         str(len(list((cases / name).glob("*")))))
+        for name, one in sorted(data["subjects"].items())
+    ]  # fmt: skip
+    head = ("subject", "executions", "edges", "CPU minutes", "cases found and mended")
+    hours = sum(one["cpu_seconds"] for one in data["subjects"].values()) / 3600
+    return f"{table(head, rows)}\n\n{hours:.1f} hours of CPU in all, the last on {data['date']}."
+
+
 def calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/."""
     from lance_autoresearch.rules.scores import HEAD, cells, from_tsv, scored
@@ -259,6 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "again": again,
     "mutation": mutation,
     "threats": threats,
+    "fuzz": fuzz,
 }
 
 

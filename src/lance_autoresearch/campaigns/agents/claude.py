@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.campaigns.agents import Turn
-from lance_autoresearch.campaigns.agents.driven import Driven, Said, papers
+from lance_autoresearch.campaigns.agents.driven import (
+    Driven,
+    Said,
+    amount,
+    counted,
+    papers,
+    table,
+)
 from lance_autoresearch.campaigns.agents.prompt import contract, report
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.agent_box import Ended, passed_on
@@ -68,16 +75,15 @@ class ClaudeAgent(Driven):
         subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
         wrong = bool(result.get("is_error")) or ended.code != 0
         error = STOPS.get(subtype) or text or subtype or f"exit status {ended.code}"
-        usage = result.get("usage") or {}
+        usage = table(result.get("usage"))
         fields = ("input_tokens", "output_tokens", "cache_creation_input_tokens",
                   "cache_read_input_tokens")
-        cost = result.get("total_cost_usd")
         return Said(
             text or _last_words(rows),
             error=error if wrong else "",
             stopped=subtype in STOPS,
-            tokens=sum(int(usage.get(name) or 0) for name in fields),
-            cost_usd=float(cost) if isinstance(cost, int | float) else None,
+            tokens=counted(*(usage.get(name) for name in fields)),
+            cost_usd=amount(result.get("total_cost_usd")),
             refused=tuple(_refusals(result)),
         )
 
@@ -85,7 +91,7 @@ class ClaudeAgent(Driven):
 def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 
@@ -98,7 +104,8 @@ def _died(ended: Ended) -> str:
 def _last_words(rows: Sequence[dict[str, Any]]) -> str:
     for row in reversed(rows):
         if row.get("type") == "assistant":
-            blocks = (row.get("message") or {}).get("content") or []
+            blocks = table(row.get("message")).get("content")
+            blocks = blocks if isinstance(blocks, list) else []
             texts = [str(b.get("text", "")) for b in blocks if isinstance(b, dict)]
             if any(texts):
                 return "\n".join(texts)
@@ -108,8 +115,9 @@ def _last_words(rows: Sequence[dict[str, Any]]) -> str:
 def _refusals(result: dict[str, Any]) -> list[str]:
     """What was denied, for the next turn's prompt."""
     said = []
-    for denial in (result.get("permission_denials") or [])[:5]:
-        about = denial.get("tool_input") or {}
+    denials = result.get("permission_denials")
+    for denial in map(table, denials[:5] if isinstance(denials, list) else []):
+        about = table(denial.get("tool_input"))
         place = about.get("file_path") or about.get("command") or ""
         said.append(f"refused: {stripped(str(denial.get('tool_name')), 40)} "
                     f"{stripped(str(place), 120)}".strip())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.campaigns.agents import Turn
-from lance_autoresearch.campaigns.agents.driven import Driven, Said
+from lance_autoresearch.campaigns.agents.driven import Driven, Said, counted, table
 from lance_autoresearch.campaigns.agents.prompt import contract, report
 from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world.agent_box import Ended, passed_on
@@ -61,14 +61,14 @@ class CodexAgent(Driven):
         text, error, tokens, cost, complete = "", "", None, None, False
         for row in _rows(ended.stdout):
             kind = row.get("type")
-            item = row.get("item") or {}
+            item = table(row.get("item"))
             if kind == "item.completed" and item.get("type") == "agent_message":
                 text = str(item.get("text", ""))
             elif kind == "turn.completed":
                 complete = True
-                tokens, cost = self._spent(row.get("usage") or {})
+                tokens, cost = self._spent(table(row.get("usage")))
             elif kind in ("error", "turn.failed"):
-                error = str(row.get("message") or (row.get("error") or {}).get("message") or kind)
+                error = str(row.get("message") or table(row.get("error")).get("message") or kind)
         if complete and ended.code == 0:
             error = ""
         elif not error:
@@ -77,7 +77,7 @@ class CodexAgent(Driven):
         return Said(text, error, tokens=tokens, cost_usd=cost)
 
     def _spent(self, usage: dict[str, Any]) -> tuple[int, float | None]:
-        into, out = int(usage.get("input_tokens") or 0), int(usage.get("output_tokens") or 0)
+        into, out = counted(usage.get("input_tokens")), counted(usage.get("output_tokens"))
         price = self.settings.price
         return into + out, (into * price[0] + out * price[1]) / 1e6 if price else None
 
@@ -87,7 +87,7 @@ def _rows(stdout: str) -> list[dict[str, Any]]:
     for line in stdout.splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.campaigns.agents import Settings, Turn
-from lance_autoresearch.campaigns.agents.driven import Driven, Said
+from lance_autoresearch.campaigns.agents.driven import Driven, Said, amount
 from lance_autoresearch.campaigns.agents.prompt import contract, report
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.rules.plain_text import stripped
@@ -64,8 +64,8 @@ class CommandAgent(Driven):
             idea, guess = stripped(str(row.get("hypothesis", "")), 400), row.get("predicted")
             text = f"HYPOTHESIS: {idea}\nPREDICTED GAIN: {guess}"
         error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
-        tokens = _amount(row.get("tokens"))
-        cost = _amount(row.get("cost_usd"))
+        tokens = amount(row.get("tokens"))
+        cost = amount(row.get("cost_usd"))
         spent = None if tokens is None else int(tokens)
         return Said(text, error, tokens=spent, cost_usd=cost)
 
@@ -73,11 +73,6 @@ class CommandAgent(Driven):
 def _object(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
-
-
-def _amount(value: Any) -> float | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-    return float(value) if usable else None

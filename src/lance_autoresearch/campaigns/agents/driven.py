@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.campaigns.agents import AgentFailed, Proposal, Settings, Turn
 from lance_autoresearch.campaigns.agents.prompt import hypothesis, predicted
@@ -152,6 +153,23 @@ class Driven:
                     shutil.copy(theirs, ours)
                     ours.chmod(0o600)
         return home
+
+
+def table(value: object) -> dict[str, Any]:
+    """A JSON object out of a program's report; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def amount(value: object) -> float | None:
+    """A number of tokens or dollars as a program reports it; None where it is not one."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e15:
+        return None
+    return float(value)
+
+
+def counted(*values: object) -> int:
+    """Sum of numbers of tokens; what is no number counts nothing."""
+    return sum(int(amount(value) or 0) for value in values)
 
 
 def papers(turn: Turn) -> tuple[Path, ...]:

@@ -41,8 +41,9 @@ def read_lineage(record: Path) -> list[Proposal]:
     """All proposals of a record, oldest first."""
     listing = record / "lineage.toml"
     try:
-        rows = tomllib.loads(listing.read_text())["kernel"]
-        return [Proposal((record / row["file"]).read_bytes(), row["hypothesis"]) for row in rows]
-    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        rows = tomllib.loads(listing.read_text(encoding="utf-8"))["kernel"]
+        return [Proposal((record / row["file"]).read_bytes(), str(row["hypothesis"]))
+                for row in rows]
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"not a record of kernels: {error}", where=str(listing),
                          next="ls records/") from error

@@ -136,6 +136,8 @@ class Slicer:
             return [Found(self.source.root, ())]
         scopes = [Found(self.source.root, ())]
         segments = [s.strip() for s in _SEGMENT.findall(spec)]
+        if not all(segments) or not segments:
+            raise self._missing(spec, spec)
         for depth, segment in enumerate(segments):
             final = depth + 1 == len(segments)
             hits: list[Found] = []

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lance_autoresearch.errors import UpstreamError
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
@@ -49,11 +51,19 @@ def parser() -> Parser:
 
 
 class Source:
-    """A parsed file. `name` is `crate/src/path.rs`, as it appears in messages."""
+    """A parsed file. `name` is `crate/src/path.rs`, as it appears in messages.
+
+    Raises UpstreamError where the bytes are not UTF-8.
+    """
 
     def __init__(self, name: str, raw: bytes) -> None:
         self.name = name
         self.raw = raw
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise UpstreamError("it is not UTF-8", where=f"{name}:{line}") from None
         self.root = parser().parse(raw).root_node
 
     @classmethod

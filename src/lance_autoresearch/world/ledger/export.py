@@ -161,8 +161,19 @@ def load_records(directory: Path, upstream: bytes | None = None) -> Records:
             pairs[sha] = _same(directory / path, sha, _unpacked(directory / path, data))
     dropped = frozenset(about["dropped"])
     _complete(directory, trials, files, dropped)
-    seeds = json.loads(files["seeds.json"])
+    seeds = _seeds(directory / "seeds.json", files["seeds.json"])
     return Records(campaign, tuple(trials), kernels, pairs, seeds, dropped)
+
+
+def _seeds(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        seeds = json.loads(data)
+        for epoch in seeds.values():
+            if not {"created", "ended", "seed"} <= epoch.keys():
+                raise ValueError("an epoch without its seed")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise LedgerError(f"damaged ({error})", where=str(path)) from error
+    return dict(seeds)
 
 
 def _about(directory: Path) -> dict[str, Any]:

@@ -51,10 +51,12 @@ def of_record(record: TrialRecord) -> dict[str, Any]:
 
 
 def to_record(values: dict[str, Any]) -> TrialRecord:
-    """The record back from its columns."""
+    """The record back from its columns. Raises ValueError where one has another shape."""
     fields = {name: values[name] for name in FIELDS}
     for name in JSONS & fields.keys():
         fields[name] = json.loads(fields[name])
+        if not isinstance(fields[name], list if name == "burnt_seeds" else dict):
+            raise ValueError(f"{name} has another shape")
     fields["verdict"] = Verdict(fields["verdict"])
     fields["burnt_seeds"] = tuple(fields["burnt_seeds"])
     return TrialRecord(**fields)

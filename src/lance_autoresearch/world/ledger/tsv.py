@@ -9,6 +9,7 @@ control characters are written as `\\t`, `\\n`, `\\\\`, `\\x1b`; an empty field 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, Final
@@ -122,4 +123,9 @@ def _value(name: str, field: str) -> Any:
         return None
     if name in _INTEGERS:
         return int(field)
-    return float(field) if name in REALS else unescape(field)
+    if name not in REALS:
+        return unescape(field)
+    number = float(field)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number}")
+    return number

@@ -1,0 +1,387 @@
+"""What is fuzzed: every parser that reads strangers' bytes, with what must hold for any input.
+
+    SUBJECTS["tokens"](b"fn f() { asm!() }")    returns, or raises what no reader may raise
+
+A subject takes any bytes. It may refuse them in the way its callers expect (a LarError); every
+other exception is a find: a crash, a damaged file accepted, text that comes out unstripped, an
+identifier that the scan did not see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lance_autoresearch.errors import LarError, RejectedKernel
+
+if TYPE_CHECKING:
+    from lance_autoresearch.evidence.upstream.syntax import Source
+
+ROOT = Path(__file__).resolve().parent.parent
+CASES = ROOT / "tests" / "data" / "fuzz"
+FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+NAMES = ("identifier", "type_identifier", "field_identifier", "shorthand_field_identifier")
+
+
+def tokens(data: bytes) -> None:
+    """Every token is a piece of the text, in order; no identifier of a sound file is missed."""
+    from lance_autoresearch.evidence.rust_tokens import tokens as scan
+
+    text, at = data.decode("utf-8", "replace"), 0
+    words = set()
+    for token in scan(text):
+        assert token.text and 1 <= token.line <= text.count("\n") + 1
+        found = text.find(token.text, at)
+        assert found >= 0 or token.kind == "word"
+        at = max(at, found)
+        if token.kind == "word":
+            words.add(token.text)
+    missed = set(_identifiers(text)) - words
+    assert not missed, f"not seen: {sorted(missed)[:3]}"
+
+
+def _identifiers(text: str) -> Iterator[str]:
+    """ASCII identifiers that a Rust parser finds outside comments and strings."""
+    from lance_autoresearch.evidence.upstream.syntax import parser
+
+    raw = text.encode()
+    root = parser().parse(raw).root_node
+    if root.has_error:
+        return
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        stack += () if node.type in ("lifetime", "label", "loop_label") else node.children
+        if node.type in NAMES and not node.is_missing:
+            name = raw[node.start_byte : node.end_byte].decode().removeprefix("r#")
+            if name.isascii():
+                yield name
+
+
+def admission(data: bytes) -> None:
+    """A verdict that names a line of the kernel and what is honest."""
+    from lance_autoresearch.evidence.admit import admit
+
+    try:
+        admit(data)
+    except RejectedKernel as refusal:
+        assert refusal.allowed
+        line = re.search(r"kernels\.rs:(\d+)", str(refusal))
+        assert line is None or 1 <= int(line[1]) <= data.count(b"\n") + 1
+        assert not FORBIDDEN.search(str(refusal)), "unstripped"
+        assert len(str(refusal)) < 4000, "unbounded"
+
+
+def slicer(data: bytes) -> None:
+    """Every name it offers can be cut or is refused; what it cuts stands in the file."""
+    from lance_autoresearch.evidence.upstream.syntax import Source
+
+    spec, _, raw = data.partition(b"\n")
+    with contextlib.suppress(LarError):
+        _cut(Source("x.rs", raw), spec.decode("utf-8", "replace"))
+
+
+def _cut(source: Source, spec: str) -> None:
+    from lance_autoresearch.evidence.upstream.slicer import Slicer
+
+    raw = source.raw
+    cut = Slicer(source)
+    cut.cut(["*"])
+    for name in [*source.names()[:20], spec]:
+        with contextlib.suppress(LarError):
+            piece = cut.piece(name)
+            assert 1 <= piece.line <= raw.count(b"\n") + 1
+            cut.cut([name], inline=True)
+
+
+def manifest(data: bytes) -> None:
+    """upstream.toml."""
+    from lance_autoresearch.evidence.upstream.manifest import parse_manifest
+
+    with contextlib.suppress(LarError):
+        made = parse_manifest(data.decode("utf-8", "replace"))
+        for target in made.targets.values():
+            assert all(e.output and ".." not in e.file.split("/") for e in target.entries)
+
+
+def lock(data: bytes) -> None:
+    """upstream.lock."""
+    from lance_autoresearch.evidence.upstream.lock import NAME, Lock
+
+    with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
+        (Path(place) / NAME).write_bytes(data)
+        Lock.read(Path(place))
+
+
+def comparison(data: bytes) -> None:
+    """Recorded pairs: refused, or judged and written back as they were."""
+    from lance_autoresearch.rules import comparison_json
+    from lance_autoresearch.rules.gate import replay
+
+    with contextlib.suppress(LarError):
+        parts = comparison_json.recorded_from_json(data)
+        for part in parts:
+            again = comparison_json.from_json(comparison_json.to_json(part.comparison))
+            assert again == part.comparison
+            replay(part.comparison, part.policy, part.before)
+
+
+def tsv(data: bytes) -> None:
+    """Exported rows: refused with the line's number, or written back as they were."""
+    from lance_autoresearch.world.ledger import tsv as form
+
+    with contextlib.suppress(LarError):
+        text = data.decode("utf-8", "replace")
+        written = form.dump(form.parse(text))
+        assert form.dump(form.parse(written)) == written
+        assert not FORBIDDEN.search(written)
+
+
+def delta(data: bytes) -> None:
+    """A kernel stored against Lance's first one: its own name holds, or it is refused."""
+    from lance_autoresearch.world.ledger import delta as form
+
+    base = b"fn a() {\n    one();\n}\n"
+    with contextlib.suppress(LarError):
+        kernel = form.decode(data, base)
+        assert hashlib.sha256(kernel).hexdigest() == json.loads(data)["kernel"]
+
+
+@functools.cache
+def exported() -> dict[str, bytes]:
+    """An export of a small campaign: path -> bytes."""
+    import dataclasses
+
+    from lance_autoresearch.records import TrialRecord, Verdict
+    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.world.ledger.export import export_campaign
+
+    with tempfile.TemporaryDirectory() as place, Ledger.open(Path(place)) as ledger:
+        start = ledger.put_blob(b"fn a() {\n    one();\n}\n")
+        ledger.add_campaign("night", "pq-l2", "lar/night", start, origin=start, parent=None,
+                            era="14.0.2", base="0" * 40, commit="0" * 40)
+        kernel = ledger.put_blob(b"fn b() {}\n")
+        pairs = ledger.put_blob(b"[]", "pairs")
+        row = TrialRecord("pq-l2", Verdict.REVERT, "slower", kernel, start, hypothesis="b")
+        ledger.append(dataclasses.replace(row, campaign="night", pairs_blob=pairs))
+        home = export_campaign(ledger, "night", Path(place) / "night", b"fn a() {\n    one();\n}\n")
+        return {p.relative_to(home).as_posix(): p.read_bytes()
+                for p in sorted(home.rglob("*")) if p.is_file()}
+
+
+def records(data: bytes) -> None:
+    """An export with one file replaced and its digest put right: read whole, or refused."""
+    from lance_autoresearch.world.ledger.export import load_records
+
+    files = dict(exported())
+    names = sorted(files)
+    which, content = names[data[0] % len(names)] if data else names[0], data[1:]
+    files[which] = content
+    if which != "campaign.json":
+        about = json.loads(files["campaign.json"])
+        about["files"][which] = hashlib.sha256(content).hexdigest()
+        files["campaign.json"] = json.dumps(about).encode()
+    with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
+        for path, body in files.items():
+            (Path(place) / path).parent.mkdir(exist_ok=True)
+            (Path(place) / path).write_bytes(body)
+        made = load_records(Path(place), b"fn a() {\n    one();\n}\n")
+        for name, text in (*made.kernels.items(), *made.pairs.items()):
+            assert hashlib.sha256(text).hexdigest() == name
+
+
+def lineage(data: bytes) -> None:
+    """The list of a record of kernels."""
+    from lance_autoresearch.campaigns.agents.replay import read_lineage
+
+    with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
+        (Path(place) / "lineage.toml").write_bytes(data)
+        (Path(place) / "a.rs").write_bytes(b"fn a() {}")
+        for proposal in read_lineage(Path(place)):
+            assert isinstance(proposal.text, bytes) and isinstance(proposal.hypothesis, str)
+
+
+@functools.cache
+def _drivers() -> tuple[Any, ...]:
+    from lance_autoresearch.campaigns.agents import Settings
+    from lance_autoresearch.campaigns.agents.claude import ClaudeAgent
+    from lance_autoresearch.campaigns.agents.codex import CodexAgent
+    from lance_autoresearch.campaigns.agents.command import CommandAgent
+
+    priced = Settings(price=(1.0, 2.0))
+    return ClaudeAgent(priced), CodexAgent(priced), CommandAgent("true", priced)
+
+
+def agents(data: bytes) -> None:
+    """What a coding agent printed: a report with usable numbers, whatever it said."""
+    import math
+
+    from lance_autoresearch.campaigns.agents.prompt import hypothesis, predicted
+    from lance_autoresearch.world.agent_box import Ended
+
+    out = data[1:].decode("utf-8", "replace")
+    driver = _drivers()[data[0] % 3 if data else 0]
+    said = driver.heard(Ended(data[0] >> 7 if data else 0, out, out[-400:], None, 1.0))
+    assert said.tokens is None or (isinstance(said.tokens, int) and 0 <= said.tokens < 1 << 63)
+    assert said.cost_usd is None or (math.isfinite(said.cost_usd) and said.cost_usd >= 0)
+    assert isinstance(said.text, str) and isinstance(said.error, str)
+    assert not FORBIDDEN.search(hypothesis(said.text) + "".join(said.refused))
+    assert (predicted(said.text) or 0) <= 1e4
+    driver.failure(Ended(1, out, out, None, 1.0), said)
+
+
+def plain_text(data: bytes) -> None:
+    """One printable line, bounded; stripping it again changes nothing."""
+    from lance_autoresearch.rules.plain_text import stripped
+
+    line = stripped(data.decode("utf-8", "replace"), 200)
+    assert len(line) <= 200 and not FORBIDDEN.search(line) and "\n" not in line
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") for c in line)
+    assert stripped(line, 200) == line
+
+
+def compiler(data: bytes) -> None:
+    """What a compiler said about a kernel."""
+    from lance_autoresearch.evidence.compiler import MAX_MESSAGE, compiler_message
+    from lance_autoresearch.world.sandbox import Done
+
+    text, _ = compiler_message(Done(1, b"", data, 0.1, "bwrap", None))
+    assert 0 < len(text.encode()) <= MAX_MESSAGE and not FORBIDDEN.search(text)
+
+
+def signature(data: bytes) -> None:
+    """A function of Lance that `lar new` makes a target of."""
+    from lance_autoresearch.evidence.upstream.syntax import Source
+    from lance_autoresearch.making import signature as form
+
+    with contextlib.suppress(LarError):
+        source = Source("x.rs", data)
+        for node in source.root.named_children:
+            if node.type == "function_item":
+                with contextlib.suppress(LarError):
+                    form.parse(source, node)
+
+
+SUBJECTS: dict[str, Callable[[bytes], None]] = {
+    f.__name__: f
+    for f in (tokens, admission, slicer, manifest, lock, comparison, tsv, delta, records, lineage,
+              agents, plain_text, compiler, signature)
+}
+MODULES = {
+    "tokens": "evidence.rust_tokens", "admission": "evidence.admit evidence.rust_tokens",
+    "slicer": "evidence.upstream.slicer evidence.upstream.syntax",
+    "manifest": "evidence.upstream.manifest", "lock": "evidence.upstream.lock",
+    "comparison": "rules.comparison_json", "tsv": "world.ledger.tsv world.ledger.rows",
+    "delta": "world.ledger.delta", "records": "world.ledger.export world.ledger.tsv",
+    "lineage": "campaigns.agents.replay",
+    "agents": "campaigns.agents.claude campaigns.agents.codex campaigns.agents.command "
+              "campaigns.agents.driven campaigns.agents.prompt",
+    "plain_text": "rules.plain_text", "compiler": "evidence.compiler",
+    "signature": "making.signature",
+}  # fmt: skip
+"""What a coverage-guided fuzzer watches while a subject runs, below lance_autoresearch."""
+
+
+def watched(name: str) -> list[str]:
+    """Modules of a subject, and of the standard library those that are Python and parse for it."""
+    toml = ["tomllib._parser"] if name in ("manifest", "lock", "lineage") else []
+    return [f"lance_autoresearch.{module}" for module in MODULES[name].split()] + toml
+
+
+PROGRAMS = ("container", "protocol", "object")
+"""Readers of the conductor itself, in tools/fuzz_rust."""
+
+
+def _wire(name: str) -> list[bytes]:
+    """Sound input of the conductor's readers."""
+    pool = {"v": 1, "combo": "op toy", "op": 0, "calls": [{"args": [[0, 64], [64, 64]],
+            "caps": [64, 64], "ties": [1, 2]}], "arg_phase": [0, 4], "window_bytes": 4096,
+            "blob_len": 2048, "parts": [{"rule": "ulp32:4", "elem": 4, "align": 0},
+                                        {"rule": "tieband", "elem": 8, "align": 0}]}  # fmt: skip
+    want = {"v": 1, "combo": "op toy", "blob_len": 2048,
+            "calls": [{"header": 0, "parts": [[128, 64], [192, 64], [256, 16]]}]}
+    lines: list[dict[str, Any]] = [
+        {"cmd": "open", "worker": "w", "box": "bwrap", "core_a": 1, "core_b": 0,
+         "limits": {"mem_mb": 512, "call_ms": 2000}},
+        {"cmd": "expect", "lib": "a", "pool": "b", "want": "c"},
+        {"cmd": "check", "lib": "a", "pools": [["b", "c"]], "seed": 1, "features": None},
+        {"cmd": "pair", "champion": "a", "candidate": "b", "pools": [["b", "c"]], "seed": 1,
+         "rounds": 20, "slice_us": 50.0, "calls": [31], "block_ms": None, "features": 3},
+    ]  # fmt: skip
+    if name == "container":
+        both = json.dumps(pool).encode() + b"\xff" + json.dumps(want).encode()
+        return [bytes([how]) + both for how in range(3)]
+    if name == "protocol":
+        return [json.dumps({"v": 1, **line}).encode() for line in lines]
+    return [p.read_bytes()[:4096] for p in sorted(ROOT.glob(".lar/cache/**/*.o"))[:4]]
+
+
+def seeds(name: str) -> list[bytes]:
+    """Sound inputs to begin with, and every found case."""
+    if name in PROGRAMS:
+        return [p.read_bytes() for p in sorted((CASES / name).glob("*"))] + _wire(name)
+    found = [p.read_bytes() for p in sorted((CASES / name).glob("*"))]
+    rust = [p.read_bytes() for p in sorted(ROOT.glob("targets/*/*/*.rs"))]
+    if name in ("tokens", "admission", "signature"):
+        return found + rust
+    if name == "slicer":
+        return found + [b"impl A::b\n" + text for text in rust]
+    if name in ("manifest", "lock"):
+        path = ROOT / ("upstream.toml" if name == "manifest" else "upstream.lock")
+        return [*found, path.read_bytes()[:3000]]
+    if name == "comparison":
+        cases = sorted((ROOT / "tests" / "data" / "gate").glob("*.json"))
+        return found + sorted((p.read_bytes() for p in cases), key=len)[:8] + _small_comparison()
+    if name == "tsv":
+        return [*found, exported()["trials.tsv"]]
+    if name == "delta":
+        from lance_autoresearch.world.ledger import delta as form
+
+        base = b"fn a() {\n    one();\n}\n"
+        return [*found, form.encode(b"fn a() {\n  one();\n    two();\n}\n", base)]
+    if name == "records":
+        files = exported()
+        return found + [bytes([i]) + files[path] for i, path in enumerate(sorted(files))]
+    if name == "lineage":
+        return [*found, b'[[kernel]]\nfile = "a.rs"\nhypothesis = "one"\n']
+    return found + _spoken(name)
+
+
+def _small_comparison() -> list[bytes]:
+    pair = {"calls": [3], "champion": [[100, 101]], "candidate": [[90, 91]], "empty": [1, 1],
+            "void": None}
+    body = {"v": 1, "kind": "comparison", "ticks_per_ns": 3.0, "aa_sd": [0.001],
+            "combos": [{"op": "f", "name": "x", "weight": 1.0}], "pairs": [pair] * 4}
+    trial = {"v": 1, "kind": "trial", "before": 1, "policy": {"max_pairs": 9}, "parts": [body]}
+    case = {"v": 1, "kind": "gate-case", "about": "", "expect": {}, "comparison": body}
+    return [json.dumps(b).encode() for b in (body, trial, case, [body, body, body])]
+
+
+def _spoken(name: str) -> list[bytes]:
+    """What programs print."""
+    if name != "agents":
+        red = b"\x1b[31mred\x1b[0m \x1b]0;t\x07 \xe2\x80\xae"
+        return [red, b"error: x\n --> kernels.rs:7:1\n\nz"]
+    usage = {"input_tokens": 1, "output_tokens": 2}
+    claude: list[dict[str, Any]] = [
+        {"type": "assistant", "message": {"content": [{"type": "text", "text": "HYPOTHESIS: a"}]}},
+        {"type": "result", "subtype": "success", "is_error": False, "result": "HYPOTHESIS: b\n"
+         "PREDICTED GAIN: +4", "total_cost_usd": 0.1, "usage": usage,
+         "permission_denials": [{"tool_name": "Bash", "tool_input": {"command": "ls"}}]},
+    ]  # fmt: skip
+    codex: list[dict[str, Any]] = [
+        {"type": "item.completed", "item": {"type": "agent_message", "text": "HYPOTHESIS: c"}},
+        {"type": "turn.failed", "error": {"message": "429"}},
+        {"type": "turn.completed", "usage": usage},
+    ]
+    own = [{"hypothesis": "d", "predicted": 3, "tokens": 5200, "cost_usd": 0.04}]
+    lines = ["\n".join(json.dumps(row) for row in rows) for rows in (claude, codex, own)]
+    return [bytes([i]) + text.encode() for i, text in enumerate(lines)]
