@@ -274,8 +274,9 @@ def test_the_audit_names_what_admission_would_have(name: str) -> None:
     text, expected = HOSTILE[name]
     built = build.build_kernel(find_root(), "pq-l2", (text + SURFACE).encode())
     with pytest.raises(RejectedKernel, match=expected) as caught:
-        audit(report(built.obj, built.so))
+        audit(report(built.obj, built.so), ("\n" + text).encode())
     assert caught.value.allowed
+    assert caught.value.where == "kernels.rs:2"
 
 
 def report(obj: Path, so: Path) -> dict[str, Any]:

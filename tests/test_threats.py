@@ -24,7 +24,6 @@ from lance_autoresearch.evidence.admit import admit
 from lance_autoresearch.evidence.measure import Conductor, source_digest
 from lance_autoresearch.evidence.pools import Pool, make_pools
 from lance_autoresearch.judging import trial
-from lance_autoresearch.judging.proof import equal
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.plain_text import stripped
@@ -76,6 +75,20 @@ def test_a_missing_attempt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "neither an attempt" in found
 
 
+def test_a_record_goes_on_where_it_was_ended(tmp_path: Path) -> None:
+    log = threats.Log(tmp_path / "threats.json")
+    log.add("cheats", "pq-l2/zeros", {"all on": "mismatch"})
+    log.add("cheats", "pq-l2/by-shape", {"all on": "admission", "without A": "!passes"})
+    again = threats.Log(tmp_path / "threats.json")
+    assert again.done("cheats", "pq-l2/zeros") and not again.done("cheats", "pq-l2/by-shape")
+    assert not again.done("tests", "tests/test_ledger.py")
+    row = {"row": "22", "hack": "", "defence": "A", "cheats": ["pq-l2/by-shape"]}
+    assert threats._last(row, again.data).endswith("NOT AS NAMED")
+    assert threats._last(row | {"cheats": ["pq-l2/atexit"]}, again.data) == "not run"
+    again.tree = "another"
+    assert not again.done("cheats", "pq-l2/zeros")
+
+
 @pytest.mark.parametrize("name", CHEATS)
 def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Rig]) -> None:
     rig = rigs[name.partition("/")[0]]
@@ -85,39 +98,6 @@ def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Rig]) -> N
         assert end != "passes", f"{name} got through ({when})"
         assert end != "does not build", f"{name} proves nothing ({when})"
         assert named, f"{name}, {when}: stopped by accident, at {end}"
-
-
-# ---- near misses -------------------------------------------------------------------------
-
-HONEST = sorted(ROOT.glob("targets/*/honest/*.rs"))
-
-
-def test_there_are_enough_near_misses() -> None:
-    assert len(HONEST) >= 12
-
-
-@pytest.mark.parametrize("path", HONEST, ids=lambda p: f"{p.parent.parent.name}/{p.stem}")
-def test_an_honest_oddity_is_not_refused(path: Path, rigs: dict[str, Rig]) -> None:
-    line = equal(path.stem, rigs[path.parent.parent.name], path.read_bytes())
-    assert line.ok, line.detail
-
-
-def test_a_generated_kernel_of_1500_lines_is_not_refused(rigs: dict[str, Rig]) -> None:
-    """One unrolled function per number of sub-vectors, as a code generator would write."""
-    text = (ROOT / "targets/pq-l2/honest/match-length.rs").read_text()
-    arms, functions = [], []
-    for m in range(1, 49):
-        lines = [f"fn scan_{m}(t: &[f32], c: &[u8], out: &mut [f32]) {{", "    let n = out.len();",
-                 "    for row in 0..n {", "        let mut sum = 0.0;"]
-        lines += [f"        sum += t[{256 * i} + c[{i} * n + row] as usize];" for i in range(m)]
-        functions += [*lines, "        out[row] = sum;", "    }", "}", ""]
-        arms.append(f"        {m} => scan_{m}(table, codes, out),")
-    head, tail = text.split("// generated: begin\n")[0], text.split("// generated: end\n")[1]
-    arms.append("        _ => honest(table, m, codes, out),")
-    whole = "\n".join([head + "    match m {", *arms, "    }", tail, *functions])
-    assert whole.count("\n") >= 1500
-    line = equal("generated", rigs["pq-l2"], whole.encode())
-    assert line.ok, line.detail
 
 
 # ---- each defence alone ------------------------------------------------------------------

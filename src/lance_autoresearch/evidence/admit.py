@@ -237,10 +237,13 @@ def _check_attribute(words: Sequence[Token], i: int) -> None:
     name = words[at + 1]
     if name.kind != "word":
         return  # #[$meta:meta] in a macro's pattern
+    if name.text == "unsafe" and _text(words, at + 2) == "(" and at + 3 < len(words):
+        name = words[at + 3]  # #[unsafe(no_mangle)]
     known = INNER if inner else ATTRIBUTES
     if name.text not in known:
         mark = "#![" if inner else "#["
-        raise _refused(f"`{mark}{name.text}]` is not admitted", name.line, known)
+        honest = [WORDS[name.text]] if name.text in WORDS else known
+        raise _refused(f"`{mark}{name.text}]` is not admitted", name.line, honest)
 
 
 def _check_metavariable(words: Sequence[Token], i: int) -> None:
@@ -273,21 +276,28 @@ _ROOTS = re.compile(r"(?<![\w:$.])([A-Za-z_]\w*)::")
 _TRUSTED_ROOTS = frozenset(("core", "alloc", "prelude", "kernels"))
 _WRITABLE = re.compile(r"\.(data|bss|tdata|tbss|init_array|fini_array|preinit_array|ctors|dtors)\b")
 _EXPORTS = re.compile(r"_?lar_[a-z]+_v\d+")
+_EVERYWHERE = frozenset(
+    ("std", "core", "alloc", "kernels", "self", "new", "fn", "impl", "for", "as", "mut", "dyn",
+     "data", "bss", "text", "u8", "u32", "u64", "usize", "i32", "i64", "f32", "f64", "str", "bool")
+)  # fmt: skip
+"""Parts of symbols that say nothing about the line they come from."""
 _MENDS: Sequence[tuple[str, str]] = (
     (r"std_detect|feature_detected", _HAS),
     (r"thread|pthread", MODULES["thread"]),
-    (r"RandomState|hash::random|getrandom", "BTreeMap or its own table: HashMap draws random keys"),
+    (r"RandomState|hash::random|getrandom|HashMap|HashSet",
+     "BTreeMap or its own table: HashMap draws random keys"),
     (r"std::time|clock", MODULES["time"]),
     (r"print|stdio|std::(fs|net|process|os|env)", "the outputs it is handed"),
 )  # fmt: skip
 
 
-def audit(report: Mapping[str, Any]) -> None:
+def audit(report: Mapping[str, Any], text: bytes = b"") -> None:
     """Check `lar-conductor audit`'s report on the kernel's own object and its library.
 
     Args:
         report: {"undefined": [demangled names], "sections": [{"name", "size", "flags"}],
             "exports": [names exported by the linked library]}.
+        text: the kernel, for the line that first names what the symbol is named after.
 
     Raises:
         RejectedKernel: names the symbol or section and how to mend it.
@@ -298,7 +308,7 @@ def audit(report: Mapping[str, Any]) -> None:
         if section["size"] and writable and not name.startswith(".data.rel.ro"):
             raise RejectedKernel(
                 f"the object has {section['size']} bytes of writable state in {_readable(name)}",
-                where="kernels.rs",
+                where=_named_at(_readable(name), text),
                 allowed=[_CONST],
             )
     for symbol in report.get("undefined", ()):
@@ -307,16 +317,34 @@ def audit(report: Mapping[str, Any]) -> None:
             mend = next((m for p, m in _MENDS if re.search(p, name)), None)
             raise RejectedKernel(
                 f"the object needs `{name[:200]}`",
-                where="kernels.rs",
+                where=_named_at(name, text),
                 allowed=[mend or "core, alloc and what the first kernel uses"],
             )
     for export in report.get("exports", ()):
         if not _EXPORTS.fullmatch(str(export)):
             raise RejectedKernel(
                 f"the library exports `{str(export)[:200]}`",
-                where="kernels.rs",
+                where=_named_at(str(export), text),
                 allowed=["plain `pub fn`, no attribute"],
             )
+
+
+def _named_at(symbol: str, text: bytes) -> str:
+    """`kernels.rs:LINE` of the first token that can have brought a symbol or section.
+
+    `std::thread::spawn` is looked for as `spawn`, then `thread`, then as any word about threads,
+    `.init_array` inside strings too; `kernels.rs` alone where nothing fits.
+    """
+    lines: dict[str, int] = {}
+    for token in tokens(text.decode("utf-8", "replace")):
+        lines.setdefault(token.text, token.line)
+    parts = [p for p in re.findall(r"[A-Za-z_]\w*", symbol) if p not in _EVERYWHERE]
+    found = next((lines[p] for p in reversed(parts) if p in lines), None)
+    if found is None:
+        itself = re.escape(symbol.split(" ")[0])
+        about = next((p for p, _ in _MENDS if re.search(p, symbol)), itself)
+        found = next((line for word, line in lines.items() if re.search(about, word)), None)
+    return "kernels.rs" if found is None else f"kernels.rs:{found}"
 
 
 def _readable(section: str) -> str:

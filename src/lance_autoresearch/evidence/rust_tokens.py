@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+from unicodedata import normalize
 
 
 class Token(NamedTuple):
@@ -20,7 +21,7 @@ class Token(NamedTuple):
     kind: str
     """word, text, life, number, sign."""
     text: str
-    """As written, except that a raw identifier `r#x` reads `x`."""
+    """As written, except that a raw identifier `r#x` reads `x`, and words are in form NFC."""
     line: int
     """From 1."""
 
@@ -54,7 +55,9 @@ def tokens(text: str) -> Iterator[Token]:
         if kind == "block":
             end = _block_end(text, end)
         elif kind not in ("space", "comment"):
-            word = match[0].removeprefix("r#") if kind == "word" else match[0]
+            # rustc compares identifiers in normal form C: `\u212a` (Kelvin) is a K.
+            name = kind == "word"
+            word = normalize("NFC", match[0].removeprefix("r#")) if name else match[0]
             yield Token("text" if kind == "raw" else kind, word, line)
         line += text.count("\n", at, end)
         at = end

@@ -119,7 +119,7 @@ def admit_and_build(
         found.built = built
     with rig.phases("audit"):
         report = rig.audit_report(found.built)
-        audit(report)
+        audit(report, text)
         found.text_bytes = int(report["text_bytes"])
 
 
