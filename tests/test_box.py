@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from conductor_parts import HONEST, library, rustc, write_pool
 
-from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.evidence import build
 from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.measure import PROGRAMS, ensure_built
-from lance_autoresearch.world import sandbox
+from lance_autoresearch.evidence.measure import PROGRAMS, Conductor, ensure_built
+from lance_autoresearch.world import landlock, sandbox
 from lance_autoresearch.world.host import find_root
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,8 +100,6 @@ def home() -> Iterator[Path]:
                   "--extern", f"lar_shim={place / 'liblar_shim.rlib'}")
         args = [[np.full(256, i, np.float32) for _ in range(2)] for i in range(4)]
         write_pool(place / "toy.pool", args, [[1024]] * 4, [{"rule": "bits32", "elem": 4}])
-        from lance_autoresearch.evidence.measure import Conductor
-
         with Conductor(ROOT) as conductor:
             expected = conductor.expect(place / "honest.so", place / "toy.pool", place / "toy.want")
             assert expected.fault is None
@@ -196,6 +194,80 @@ def test_the_build_box_hides_the_host(name: str, tmp_path: Path) -> None:
     with pytest.raises(RejectedKernel) as by_box:
         build.build_kernel(find_root(), "pq-l2", text)
     assert SECRET not in str(by_words.value) + str(by_box.value)
+
+
+@pytest.fixture
+def without_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
+
+
+@pytest.mark.skipif(landlock.version() < 1, reason="no Landlock in this kernel")
+@pytest.mark.parametrize("name", ["include through a macro", "assembler"])
+def test_landlock_hides_the_host_from_a_build_too(
+    name: str, tmp_path: Path, without_bubblewrap: None
+) -> None:
+    secret = tmp_path / "secret.rs"
+    secret.write_text(f"// {SECRET}\n")
+    honest = f"// {secret}\nconst X: &str = \"\";" + SURFACE
+    assert build.build_kernel(find_root(), "pq-l2", honest.encode()).box == "landlock"
+    with pytest.raises(RejectedKernel) as refused:
+        text = READS[name].replace("@SECRET", str(secret)) + SURFACE
+        build.build_kernel(find_root(), "pq-l2", text.encode())
+    assert SECRET not in str(refused.value)
+
+
+def test_without_any_box_nothing_is_built_or_run(
+    without_bubblewrap: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    monkeypatch.delenv(sandbox.UNBOXED, raising=False)
+    text = f"const X: &str = \"{time.time_ns()}\";" + SURFACE
+    with pytest.raises(MachineError, match="no box for untrusted code"):
+        build.build_kernel(find_root(), "pq-l2", text.encode())
+    with pytest.raises(MachineError, match="no box for untrusted code"):
+        Conductor(find_root())
+
+
+BUILDER = """
+import json, sys
+from pathlib import Path
+from lance_autoresearch.world import sandbox
+work, secret, box = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+sys.executable = sys.argv[4]
+script = f"cat {secret}; ls -A /root {secret}/..; echo x > made; echo y > {secret}.y"
+limits = sandbox.Limits(seconds=5, memory_bytes=1 << 28, file_bytes=1 << 16)
+for part in (script, "yes > flood", "sleep 60 & sleep 60"):
+    done = sandbox.run(["/bin/sh", "-c", part], workdir=work, box=box, limits=limits)
+    print(json.dumps([done.code, done.killed, (done.stdout + done.stderr).decode()[:4000]]))
+"""
+
+
+@pytest.mark.parametrize("box", ["bwrap", "landlock"])
+def test_the_build_box_holds_for_an_ordinary_user(box: str, home: Path) -> None:
+    if box == "landlock" and landlock.version() < 1:
+        pytest.skip("no Landlock in this kernel")
+    user = as_user(NOBODY)
+    python = shutil.which("python3", path="/usr/bin")  # ours may lie where only root looks
+    if python is None:
+        pytest.skip("no python3 that everybody can start")
+    work = Path(tempfile.mkdtemp(prefix="lar-box-"))
+    try:
+        os.chown(work, NOBODY, NOBODY)
+        words = [sys.executable, "-B", "-c", BUILDER, str(work), str(home / "secret"), box, python]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(home / "src")}
+        done = subprocess.run([*user, *words], env=env, cwd=home, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        reads, flood, sleep = map(json.loads, done.stdout.splitlines())
+        assert SECRET not in done.stdout and (work / "made").read_text() == "x\n"
+        assert not (home / "secret.y").exists() and reads[1] is None
+        assert flood[0] != 0 and (work / "flood").stat().st_size <= 1 << 16
+        assert sleep[1] == "timeout"
+    finally:
+        shutil.rmtree(work)
+
+
+def test_a_real_build_is_bounded_too() -> None:
+    assert build.LIMITS.seconds <= 60 and build.LIMITS.memory_bytes <= 8 << 30
 
 
 COSTLY = {

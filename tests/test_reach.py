@@ -18,7 +18,7 @@ import pytest
 from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.evidence import build, catalogue, link
 from lance_autoresearch.evidence.digests import immutable
-from lance_autoresearch.evidence.measure import Conductor, ensure_built
+from lance_autoresearch.evidence.measure import PROGRAMS, Conductor, ensure_built
 from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.world import host, sandbox
 from lance_autoresearch.world.kernel_file import place_kernel, read_kernel
@@ -67,8 +67,52 @@ def test_flags_do_not_reach_the_build_of_the_measuring_programs(
 
     for name, value in STEERING.items():
         monkeypatch.setenv(name, value)
-    left = set(STEERING) & set(_plain_environment())
+    left = {n for n, value in _plain_environment().items() if STEERING.get(n) == value}
     assert left <= {"LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH"}
+
+
+def test_cargos_configuration_steers_no_build_of_the_measuring_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the person's home or in the checkout; two small programs stand for the real ones."""
+    rust = tmp_path / "rust"
+    (rust / "src" / "bin").mkdir(parents=True)
+    for name in PROGRAMS:
+        source = "#[cfg(any(steered, panic = \"unwind\"))] compile_error!(\"steered\");\n"
+        source += "fn main() {}\n"
+        (rust / "src" / "bin" / f"{name}.rs").write_text(source)
+    package = 'name = "two"\nversion = "0.1.0"\n'
+    (rust / "Cargo.toml").write_text(f'[package]\n{package}edition = "2024"\n')
+    (rust / "Cargo.lock").write_text(f"version = 4\n\n[[package]]\n{package}")
+    trap = tmp_path / "wrapper"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/trapped\nexec \"$@\" --cfg steered\n")
+    trap.chmod(0o755)
+    steering = (
+        f"[build]\nrustc-wrapper = '{trap}'\nrustflags = ['--cfg', 'steered']\n"
+        f"[profile.release]\nopt-level = 0\npanic = 'unwind'\n"
+    )
+    for place in (tmp_path / "home", tmp_path / ".cargo"):
+        place.mkdir()
+        (place / "config.toml").write_text(steering)
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CARGO_NET_OFFLINE", "true")
+    made = ensure_built(tmp_path)
+    assert not (tmp_path / "trapped").exists()
+    assert subprocess.run([made / PROGRAMS[0]]).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["another's", "cut short", "gone"])
+def test_a_cached_library_that_was_changed_is_built_anew(how: str, digest: str) -> None:
+    text = fresh_kernel()
+    built = build.build_kernel(ROOT, "pq-l2", text)
+    whole = built.so.read_bytes()
+    built.so.unlink()
+    if how != "gone":
+        other = build.build_upstream(ROOT, "topk-merge").so.read_bytes()
+        built.so.write_bytes(other if how == "another's" else whole[:2000])
+    again = build.build_kernel(ROOT, "pq-l2", text)
+    assert not again.cached and again.digest == digest
+    assert again.so.read_bytes() == whole
 
 
 def test_a_preloaded_library_reaches_neither_conductor_nor_compiler(

@@ -3,7 +3,9 @@
 
     python tools/threats.py             is every row of the catalogue covered, does each file exist
     python tools/threats.py --record    run every cheat and every named test; write the date and
-                                        what stopped each to docs/figures/threats.json
+                                        what stopped each to docs/figures/threats.json; run again
+                                        after it was ended, it goes on; about ten minutes
+    python tools/threats.py --record pq-l2/zeros tests/test_ledger.py    these alone
 
 A cheat names in its first line what is to stop it: `//! hack 36: ...; stopped by F`. The stage
 or fault that did stop it says which defences can have been at work (table STOPS); a stop by
@@ -13,13 +15,14 @@ admission and audit, and one of the others must stop it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,52 +223,91 @@ def verdicts(rig: Rig, one: Cheat) -> Iterator[tuple[str, str, bool]]:
         yield "without A", end, bool(set(STOPS.get(end, "")) & rest)
 
 
-def run_cheats(root: Path) -> dict[str, dict[str, str]]:
-    """Judge all cheats. Name -> circumstance -> where it ended (`!` in front: by accident)."""
+def tree() -> str:
+    """Digest of everything an attempt depends on, edits that are not committed included."""
+    parts = ["src", "rust", "targets", "tests", "tools/threats.py", "docs/threats.toml"]
+    sha = hashlib.sha256()
+    for words in (["ls-files", "-s"], ["diff", "HEAD"]):
+        sha.update(subprocess.check_output(["git", *words, "--", *parts], cwd=ROOT))
+    return sha.hexdigest()[:12]
+
+
+class Log:
+    """docs/figures/threats.json, written after every attempt: a run that was ended goes on."""
+
+    def __init__(self, path: Path = RECORD) -> None:
+        self.path = path
+        self.data: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        self.tree, self.date = tree(), time.strftime("%Y-%m-%d")
+
+    def done(self, kind: str, name: str) -> bool:
+        """Whether an attempt ended as named on this very tree."""
+        entry = self.data.get(kind, {}).get(name, {})
+        return entry.get("tree") == self.tree and not bad(entry["ends"])
+
+    def add(self, kind: str, name: str, ends: Mapping[str, str]) -> None:
+        """Write down how an attempt ended."""
+        entry = {"date": self.date, "tree": self.tree, "ends": dict(ends)}
+        self.data.setdefault(kind, {})[name] = entry
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.data, indent=1, sort_keys=True) + "\n")
+
+    def forget(self, kind: str, names: Collection[str]) -> None:
+        """Drop what does not exist any more."""
+        kept = self.data.get(kind, {})
+        self.data[kind] = {name: entry for name, entry in kept.items() if name in names}
+
+
+def bad(ends: Mapping[str, str]) -> bool:
+    """Whether an attempt got through, failed, or was stopped by accident."""
+    return any(e.startswith("!") or e in ("failed", "undecided") for e in ends.values())
+
+
+def run_cheats(root: Path, log: Log, only: Collection[str] = ()) -> None:
+    """Judge the cheats that have not been judged yet; `!` in front of an end: by accident."""
     from lance_autoresearch.judging.rig import Rig
 
-    found: dict[str, dict[str, str]] = {}
-    all_of = cheats(root)
-    for target in sorted({c.path.parent.parent.name for c in all_of}):
+    left = [c for c in cheats(root) if not log.done("cheats", c.name)]
+    left = [c for c in left if not only or c.name in only]
+    for target in sorted({c.path.parent.parent.name for c in left}):
         with Rig(root, target) as rig:
-            for one in (c for c in all_of if c.path.parent.parent.name == target):
+            for one in (c for c in left if c.path.parent.parent.name == target):
                 ends = {when: end if ok else f"!{end}" for when, end, ok in verdicts(rig, one)}
-                found[one.name] = ends
+                log.add("cheats", one.name, ends)
                 print(f"{one.name:30} stopped by {one.by:4} {ends}", flush=True)
-    return found
 
 
-def run_tests(tests: list[str]) -> dict[str, str]:
-    """Test id (or file) -> passed or failed; a skipped test counts as failed."""
-    command = [sys.executable, "-m", "pytest", "-rA", "--no-header", "--tb=no", *tests]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode > 1:
-        print(done.stdout[-2000:] + done.stderr[-2000:], file=sys.stderr)
-    ends = re.findall(r"^(PASSED|FAILED|ERROR) (tests/\S+::.+?)(?: - .*)?$", done.stdout, re.M)
-    results = {}
-    for test in tests:
-        within = (f"{test}::", f"{test}[")
-        mine = {end for end, name in ends if name == test or name.startswith(within)}
-        results[test] = "passed" if mine == {"PASSED"} else "failed"
-        print(f"{test}: {results[test]}", flush=True)
-    return results
+def run_tests(tests: Sequence[str], log: Log) -> None:
+    """Run the named tests (ids or files), file by file; a skipped test counts as failed."""
+    left = [t for t in tests if not log.done("tests", t)]
+    for file in sorted({t.partition("::")[0] for t in left}):
+        mine = [t for t in left if t.partition("::")[0] == file]
+        command = [sys.executable, "-m", "pytest", "-rA", "--no-header", "--tb=no", *mine]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode > 1:
+            print(done.stdout[-2000:] + done.stderr[-2000:], file=sys.stderr)
+        said = re.findall(r"^(PASSED|FAILED|ERROR) (tests/\S+::.+?)(?: - .*)?$", done.stdout, re.M)
+        for test in mine:
+            within = (f"{test}::", f"{test}[")
+            ends = {end for end, name in said if name == test or name.startswith(within)}
+            end = "passed" if ends == {"PASSED"} else "failed"
+            log.add("tests", test, {"": end})
+            print(f"{test}: {end}", flush=True)
 
 
-def record() -> int:
-    """Run everything and write it down. Exit code 1 if anything got through."""
+def record(only: Collection[str] = ()) -> int:
+    """Run what has not been run on this tree. Exit code 1 if anything is not as named."""
+    log = Log()
     tests = sorted({t for row in threats() for t in [*row.get("tests", ()), *_alone(row)]})
-    data = {
-        "date": time.strftime("%Y-%m-%d"),
-        "cheats": run_cheats(ROOT),
-        "tests": run_tests(tests),
-    }
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
-    RECORD.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    bad = [n for n, ends in data["cheats"].items() if any(e.startswith("!") for e in ends.values())]
-    bad += [t for t, result in data["tests"].items() if result != "passed"]
-    for name in bad:
+    log.forget("cheats", {c.name for c in cheats()})
+    log.forget("tests", tests)
+    run_cheats(ROOT, log, only)
+    run_tests([t for t in tests if not only or t in only], log)
+    wrong = [n for kind in ("cheats", "tests") for n, entry in log.data.get(kind, {}).items()
+             if bad(entry["ends"])]
+    for name in wrong:
         print(f"not as named: {name}", file=sys.stderr)
-    return 1 if bad else 0
+    return 1 if wrong else 0
 
 
 # ---- the table in SECURITY.md ------------------------------------------------------------
@@ -291,22 +333,27 @@ def _row(threat: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _last(threat: Mapping[str, Any], data: Mapping[str, Any]) -> str:
-    ends = [e for n in threat.get("cheats", ()) for e in data.get("cheats", {}).get(n, {}).values()]
-    tests = [data.get("tests", {}).get(t, "") for t in [*threat.get("tests", ()), *_alone(threat)]]
-    if not any([*ends, *tests]):
-        return "" if not (threat.get("cheats") or threat.get("tests")) else "not run"
-    if any(e.startswith("!") for e in ends) or "failed" in tests:
-        return f"{data['date']}: NOT AS NAMED"
+    """Date of the oldest of a row's attempts, and where they ended."""
+    wanted = [("cheats", n) for n in threat.get("cheats", ())]
+    wanted += [("tests", t) for t in [*threat.get("tests", ()), *_alone(threat)]]
+    if not wanted:
+        return "no attempt"
+    entries = [data.get(kind, {}).get(name) for kind, name in wanted]
+    if not all(entries):
+        return "not run"
+    date = min(entry["date"] for entry in entries)
+    if any(bad(entry["ends"]) for entry in entries):
+        return f"{date}: NOT AS NAMED"
     if threat["defence"] == "NONE":
-        return f"{data['date']}: OPEN"
-    seen = ", ".join(dict.fromkeys(ends)) or "passed"
-    return f"{data['date']}: {seen}"
+        return f"{date}: OPEN"
+    ends = [end for entry in entries for end in entry["ends"].values()]
+    return f"{date}: {', '.join(dict.fromkeys(ends))}"
 
 
 def main() -> int:
     """Check, or run and record."""
-    if sys.argv[1:] == ["--record"]:
-        return record()
+    if sys.argv[1:2] == ["--record"]:
+        return record(sys.argv[2:])
     found = list(gaps())
     for line in found:
         print(line, file=sys.stderr)

@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
@@ -35,8 +35,9 @@ from lance_autoresearch.evidence.link import (
     SHUFFLED,
     Layout,
     capture,
+    code_digest,
     link,
-    loaded_bytes,
+    untouched,
 )
 from lance_autoresearch.evidence.upstream import slices_dir
 from lance_autoresearch.world.host import Toolchain, atomic_write, cores, lar_dir, machine_lock
@@ -275,15 +276,17 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
     key = _digest(parts.digest, text)
     home = lar_dir(root, "cache", "kernels") / key
     if (home / "built.json").is_file():
-        return _known(home)
+        known = _known(home)
+        if untouched(known.so, known.digest):
+            return known
+        shutil.rmtree(home, ignore_errors=True)
     seconds = {"kit": time.perf_counter() - begun}
 
     def make(build_dir: Path) -> None:
         _make_kernel(build_dir, parts, text, seconds)
 
     _place(root, "kernels", key, "built.json", make)
-    facts = _known(home)
-    return Built(facts.so, facts.obj, facts.digest, seconds, False, home, facts.flags, facts.box)
+    return replace(_known(home), seconds=seconds, cached=False)
 
 
 def _known(home: Path) -> Built:
@@ -332,7 +335,7 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     for name in ("cc", "contract.rs"):
         (build_dir / name).unlink()
     facts = {
-        "digest": hashlib.sha256(loaded_bytes(out.read_bytes())).hexdigest(),
+        "digest": code_digest(out),
         "flags": parts.flags,
         "box": done.box,
         "command": command,

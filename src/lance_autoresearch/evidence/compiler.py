@@ -9,17 +9,19 @@ shows it. It is cut and stripped here, in one place.
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.rules.plain_text import ESCAPES, HIDDEN, UNSAFE
 from lance_autoresearch.world.host import Toolchain
 from lance_autoresearch.world.sandbox import Done
 
 MAX_MESSAGE = 2048
 """Bytes of rustc's text that reach a verdict."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters and invisible direction marks; tab and newline stay."""
+LOOKED_AT = 64 << 10
+"""Characters of it that are looked at."""
 
 
 def loader(tools: Toolchain) -> dict[str, str]:
@@ -46,7 +48,16 @@ def compiler_message(done: Done) -> tuple[str, int | None]:
     end = text.find("\n\n")
     text = text[: end if end > 0 else None]
     line = re.search(r"kernels\.rs:(\d{1,7}):\d", text)
-    text = _CONTROL.sub("", text).encode()[:MAX_MESSAGE].decode(errors="ignore").strip()
+    text = _lines(text[:LOOKED_AT]).encode()[:MAX_MESSAGE].decode(errors="ignore").strip()
     if not text:
         text = f"the compiler ended with status {done.code} and said nothing"
     return text, int(line[1]) if line else None
+
+
+def _lines(text: str) -> str:
+    """As `plain_text.stripped`, but lines and columns stay: carets point at what they mean."""
+    kept = HIDDEN.sub("", ESCAPES.sub("", text))
+    return "".join(
+        c if c in "\n\t" else " " if c.isspace() else c
+        for c in kept if c in "\n\t" or c.isspace() or unicodedata.category(c) not in UNSAFE
+    )

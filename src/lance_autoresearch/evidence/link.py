@@ -16,6 +16,7 @@ things lie:
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import shlex
@@ -183,6 +184,19 @@ def pad_object(size: int, like: bytes, align: int) -> bytes:
 
 
 _CODE = re.compile(rb"\.(text|rodata|data\.rel\.ro|data|tdata|init_array)")
+
+
+def code_digest(library: Path) -> str:
+    """sha256 of `loaded_bytes`: two kernels with one digest are one program."""
+    return hashlib.sha256(loaded_bytes(library.read_bytes())).hexdigest()
+
+
+def untouched(library: Path, digest: str) -> bool:
+    """Whether a library is still the one that was linked."""
+    try:
+        return code_digest(library) == digest
+    except (OSError, ValueError, IndexError, struct.error):
+        return False
 
 
 def loaded_bytes(library: bytes) -> bytes:

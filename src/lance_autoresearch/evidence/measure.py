@@ -26,6 +26,7 @@ from typing import IO, Any, Self
 
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.records import Fault, PairTimes
+from lance_autoresearch.rules.plain_text import stripped
 from lance_autoresearch.world import sandbox
 from lance_autoresearch.world.sandbox import SYSTEM_PATH
 
@@ -133,10 +134,17 @@ def ensure_built(root: Path) -> Path:
 
 
 def _plain_environment() -> dict[str, str]:
-    """The caller's environment without what would change how cargo and rustc build."""
+    """The caller's environment without what would change how cargo and rustc build.
+
+    Flags and wrappers that stand in a configuration file of cargo yield to these variables; where
+    it looks for crates is left to the file.
+    """
+    ours = {"CARGO_ENCODED_RUSTFLAGS": "", "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": "",
+            "CARGO_PROFILE_RELEASE_OPT_LEVEL": "3", "CARGO_PROFILE_RELEASE_PANIC": "abort"}
     steering = ("RUSTC", "RUSTFLAGS", "CARGO_BUILD", "CARGO_ENCODED", "CARGO_TARGET",
                 "CARGO_PROFILE", "LD_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return env | ours
 
 
 def _replace(source: Path, to: Path) -> None:
@@ -159,9 +167,8 @@ def audit(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
 
 
 def clean(text: str) -> str:
-    """Untrusted text: control characters become spaces, at most TEXT_LIMIT characters."""
-    kept = text[:TEXT_LIMIT]
-    return "".join(c if c.isprintable() else " " for c in kept)
+    """Untrusted text, stripped to one line of at most TEXT_LIMIT characters."""
+    return stripped(text, TEXT_LIMIT)
 
 
 class Conductor:
