@@ -217,7 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(30))
-    parser.add_argument("--every", type=int, nargs=2, default=(1, 8), metavar="N",
+    parser.add_argument("--every", type=int, nargs=2, default=(2, 12), metavar="N",
                         help="trials between two kills, from and to")
     parser.add_argument("--minutes", type=float, help="end after so long, trials done or not")
     parser.add_argument("--figures", action="store_true", help="write docs/figures/endurance.toml")
