@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,23 @@ def test_recorded_case_ends_as_it_says(path: Path) -> None:
 def test_there_are_recorded_cases_of_every_outcome() -> None:
     ends = {case_from_json(p.read_bytes()).expect["outcome"] for p in RECORDED}
     assert ends == {str(o) for o in Outcome}
+
+
+REAL = {"null": "revert", "win": "keep-candidate", "slower": "revert",
+        "disturbed-win": "keep-candidate", "disturbed-null": "revert",
+        "busy-core": "inconclusive", "stopped-worker": "revert",
+        "suspended": "keep-candidate"}  # fmt: skip
+"""What truly was so, and what the gate must have made of it (data/gate/record_real.py)."""
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_pairs_taken_on_a_real_machine_end_rightly_and_again_so(name: str, capsys: Any) -> None:
+    path = Path(__file__).parent / "data" / "gate" / f"real-{name}.json"
+    expect = case_from_json(path.read_bytes()).expect
+    assert expect["outcome"] == REAL[name]
+    lar_gate(path, json=True)
+    shown = json.loads(capsys.readouterr().out)["gate"]
+    assert {k: shown[k] for k in expect} == dict(expect)
 
 
 # --- the estimator --------------------------------------------------------------------------

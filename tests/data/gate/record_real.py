@@ -1,0 +1,164 @@
+"""Takes the real recorded cases of this folder: `python tests/data/gate/record_real.py`.
+
+Pairs of the target pq-l2 on this machine, ten rounds each to keep the files small, in eight
+situations; under a minute, on a machine that is otherwise idle. What came out is written down as
+what must come out again, to the bit: these files hold the gate still, they prove nothing about
+it. The situations are made, the times are measured.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from lance_autoresearch.evidence import build
+from lance_autoresearch.judging.dosing import Dose, find_dose
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.records import Outcome, PairTimes
+from lance_autoresearch.rules.comparison_json import GateCase, case_to_json
+from lance_autoresearch.rules.gate import gate, replay
+from lance_autoresearch.rules.verdict_text import gate_numbers
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+ROUNDS = 10
+WHAT = ("outcome", "reason", "claim", "e", "pairs", "void", "gain")
+Around = Callable[[Rig, int], object]
+"""(rig, number of the pair) -> a context in which the pair runs."""
+
+
+def calm(rig: Rig, number: int) -> object:
+    """Nothing happens."""
+    return nullcontext()
+
+
+@contextmanager
+def busy(rig: Rig, share: float) -> Iterator[None]:
+    """Another process takes about this share of the workers' core."""
+    program = (
+        f"import os, time\nos.sched_setaffinity(0, {{{rig.cores[0]}}})\n"
+        f"while True:\n    end = time.monotonic() + 0.01 * {share}\n"
+        f"    while time.monotonic() < end: pass\n    time.sleep(0.01 * (1 - {share}))\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program])
+    time.sleep(0.1)
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
+
+
+@contextmanager
+def stopped(pids: Callable[[], list[int]], after: float, long: float) -> Iterator[None]:
+    """Processes are stopped for some time, as `kill -STOP` does."""
+
+    def work() -> None:
+        time.sleep(after)
+        found = pids()
+        for word in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in found:
+                try:
+                    os.kill(pid, word)
+                except ProcessLookupError:
+                    continue
+            time.sleep(long if word is signal.SIGSTOP else 0)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def below(pid: int) -> list[int]:
+    """Every process that descends from one."""
+    out = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        out += [int(child), *below(int(child))]
+    return out
+
+
+def one_worker(rig: Rig) -> list[int]:
+    """The youngest process of the conductor: one side's worker."""
+    return below(rig.conductor.pid or 0)[-1:]
+
+
+def in_pairs(*which: int, make: Callable[[Rig], object]) -> Around:
+    """Something happens in these pairs only, counted from 0."""
+    return lambda rig, number: make(rig) if number in which else nullcontext()
+
+
+SITUATIONS: dict[str, tuple[str, float, Around]] = {
+    "null": ("the same kernel on both sides", 0.0, calm),
+    "win": ("3 % faster", 0.03, calm),
+    "slower": ("3 % slower", -0.03, calm),
+    "disturbed-win": (
+        "3 % faster; in pairs 1 and 4 another process takes a third of the workers' core",
+        0.03, in_pairs(1, 4, make=lambda rig: busy(rig, 0.33)),
+    ),
+    "disturbed-null": (
+        "the same kernel; a process takes a fifth of the workers' core from pair 3 on: drift",
+        0.0, in_pairs(*range(3, 24), make=lambda rig: busy(rig, 0.2)),
+    ),
+    "busy-core": (
+        "3 % faster; another process never leaves the workers' core",
+        0.03, in_pairs(*range(24), make=lambda rig: busy(rig, 1.0)),
+    ),
+    "stopped-worker": (
+        "the same kernel; one side's process was stopped for 0.2 s in pair 2",
+        0.0, in_pairs(2, make=lambda rig: stopped(lambda: one_worker(rig), 0.04, 0.2)),
+    ),
+    "suspended": (
+        "3 % faster; in pair 2 the measuring program and both sides were stopped for 1.5 s",
+        0.03, in_pairs(2, make=lambda rig: stopped(lambda: everything(rig), 0.04, 1.5)),
+    ),
+}  # fmt: skip
+
+
+def everything(rig: Rig) -> list[int]:
+    """The conductor and all that it started."""
+    pid = rig.conductor.pid or 0
+    return [pid, *below(pid)]
+
+
+def taken(rig: Rig, dose: Dose, about: str, gain: float, around: Around) -> GateCase:
+    """Pairs until the gate stops, as a case that says what came out."""
+    slow, plain = dict.fromkeys(dose.rows, abs(gain)), dict[str, float]()
+    texts = (plain, slow) if gain < 0 else (slow, plain)
+    sides = [build.build_kernel(rig.root, rig.target.name, dose.text(t)).so for t in texts]
+    pairs: list[PairTimes] = []
+    while True:
+        with around(rig, len(pairs)):  # type: ignore[attr-defined]
+            found = rig.pair(*sides, rig.epoch.timed, rounds=ROUNDS)
+        pairs.append(rig.times(found))
+        built = rig.comparison(pairs)
+        if gate(built, rig.policy).outcome is not Outcome.CONTINUE:
+            break
+    fields = gate_numbers(replay(built, rig.policy))
+    return GateCase(built, about=about, expect={k: fields[k] for k in WHAT})
+
+
+def main() -> None:
+    """Write every case, or those that are named."""
+    with Rig(ROOT, "pq-l2") as rig:
+        dose = find_dose(rig, rig.champion_text, pairs=6)
+        for name, (about, gain, around) in SITUATIONS.items():
+            if len(sys.argv) > 1 and name not in sys.argv[1:]:
+                continue
+            case = taken(rig, dose, about, gain, around)
+            (HERE / f"real-{name}.json").write_text(case_to_json(case), encoding="utf-8")
+            voids = [p.void for p in case.comparison.pairs if p.void]
+            print(name, {k: case.expect[k] for k in WHAT}, voids, flush=True)
+
+
+if __name__ == "__main__":
+    main()
