@@ -8,8 +8,7 @@ mod protocol;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(line) = std::str::from_utf8(data) else { return };
-    if let Err(text) = protocol::parse(line) {
+    if let Err(text) = protocol::parse(data) {
         assert!(!protocol::error(&text).to_string().contains('\n'));
     }
 });
