@@ -16,6 +16,7 @@ from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.evidence.rust_tokens import Token, tokens
+from lance_autoresearch.rules.plain_text import stripped
 
 MAX_BYTES = 1 << 20
 """A 64 KiB table written out in hex is about 400 KB; nothing written by hand comes near."""
@@ -133,7 +134,9 @@ def _decoded(text: bytes) -> str:
 
 def _refused(what: str, line: int | None, honest: Sequence[str]) -> RejectedKernel:
     where = "kernels.rs" if line is None else f"kernels.rs:{line}"
-    return RejectedKernel(what, where=where, allowed=honest)
+    # `what` quotes the kernel, and `honest` may hold the name of a module of its own.
+    ways = [stripped(way, 120) for way in honest]
+    return RejectedKernel(stripped(what, 200), where=where, allowed=ways)
 
 
 def _text(words: Sequence[Token], i: int) -> str:
