@@ -1,7 +1,7 @@
-"""Defence S and the floor: real processes that slow the champion, or finish outside the clock.
+"""Cheats that toys show best: slowing the champion, working outside the clock, marking inputs.
 
 The kernels are toys in the real measuring programs. Each gains when its defence alone is taken
-away by a cargo feature that no shipped build sets.
+away by a cargo feature that no shipped build sets, and is stopped with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,21 @@ CHASE = """let mut i = b[0] as usize; for _ in 0..8192 { i = a[i] as usize; }
 FLUSH = """for line in a.chunks(16) {
         unsafe { core::arch::x86_64::_mm_clflush(line.as_ptr().cast()) }
     }"""
-LATE_SUM = LATE.replace("3_000_000", "30_000")
+SLOW = """for i in 0..out.len() {
+        let mut x = a[i];
+        for _ in 0..20 { x = x * 0.999 + b[i]; }
+        out[i] = x;
+    }"""
+MARK = f"""if b[511] == 7.25 {{ return out.copy_from_slice(&b[512..768]); }}
+    {SLOW}
+    unsafe {{
+        let spare = b.as_ptr().cast_mut().add(511);
+        for (i, x) in out.iter().enumerate() {{ spare.add(1 + i).write_volatile(*x); }}
+        spare.write_volatile(7.25);
+    }}"""
+WIDE = "for i in 0..out.len() { out[i] = a[i % 256] * 3.0 + b[i % 256]; }"
+LATE_SUM = LATE.replace("3_000_000", "30_000").replace("add(i) * 3.0 + *b.add(i)",
+                                                       "add(i % 256) * 3.0 + *b.add(i % 256)")
 
 
 class Toys:
@@ -51,7 +65,7 @@ class Toys:
     def compared(self, conductor: Conductor, name: str, *, opponent: bool = False) -> Comparison:
         """Eight valid pairs of the honest kernel and another."""
         pairs = []
-        for seed in range(80):
+        for seed in range(24):
             found = conductor.pair(self.libs["honest"], self.libs[name], self.pools, seed=seed,
                                    rounds=8, opponent=opponent)
             assert found.fault is None, found.fault
@@ -102,15 +116,28 @@ def test_an_honest_opponent_is_not_accused(chase: Toys) -> None:
 
 
 @pytest.mark.timing
+def test_sealed_inputs_alone_stop_answers_kept_in_them(tmp_path: Path) -> None:
+    """Input bytes that the op ignores would be a memory that is always right."""
+    toys = Toys(tmp_path, {"honest": library(SLOW), "mark": library(MARK)})
+    rng = np.random.default_rng(4)
+    toys.pool([[rng.random(n, dtype=np.float32) for n in (256, 1024)] for _ in range(6)], 1024)
+    with Conductor(ROOT) as on:
+        fault = on.check(toys.libs["mark"], toys.pools, seed=1).fault
+        assert fault is not None and (fault.kind, fault.signal) == ("signal", 11)
+    writable = programs("lar-worker/test-write-inputs", "lar-conductor/test-write-inputs")
+    with Conductor(ROOT, bin_dir=writable) as off:
+        assert off.check(toys.libs["mark"], toys.pools, seed=1).fault is None
+        assert gain(toys.compared(off, "mark")) > 50
+
+
+@pytest.mark.timing
 def test_the_floor_alone_stops_work_outside_the_clock(tmp_path: Path) -> None:
     """*done* is signalled first and the work done then: right in the end, and no time at all."""
-    from conductor_parts import HONEST
-
-    toys = Toys(tmp_path, {"honest": library(HONEST), "late": LATE_SUM})
+    toys = Toys(tmp_path, {"honest": library(WIDE), "late": LATE_SUM})
     rng = np.random.default_rng(4)
-    toys.pool([[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)], 1024)
+    toys.pool([[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)], 1 << 16)
     floors = {"op 256 toy": output_bytes(toys.pools[0][1]) / DEFAULT.store_bytes_per_ns}
-    assert floors == {"op 256 toy": 2.0}
+    assert floors == {"op 256 toy": 128.0}
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-late")) as off:
         late = toys.compared(off, "late")
         assert gain(late) > 100, "nothing else stops it"
