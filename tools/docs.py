@@ -199,6 +199,11 @@ def bias() -> str:
     return figures("bias")
 
 
+def box() -> str:
+    """What audit and box cost."""
+    return figures("box")
+
+
 def threats() -> str:
     """The catalogue of hacks, what stops each, and when that was last shown."""
     sys.path.insert(0, str(ROOT / "tools"))
@@ -269,6 +274,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "endurance": endurance,
     "phases": phases,
     "bias": bias,
+    "box": box,
     "calibration": calibration,
     "detection": detection,
     "names": names,

@@ -3,6 +3,7 @@
 
     python tools/figures.py conductor     overhead go -> done, quiet and under load
     python tools/figures.py bias          A/A: the champion against its own copy, per target
+    python tools/figures.py box           what audit and box cost; A/A in the box and out of it
     python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
 
 Run on a machine that is otherwise idle; each takes one to five minutes. Then run tools/docs.py.
@@ -14,13 +15,15 @@ import argparse
 import json
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lance_autoresearch.evidence import catalogue
-from lance_autoresearch.evidence.measure import ensure_built
+from lance_autoresearch.evidence.admit import audit
+from lance_autoresearch.evidence.measure import Conductor, ensure_built
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import PairTimes, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import aa_bias
 from lance_autoresearch.rules.estimator import samples
@@ -93,6 +96,50 @@ def bias(pairs: int = 64) -> None:
           rows)
 
 
+def box(couples: int = 32) -> None:
+    """What audit and box cost, and whether the box biases a pair: both kinds by turns."""
+    rows = []
+    for target in catalogue.names(ROOT):
+        with Rig(ROOT, target) as rig:
+            audits = [_ms(lambda: audit(rig.audit_report(rig.champion))) for _ in range(21)]
+            bare = Conductor(ROOT, box="none", core_a=rig.cores[0], core_b=rig.cores[1])
+            sides = {rig.opened.box: rig.conductor, "none": bare}
+            found: dict[str, list[PairTimes]] = {name: [] for name in sides}
+            starts: dict[str, list[float]] = {name: [] for name in sides}
+            with bare:
+                for _ in range(couples):
+                    for name, rig.conductor in sides.items():
+                        pair = rig.pair(rig.champion.so, rig.champion.so, rig.epoch.timed)
+                        found[name].append(rig.times(pair))
+                        starts[name].append(pair.overhead["start_ms"])
+            rig.conductor = sides[rig.opened.box]
+            rows.append(_boxed(rig, rig.opened.box, audits, found, starts))
+    write("box", "Audit of one object; a pair's two workers until both sleep; A/A in the box and "
+          f"out of it, {couples} pairs each by turns (seccomp stands in both), 99 % intervals.",
+          ["target", "audit ms", "start of 2 workers, ms: boxed", "bare", "a worker's box, ms",
+           "A/A boxed", "A/A bare"], rows)
+
+
+def _boxed(
+    rig: Rig, name: str, audits: list[float], found: Mapping[str, list[PairTimes]],
+    starts: Mapping[str, list[float]],
+) -> list[str]:
+    start = {side: stats.median(times) for side, times in starts.items()}
+    both = (found[name], found["none"])
+    biases = [aa_bias(rig.comparison(pairs, floored=False)) for pairs in both]
+    return [
+        rig.target.name, f"{stats.median(audits):.1f}", f"{start[name]:.2f} ({name})",
+        f"{start['none']:.2f}", f"{(start[name] - start['none']) / 2:.2f}",
+        *(f"{b.gain:+.2f} % ({b.low:+.2f} to {b.high:+.2f})" for b in biases),
+    ]
+
+
+def _ms(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - begun)
+
+
 def phases(nulls: int = 30, wins: int = 5) -> None:
     """Medians over whole trials; every kernel's text is new, so nothing is cached."""
     rows = []
@@ -127,9 +174,9 @@ def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
 def main() -> None:
     """Run the figures asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=["conductor", "bias", "phases"])
+    parser.add_argument("names", nargs="+", choices=["conductor", "bias", "box", "phases"])
     for name in parser.parse_args().names:
-        {"conductor": conductor, "bias": bias, "phases": phases}[name]()
+        {"conductor": conductor, "bias": bias, "box": box, "phases": phases}[name]()
 
 
 if __name__ == "__main__":

@@ -134,7 +134,8 @@ def output_bytes(want: Path) -> float:
     with want.open("rb") as file:
         size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
         calls = json.loads(file.read(size))["calls"]
-    return sum(length for call in calls for _, length in call["parts"]) / len(calls)
+    lengths: list[int] = [length for call in calls for _, length in call["parts"]]
+    return sum(lengths) / len(calls)
 
 
 def generate(
