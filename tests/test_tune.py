@@ -16,6 +16,7 @@ from lance_autoresearch.campaigns.driving import drive
 from lance_autoresearch.campaigns.loop import Budget
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import Verdict
+from lance_autoresearch.world.ledger.export import load_records
 
 RECORD = ROOT / "records" / "ideas" / TARGET
 KNOBS = b"""
@@ -63,7 +64,10 @@ def test_a_kernel_without_knobs_says_how_to_write_one() -> None:
 def test_a_record_is_proposed_in_order_and_a_broken_one_is_named(tmp_path: Path) -> None:
     agent = ReplayAgent(RECORD)
     first = agent.propose(turn(b""))
-    assert first is not None and first.text == (RECORD / "01-table-tree.rs").read_bytes()
+    campaign = load_records(ROOT / "records" / "pq-l2-2026-11-22")
+    recorded = campaign.trials[0].record
+    assert first is not None and first.text == campaign.kernels[recorded.kernel]
+    assert first.hypothesis == recorded.hypothesis
     count = 1
     while agent.propose(turn(b"")) is not None:
         count += 1

@@ -7,15 +7,21 @@ decided here, now), only the ideas come from a record. A record is a directory w
     [[kernel]]
     file = "01-blocked.rs"
     hypothesis = "keep 2 KiB of sums in L1 while walking the sub-vectors"
+
+    [[kernel]]
+    record = "../../pq-l2-2026-11-22"     # an exported campaign
+    trial = 6                             # its kernel and its hypothesis
 """
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.campaigns.agents import Proposal, Turn
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.world.ledger.export import load_records
 
 
 class ReplayAgent:
@@ -38,12 +44,23 @@ class ReplayAgent:
 
 
 def read_lineage(record: Path) -> list[Proposal]:
-    """All proposals of a record, oldest first."""
+    """All proposals of a record, oldest first.
+
+    Raises:
+        UsageError: no `lineage.toml`, or what it names is missing or damaged.
+    """
     listing = record / "lineage.toml"
     try:
-        rows = tomllib.loads(listing.read_text(encoding="utf-8"))["kernel"]
-        return [Proposal((record / row["file"]).read_bytes(), str(row["hypothesis"]))
-                for row in rows]
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        return [_proposal(record, row) for row in tomllib.loads(listing.read_text())["kernel"]]
+    except (OSError, KeyError, tomllib.TOMLDecodeError, LedgerError) as error:
         raise UsageError(f"not a record of kernels: {error}", where=str(listing),
                          next="ls records/") from error
+
+
+def _proposal(record: Path, row: dict[str, Any]) -> Proposal:
+    """A kernel of our own writing, from a file or from a trial of an exported campaign."""
+    if "trial" not in row:
+        return Proposal((record / row["file"]).read_bytes(), row["hypothesis"])
+    campaign = load_records(record / row["record"])
+    found = {trial.id: trial.record for trial in campaign.trials}[row["trial"]]
+    return Proposal(campaign.kernels[found.kernel], row.get("hypothesis", found.hypothesis))
