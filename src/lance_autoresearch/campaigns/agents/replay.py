@@ -51,8 +51,10 @@ def read_lineage(record: Path) -> list[Proposal]:
     """
     listing = record / "lineage.toml"
     try:
-        return [_proposal(record, row) for row in tomllib.loads(listing.read_text())["kernel"]]
-    except (OSError, KeyError, tomllib.TOMLDecodeError, LedgerError) as error:
+        rows = tomllib.loads(listing.read_text(encoding="utf-8"))["kernel"]
+        return [_proposal(record, row) for row in rows]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
+            LedgerError) as error:
         raise UsageError(f"not a record of kernels: {error}", where=str(listing),
                          next="ls records/") from error
 
@@ -60,7 +62,7 @@ def read_lineage(record: Path) -> list[Proposal]:
 def _proposal(record: Path, row: dict[str, Any]) -> Proposal:
     """A kernel of our own writing, from a file or from a trial of an exported campaign."""
     if "trial" not in row:
-        return Proposal((record / row["file"]).read_bytes(), row["hypothesis"])
+        return Proposal((record / row["file"]).read_bytes(), str(row["hypothesis"]))
     campaign = load_records(record / row["record"])
     found = {trial.id: trial.record for trial in campaign.trials}[row["trial"]]
     return Proposal(campaign.kernels[found.kernel], row.get("hypothesis", found.hypothesis))
