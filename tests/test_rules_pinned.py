@@ -28,6 +28,7 @@ from lance_autoresearch.rules.estimator import (
     Sample,
     call_ns,
     check,
+    samples,
     unmeasurable_rounds,
     void_reasons,
 )
@@ -335,3 +336,13 @@ def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:
     (flag,) = floor_flags(built, {label: 0.6})
     assert (flag.combo, flag.floor_ns, flag.unmeasurable) == (label, 0.6, 0)
     assert flag.candidate_ns == pytest.approx(0.495)
+
+
+def test_components_know_how_much_was_clipped_in_their_combos() -> None:
+    table = [[0.02 + WAVE[p], 0.02 + WAVE[(3 * p) % 60], 0.01 + WAVE[(5 * p) % 60]]
+             for p in range(16)]  # fmt: skip
+    table[4][0] = -1.5
+    data = samples(comparison(table, rng(), ["scan", "scan", "table"]), DEFAULT)
+    assert [s.clipped for s in data.combos] == [1.0, 0.0, 0.0]
+    assert {s.name: s.clipped for s in data.components} == {"all": 0.25, "scan": 0.5, "table": 0.0}
+    assert [s.name for s in data.combos] == [c.label for c in combos(["scan", "scan", "table"])]
