@@ -82,7 +82,9 @@ def checkout(directory: Path) -> Path:
     for name in ("upstream", "slices", "bin", "cache/prelude", "cache/lar_shim", "cache/kernels"):
         source = ROOT / ".lar" / name
         if source.is_dir():
-            shutil.copytree(source, directory / ".lar" / name, copy_function=_link)
+            # What may be renewed in place is copied: a link would change this checkout's too.
+            copy = shutil.copy2 if name == "bin" else _link
+            shutil.copytree(source, directory / ".lar" / name, copy_function=copy)
     return directory
 
 

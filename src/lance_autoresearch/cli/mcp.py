@@ -157,9 +157,10 @@ def server(root: Path) -> MCPServer:
         return jobs.run("check", f"--target={target}", *([f"--kernel={kernel}"] if kernel else []))
 
     @made.tool()
-    def lar_bench(target: str) -> dict[str, Any]:
-        """Champion against Lance: the quotable figure with its interval."""
-        return jobs.run("bench", f"--target={target}")
+    def lar_bench(target: str, pairs: int = 32, tier: str = "") -> dict[str, Any]:
+        """Champion against Lance: the quotable figure with its interval; few pairs: a rough one."""
+        words = ["bench", f"--target={target}", f"--pairs={pairs}"]
+        return jobs.run(*words, *([f"--tier={tier}"] if tier else []))
 
     @made.tool()
     def lar_status() -> dict[str, Any]:
