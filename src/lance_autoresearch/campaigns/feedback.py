@@ -70,7 +70,7 @@ def _won(combo: Mapping[str, Any]) -> bool:
 
 def _named(word: str, combos: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = [
-        f"{c['op']} {c['name']} {c['gain']:+.1f}% [{_end(c['low'])} {_end(c['high'])}]"
+        f"{c['op']} {c['name']} {c['gain']:+.1f}% {_bounds(c)}"
         for c in combos[:SHOWN]
     ]
     if len(combos) > SHOWN:
@@ -78,8 +78,12 @@ def _named(word: str, combos: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"{word:7} {', '.join(shown)}"] if shown else []
 
 
-def _end(end: float | None) -> str:
-    return "open" if end is None else f"{end:+.1f}"
+def _bounds(combo: Mapping[str, Any]) -> str:
+    """`[-2.1 +0.4]`; an end is None while too few pairs bound it."""
+    if combo["low"] is None and combo["high"] is None:
+        return "(too few pairs for bounds)"
+    low, high = ("open" if c is None else f"{c:+.1f}" for c in (combo["low"], combo["high"]))
+    return f"[{low} {high}]"
 
 
 def _noise(combos: Sequence[Mapping[str, Any]], pairs: int) -> list[str]:

@@ -117,7 +117,8 @@ def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:
     faulty = (Verdict.INCORRECT, Verdict.REJECTED)
     same = (was.verdict in faulty) == (now.verdict in faulty)
     same &= was.verdict not in faulty or was.verdict is now.verdict
-    yield Part("kernel", same, f"was {was.verdict}, is {now.verdict}")
+    reason = now.reason.splitlines()[0] if now.reason else "no reason given"
+    yield Part("kernel", same, f"was {was.verdict}, is {now.verdict}: {reason}")
     if was.low is None or was.high is None or now.low is None or now.high is None:
         yield Part("gain", True, "not measured then or now")
         return

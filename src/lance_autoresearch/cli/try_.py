@@ -46,6 +46,7 @@ def try_(
     from lance_autoresearch.campaigns.subject import choose
     from lance_autoresearch.campaigns.teaching import taught_text, teach
     from lance_autoresearch.campaigns.undecided import pairs_before
+    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.judging.trial import Story
     from lance_autoresearch.rules.verdict_text import trial_text
@@ -56,6 +57,11 @@ def try_(
     for line in repair(root):
         print(line, file=sys.stderr)
     subject = choose(root, target, kernel, Path.cwd())
+    if subject.campaign is not None and subject.text == subject.champion:
+        raise UsageError(
+            "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
+            next=f'edit it, then ./lar try {target} -m "what you changed and why"',
+        )  # fmt: skip
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
@@ -69,5 +75,7 @@ def try_(
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
     else:
+        if done.remembered:
+            print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
         print(trial_text(done.record, number=done.number) + taught_text(taught))
     return done.record.verdict.exit_code

@@ -21,6 +21,8 @@ from typing import Any
 
 from lance_autoresearch.campaigns.agents import Proposal, Turn
 from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.evidence.build import first_kernel
+from lance_autoresearch.world.host import find_root
 from lance_autoresearch.world.ledger.export import load_records
 
 
@@ -65,4 +67,7 @@ def _proposal(record: Path, row: dict[str, Any]) -> Proposal:
         return Proposal((record / row["file"]).read_bytes(), str(row["hypothesis"]))
     campaign = load_records(record / row["record"])
     found = {trial.id: trial.record for trial in campaign.trials}[row["trial"]]
+    if found.kernel not in campaign.kernels:  # stored as a difference from Lance's text
+        first = first_kernel(find_root(), campaign.campaign.target)
+        campaign = load_records(record / row["record"], first)
     return Proposal(campaign.kernels[found.kernel], row.get("hypothesis", found.hypothesis))
