@@ -97,7 +97,7 @@ def environment(place: Path) -> dict[str, str]:
     readable, locks = place / ".lar" / "endurance", place / ".lar" / "locks"
     locks.mkdir(parents=True, exist_ok=True)  # nothing here is a time: wait for nobody
     return {**os.environ, "LAR_ROOT": str(place), "LAR_AGENT_READABLE": str(readable),
-            "LAR_LOCK_DIR": str(locks)}
+            "LAR_LOCK_DIR": str(locks), "TMPDIR": str(endurance_proof.temporary(place))}
 
 
 def endure(story: Story, trials: int, every: tuple[int, int], minutes: float | None) -> None:
@@ -194,7 +194,6 @@ def run(
 ) -> tuple[Story, list[str]]:
     """The campaign and its proof: what happened, and every fault found."""
     story = Story(place, seed)
-    before = endurance_proof.outside()
     clone(place)
     endure(story, trials, every, minutes)
     faults = [f"still running: {p.pid} {p.command[:120]}" for p in of_place(place)]
@@ -205,7 +204,7 @@ def run(
     if freed.returncode:
         faults.append(f"lar gc failed: {freed.stderr[-300:]}")
     story.sizes.append(endurance_proof.sizes(place))
-    faults += endurance_proof.left_behind(place, before)
+    faults += endurance_proof.left_behind(place)
     checked = lar(place, "log", "--verify")
     if checked.returncode:
         faults.append(f"after lar gc: {checked.stderr[-300:]}")

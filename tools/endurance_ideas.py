@@ -55,7 +55,7 @@ printf '{"hypothesis": "idea %d %s %s", "tokens": 100, "cost_usd": 0.001}\n' $n 
 
 def write(place: Path, ideas: Path, *, turns: int, seed: int) -> None:
     """All ideas of a run and the agent that hands them out."""
-    ideas.mkdir(parents=True)
+    ideas.mkdir(parents=True, exist_ok=True)
     base = (place / ".lar" / "slices" / TARGET / "kernel.rs").read_text()
     cheats = sorted((place / "targets" / TARGET / "cheats").glob("*.rs"))
     records = place / "records" / "ideas" / TARGET

@@ -1,7 +1,7 @@
 """What must be true after an endurance run, and the figures that are told about it.
 
     faults(story, 500)          every way in which ledger, branch or verdicts are wrong
-    left_behind(place, before)  files that nobody will ever need again
+    left_behind(place)          files that nobody will ever need again
     figures(story)              [("trials in the ledger", "503"), ...]
 """
 
@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -137,13 +136,14 @@ def _git(cwd: Path, *words: str) -> str:
 # -- files -------------------------------------------------------------------------------------
 
 
-def outside() -> set[Path]:
-    """What lies in the machine's shared temporary places."""
-    places = (Path(tempfile.gettempdir()), Path("/dev/shm"))
-    return {path for place in places if place.is_dir() for path in place.glob("lar*")}
+def temporary(place: Path) -> Path:
+    """TMPDIR of everything that is run: other people's files are not among ours."""
+    directory = place / ".lar" / "endurance" / "temporary"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
 
 
-def left_behind(place: Path, before: set[Path]) -> list[str]:
+def left_behind(place: Path) -> list[str]:
     """Files and directories of dead processes."""
     lar = place / ".lar"
     found = [p for p in (lar / "tmp").glob("*") if not p.name.startswith("tests-")]
@@ -151,8 +151,8 @@ def left_behind(place: Path, before: set[Path]) -> list[str]:
         found += [p for p in lar.rglob(pattern) if "upstream" not in p.parts and p.is_file()]
     found += [p for p in (lar / "work" / f".{NAME}").glob("*") if p.name != "lock"]
     found += sorted((lar / "epochs" / TARGET).glob("2*"))[1:]  # one may live
-    ours = {p for p in outside() - before if "machine" not in p.name}
-    return [f"left behind: {p}" for p in dict.fromkeys([*found, *ours])]
+    found += temporary(place).glob("*")
+    return [f"left behind: {p}" for p in dict.fromkeys(found)]
 
 
 def sizes(place: Path) -> dict[str, int]:
