@@ -67,7 +67,7 @@ class Toys:
         pairs = []
         for seed in range(24):
             found = conductor.pair(self.libs["honest"], self.libs[name], self.pools, seed=seed,
-                                   rounds=8, opponent=opponent)
+                                   rounds=8, opponent=self.libs["honest"] if opponent else None)
             assert found.fault is None, found.fault
             if found.times is not None and found.void is None:
                 pairs.append(found.times)

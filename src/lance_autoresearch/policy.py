@@ -76,7 +76,7 @@ class Policy:
     unseen_slack: float = 0.05
     """...and less by more than this: code and heap of a process that has just begun are cold."""
     opponent_pairs: int = 8
-    """Pairs at confirmation that time the champion behind the candidate and behind its copy."""
+    """Pairs at confirmation: the champion behind the candidate and behind another layout."""
     opponent_slack: float = 0.01
     """Rejected where the champion, following the candidate, is surely slower than this..."""
     opponent_share: float = 0.1

@@ -69,9 +69,9 @@ pub struct Pair {
     pub features: Option<u64>,
     #[serde(default)]
     pub features_b: Option<u64>,
-    /// Time the champion alone: behind its own copy, and behind the candidate.
+    /// Time the champion alone: behind this library, and behind the candidate.
     #[serde(default)]
-    pub opponent: bool,
+    pub opponent: Option<PathBuf>,
 }
 
 fn twenty() -> usize {

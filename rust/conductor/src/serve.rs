@@ -105,7 +105,7 @@ impl Session {
         if command.calls.as_ref().is_some_and(|calls| calls.len() != command.pools.len()) {
             return Err("a pair needs one number of calls per pool".into());
         }
-        if command.opponent && command.block_ms.is_some() {
+        if command.opponent.is_some() && command.block_ms.is_some() {
             return Err("the opponent is timed in single slices".into());
         }
         let pools = shelf.pairs(&command.pools)?;
@@ -121,7 +121,7 @@ impl Session {
             calls: command.calls.clone(),
             block_ms: command.block_ms,
             features: [features, command.features_b.map_or(features, |m| mask(Some(m)))],
-            opponent: command.opponent,
+            opponent: command.opponent.as_deref(),
         };
         Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
     }

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from lance_autoresearch.world import host
 
 if TYPE_CHECKING:
-    pass
+    from lance_autoresearch.campaigns.subject import Subject
 
 
 def try_(
@@ -46,7 +46,6 @@ def try_(
     from lance_autoresearch.campaigns.subject import choose
     from lance_autoresearch.campaigns.teaching import taught_text, teach
     from lance_autoresearch.campaigns.undecided import pairs_before
-    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.judging.trial import Story
     from lance_autoresearch.rules.verdict_text import trial_text
@@ -57,11 +56,7 @@ def try_(
     for line in repair(root):
         print(line, file=sys.stderr)
     subject = choose(root, target, kernel, Path.cwd())
-    if subject.campaign is not None and subject.text == subject.champion:
-        raise UsageError(
-            "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
-            next=f'edit it, then ./lar try {target} -m "what you changed and why"',
-        )  # fmt: skip
+    _refuse_unchanged(root, target, subject)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
@@ -79,3 +74,14 @@ def try_(
             print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
         print(trial_text(done.record, number=done.number) + taught_text(taught))
     return done.record.verdict.exit_code
+
+
+def _refuse_unchanged(root: Path, target: str, subject: Subject) -> None:
+    """Raises UsageError where a campaign's kernel is its champion to the byte: no idea to judge."""
+    from lance_autoresearch.errors import UsageError
+
+    if subject.campaign is not None and subject.text == subject.champion:
+        raise UsageError(
+            "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
+            next=f'edit it, then ./lar try {target} -m "what you changed and why"',
+        )  # fmt: skip

@@ -284,19 +284,20 @@ class Conductor:
         block_ms: float | None = None,
         features: int | None = None,
         features_b: int | None = None,
-        opponent: bool = False,
+        opponent: Path | None = None,
     ) -> PairResult:
         """One process pair; `calls` are those of an earlier pair, None to calibrate anew.
 
         `features` forces a tier on both sides, `features_b` another one on the candidate's.
-        `opponent`: both times are one champion process's: behind a copy of it (as `champion`)
+        `opponent`: both times are one champion process's: behind this library (as `champion`)
         and behind the candidate (as `candidate`).
         """
         command = {
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
             "pools": _paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
-            "features": features, "features_b": features_b, "opponent": opponent,
+            "features": features, "features_b": features_b,
+            "opponent": None if opponent is None else str(opponent),
         }
         return _pair_result(self._ask(command, patience=120.0))
 

@@ -135,7 +135,7 @@ def output_bytes(want: Path) -> float:
         size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
         calls = json.loads(file.read(size))["calls"]
     lengths: list[int] = [length for call in calls for _, length in call["parts"]]
-    return sum(lengths) / len(calls)
+    return float(sum(lengths) / len(calls))
 
 
 def generate(

@@ -103,7 +103,7 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         claimed = first.result.claimed
         refuse_the_impossible(rig, first.comparison, pools)
         refuse_memory(rig, layouts[0], pools, claimed.name, claimed.gain)
-        refuse_slowing(rig, layouts[0], pools, claimed.name, claimed.gain)
+        refuse_slowing(rig, layouts, pools, claimed.name, claimed.gain)
     if not worth_more_pairs(first.result, policy):
         return first
     rig.phases.say("a combo may be slower: as many pairs again")
@@ -143,12 +143,19 @@ def refuse_memory(
 
 
 def refuse_slowing(
-    rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool], claim: str, claimed: float
+    rig: Rig,
+    layouts: Sequence[tuple[Path, Path]],
+    pools: Sequence[Pool],
+    claim: str,
+    claimed: float,
 ) -> None:
     """End a trial whose candidate makes the champion slower that runs after it.
 
+    Each pair times one layout of the champion, behind another layout of it and behind one of
+    the candidate.
+
     Args:
-        sides: champion and candidate.
+        layouts: champion and candidate in fresh layouts; at least two.
         claimed: gain of the claim as confirmed, %.
 
     Raises:
@@ -156,7 +163,8 @@ def refuse_slowing(
     """
     wanted = rig.policy.opponent_pairs
     with rig.phases("confirm"), rig.measuring():
-        pairs = [times(rig, rig.pair(*sides, pools, opponent=True)) for _ in range(wanted)]
+        turns = [(layouts[i % len(layouts)], layouts[i - 1][0]) for i in range(wanted)]
+        pairs = [times(rig, rig.pair(*sides, pools, opponent=other)) for sides, other in turns]
     valid = sum(pair.void is None for pair in pairs)
     if 2 * valid < wanted:
         raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {wanted} pairs for S valid")
@@ -165,7 +173,7 @@ def refuse_slowing(
         raise Ended(
             Verdict.REJECTED,
             f"{claim} {claimed:+.1f}%, but the champion itself is {found.slowdown:.1f}% (at least "
-            f"{found.low:.1f}%) slower behind this kernel than behind its own copy: leave caches "
+            f"{found.low:.1f}%) slower behind this kernel than behind other code: leave caches "
             "and other state of the machine as you would find them in production",
         )
 

@@ -238,12 +238,12 @@ class Rig:
         block_ms: int | None = None,
         calls: Sequence[int] | None = None,
         tier: str = "native",
-        opponent: bool = False,
+        opponent: Path | None = None,
     ) -> PairResult:
         """One pair of fresh processes over the pools, in a fresh secret order.
 
         `calls` per slice, one number a pool, in place of calibrated ones. `opponent`: the
-        champion's times behind its copy and behind the candidate (`Conductor.pair`).
+        champion's times behind this library and behind the candidate (`Conductor.pair`).
         """
         return self._in_time(
             lambda: self.conductor.pair(

@@ -86,7 +86,7 @@ class UnseenResult:
 
 @dataclass(frozen=True, slots=True)
 class OpponentResult:
-    """Defence S: how much slower the champion was behind the candidate than behind its copy."""
+    """Defence S: how much slower the champion was behind the candidate than behind other code."""
 
     slowdown: float
     """Mean over the pairs, %; positive is slower."""
@@ -258,11 +258,11 @@ def unseen(
 def slowed_opponent(
     comparison: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
 ) -> OpponentResult:
-    """Defence S: is the champion slower behind the candidate than behind its own copy?
+    """Defence S: is the champion slower behind the candidate than behind another layout of it?
 
     Args:
         comparison: pairs whose times are both the champion's, of one process: `champion` those
-            behind its copy, `candidate` those behind the candidate.
+            behind that, `candidate` those behind the candidate.
         claimed: gain of the claim, %.
     Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack` and
     `opponent_share` of the claim.
