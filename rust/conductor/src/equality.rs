@@ -11,9 +11,27 @@ pub enum Rule {
     Bits64,
     /// f32: both NaN, or at most so many representable values apart.
     Ulp32(u32),
-    /// u64 ids beside the ascending f32 distances of part 0: equal below the last distance,
-    /// any valid ascending choice at it.
+    /// u64 ids beside the f32 distances of part 0, rows in any order: sorted by `canonical`,
+    /// ids are equal below the last distance, and at it any valid choice.
     TieBand,
+}
+
+/// Rows of a heap in canonical order, by distance (`total_cmp`), then id: the order of a heap's
+/// array is no part of the result. Sorted here, outside the measured time, so that no kernel
+/// gains by leaving the array as a sort would like it.
+pub fn canonical(dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
+    let id = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
+    let order = |b: &[u8]| {
+        let bits = bits32(b) as i32;
+        bits ^ ((bits >> 31) as u32 >> 1) as i32 // the formula of `f32::total_cmp`
+    };
+    let mut rows: Vec<(i32, u64, u32)> =
+        dist.chunks(4).zip(ids.chunks(8)).map(|(d, i)| (order(d), id(i), bits32(d))).collect();
+    rows.sort_unstable();
+    [
+        rows.iter().flat_map(|row| row.2.to_le_bytes()).collect(),
+        rows.iter().flat_map(|row| row.1.to_le_bytes()).collect(),
+    ]
 }
 
 /// Where a part differs first, and in how many elements.
@@ -158,6 +176,15 @@ mod tests {
         let (a, b) = (f32::from_bits(1).to_le_bytes(), f32::from_bits(0x8000_0001).to_le_bytes());
         assert_eq!(Rule::Ulp32(2).diff(4, &a, &b, &[], None), None);
         assert!(Rule::Ulp32(1).diff(4, &a, &b, &[], None).is_some());
+    }
+
+    #[test]
+    fn a_heaps_rows_are_sorted_by_total_order_then_id() {
+        let nan = f32::from_bits(0xffc0_0001);
+        let dist = f32s(&[2., -0.0, f32::NAN, 0.0, 2., nan, -1.]);
+        let [d, i] = canonical(&dist, &ids(&[7, 1, 2, 3, 5, 6, 4]));
+        assert_eq!(d, f32s(&[nan, -1., -0.0, 0.0, 2., 2., f32::NAN]));
+        assert_eq!(i, ids(&[6, 4, 1, 3, 5, 7, 2]));
     }
 
     #[test]

@@ -115,12 +115,7 @@ impl Jail {
     }
 
     /// Asks for a worker; `fds` are control, plan, inputs, outputs, library.
-    pub fn request(
-        &mut self,
-        core: usize,
-        place: Place,
-        fds: [RawFd; 5],
-    ) -> Result<u32, String> {
+    pub fn request(&mut self, core: usize, place: Place, fds: [RawFd; 5]) -> Result<u32, String> {
         let id = self.next_id;
         self.next_id += 1;
         let request = SpawnRequest { id, core: core as u32, place };

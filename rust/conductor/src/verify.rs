@@ -1,6 +1,7 @@
 //! Compares the slots of a slice with upstream's outputs, after the worker fell asleep.
 
 use crate::container::{Pool, Want, header_of};
+use crate::equality::canonical;
 use crate::fault::{Fault, hex};
 use crate::place::Slots;
 use crate::poison::Poison;
@@ -40,17 +41,27 @@ impl Seen<'_> {
         let fault = if self.poison.broken(self.memory, at, HEADER_BYTES).is_none() {
             Some(Fault::with_note("poison", "the call was not made"))
         } else {
-            header(&got, &want, self.slots.n_parts)
-                .or_else(|| (0..self.slots.n_parts).find_map(|p| self.part(i, p, &want)))
+            header(&got, &want, self.slots.n_parts).or_else(|| self.parts(i, &want))
         };
         fault.map(|fault| Fault { call, ..fault })
     }
 
-    fn part(&self, i: usize, p: usize, header: &SlotHeader) -> Option<Fault> {
+    fn parts(&self, i: usize, header: &SlotHeader) -> Option<Fault> {
+        let written = |p: usize| {
+            let (at, cap) = self.slots.parts_of(i)[p];
+            &self.memory[at..at + (header.len[p] as usize).min(cap)]
+        };
+        if self.pool.is_heap() {
+            let rows = canonical(written(0), written(1));
+            return (0..2).find_map(|p| self.part(i, p, &rows[p], written(p)));
+        }
+        (0..self.slots.n_parts).find_map(|p| self.part(i, p, written(p), written(p)))
+    }
+
+    /// Compares `got`, which is `written` or its rows in canonical order.
+    fn part(&self, i: usize, p: usize, got: &[u8], written: &[u8]) -> Option<Fault> {
         let (call, spec) = (self.calls[i], &self.pool.parts[p]);
-        let (at, cap) = self.slots.parts_of(i)[p];
-        let len = (header.len[p] as usize).min(cap);
-        let got = &self.memory[at..at + len];
+        let (at, len) = (self.slots.parts_of(i)[p].0, got.len());
         let want = self.want.part(call, p)?;
         if want.len() != len {
             return Some(Fault::with_note("mismatch", "the expected part has another length"));
@@ -59,7 +70,10 @@ impl Seen<'_> {
         let ties = self.want.part(call, self.pool.parts.len());
         let diff = spec.rule.diff(spec.elem, got, want, dist, ties)?;
         let end = (diff.offset + spec.elem).min(len);
-        let untouched = self.poison.broken(self.memory, at + diff.offset, end - diff.offset);
+        // Of sorted rows it is not known where they lay: then the whole part.
+        let same = std::ptr::eq(got, written);
+        let place = if same { (at + diff.offset, end - diff.offset) } else { (at, written.len()) };
+        let untouched = self.poison.broken(self.memory, place.0, place.1);
         Some(Fault {
             part: p,
             offset: diff.offset,
