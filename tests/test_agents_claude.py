@@ -123,7 +123,7 @@ def test_other_files_cannot_be_edited_and_the_judge_is_not_there(
     before = program_md.read_bytes()
     steps = [
         use("Read", file_path=str(program_md)),  # allowed
-        use("Edit", file_path=str(program_md), old_string="# pq-l2: what to know", new_string="# easy"),
+        use("Edit", file_path=str(program_md), old_string="# pq-l2: what", new_string="# easy"),
         use("Write", file_path=str(mine.kernel_path.with_name("new.rs")), content="x"),
         use("Read", file_path=str(ledger)),
         use("Glob", pattern="**/*", path=str(cheats)),
