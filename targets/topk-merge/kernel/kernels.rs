@@ -15,11 +15,11 @@ use prelude::{OrderedFloat, OrderedNode, TopK};
 
 const BLOCK: usize = 64;
 
-/// Up to this `k` a heap takes a few rows too many in its stride.
-const FEW: usize = 32;
-
 /// Rows fetched ahead.
 const AHEAD: usize = 512;
+
+/// From this `k` on a heap is so deep that rows enter it in one go, if they are many.
+const LARGE: usize = 256;
 
 /// Takes the rows whose distance lies in `[lower, upper)` into the heap of the `k` nearest.
 pub fn accumulate(
@@ -57,14 +57,14 @@ fn nearest(
 ) {
     if heap.len() < k {
         range.lower_limit(screen, k, dists);
-        if k > FEW {
-            gather_many(screen, k, range, row_ids, dists, heap);
-        } else {
-            gather(screen, k, range, row_ids, dists, heap);
-        }
+        gather(screen, k, range, row_ids, dists, heap);
         return;
     }
     range.below_root(heap);
+    if k >= LARGE {
+        gather(screen, k, range, row_ids, dists, heap);
+        return;
+    }
     for_each_near(screen, &mut range, dists, |range, row| {
         if let Some(mut root) = heap.peek_mut() {
             *root = OrderedNode::new(row_ids[row], OrderedFloat(dists[row]));
@@ -73,8 +73,8 @@ fn nearest(
     });
 }
 
-/// The heap is not full: the rows that may be in it are gathered and cut back to the `k` least
-/// when crowded. The heap is built once.
+/// The rows that may enter are gathered and cut back to the `k` least when crowded. They enter
+/// in one go, and the heap is built once.
 #[inline(always)]
 fn gather(
     screen: impl Screen,
@@ -87,8 +87,15 @@ fn gather(
     if range.limit == 0 {
         return;
     }
-    // Room for one block more than it takes to be crowded.
-    let (mut places, mut rows) = ([0; 2 * FEW + BLOCK], [0; 2 * FEW + BLOCK]);
+    // Room for one block more than it takes to be crowded. Up to k = 32 it is on the stack.
+    let crowded = k.saturating_mul(2).min(dists.len());
+    let (mut small, mut large) = ([0; 4 * BLOCK], Vec::new());
+    let (places, rows) = if crowded <= BLOCK {
+        small.split_at_mut(2 * BLOCK)
+    } else {
+        large.resize(2 * (crowded + BLOCK), 0);
+        large.split_at_mut(crowded + BLOCK)
+    };
     let mut len = 0;
     let (blocks, rest) = dists.as_chunks::<BLOCK>();
     let mut padded = [f32::NAN; BLOCK];
@@ -101,11 +108,25 @@ fn gather(
         if start + BLOCK > dists.len() {
             near &= (1 << rest.len()) - 1;
         }
-        if len > 2 * FEW {
-            let kth = cut(screen, k, &mut places, &mut rows, &mut len);
+        if len > crowded {
+            let kth = cut(screen, k, places, rows, &mut len);
             range.limit = range.limit.min(kth);
         }
         len += screen.pick(block, start as u32, near, range, &mut places[len..], &mut rows[len..]);
+    }
+    // A small heap takes the few rows too many in its stride.
+    if len > k && k > BLOCK / 2 {
+        cut(screen, k, places, rows, &mut len);
+    }
+    if heap.len() == k && len >= k / 8 {
+        places[..len].iter_mut().for_each(|place| *place = place.wrapping_add(range.low));
+        merge(screen, row_ids, &places[..len], &rows[..len], heap);
+        return;
+    }
+    if heap.is_empty() && k > BLOCK / 2 {
+        let node = |i: usize, place| OrderedNode::new(row_ids[rows[i] as usize], range.dist(place));
+        *heap = falling(&places[..len], node).into();
+        return;
     }
     let mut found = places[..len].iter().zip(&rows[..len]).map(|(&place, &row)| {
         OrderedNode::new(row_ids[row as usize], range.dist(place))
@@ -114,70 +135,23 @@ fn gather(
     found.for_each(|row| exchange(heap, row));
 }
 
-/// Puts `row` in the root's place if it is nearer.
-fn exchange(heap: &mut TopK, row: OrderedNode<u64>) {
-    if let Some(mut root) = heap.peek_mut()
-        && row.dist < root.dist
-    {
-        *root = row;
-    }
-}
-
-/// The same for a deep heap: the blocks with rows that may enter are not rare, so they are listed
-/// first, 64 at a time, without a branch that could be mispredicted; and it is worth cutting to
-/// `k` rows and dealing them out before the heap is built.
+/// Many rows enter a full heap: the `k` least of both are kept, and the heap is built anew.
+/// `orders` are the rows' distances as `order` has them.
 #[inline(always)]
-fn gather_many(
-    screen: impl Screen,
-    k: usize,
-    mut range: Range,
-    row_ids: &[u64],
-    dists: &[f32],
-    heap: &mut TopK,
-) {
-    if range.limit == 0 {
-        return;
-    }
-    let crowded = k.saturating_mul(2).min(dists.len());
-    let (mut places, mut rows) = (vec![0; crowded + BLOCK], vec![0; crowded + BLOCK]);
-    let mut len = 0;
-    let (blocks, rest) = dists.as_chunks::<BLOCK>();
-    let mut padded = [[f32::NAN; BLOCK]];
-    padded[0][..rest.len()].copy_from_slice(rest);
-    let (mut bits, mut found) = ([0; BLOCK], [0; BLOCK]);
-    let mut start = 0;
-    for blocks in blocks.chunks(BLOCK).chain([padded.as_slice()]) {
-        let ends = range.ends();
-        let mut listed = 0;
-        for (block, i) in blocks.iter().zip(0..) {
-            let there = (dists.len() - start - BLOCK * i).min(BLOCK) as u32;
-            let near = screen.near(block, ends) & 1u64.checked_shl(there).unwrap_or(0).wrapping_sub(1);
-            (bits[listed], found[listed]) = (near, i);
-            listed += usize::from(near != 0);
-        }
-        for (near, i) in bits.into_iter().zip(found).take(listed) {
-            if len > crowded {
-                let kth = cut(screen, k, &mut places, &mut rows, &mut len);
-                range.limit = range.limit.min(kth);
-            }
-            let first = (start + BLOCK * i) as u32;
-            let (places, rows) = (&mut places[len..], &mut rows[len..]);
-            len += screen.pick(&blocks[i], first, near, range, places, rows);
-        }
-        start += BLOCK * blocks.len();
-    }
-    if len > k {
-        cut(screen, k, &mut places, &mut rows, &mut len);
-    }
-    let node = |i: usize, place| OrderedNode::new(row_ids[rows[i] as usize], range.dist(place));
-    let mut nodes = falling(&places[..len], node);
-    if heap.is_empty() {
-        *heap = nodes.into();
-        return;
-    }
-    let more = nodes.split_off(len.min(k - heap.len()));
-    heap.extend(nodes);
-    more.into_iter().for_each(|row| exchange(heap, row));
+fn merge(screen: impl Screen, row_ids: &[u64], orders: &[u32], rows: &[u32], heap: &mut TopK) {
+    let nodes = std::mem::take(heap).into_vec();
+    let (k, mut len) = (nodes.len(), nodes.len() + orders.len());
+    let mut all: Vec<u32> = Vec::with_capacity(len);
+    all.extend(nodes.iter().map(|node| order(node.dist.0)));
+    all.extend(orders);
+    let mut who: Vec<u32> = (0..len as u32).collect();
+    cut(screen, k, &mut all, &mut who, &mut len);
+    let node = |i: usize, order| {
+        let i = who[i] as usize;
+        let id = if i < k { nodes[i].id } else { row_ids[rows[i - k] as usize] };
+        OrderedNode::new(id, OrderedFloat(from_order(order)))
+    };
+    *heap = falling(&all[..len], node).into();
 }
 
 /// The nodes of these places, roughly from the farthest to the nearest, as a heap's array is.
@@ -208,6 +182,15 @@ fn falling(places: &[u32], node: impl Fn(usize, u32) -> OrderedNode<u64>) -> Vec
         *start += 1;
     }
     nodes
+}
+
+/// Puts `row` in the root's place if it is nearer.
+fn exchange(heap: &mut TopK, row: OrderedNode<u64>) {
+    if let Some(mut root) = heap.peek_mut()
+        && row.dist < root.dist
+    {
+        *root = row;
+    }
 }
 
 /// Keeps `k` rows, none of which is above another row; returns the greatest place among them.
