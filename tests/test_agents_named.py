@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from agent_parts import (
+    BETTER,
     checkout,
     own_lock,  # noqa: F401
 )
 
 from lance_autoresearch.campaigns.agents import Settings, make_agent, names
 from lance_autoresearch.cli.loop import PAID
+from lance_autoresearch.world.ledger import Ledger
 
 LAR = str(Path(sys.executable).parent / "lar")
 
@@ -42,6 +44,26 @@ def test_tune_runs_and_paid_agents_are_named_not_started(programs: Path) -> None
     for name, how in PAID.items():
         assert f"./lar loop pq-l2 {how}" in done.stderr, name
     assert not list(programs.glob("started-*"))
+
+
+@pytest.mark.parametrize(
+    ("agent", "origin"), [("cmd:true", "champion"), ("replay", "upstream")], ids=("any", "replay")
+)
+def test_a_first_loop_begins_at_the_champion(tmp_path: Path, agent: str, origin: str) -> None:
+    root = checkout(tmp_path / "checkout")
+    kernel = root / "targets" / "pq-l2" / "kernel" / "kernels.rs"
+    kernel.parent.mkdir(exist_ok=True)
+    kernel.write_text(BETTER)
+    record = tmp_path / "record"
+    record.mkdir()
+    (record / "lineage.toml").write_text("kernel = []\n")
+    words = ["--agent", agent, "--record", str(record), "--trials", "1"]
+    done = subprocess.run([LAR, "loop", "pq-l2", *words], cwd=root, capture_output=True, text=True,
+                          env={**os.environ, "LAR_ROOT": str(root)}, timeout=120)
+    assert done.returncode in (0, 4), done.stderr
+    with Ledger.open(root) as ledger:
+        (campaign,) = ledger.campaigns("pq-l2")
+    assert campaign.origin == origin
 
 
 @pytest.mark.parametrize("name", PAID)

@@ -25,6 +25,8 @@ PAID = {
     "cursor-agent": "--agent 'acp:cursor-agent acp' --trials 20",
 }
 """Agents that spend money and how to ask for them; named when found, never started unasked."""
+FIRST = {"replay": "upstream"}
+"""Where a target's first campaign begins, by agent; the others begin at its champion, if any."""
 
 
 @Parameter(name="*")
@@ -116,7 +118,8 @@ def loop(
             `module:Class` of your own.
         record: directory with lineage.toml, for --agent replay.
         campaign: go on with this one; by default the newest on the target, or a new one.
-        from_: begin a new campaign from upstream, champion, or a trial's number.
+        from_: begin a new campaign from upstream, champion, or a trial's number. A target's first
+            campaign begins from its champion, if it has one; replay begins from upstream.
         resume: go on with the interrupted loop: its agent, counts, limits and deadline.
         on_keep: shell command run at every keep, the trial as JSON on its standard input.
         on_end: shell command run at the end, its summary as JSON on its standard input.
@@ -125,16 +128,18 @@ def loop(
     """
     from lance_autoresearch.campaigns.campaign import repair
     from lance_autoresearch.campaigns.driving import Hooks, drive
+    from lance_autoresearch.campaigns.subject import newest
 
     root = host.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
     budget = (limits or Limits()).budget()
     settings = (run or Program()).settings()
-    if from_ is not None:
-        campaign = _begun(root, target, from_, campaign, resume)
     name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
     driver = _driver(name, target, record, settings)
+    first = campaign is None and not resume and newest(root, target) is None
+    if first or from_ is not None:
+        campaign = _begun(root, target, from_ or FIRST.get(name), campaign, resume)
     if agent is None and name == "tune":
         _name_the_others(target)
     progress = drive(
@@ -171,8 +176,10 @@ def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
     return run.agent if run else None
 
 
-def _begun(root: Path, target: str, from_: str, campaign: str | None, resume: bool) -> str:
-    """Name of a new campaign that begins where `--from` says."""
+def _begun(
+    root: Path, target: str, from_: str | None, campaign: str | None, resume: bool
+) -> str:
+    """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch.campaigns import campaign as campaigns
     from lance_autoresearch.cli.start import beginning
     from lance_autoresearch.errors import UsageError
