@@ -100,12 +100,14 @@ def environment(place: Path) -> dict[str, str]:
             "LAR_LOCK_DIR": str(locks), "TMPDIR": str(endurance_proof.temporary(place))}
 
 
-def endure(story: Story, trials: int, every: tuple[int, int], minutes: float | None) -> None:
+def endure(
+    story: Story, trials: int, every: tuple[int, int], minutes: float | None, timed: float
+) -> None:
     """Run the loop, killing and resuming, until so many trials are done."""
     place, dice = story.place, random.Random(story.seed)
     ideas = place / ".lar" / "endurance"
-    endurance_ideas.write(place, ideas, turns=2 * trials, seed=story.seed)
-    lar(place, "start", TARGET, "--name", "endurance")
+    endurance_ideas.write(place, ideas, turns=2 * trials, seed=story.seed, timed=timed)
+    lar(place, "start", TARGET, "--from", "upstream", "--name", "endurance")
     story.sizes.append(endurance_proof.sizes(place))
     begun = time.monotonic()
     words = [
@@ -190,12 +192,13 @@ def _is(kind: str, process: Process) -> bool:
 
 
 def run(
-    trials: int, seed: int, every: tuple[int, int], place: Path, minutes: float | None = None
+    trials: int, seed: int, every: tuple[int, int], place: Path, minutes: float | None = None,
+    timed: float = 1.0,
 ) -> tuple[Story, list[str]]:
     """The campaign and its proof: what happened, and every fault found."""
     story = Story(place, seed)
     clone(place)
-    endure(story, trials, every, minutes)
+    endure(story, trials, every, minutes, timed)
     faults = [f"still running: {p.pid} {p.command[:120]}" for p in of_place(place)]
     lar(place, "status")
     faults += endurance_proof.faults(story, trials)
@@ -218,13 +221,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(30))
     parser.add_argument("--every", type=int, nargs=2, default=(2, 12), metavar="N",
                         help="trials between two kills, from and to")
+    parser.add_argument("--timed", type=float, default=1.0,
+                        help="so many times as many kernels that are timed; 20 on a quiet machine")
     parser.add_argument("--minutes", type=float, help="end after so long, trials done or not")
     parser.add_argument("--figures", action="store_true", help="write docs/figures/endurance.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="endurance-", ignore_cleanup_errors=True) as scratch:
         place = (asked.keep or Path(scratch) / "checkout").resolve()
-        story, faults = run(asked.trials, asked.seed, tuple(asked.every), place, asked.minutes)
+        story, faults = run(
+            asked.trials, asked.seed, tuple(asked.every), place, asked.minutes, asked.timed
+        )
         table = endurance_proof.figures(story)
     print(f"seed {asked.seed}")
     for name, value in table:

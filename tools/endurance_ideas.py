@@ -31,7 +31,7 @@ VERDICTS: dict[str, frozenset[str]] = {
     "better": frozenset({"keep", "revert"}),
 }
 """What a kind may end in, `inconclusive` aside. The others bring no kernel at all."""
-BETTER = {4: "01-table-tree.rs", 90: "03-gather-scan.rs"}
+BETTER = {4: "01-table-tree.rs", 90: "03-gather-scan.rs", 200: "06-wide-table-knobs.rs"}
 """Turns in which a kernel that is faster is proposed."""
 
 AGENT = r"""#!/bin/sh
@@ -53,15 +53,16 @@ printf '{"hypothesis": "idea %d %s %s", "tokens": 100, "cost_usd": 0.001}\n' $n 
 """
 
 
-def write(place: Path, ideas: Path, *, turns: int, seed: int) -> None:
-    """All ideas of a run and the agent that hands them out."""
+def write(place: Path, ideas: Path, *, turns: int, seed: int, timed: float) -> None:
+    """All ideas of a run and the agent that hands them out; `timed` multiplies slow kernels."""
     ideas.mkdir(parents=True, exist_ok=True)
     base = (place / ".lar" / "slices" / TARGET / "kernel.rs").read_text()
     cheats = sorted((place / "targets" / TARGET / "cheats").glob("*.rs"))
     records = place / "records" / "ideas" / TARGET
     dice = random.Random(seed)
     for turn in range(1, turns + 1):
-        (kind,) = dice.choices(list(ODDS), list(ODDS.values()))
+        odds = {**ODDS, "slow": timed * ODDS["slow"]}
+        (kind,) = dice.choices(list(odds), list(odds.values()))
         if turn in BETTER:
             kind, text = "better", (records / BETTER[turn]).read_text()
         elif kind == "cheat":
