@@ -29,6 +29,9 @@ from original_gate import keeps  # noqa: E402
 
 from lance_autoresearch.campaigns.calibration import LOAD  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
+from lance_autoresearch.evidence import catalogue  # noqa: E402
+from lance_autoresearch.evidence.digests import immutable  # noqa: E402
+from lance_autoresearch.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict  # noqa: E402
 from lance_autoresearch.rules import stats  # noqa: E402
 from lance_autoresearch.rules.comparison_json import trial_from_json  # noqa: E402
@@ -69,14 +72,16 @@ def samples(comparison: Comparison, side: str) -> list[list[float]]:
 
 
 def judged(root: Path) -> Iterator[Seen]:
-    """Every usable trial of the ledger, judged by all gates."""
+    """Every usable trial of the ledger under today's rules, judged by all gates."""
     rng = np.random.default_rng(1)
     baselines: dict[tuple[str, str, str], list[list[float]]] = {}
+    rules = {t.name: immutable(root, t, DEFAULT)["all"] for t in catalogue.load_all(root)}
     with Ledger.open(root) as ledger:
         for row in ledger.trials():
             record, gain = row.record, injected(row.record)
             decided = record.verdict in (Verdict.KEEP, Verdict.REVERT)
-            if gain is None or not decided or record.pairs_blob is None:
+            today = record.immutable.get("all") == rules.get(record.target)
+            if gain is None or not decided or not today or record.pairs_blob is None:
                 continue
             first = trial_from_json(ledger.get_blob(record.pairs_blob))[0].comparison
             mine, other = samples(first, "candidate"), samples(first, "champion")
