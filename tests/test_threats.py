@@ -316,10 +316,7 @@ def test_fresh_sizes_alone_stop(rigs: dict[str, Rig]) -> None:
 FREE_CHOICE = """
 fn read_out(call: &mut Call, heap: TopK) {
     let k = call.u64(0) as usize;
-    let key = |row: &OrderedNode<u64>| (flip(row.dist.0.to_bits()) as u128) << 64 | row.id as u128;
-    let mut keys: Vec<u128> = heap.iter().map(key).collect();
-    keys.sort_unstable();
-    keys.truncate(k);
+    let heap: TopK = heap.into_sorted_vec().into_iter().take(k).collect();
     let (dists, ids) = (call.out_f32s(0), call.out_u64s(1));
 """
 
