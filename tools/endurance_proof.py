@@ -195,7 +195,7 @@ def figures(story: Story) -> list[tuple[str, str]]:
         ("killed with SIGKILL", f"{kills}; `lar loop` was started {story.starts} times"),
         *_memory(story),
         *_disk(story, len(ideas)),
-        ("wall clock on a busy machine", f"{story.seconds / 60:.0f} minutes"),
+        ("wall clock", f"{story.seconds / 60:.0f} minutes"),
     ]
 
 
