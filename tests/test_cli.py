@@ -159,6 +159,15 @@ def test_reader_that_goes_away_is_no_defect() -> None:
     assert "code=70" not in done.stderr
 
 
+def test_a_full_disk_is_the_machines_fault_not_a_defect() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"'{LAR}' targets > /dev/full"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 4
+    assert "no space left" in done.stderr and "lar gc" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_wrapper_says_how_to_set_up(tmp_path: Path) -> None:
     wrapper = tmp_path / "lar"
     wrapper.write_bytes((ROOT / "lar").read_bytes())

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lance_autoresearch import __version__
-from lance_autoresearch.errors import LarError, UsageError
+from lance_autoresearch.errors import LarError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,10 +199,30 @@ def fail(error: LarError, *, json_wanted: bool) -> int:
     return error.exit_code
 
 
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an exception, or one it came from, is the file system's "no space left"."""
+    import errno
+    import sqlite3
+
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def defect(error: Exception, *, json_wanted: bool) -> int:
     """An exception nobody expected: the traceback for us, one line for the caller."""
     import traceback
 
+    if disk_is_full(error):
+        full = MachineError(
+            "no space left on the disk; what was decided is in the ledger and stays",
+            next="lar gc, or make room; then the same again (a loop goes on with --resume)",
+        )
+        return fail(full, json_wanted=json_wanted)
     traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f"{Path(last[0].filename).name}:{last[0].lineno}" if last else None
