@@ -133,13 +133,13 @@ def loop(
     root = host.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
-    budget = (limits or Limits()).budget()
-    settings = (run or Program()).settings()
+    budget, settings = (limits or Limits()).budget(), (run or Program()).settings()
+    _refuse_both(from_, resume)
     name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
     driver = _driver(name, target, record, settings)
     first = campaign is None and not resume and newest(root, target) is None
     if first or from_ is not None:
-        campaign = _begun(root, target, from_ or FIRST.get(name), campaign, resume)
+        campaign = _begun(root, target, from_ or FIRST.get(name), campaign)
     if agent is None and name == "tune":
         _name_the_others(target)
     progress = drive(
@@ -176,18 +176,20 @@ def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
     return run.agent if run else None
 
 
-def _begun(
-    root: Path, target: str, from_: str | None, campaign: str | None, resume: bool
-) -> str:
+def _refuse_both(from_: str | None, resume: bool) -> None:
+    from lance_autoresearch.errors import UsageError
+
+    if from_ is not None and resume:
+        raise UsageError("--from begins a new campaign, --resume goes on with one",
+                         allowed=["--from", "--resume"])
+
+
+def _begun(root: Path, target: str, from_: str | None, campaign: str | None) -> str:
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch.campaigns import campaign as campaigns
     from lance_autoresearch.cli.start import beginning
-    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.evidence import catalogue, upstream
 
-    if resume:
-        raise UsageError("--from begins a new campaign, --resume goes on with one",
-                         allowed=["--from", "--resume"])
     catalogue.load(root, target)
     upstream.fetch(root)
     era = upstream.load_manifest(root).version
