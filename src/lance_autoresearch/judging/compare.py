@@ -129,9 +129,7 @@ def refuse_memory(
     wanted = rig.policy.unseen_pairs
     with rig.phases("confirm"), rig.measuring():
         pairs = [_unseen_pair(rig, sides, pools) for _ in range(wanted)]
-    valid = sum(pair.void is None for pair in pairs)
-    if 2 * valid < wanted:
-        raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {wanted} short pairs valid")
+    _half_valid(pairs, "short pairs")
     found = unseen(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
     if found.rejected:
         raise Ended(
@@ -140,6 +138,13 @@ def refuse_memory(
             f"{found.high:+.1f}%) where its process meets each for the first time: an answer "
             "must be computed in every call, not found in memory left by an earlier one",
         )
+
+
+def _half_valid(pairs: Sequence[PairTimes], what: str) -> None:
+    """Raises Ended, inconclusive, where more than half of the pairs are void."""
+    valid = sum(pair.void is None for pair in pairs)
+    if 2 * valid < len(pairs):
+        raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {len(pairs)} {what} valid")
 
 
 def refuse_slowing(
@@ -165,9 +170,7 @@ def refuse_slowing(
     with rig.phases("confirm"), rig.measuring():
         turns = [(layouts[i % len(layouts)], layouts[i - 1][0]) for i in range(wanted)]
         pairs = [times(rig, rig.pair(*sides, pools, opponent=other)) for sides, other in turns]
-    valid = sum(pair.void is None for pair in pairs)
-    if 2 * valid < wanted:
-        raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {wanted} pairs for S valid")
+    _half_valid(pairs, "pairs for S")
     found = slowed_opponent(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
     if found.rejected:
         raise Ended(
