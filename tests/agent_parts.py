@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from campaign_parts import git
+from checkout_parts import take_products
 
 from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.agents import Agent
@@ -31,8 +32,8 @@ TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
 AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
-BETTER = (ROOT / "records/ideas/pq-l2/01-table-tree.rs").read_text()
-"""A kernel that is right and faster."""
+BETTER = (ROOT / "targets" / TARGET / "kernel" / "kernels.rs").read_text()
+"""A kernel that is right and faster, on every machine and in every cache: the champion."""
 SLOWER_MARK = "\n// once more as it was\n"
 """Behind the text a campaign began with: right, and plainly slower than BETTER."""
 
@@ -79,20 +80,10 @@ def checkout(directory: Path) -> Path:
     git(directory, "init", "-q", "-b", "main")
     git(directory, "add", "-A")
     git(directory, "commit", "-q", "-m", "start")
-    for name in ("upstream", "slices", "bin", "cache/prelude", "cache/lar_shim", "cache/kernels"):
-        source = ROOT / ".lar" / name
-        if source.is_dir():
-            # What may be renewed in place is copied: a link would change this checkout's too.
-            copy = shutil.copy2 if name == "bin" else _link
-            shutil.copytree(source, directory / ".lar" / name, copy_function=copy)
+    take_products(directory, "upstream", "slices", "cache/prelude", "cache/lar_shim",
+                  "cache/kernels", linked=True)  # fmt: skip
+    take_products(directory, "bin")  # what may be renewed in place: a link would change ours too
     return directory
-
-
-def _link(source: str, to: str) -> None:
-    try:
-        os.link(source, to)
-    except OSError:
-        shutil.copy2(source, to)
 
 
 def fresh(root: Path) -> Campaign:

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from checkout_parts import take_products
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.evidence import catalogue
@@ -39,9 +40,7 @@ def copy_of_checkout(path: Path) -> Path:
         shutil.copy2(ROOT / name, path / name)
     for name in ("targets", "rust"):
         shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("target"))
-    for name in ("upstream", "bin"):
-        if (ROOT / ".lar" / name).is_dir():
-            shutil.copytree(ROOT / ".lar" / name, path / ".lar" / name)
+    take_products(path, "upstream", "bin")
     return path
 
 

@@ -78,7 +78,11 @@ class Archives:
         if known is not None:
             stamp.unlink(missing_ok=True)
         top = f"{crate}-{self.manifest.version}"
-        _unpack(data, top, target, lambda: stamp.is_file() and stamp.read_text() == found)
+        with tempfile.TemporaryDirectory(dir=lar_dir(self.root, "tmp")) as fresh:
+            inside = _unpack(data, top, Path(fresh))
+            move_in(
+                inside, target, complete=lambda: stamp.is_file() and stamp.read_text() == found
+            )
         atomic_write(stamp, found.encode())
         return target
 
@@ -141,21 +145,20 @@ class Archives:
         raise UpstreamError(f"no crate '{crate}' below {self.manifest.path}", where="[source] path")
 
 
-def _unpack(data: bytes, prefix: str, target: Path, complete: Callable[[], bool]) -> None:
-    """Extract a .crate (gzipped tar, one top directory) to `target`, all or nothing.
+def _unpack(data: bytes, prefix: str, to: Path) -> Path:
+    """Extract a .crate (gzipped tar, one top directory) below `to`; returns that directory.
 
-    Only plain files below the top directory: cargo packs nothing else. Written by hand because
-    tarfile's own filters came with Python 3.11.4, and Debian 12 has 3.11.2.
+    Only plain files: cargo packs nothing else. Written by hand because tarfile's own filters
+    came with Python 3.11.4, and Debian 12 has 3.11.2.
     """
-    with tempfile.TemporaryDirectory(dir=target.parent) as fresh:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-            for member in archive:
-                if not member.isdir():
-                    _extract(archive, member, Path(fresh))
-        inside = Path(fresh, prefix)
-        if not inside.is_dir():
-            raise UpstreamError(f"archive has no directory {prefix}", where=prefix)
-        move_in(inside, target, complete=complete)
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        for member in archive:
+            if not member.isdir():
+                _extract(archive, member, to)
+    inside = to / prefix
+    if not inside.is_dir():
+        raise UpstreamError(f"archive has no directory {prefix}", where=prefix)
+    return inside
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
