@@ -194,6 +194,17 @@ def test_tampering_names_the_first_broken_row(tmp_path: Path, edit: str) -> None
     assert re.search(expected, fault)
 
 
+def test_the_chain_alone_stops_a_gain_written_by_hand(tmp_path: Path) -> None:
+    """Who only reads rows believes it; who walks the chain is told where."""
+    with filled(tmp_path) as ledger:
+        lost = ledger.append(record(kernel(9), FIRST, Verdict.REVERT))
+    by_hand(tmp_path, f"UPDATE trials SET verdict = 'keep', gain = 40.0 WHERE id = {lost}")
+    with Ledger.open(tmp_path) as ledger:
+        seen = ledger.trial(lost).record
+        assert (seen.verdict, seen.gain) == (Verdict.KEEP, 40.0)
+        assert f"trial {lost} " in str(ledger.verify().fault)
+
+
 def test_a_row_with_a_digest_of_its_own_breaks_the_next(tmp_path: Path) -> None:
     from lance_autoresearch.world.ledger import chain
 

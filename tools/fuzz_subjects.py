@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fuzz_agents import FORBIDDEN, acp, agents, api, spoken
+
 from lance_autoresearch.errors import LarError, RejectedKernel
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "data" / "fuzz"
-FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 NAMES = ("identifier", "type_identifier", "field_identifier", "shorthand_field_identifier")
 
 
@@ -209,35 +210,6 @@ def lineage(data: bytes) -> None:
             assert isinstance(proposal.text, bytes) and isinstance(proposal.hypothesis, str)
 
 
-@functools.cache
-def _drivers() -> tuple[Any, ...]:
-    from lance_autoresearch.campaigns.agents import Settings
-    from lance_autoresearch.campaigns.agents.claude import ClaudeAgent
-    from lance_autoresearch.campaigns.agents.codex import CodexAgent
-    from lance_autoresearch.campaigns.agents.command import CommandAgent
-
-    priced = Settings(price=(1.0, 2.0))
-    return ClaudeAgent(priced), CodexAgent(priced), CommandAgent("true", priced)
-
-
-def agents(data: bytes) -> None:
-    """What a coding agent printed: a report with usable numbers, whatever it said."""
-    import math
-
-    from lance_autoresearch.campaigns.agents.prompt import hypothesis, predicted
-    from lance_autoresearch.world.agent_box import Ended
-
-    out = data[1:].decode("utf-8", "replace")
-    driver = _drivers()[data[0] % 3 if data else 0]
-    said = driver.heard(Ended(data[0] >> 7 if data else 0, out, out[-400:], None, 1.0))
-    assert said.tokens is None or (isinstance(said.tokens, int) and 0 <= said.tokens < 1 << 63)
-    assert said.cost_usd is None or (math.isfinite(said.cost_usd) and said.cost_usd >= 0)
-    assert isinstance(said.text, str) and isinstance(said.error, str)
-    assert not FORBIDDEN.search(hypothesis(said.text) + "".join(said.refused))
-    assert (predicted(said.text) or 0) <= 1e4
-    driver.failure(Ended(1, out, out, None, 1.0), said)
-
-
 def plain_text(data: bytes) -> None:
     """One printable line, bounded; stripping it again changes nothing."""
     from lance_autoresearch.rules.plain_text import stripped
@@ -273,7 +245,7 @@ def signature(data: bytes) -> None:
 SUBJECTS: dict[str, Callable[[bytes], None]] = {
     f.__name__: f
     for f in (tokens, admission, slicer, manifest, lock, comparison, tsv, delta, records, lineage,
-              agents, plain_text, compiler, signature)
+              agents, acp, api, plain_text, compiler, signature)
 }
 MODULES = {
     "tokens": "evidence.rust_tokens", "admission": "evidence.admit evidence.rust_tokens",
@@ -284,6 +256,8 @@ MODULES = {
     "lineage": "campaigns.agents.replay",
     "agents": "campaigns.agents.claude campaigns.agents.codex campaigns.agents.command "
               "campaigns.agents.driven campaigns.agents.prompt",
+    "acp": "campaigns.agents.acp_client campaigns.agents.files",
+    "api": "campaigns.agents.api campaigns.agents.files",
     "plain_text": "rules.plain_text", "compiler": "evidence.compiler",
     "signature": "making.signature",
 }  # fmt: skip
@@ -352,7 +326,7 @@ def seeds(name: str) -> list[bytes]:
         return found + [bytes([i]) + files[path] for i, path in enumerate(sorted(files))]
     if name == "lineage":
         return [*found, b'[[kernel]]\nfile = "a.rs"\nhypothesis = "one"\n']
-    return found + _spoken(name)
+    return found + spoken(name)
 
 
 def _small_comparison() -> list[bytes]:
@@ -363,25 +337,3 @@ def _small_comparison() -> list[bytes]:
     trial = {"v": 1, "kind": "trial", "before": 1, "policy": {"max_pairs": 9}, "parts": [body]}
     case = {"v": 1, "kind": "gate-case", "about": "", "expect": {}, "comparison": body}
     return [json.dumps(b).encode() for b in (body, trial, case, [body, body, body])]
-
-
-def _spoken(name: str) -> list[bytes]:
-    """What programs print."""
-    if name != "agents":
-        red = b"\x1b[31mred\x1b[0m \x1b]0;t\x07 \xe2\x80\xae"
-        return [red, b"error: x\n --> kernels.rs:7:1\n\nz"]
-    usage = {"input_tokens": 1, "output_tokens": 2}
-    claude: list[dict[str, Any]] = [
-        {"type": "assistant", "message": {"content": [{"type": "text", "text": "HYPOTHESIS: a"}]}},
-        {"type": "result", "subtype": "success", "is_error": False, "result": "HYPOTHESIS: b\n"
-         "PREDICTED GAIN: +4", "total_cost_usd": 0.1, "usage": usage,
-         "permission_denials": [{"tool_name": "Bash", "tool_input": {"command": "ls"}}]},
-    ]  # fmt: skip
-    codex: list[dict[str, Any]] = [
-        {"type": "item.completed", "item": {"type": "agent_message", "text": "HYPOTHESIS: c"}},
-        {"type": "turn.failed", "error": {"message": "429"}},
-        {"type": "turn.completed", "usage": usage},
-    ]
-    own = [{"hypothesis": "d", "predicted": 3, "tokens": 5200, "cost_usd": 0.04}]
-    lines = ["\n".join(json.dumps(row) for row in rows) for rows in (claude, codex, own)]
-    return [bytes([i]) + text.encode() for i, text in enumerate(lines)]
