@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from campaign_parts import git
 from checkout_parts import take_products
+from kernels import around
 
 from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.agents import Agent
@@ -125,6 +126,11 @@ def assert_whole(mine: Campaign) -> None:
     changed = [line.split()[-1] for line in status.splitlines()]
     undecided = rows(mine)[-1:] and str(rows(mine)[-1].record.verdict) == "inconclusive"
     assert changed == ([f"targets/{TARGET}/kernel/kernels.rs"] if undecided else [])
+
+
+def spoiled(mine: Campaign) -> str:
+    """The champion with every sum wrong."""
+    return around(mine.champion_text(), "scan8", after="out.fill(f32::NAN);").decode()
 
 
 def assert_kept_then_reverted(mine: Campaign, progress: Progress) -> None:

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 from agent_parts import (
-    BETTER,
-    SLOWER_MARK,
     TARGET,
-    assert_kept_then_reverted,
     assert_whole,
     checkout,
     clean_environment,
@@ -23,6 +20,7 @@ from agent_parts import (
     own_lock,  # noqa: F401
     rows,
     run_loop,
+    spoiled,
 )
 
 from lance_autoresearch.campaigns.agents import Settings, load_agent, make_agent
@@ -72,17 +70,16 @@ def verdicts(progress: Progress) -> list[Verdict]:
     return [done.record.verdict for done in progress.done]
 
 
-@pytest.mark.timing
-def test_a_better_kernel_is_kept_and_a_slower_one_reverted(mine: Campaign, drive: Drive) -> None:
-    path, slower = str(mine.kernel_path), mine.champion_text().decode() + SLOWER_MARK
+def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive: Drive) -> None:
+    path, wrong = str(mine.kernel_path), spoiled(mine)
     said = {"say": "HYPOTHESIS: eight at a time\nPREDICTED GAIN: +30"}
-    progress = drive([{"read": path}, {"usd": 0.25}, {"write": [path, BETTER]}, said],
-                     [{"write": [path, slower]}, {"say": "HYPOTHESIS: back again"}], trials=2)
+    progress = drive([{"read": path}, {"usd": 0.25}, {"write": [path, wrong]}, said])
     record = progress.done[0].record
+    assert record.verdict is Verdict.INCORRECT
     assert record.agent.startswith("acp:python") and record.hypothesis == "eight at a time"
     assert record.numbers["predicted"] == 30.0
     assert record.tokens == 1200 and record.cost_usd == 0.25
-    assert_kept_then_reverted(mine, progress)
+    assert_whole(mine)
 
 
 def test_refused_kernels_are_put_back_and_the_next_turn_hears_why(

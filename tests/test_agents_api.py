@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 from agent_parts import (
-    BETTER,
-    SLOWER_MARK,
     TARGET,
-    assert_kept_then_reverted,
     assert_whole,
     checkout,
     clean_environment,
@@ -19,6 +16,7 @@ from agent_parts import (
     own_lock,  # noqa: F401
     rows,
     run_loop,
+    spoiled,
 )
 from model_servers import Server, Step, anthropic, chat, fail, say, use
 
@@ -66,22 +64,19 @@ def verdicts(progress: Progress) -> list[Verdict]:
     return [done.record.verdict for done in progress.done]
 
 
-@pytest.mark.timing
-def test_a_better_kernel_is_kept_and_a_slower_one_reverted(mine: Campaign, drive: Drive) -> None:
-    slower = mine.champion_text().decode() + SLOWER_MARK
+def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive: Drive) -> None:
     steps = [
-        use("read"), use("replace", old="", new=BETTER),
+        use("read"), use("replace", old="", new=spoiled(mine)),
         use("run_trial", hypothesis="eight at a time", predicted_gain=30),
-        use("replace", old="", new=slower),
-        use("run_trial", hypothesis="back again", predicted_gain=1),
     ]
     with chat.Server(steps) as server:
-        progress = drive(server, {"price": (1.0, 10.0)}, trials=2)
+        progress = drive(server, {"price": (1.0, 10.0)})
     record = progress.done[0].record
+    assert record.verdict is Verdict.INCORRECT
     assert record.agent == "api" and record.hypothesis == "eight at a time"
     assert record.numbers["predicted"] == 30.0
     assert record.tokens == 3300 and record.cost_usd == pytest.approx(0.006)
-    assert_kept_then_reverted(mine, progress)
+    assert_whole(mine)
 
 
 @pytest.mark.parametrize("protocol", [anthropic.Server, chat.Server], ids=["anthropic", "openai"])

@@ -24,7 +24,7 @@ from lance_autoresearch.world.ledger import Ledger, digest_of
 
 ROOT = Path(__file__).resolve().parent.parent
 IDEA = ROOT / "records" / "ideas" / "pq-l2" / "01-table-tree.rs"
-KILLS = 12
+KILLS = 8
 
 pytestmark = pytest.mark.timing
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from agent_parts import TARGET, assert_whole, checkout, newest, rows
+from checkout_parts import ROOT
 from kernels import around
 
 from lance_autoresearch.campaigns.campaign import Campaign
@@ -77,9 +78,9 @@ def test_a_gain_ends_the_campaign_hooks_hear_the_keep_and_the_next_begins_from_i
     root: Path, tmp_path: Path, heard: tuple[str, list[dict[str, object]]]
 ) -> None:
     address, posted = heard
-    better = root / "records" / "ideas" / TARGET / "01-table-tree.rs"
+    better = ROOT / "targets" / TARGET / "kernel" / "kernels.rs"
     said = tmp_path / "keeps"
-    propose = f'cat {better} > kernels.rs; echo "// $$" >> kernels.rs; echo a table'
+    propose = f'cat {better} > kernels.rs; echo "// $$" >> kernels.rs; echo the champion'
     mine = begin(root, TARGET)
     events = ended(started(
         root, "loop", TARGET, "--campaign", mine.name, "--agent", shell(propose), "--trials", "4",
