@@ -16,6 +16,7 @@ import again  # noqa: E402
 
 from lance_autoresearch.records import Verdict  # noqa: E402
 from lance_autoresearch.world.ledger import Ledger  # noqa: E402
+from lance_autoresearch.world.ledger.export import load_records  # noqa: E402
 
 ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 1.8, 0.9, 2.7, 16,
                   "a machine")  # fmt: skip
@@ -31,32 +32,45 @@ def test_a_row_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_overstatement_is_told_by_day_with_its_interval() -> None:
-    rows = [replace(ROW, quoted=2.0 + 0.1 * i, seen=1.9 + 0.1 * i) for i in (0, 1, 2, 3)]
+    rows = [replace(ROW, quoted=100.0 * i + 1.0, seen=100.0 * i) for i in (0, 0, 0)]
     rows += [replace(ROW, days=1, seen=2.0 + 0.1 * i, seen_low=2.9 + i) for i in (-1, 0, 1)]
     (same, later) = again.table(rows)
-    assert same[:2] == ["same day", "4"] and same[3].startswith("+0.100 % [")
-    assert same[5] == "4 of 4"
+    assert same[:2] == ["same day", "3"] and same[3].startswith("+0.995 % [")
+    assert same[5] == "3 of 3"
     low, high = (float(v) for v in later[3].split("[")[1].strip("]").split())
     assert low < 0 < high
     assert (later[0], later[4], later[5]) == ("later", "+0.10 %", "2 of 3")
     assert again.table(rows[:2]) == []
+    twice = again.table([replace(ROW, quoted=300.0, seen=100.0)] * 3)
+    assert twice[0][3].startswith("+69.315 %"), "a ratio: ln 2, not 200 % of Lance's time"
 
 
-def test_those_measured_least_often_come_first_and_the_targets_in_turn(tmp_path: Path) -> None:
+def test_those_measured_least_often_come_first_and_the_targets_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "ROOT", tmp_path)
     texts = [b"kernel %d" % i for i in range(5)]
     with Ledger.open(tmp_path) as ledger:
         for i, text in enumerate(texts):
             row = record(text, b"champion", verdict=Verdict.KEEP, gain=2.0, low=1.0, high=3.0,
-                         target="fsst" if i == 0 else "pq-l2")  # fmt: skip
+                         target="fsst" if i == 0 else "pq-l2",
+                         numbers={"confirm": {"claim": "f"}})  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
-        assert again.keeps(ledger, None) == [], "the champion's text is not there"
+        assert again.keeps(None) == [], "the champion's text is not there"
         ledger.put_blob(b"champion")
-        rows = again.keeps(ledger, None)
-        assert len(rows) == 5 and len(again.keeps(ledger, "fsst")) == 1
-    known = [replace(ROW, kernel=rows[4].record.kernel[:12])]
+    rows = again.keeps(None)
+    assert [row.kernel for row in rows] == texts and rows[0].champion == b"champion"
+    assert rows[0].claim == "f" and len(again.keeps("fsst")) == 1
+    known = [replace(ROW, kernel=rows[1].record.kernel[:12])]
     first = again.chosen(rows, known, 3)
-    assert {r.id for r in first} == {rows[0].id, rows[3].id, rows[2].id}
-    assert [r.record.target for r in first] == ["fsst", "pq-l2", "pq-l2"]
+    assert [row.kernel for row in first] == [texts[0], texts[2], texts[3]]
+
+
+def test_kept_kernels_of_recorded_campaigns_count() -> None:
+    found = {kept.record.kernel for kept in again._of_records()}
+    rows = [load_records(path.parent) for path in (ROOT / "records").glob("*/campaign.json")]
+    kept = {r.record.kernel for one in rows for r in one.trials if r.record.verdict == "keep"}
+    assert len(kept) >= 20 and found == kept
 
 
 @pytest.mark.parametrize("words", [["--report"], []])

@@ -5,8 +5,9 @@
     python tools/again.py --target pq-l2     of one target only
     python tools/again.py --report           measure nothing, sum the file up
 
-Keeps come from this checkout's ledger: of campaigns, and of `lar calibrate --kind delay`, whose
-gain is real because it was put there. Those measured least often come first, then the newest.
+Keeps come from the campaigns in records/ and from this checkout's ledger: of campaigns, and of
+`lar calibrate --kind delay`, whose gain is real because it was put there. Those measured least
+often come first, then the oldest.
 What is measured is what confirmation measures: 16 pairs on fresh secret inputs at every combo's
 second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
 and how many days lie between; run it on another day, and the file holds both. Ten seconds a keep.
@@ -18,6 +19,7 @@ import argparse
 import datetime
 import itertools
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,10 +30,11 @@ from lance_autoresearch.errors import LarError, MachineError
 from lance_autoresearch.evidence import build
 from lance_autoresearch.judging.compare import times
 from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.records import Comparison, Verdict
+from lance_autoresearch.records import Comparison, TrialRecord, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
-from lance_autoresearch.world.ledger import Ledger, Row
+from lance_autoresearch.world.ledger import Ledger, digest_of
+from lance_autoresearch.world.ledger.export import load_records
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "records" / "again.tsv"
@@ -40,8 +43,23 @@ LEVEL = 0.99
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A keep and its two kernels."""
+
+    record: TrialRecord
+    created: str
+    champion: bytes
+    kernel: bytes
+
+    @property
+    def claim(self) -> str:
+        """The component whose gain was quoted: `all`, or an op."""
+        return str(self.record.numbers["confirm"]["claim"])
+
+
+@dataclass(frozen=True)
 class Again:
-    """One keep measured once more; gains over all combos in %, with 99 % intervals."""
+    """One keep measured once more; gains of the component it claimed in %, 99 % intervals."""
 
     date: str
     days: int
@@ -60,21 +78,38 @@ class Again:
     machine: str
 
 
-def keeps(ledger: Ledger, target: str | None) -> list[Row]:
-    """Keeps whose both kernels are still there."""
-    rows = ledger.trials(target=target, verdict=Verdict.KEEP)
-    return [
-        row for row in rows
-        if row.record.gain is not None and row.record.low is not None
-        and all(ledger.find_blob(d) for d in (row.record.kernel, row.record.champion))
-    ]  # fmt: skip
+def keeps(target: str | None) -> list[Kept]:
+    """Every keep whose two kernels are still there, once, oldest first."""
+    found = {kept.record.kernel: kept for kept in (*_of_ledger(), *_of_records())}
+    rows = [k for k in found.values() if target in (None, k.record.target)]
+    return sorted(rows, key=lambda kept: kept.created)
 
 
-def chosen(rows: Sequence[Row], before: Sequence[Again], count: int) -> list[Row]:
-    """Those measured least often, newest first, the targets in turn."""
+def _of_ledger() -> Iterator[Kept]:
+    with Ledger.open(ROOT) as ledger:
+        for row in ledger.trials(verdict=Verdict.KEEP):
+            names = (row.record.champion, row.record.kernel)
+            if "confirm" in row.record.numbers and all(map(ledger.find_blob, names)):
+                yield Kept(row.record, row.created, *map(ledger.get_blob, names))
+
+
+def _of_records() -> Iterator[Kept]:
+    for about in sorted((ROOT / "records").glob("*/campaign.json")):
+        name = json.loads(about.read_text())["campaign"]["target"]
+        lance = build.first_kernel(ROOT, name)
+        found = load_records(about.parent, lance)
+        kernels = {digest_of(lance): lance, **found.kernels}
+        for row in found.trials:
+            names = (row.record.champion, row.record.kernel)
+            if row.record.verdict is Verdict.KEEP and all(n in kernels for n in names):
+                yield Kept(row.record, row.created, *(kernels[n] for n in names))
+
+
+def chosen(rows: Sequence[Kept], before: Sequence[Again], count: int) -> list[Kept]:
+    """Those measured least often, oldest first, the targets in turn."""
     seen = Counter(again.kernel for again in before)
-    order = sorted(rows, key=lambda row: (seen[row.record.kernel[:12]], -row.id))
-    by_target: dict[str, list[Row]] = {}
+    order = sorted(rows, key=lambda row: seen[row.record.kernel[:12]])
+    by_target: dict[str, list[Kept]] = {}
     for row in order:
         by_target.setdefault(row.record.target, []).append(row)
     turns = itertools.zip_longest(*by_target.values())
@@ -82,38 +117,34 @@ def chosen(rows: Sequence[Row], before: Sequence[Again], count: int) -> list[Row
     return sorted(picked, key=lambda row: row.record.target)
 
 
-def measured(rows: Sequence[Row]) -> Iterator[Again]:
+def measured(rows: Sequence[Kept]) -> Iterator[Again]:
     """Each keep once more; one that the machine fails is said and left out."""
-    for target, group in itertools.groupby(rows, key=lambda row: row.record.target):
-        for row in group:
-            with Ledger.open(ROOT) as ledger:
-                champion = ledger.get_blob(row.record.champion)
-                kernel = ledger.get_blob(row.record.kernel)
-            try:
-                with Rig(ROOT, target, champion=champion) as rig:
-                    result = once_more(rig, kernel)
-                    yield line(row, result, str(rig.machine["cpu"]))
-            except MachineError as failure:
-                print(f"{target} {row.record.kind}: not measured: {failure.what}", flush=True)
+    for row in rows:
+        try:
+            with Rig(ROOT, row.record.target, champion=row.champion) as rig:
+                yield line(row, once_more(rig, row), str(rig.machine["cpu"]))
+        except MachineError as failure:
+            name = f"{row.record.target} {row.record.kind}"
+            print(f"{name}: not measured: {failure.what}", flush=True)
 
 
-def once_more(rig: Rig, kernel: bytes) -> ConfirmResult:
+def once_more(rig: Rig, row: Kept) -> ConfirmResult:
     """The confirmation's pairs on everything fresh."""
-    candidate = build.build_kernel(rig.root, rig.target.name, kernel)
+    candidate = build.build_kernel(rig.root, rig.target.name, row.kernel)
     pools, _ = rig.fresh_pools()
     layouts = rig.layouts(candidate, rig.policy.confirm_pairs)
     with rig.measuring():
         pairs = [times(rig, rig.pair(*sides, pools)) for sides in layouts]
     found: Comparison = rig.comparison(pairs, floored=False)
-    return confirm(found, None, "all", rig.policy)
+    return confirm(found, None, row.claim, rig.policy)
 
 
-def line(row: Row, result: ConfirmResult, machine: str) -> Again:
+def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     """What becomes a row of the file."""
-    record, whole, today = row.record, result.components[0], datetime.date.today()
+    record, claimed, today = row.record, result.claimed, datetime.date.today()
     days = (today - datetime.date.fromisoformat(row.created[:10])).days
     quoted = (record.gain or 0.0, record.low or 0.0, record.high or 0.0)
-    now = (whole.gain, whole.low, whole.high)
+    now = (claimed.gain, claimed.low, claimed.high)
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
         *(round(v, 3) for v in (*quoted, *now)), result.pairs, machine,
@@ -139,13 +170,13 @@ def append(path: Path, again: Again) -> None:
 
 
 def table(rows: Sequence[Again]) -> list[list[str]]:
-    """A line a group of days: how far quoted gains overstate what is seen later."""
+    """A line a group of days: how far quoted gains overstate what is seen later, as a ratio."""
     out = []
     groups = {"same day": [r for r in rows if not r.days], "later": [r for r in rows if r.days]}
     for name, group in groups.items():
         if len(group) < 3:
             continue
-        over = [r.quoted - r.seen for r in group]
+        over = [100 * math.log((100 + r.quoted) / (100 + r.seen)) for r in group]
         error = stats.sd(over) / len(over) ** 0.5
         low, high = stats.t_bounds(stats.mean(over), error, len(over) - 1, LEVEL)
         meet = sum(r.quoted_low <= r.seen_high and r.seen_low <= r.quoted_high for r in group)
@@ -159,7 +190,7 @@ def table(rows: Sequence[Again]) -> list[list[str]]:
 
 def report(rows: Sequence[Again]) -> None:
     """Print the table and write it for METHODOLOGY.md."""
-    head = ["measured again", "keeps", "quoted, mean", "overstated by, 99 %", "most",
+    head = ["measured again", "keeps", "quoted, median", "overstated by, 99 %", "most",
             "intervals that meet"]  # fmt: skip
     body = table(rows)
     for cells in [head, *body]:
@@ -181,8 +212,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if not options.report:
-            with Ledger.open(ROOT) as ledger:
-                rows = chosen(keeps(ledger, options.target), read(FILE), options.keeps)
+            rows = chosen(keeps(options.target), read(FILE), options.keeps)
             if not rows:
                 print("error: no keeps in the ledger\n  next: ./lar calibrate all --kind delay "
                       "--effect 2 --trials 8", file=sys.stderr)  # fmt: skip
