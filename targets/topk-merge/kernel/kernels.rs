@@ -6,8 +6,8 @@
 //! place of the heap, hardly more than `k` rows are below it, wherever they lie.
 //!
 //! What may enter is decided on integers in `total_cmp` order, counted from the lower bound: one
-//! unsigned comparison answers for both bounds, and NaN needs no thought. The screen before it
-//! compares floats, which is a single instruction, and asks "not greater": that never loses a row.
+//! unsigned comparison answers for both bounds, and NaN needs no thought. The screen before it does
+//! the same with the raw bits (see `Range::span`), so that a block is one minimum and one comparison.
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
@@ -21,6 +21,9 @@ const AHEAD: usize = 512;
 /// From this `k` on a heap is so deep that rows enter it in one go, if they are many.
 const LARGE: usize = 256;
 
+/// Above this `k` most blocks of a gathering have a row that may enter.
+const MANY: usize = 32;
+
 /// Takes the rows whose distance lies in `[lower, upper)` into the heap of the `k` nearest.
 pub fn accumulate(
     k: usize,
@@ -30,47 +33,195 @@ pub fn accumulate(
     dists: &[f32],
     heap: &mut TopK,
 ) {
-    let range = Range::new(lower, upper);
+    let mut range = Range::new(lower, upper);
+    let full = heap.len() >= k;
+    if full {
+        range.below_root(heap);
+    }
+    // Functions of their own: what one of them holds in registers is not the other's loss.
+    let enter = full && k < LARGE;
     #[cfg(target_arch = "x86_64")]
     if lar_shim::has(lar_shim::Feature::Avx512f) {
         // SAFETY: the CPU has AVX-512F.
-        return unsafe { nearest_avx512(k, range, row_ids, dists, heap) };
+        return unsafe {
+            if enter {
+                enter_avx512(range, row_ids, dists, heap);
+            } else if k > MANY {
+                fill_avx512::<true>(k, full, range, row_ids, dists, heap);
+            } else {
+                fill_avx512::<false>(k, full, range, row_ids, dists, heap);
+            }
+        };
     }
-    nearest(Portable, k, range, row_ids, dists, heap);
+    if enter {
+        self::enter(Portable, range, row_ids, dists, heap);
+    } else {
+        fill(Portable, k, full, range, row_ids, dists, heap);
+    }
 }
 
-/// `nearest` compiled for AVX-512.
+/// `enter` compiled for AVX-512.
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 #[target_feature(enable = "avx512f")]
-fn nearest_avx512(k: usize, range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
-    nearest(Avx512, k, range, row_ids, dists, heap);
+fn enter_avx512(range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
+    enter(Avx512::<false>, range, row_ids, dists, heap);
 }
 
+/// `fill` compiled for AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn fill_avx512<const OFTEN: bool>(
+    k: usize,
+    full: bool,
+    range: Range,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    fill(Avx512::<OFTEN>, k, full, range, row_ids, dists, heap);
+}
+
+/// A heap that is not full, or large.
 #[inline(always)]
-fn nearest(
+fn fill(
     screen: impl Screen,
     k: usize,
+    full: bool,
     mut range: Range,
     row_ids: &[u64],
     dists: &[f32],
     heap: &mut TopK,
 ) {
-    if heap.len() < k {
+    if !full {
         range.lower_limit(screen, k, dists);
-        gather(screen, k, range, row_ids, dists, heap);
-        return;
     }
-    range.below_root(heap);
-    if k >= LARGE {
-        gather(screen, k, range, row_ids, dists, heap);
-        return;
-    }
+    gather(screen, k, range, row_ids, dists, heap);
+}
+
+/// Rows enter a full heap one by one.
+#[inline(always)]
+fn enter(
+    screen: impl Screen,
+    mut range: Range,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: &mut TopK,
+) {
+    let nodes = array_of(heap);
     for_each_near(screen, &mut range, dists, |range, row| {
-        if let Some(mut root) = heap.peek_mut() {
-            *root = OrderedNode::new(row_ids[row], OrderedFloat(dists[row]));
-        }
-        range.below_root(heap);
+        replace_root(nodes, row_ids[row], dists[row]);
+        range.below(&nodes[0]);
     });
+}
+
+/// The heap's array. Whoever changes it leaves a heap behind.
+///
+/// `BinaryHeap` gives its array only away (`into_vec`) and then builds the heap anew, which at
+/// k = 100 costs as much as six rows that enter.
+#[inline(always)]
+fn array_of(heap: &mut TopK) -> &mut [OrderedNode<u64>] {
+    type Array = Vec<OrderedNode<u64>>;
+    const {
+        assert!(size_of::<TopK>() == size_of::<Array>());
+        assert!(align_of::<TopK>() == align_of::<Array>());
+    }
+    // SAFETY: `BinaryHeap` is a struct of a single `Vec`, and has no room for anything else.
+    unsafe { (*(&raw mut *heap).cast::<Array>()).as_mut_slice() }
+}
+
+/// A node on its way down, with the place of its distance in the order.
+#[derive(Clone, Copy)]
+struct Carried {
+    id: u64,
+    /// Of the distance: floats would be chosen by a branch.
+    bits: u32,
+    key: u32,
+}
+
+impl Carried {
+    #[inline(always)]
+    fn node(self) -> OrderedNode<u64> {
+        OrderedNode::new(self.id, OrderedFloat(f32::from_bits(self.bits)))
+    }
+
+    /// `self` or `other`, the farther first.
+    #[inline(always)]
+    fn ordered(self, other: Carried) -> (Carried, Carried) {
+        let up = other.key > self.key;
+        (select(up, other, self), select(up, self, other))
+    }
+}
+
+/// One of two, by conditional moves.
+#[inline(always)]
+fn select(first: bool, a: Carried, b: Carried) -> Carried {
+    use std::hint::select_unpredictable as select;
+    Carried {
+        id: select(first, a.id, b.id),
+        bits: select(first, a.bits, b.bits),
+        key: select(first, a.key, b.key),
+    }
+}
+
+/// Puts a row in the root's place and the heap in order, without a branch on data.
+///
+/// Every place on the way down gets the farther of what is carried and the farther child; the
+/// nearer is carried on. Past the row's own place that moves each node to where it was, so the way
+/// has always the same length. What would wait is the choice of the child, then its children:
+/// two levels are loaded at once, whichever child it is.
+#[inline(always)]
+fn replace_root(nodes: &mut [OrderedNode<u64>], id: u64, dist: f32) {
+    use std::hint::select_unpredictable as select;
+    let (end, array) = (nodes.len(), nodes.as_mut_ptr());
+    let mut carried = Carried { id, bits: dist.to_bits(), key: order(dist) };
+    // SAFETY: of every place that is passed here, `depth` and `there` say that it is in the array.
+    let key = |i: usize| unsafe { order((*array.add(i)).dist.0) };
+    let get = |i: usize, key: u32| unsafe {
+        let node = &*array.add(i);
+        Carried { id: node.id, bits: node.dist.0.to_bits(), key }
+    };
+    let put = |i: usize, node: Carried| unsafe { *array.add(i) = node.node() };
+    // Levels below the root; all of them but the last are full.
+    let depth = end.ilog2();
+    let (mut hole, mut full) = (0, depth.saturating_sub(1));
+    while full > 0 {
+        let left = 2 * hole + 1;
+        let keys = [key(left), key(left + 1)];
+        let right = keys[0] < keys[1];
+        let child = left + usize::from(right);
+        let farther = get(child, keys[0].max(keys[1]));
+        if full == 1 {
+            let (far, near) = carried.ordered(farther);
+            put(hole, far);
+            (carried, hole, full) = (near, child, 0);
+            continue;
+        }
+        let below = 2 * left + 1;
+        let keys = [key(below), key(below + 1), key(below + 2), key(below + 3)];
+        let first = below + usize::from(keys[0] < keys[1]);
+        let second = below + 2 + usize::from(keys[2] < keys[3]);
+        let grandchild = select(right, second, first);
+        let most = select(right, keys[2].max(keys[3]), keys[0].max(keys[1]));
+        let farthest_below = get(grandchild, most);
+        let (far, near) = carried.ordered(farther);
+        put(hole, far);
+        let (far, near) = near.ordered(farthest_below);
+        put(child, far);
+        (carried, hole, full) = (near, grandchild, full - 2);
+    }
+    // The last level: two children, one or none.
+    let (left, last) = (2 * hole + 1, end - 1);
+    let there = left <= last;
+    let (left, right) = (left.min(last), (left + 1).min(last));
+    let keys = [key(left), key(right)];
+    let child = get(select(keys[0] < keys[1], right, left), keys[0].max(keys[1]));
+    let down = there & (child.key > carried.key);
+    let child_at = select(keys[0] < keys[1], right, left);
+    put(hole, self::select(down, child, carried));
+    // Where nothing goes down, the same row once more in the same place.
+    put(select(down, child_at, hole), carried);
 }
 
 /// The rows that may enter are gathered and cut back to the `k` least when crowded. They enter
@@ -101,7 +252,7 @@ fn gather(
     let mut padded = [f32::NAN; BLOCK];
     padded[..rest.len()].copy_from_slice(rest);
     for (block, start) in blocks.iter().chain([&padded]).zip((0..).step_by(BLOCK)) {
-        let mut near = screen.near(block, range.ends());
+        let mut near = screen.near(block, range.span());
         if near == 0 {
             continue;
         }
@@ -228,12 +379,12 @@ fn for_each_near(
     if range.limit == 0 {
         return;
     }
-    let mut ends = range.ends();
+    let mut span = range.span();
     let (blocks, rest) = dists.as_chunks::<BLOCK>();
     let mut padded = [f32::NAN; BLOCK];
     padded[..rest.len()].copy_from_slice(rest);
     for (block, start) in blocks.iter().chain([&padded]).zip((0..).step_by(BLOCK)) {
-        let mut near = screen.near(block, ends);
+        let mut near = screen.near(block, span);
         if near == 0 {
             continue;
         }
@@ -250,14 +401,23 @@ fn for_each_near(
         if range.limit == 0 {
             return;
         }
-        ends = range.ends();
+        span = range.span();
     }
 }
 
 /// The two loops that touch every row.
 trait Screen: Copy {
-    /// A bit for each row that is neither below `lower` nor above `most`; NaN is neither.
-    fn near(self, block: &[f32; BLOCK], ends: [f32; 2]) -> u64;
+    /// Whether the bits of a row lie in `span`.
+    fn any(self, block: &[f32; BLOCK], span: Span) -> bool;
+
+    /// A bit for each row whose bits lie in `span`.
+    fn bits(self, block: &[f32; BLOCK], span: Span) -> u64;
+
+    /// The same, for blocks that rarely have such a row.
+    #[inline(always)]
+    fn near(self, block: &[f32; BLOCK], span: Span) -> u64 {
+        if self.any(block, span) { self.bits(block, span) } else { 0 }
+    }
 
     /// Writes places and numbers of the rows among `near` that `range` admits; returns how many.
     /// May write `BLOCK` of each, whatever it returns.
@@ -284,15 +444,14 @@ struct Portable;
 
 impl Screen for Portable {
     #[inline(always)]
-    #[allow(clippy::neg_cmp_op_on_partial_ord)]
-    fn near(self, block: &[f32; BLOCK], [lower, most]: [f32; 2]) -> u64 {
-        // `!(a > b)`, not `a <= b`: a NaN must pass.
-        let near = |d: f32| !(d > most) & !(d < lower);
-        if !block.iter().fold(false, |any, &d| any | near(d)) {
-            return 0;
-        }
+    fn any(self, block: &[f32; BLOCK], span: Span) -> bool {
+        block.iter().fold(u32::MAX, |least, &dist| least.min(span.from(dist))) <= span.width
+    }
+
+    #[inline(always)]
+    fn bits(self, block: &[f32; BLOCK], span: Span) -> u64 {
         let rows = block.iter().zip(0..);
-        rows.fold(0, |bits, (&d, i)| bits | u64::from(near(d)) << i)
+        rows.fold(0, |bits, (&dist, i)| bits | u64::from(span.from(dist) <= span.width) << i)
     }
 
     #[inline(always)]
@@ -355,30 +514,45 @@ fn pick_few(
     len
 }
 
-/// Sixteen rows an instruction, and the bits come for nothing.
+/// Sixteen rows an instruction. With `OFTEN` a block's bits are asked for at once: most have some.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
-struct Avx512;
+struct Avx512<const OFTEN: bool>;
 
-/// Only inside of `nearest_avx512`.
+/// Only inside of functions compiled for AVX-512.
 #[cfg(target_arch = "x86_64")]
-impl Screen for Avx512 {
+impl<const OFTEN: bool> Screen for Avx512<OFTEN> {
     #[inline(always)]
-    fn near(self, block: &[f32; BLOCK], [lower, most]: [f32; 2]) -> u64 {
+    fn any(self, block: &[f32; BLOCK], span: Span) -> bool {
         // SAFETY: the CPU has AVX-512F, and the loads stay within the block.
         unsafe {
-            for line in 0..4 {
-                // What the next blocks will need; past the end it is a hint about nothing.
-                _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(AHEAD + 16 * line).cast());
-            }
-            let (lower, most) = (_mm512_set1_ps(lower), _mm512_set1_ps(most));
-            let row = |i: usize| _mm512_loadu_ps(block.as_ptr().add(16 * i));
+            fetch_ahead(block);
+            let row = |i: usize| from_first(block, i, span);
+            let least = _mm512_min_epu32(row(0), row(1));
+            let least = _mm512_min_epu32(least, _mm512_min_epu32(row(2), row(3)));
+            _mm512_cmple_epu32_mask(least, _mm512_set1_epi32(span.width as i32)) != 0
+        }
+    }
+
+    #[inline(always)]
+    fn bits(self, block: &[f32; BLOCK], span: Span) -> u64 {
+        // SAFETY: as above.
+        unsafe {
+            let width = _mm512_set1_epi32(span.width as i32);
             let bits = |i: usize| {
-                let low = _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(row(i), most);
-                u64::from(_mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(low, row(i), lower)) << (16 * i)
+                u64::from(_mm512_cmple_epu32_mask(from_first(block, i, span), width)) << (16 * i)
             };
             bits(0) | bits(1) | bits(2) | bits(3)
         }
+    }
+
+    #[inline(always)]
+    fn near(self, block: &[f32; BLOCK], span: Span) -> u64 {
+        if OFTEN {
+            fetch_ahead(block);
+            return self.bits(block, span);
+        }
+        if self.any(block, span) { self.bits(block, span) } else { 0 }
     }
 
     #[inline(always)]
@@ -448,9 +622,18 @@ impl Screen for Avx512 {
         let mut least = [upper; BLOCK];
         // SAFETY: the CPU has AVX-512F, and loads and stores stay within their blocks.
         unsafe {
-            let lower = _mm512_set1_ps(lower);
             let mut lanes = [_mm512_set1_ps(upper); 4];
-            for block in blocks {
+            // Without a lower bound only -inf and negative NaN are below it: they spoil no more
+            // than the limit their lane gives.
+            let (free, bound) = if lower == f32::MIN { (blocks, &[][..]) } else { (&[][..], blocks) };
+            for block in free {
+                for (i, lane) in lanes.iter_mut().enumerate() {
+                    let dist = _mm512_loadu_ps(block.as_ptr().add(16 * i));
+                    *lane = _mm512_min_ps(dist, *lane);
+                }
+            }
+            let lower = _mm512_set1_ps(lower);
+            for block in bound {
                 for (i, lane) in lanes.iter_mut().enumerate() {
                     let dist = _mm512_loadu_ps(block.as_ptr().add(16 * i));
                     let inside = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(dist, lower);
@@ -463,6 +646,42 @@ impl Screen for Avx512 {
             }
         }
         least
+    }
+}
+
+/// What the next blocks will need; past the end it is a hint about nothing.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn fetch_ahead(block: &[f32; BLOCK]) {
+    for line in 0..4 {
+        // SAFETY: a hint reads nothing.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(AHEAD + 16 * line).cast());
+        }
+    }
+}
+
+/// `Span::from` of the block's `i`-th 16 rows.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn from_first(block: &[f32; BLOCK], i: usize, span: Span) -> __m512i {
+    // SAFETY: the load stays within the block.
+    let bits = unsafe { _mm512_loadu_si512(block[16 * i..16 * i + 16].as_ptr().cast()) };
+    _mm512_sub_epi32(bits, _mm512_set1_epi32(span.first as i32))
+}
+
+/// The bits from `first` to `first + width`, past `u32::MAX` on from 0.
+#[derive(Clone, Copy)]
+struct Span {
+    first: u32,
+    width: u32,
+}
+
+impl Span {
+    #[inline(always)]
+    fn from(self, dist: f32) -> u32 {
+        dist.to_bits().wrapping_sub(self.first)
     }
 }
 
@@ -497,8 +716,28 @@ impl Range {
 
     /// From now on only what is strictly below the heap's root.
     fn below_root(&mut self, heap: &TopK) {
-        let root = heap.peek().map_or(0, |root| order(root.dist.0));
-        self.limit = self.limit.min(root.saturating_sub(self.low));
+        if let Some(root) = heap.peek() {
+            self.below(root);
+        }
+    }
+
+    /// From now on only what is strictly nearer than `root`.
+    #[inline(always)]
+    fn below(&mut self, root: &OrderedNode<u64>) {
+        self.limit = self.limit.min(order(root.dist.0).saturating_sub(self.low));
+    }
+
+    /// The bits of all distances that may enter. Those of one sign lie together, rising or falling.
+    /// Of both signs these are all negative ones, too, and what they let through is checked.
+    #[inline(always)]
+    fn span(&self) -> Span {
+        let [least, most] = self.ends().map(f32::to_bits);
+        let (first, last) = match (least >> 31, most >> 31) {
+            (0, _) => (least, most),
+            (_, 0) => (1 << 31, most),
+            _ => (most, least),
+        };
+        Span { first, width: last.wrapping_sub(first) }
     }
 
     /// The least and the greatest distance that may enter; nothing may if `limit` is 0.
