@@ -22,6 +22,10 @@ ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 
                   "a machine")  # fmt: skip
 
 
+WHOLE = {"name": "all", "gain": 2.0, "low": 1.0, "high": 3.0}
+QUOTED = {"confirm": {"claim": "f", "components": [{**WHOLE, "name": "f", "gain": 9.0}, WHOLE]}}
+
+
 def test_a_row_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "records" / "again.tsv"
     assert again.read(path) == []
@@ -53,14 +57,13 @@ def test_those_measured_least_often_come_first_and_the_targets_in_turn(
     with Ledger.open(tmp_path) as ledger:
         for i, text in enumerate(texts):
             row = record(text, b"champion", verdict=Verdict.KEEP, gain=2.0, low=1.0, high=3.0,
-                         target="fsst" if i == 0 else "pq-l2",
-                         numbers={"confirm": {"claim": "f"}})  # fmt: skip
+                         target="fsst" if i == 0 else "pq-l2", numbers=QUOTED)  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
         assert again.keeps(None) == [], "the champion's text is not there"
         ledger.put_blob(b"champion")
     rows = again.keeps(None)
     assert [row.kernel for row in rows] == texts and rows[0].champion == b"champion"
-    assert rows[0].claim == "f" and len(again.keeps("fsst")) == 1
+    assert rows[0].quoted == (2.0, 1.0, 3.0) and len(again.keeps("fsst")) == 1
     known = [replace(ROW, kernel=rows[1].record.kernel[:12])]
     first = again.chosen(rows, known, 3)
     assert [row.kernel for row in first] == [texts[0], texts[2], texts[3]]

@@ -52,14 +52,15 @@ class Kept:
     kernel: bytes
 
     @property
-    def claim(self) -> str:
-        """The component whose gain was quoted: `all`, or an op."""
-        return str(self.record.numbers["confirm"]["claim"])
+    def quoted(self) -> tuple[float, float, float] | None:
+        """Gain over all combos with its interval, as confirmation had it; %."""
+        parts = self.record.numbers.get("confirm", {}).get("components", ())
+        return next(((p["gain"], p["low"], p["high"]) for p in parts if p["name"] == "all"), None)
 
 
 @dataclass(frozen=True)
 class Again:
-    """One keep measured once more; gains of the component it claimed in %, 99 % intervals."""
+    """One keep measured once more; gains over all combos in %, with 99 % intervals."""
 
     date: str
     days: int
@@ -81,7 +82,7 @@ class Again:
 def keeps(target: str | None) -> list[Kept]:
     """Every keep whose two kernels are still there, once, oldest first."""
     found = {kept.record.kernel: kept for kept in (*_of_ledger(), *_of_records())}
-    rows = [k for k in found.values() if target in (None, k.record.target)]
+    rows = [k for k in found.values() if target in (None, k.record.target) and k.quoted]
     return sorted(rows, key=lambda kept: kept.created)
 
 
@@ -89,7 +90,7 @@ def _of_ledger() -> Iterator[Kept]:
     with Ledger.open(ROOT) as ledger:
         for row in ledger.trials(verdict=Verdict.KEEP):
             names = (row.record.champion, row.record.kernel)
-            if "confirm" in row.record.numbers and all(map(ledger.find_blob, names)):
+            if all(map(ledger.find_blob, names)):
                 yield Kept(row.record, row.created, *map(ledger.get_blob, names))
 
 
@@ -136,18 +137,17 @@ def once_more(rig: Rig, row: Kept) -> ConfirmResult:
     with rig.measuring():
         pairs = [times(rig, rig.pair(*sides, pools)) for sides in layouts]
     found: Comparison = rig.comparison(pairs, floored=False)
-    return confirm(found, None, row.claim, rig.policy)
+    return confirm(found, None, "all", rig.policy)
 
 
 def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     """What becomes a row of the file."""
-    record, claimed, today = row.record, result.claimed, datetime.date.today()
+    record, whole, today = row.record, result.components[0], datetime.date.today()
     days = (today - datetime.date.fromisoformat(row.created[:10])).days
-    quoted = (record.gain or 0.0, record.low or 0.0, record.high or 0.0)
-    now = (claimed.gain, claimed.low, claimed.high)
+    now = (whole.gain, whole.low, whole.high)
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
-        *(round(v, 3) for v in (*quoted, *now)), result.pairs, machine,
+        *(round(v, 3) for v in (*(row.quoted or now), *now)), result.pairs, machine,
     )  # fmt: skip
 
 
