@@ -7,7 +7,7 @@
 //!
 //! What may enter is decided on integers in `total_cmp` order, counted from the lower bound: one
 //! unsigned comparison answers for both bounds, and NaN needs no thought. The screen before it does
-//! the same with the raw bits (see `Range::span`), so that a block is one minimum and one comparison.
+//! the same with the raw bits (see `Range::span`): a block is one minimum and one comparison.
 
 #[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
@@ -33,39 +33,31 @@ pub fn accumulate(
     dists: &[f32],
     heap: &mut TopK,
 ) {
-    let mut range = Range::new(lower, upper);
-    let full = heap.len() >= k;
-    if full {
-        range.below_root(heap);
-    }
-    // Functions of their own: what one of them holds in registers is not the other's loss.
-    let enter = full && k < LARGE;
+    let range = Range::new(lower, upper);
     #[cfg(target_arch = "x86_64")]
     if lar_shim::has(lar_shim::Feature::Avx512f) {
         // SAFETY: the CPU has AVX-512F.
-        return unsafe {
-            if enter {
-                enter_avx512(range, row_ids, dists, heap);
-            } else if k > MANY {
-                fill_avx512::<true>(k, full, range, row_ids, dists, heap);
-            } else {
-                fill_avx512::<false>(k, full, range, row_ids, dists, heap);
-            }
-        };
+        return unsafe { nearest_avx512(k, range, row_ids, dists, heap) };
     }
-    if enter {
-        self::enter(Portable, range, row_ids, dists, heap);
+    if heap.len() < k || k >= LARGE {
+        fill(Portable, k, range, row_ids, dists, heap);
     } else {
-        fill(Portable, k, full, range, row_ids, dists, heap);
+        enter(Portable, range, row_ids, dists, heap);
     }
 }
 
-/// `enter` compiled for AVX-512.
+/// The same, compiled for AVX-512. `fill` is a function of its own there: what it holds in registers
+/// would be the loss of `enter`, which is called for every partition of a query but the first.
 #[cfg(target_arch = "x86_64")]
-#[inline(never)]
 #[target_feature(enable = "avx512f")]
-fn enter_avx512(range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
-    enter(Avx512::<false>, range, row_ids, dists, heap);
+fn nearest_avx512(k: usize, range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
+    if heap.len() >= k && k < LARGE {
+        enter(Avx512::<false>, range, row_ids, dists, heap);
+    } else if k > MANY {
+        fill_avx512::<true>(k, range, row_ids, dists, heap);
+    } else {
+        fill_avx512::<false>(k, range, row_ids, dists, heap);
+    }
 }
 
 /// `fill` compiled for AVX-512.
@@ -74,13 +66,12 @@ fn enter_avx512(range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
 #[target_feature(enable = "avx512f")]
 fn fill_avx512<const OFTEN: bool>(
     k: usize,
-    full: bool,
     range: Range,
     row_ids: &[u64],
     dists: &[f32],
     heap: &mut TopK,
 ) {
-    fill(Avx512::<OFTEN>, k, full, range, row_ids, dists, heap);
+    fill(Avx512::<OFTEN>, k, range, row_ids, dists, heap);
 }
 
 /// A heap that is not full, or large.
@@ -88,140 +79,29 @@ fn fill_avx512<const OFTEN: bool>(
 fn fill(
     screen: impl Screen,
     k: usize,
-    full: bool,
     mut range: Range,
     row_ids: &[u64],
     dists: &[f32],
     heap: &mut TopK,
 ) {
-    if !full {
+    if heap.len() < k {
         range.lower_limit(screen, k, dists);
+    } else {
+        range.below_root(heap);
     }
     gather(screen, k, range, row_ids, dists, heap);
 }
 
 /// Rows enter a full heap one by one.
 #[inline(always)]
-fn enter(
-    screen: impl Screen,
-    mut range: Range,
-    row_ids: &[u64],
-    dists: &[f32],
-    heap: &mut TopK,
-) {
-    let nodes = array_of(heap);
+fn enter(screen: impl Screen, mut range: Range, row_ids: &[u64], dists: &[f32], heap: &mut TopK) {
+    range.below_root(heap);
     for_each_near(screen, &mut range, dists, |range, row| {
-        replace_root(nodes, row_ids[row], dists[row]);
-        range.below(&nodes[0]);
-    });
-}
-
-/// The heap's array. Whoever changes it leaves a heap behind.
-///
-/// `BinaryHeap` gives its array only away (`into_vec`) and then builds the heap anew, which at
-/// k = 100 costs as much as six rows that enter.
-#[inline(always)]
-fn array_of(heap: &mut TopK) -> &mut [OrderedNode<u64>] {
-    type Array = Vec<OrderedNode<u64>>;
-    const {
-        assert!(size_of::<TopK>() == size_of::<Array>());
-        assert!(align_of::<TopK>() == align_of::<Array>());
-    }
-    // SAFETY: `BinaryHeap` is a struct of a single `Vec`, and has no room for anything else.
-    unsafe { (*(&raw mut *heap).cast::<Array>()).as_mut_slice() }
-}
-
-/// A node on its way down, with the place of its distance in the order.
-#[derive(Clone, Copy)]
-struct Carried {
-    id: u64,
-    /// Of the distance: floats would be chosen by a branch.
-    bits: u32,
-    key: u32,
-}
-
-impl Carried {
-    #[inline(always)]
-    fn node(self) -> OrderedNode<u64> {
-        OrderedNode::new(self.id, OrderedFloat(f32::from_bits(self.bits)))
-    }
-
-    /// `self` or `other`, the farther first.
-    #[inline(always)]
-    fn ordered(self, other: Carried) -> (Carried, Carried) {
-        let up = other.key > self.key;
-        (select(up, other, self), select(up, self, other))
-    }
-}
-
-/// One of two, by conditional moves.
-#[inline(always)]
-fn select(first: bool, a: Carried, b: Carried) -> Carried {
-    use std::hint::select_unpredictable as select;
-    Carried {
-        id: select(first, a.id, b.id),
-        bits: select(first, a.bits, b.bits),
-        key: select(first, a.key, b.key),
-    }
-}
-
-/// Puts a row in the root's place and the heap in order, without a branch on data.
-///
-/// Every place on the way down gets the farther of what is carried and the farther child; the
-/// nearer is carried on. Past the row's own place that moves each node to where it was, so the way
-/// has always the same length. What would wait is the choice of the child, then its children:
-/// two levels are loaded at once, whichever child it is.
-#[inline(always)]
-fn replace_root(nodes: &mut [OrderedNode<u64>], id: u64, dist: f32) {
-    use std::hint::select_unpredictable as select;
-    let (end, array) = (nodes.len(), nodes.as_mut_ptr());
-    let mut carried = Carried { id, bits: dist.to_bits(), key: order(dist) };
-    // SAFETY: of every place that is passed here, `depth` and `there` say that it is in the array.
-    let key = |i: usize| unsafe { order((*array.add(i)).dist.0) };
-    let get = |i: usize, key: u32| unsafe {
-        let node = &*array.add(i);
-        Carried { id: node.id, bits: node.dist.0.to_bits(), key }
-    };
-    let put = |i: usize, node: Carried| unsafe { *array.add(i) = node.node() };
-    // Levels below the root; all of them but the last are full.
-    let depth = end.ilog2();
-    let (mut hole, mut full) = (0, depth.saturating_sub(1));
-    while full > 0 {
-        let left = 2 * hole + 1;
-        let keys = [key(left), key(left + 1)];
-        let right = keys[0] < keys[1];
-        let child = left + usize::from(right);
-        let farther = get(child, keys[0].max(keys[1]));
-        if full == 1 {
-            let (far, near) = carried.ordered(farther);
-            put(hole, far);
-            (carried, hole, full) = (near, child, 0);
-            continue;
+        if let Some(mut root) = heap.peek_mut() {
+            *root = OrderedNode::new(row_ids[row], OrderedFloat(dists[row]));
         }
-        let below = 2 * left + 1;
-        let keys = [key(below), key(below + 1), key(below + 2), key(below + 3)];
-        let first = below + usize::from(keys[0] < keys[1]);
-        let second = below + 2 + usize::from(keys[2] < keys[3]);
-        let grandchild = select(right, second, first);
-        let most = select(right, keys[2].max(keys[3]), keys[0].max(keys[1]));
-        let farthest_below = get(grandchild, most);
-        let (far, near) = carried.ordered(farther);
-        put(hole, far);
-        let (far, near) = near.ordered(farthest_below);
-        put(child, far);
-        (carried, hole, full) = (near, grandchild, full - 2);
-    }
-    // The last level: two children, one or none.
-    let (left, last) = (2 * hole + 1, end - 1);
-    let there = left <= last;
-    let (left, right) = (left.min(last), (left + 1).min(last));
-    let keys = [key(left), key(right)];
-    let child = get(select(keys[0] < keys[1], right, left), keys[0].max(keys[1]));
-    let down = there & (child.key > carried.key);
-    let child_at = select(keys[0] < keys[1], right, left);
-    put(hole, self::select(down, child, carried));
-    // Where nothing goes down, the same row once more in the same place.
-    put(select(down, child_at, hole), carried);
+        range.below_root(heap);
+    });
 }
 
 /// The rows that may enter are gathered and cut back to the `k` least when crowded. They enter
@@ -279,9 +159,10 @@ fn gather(
         *heap = falling(&places[..len], node).into();
         return;
     }
-    let mut found = places[..len].iter().zip(&rows[..len]).map(|(&place, &row)| {
-        OrderedNode::new(row_ids[row as usize], range.dist(place))
-    });
+    let mut found = places[..len]
+        .iter()
+        .zip(&rows[..len])
+        .map(|(&place, &row)| OrderedNode::new(row_ids[row as usize], range.dist(place)));
     heap.extend(found.by_ref().take(k - heap.len()));
     found.for_each(|row| exchange(heap, row));
 }
@@ -326,12 +207,15 @@ fn falling(places: &[u32], node: impl Fn(usize, u32) -> OrderedNode<u64>) -> Vec
     for count in &mut starts {
         start += std::mem::replace(count, start);
     }
-    let mut nodes = vec![OrderedNode::new(0, OrderedFloat(0.0)); places.len()];
+    let mut nodes = Vec::with_capacity(places.len());
+    let free = &mut nodes.spare_capacity_mut()[..places.len()];
     for (i, &place) in places.iter().enumerate() {
         let start = &mut starts[bucket(place)];
-        nodes[*start as usize] = node(i, place);
+        free[*start as usize].write(node(i, place));
         *start += 1;
     }
+    // SAFETY: buckets lie end to end, so each of the places was written once.
+    unsafe { nodes.set_len(places.len()) };
     nodes
 }
 
@@ -625,7 +509,8 @@ impl<const OFTEN: bool> Screen for Avx512<OFTEN> {
             let mut lanes = [_mm512_set1_ps(upper); 4];
             // Without a lower bound only -inf and negative NaN are below it: they spoil no more
             // than the limit their lane gives.
-            let (free, bound) = if lower == f32::MIN { (blocks, &[][..]) } else { (&[][..], blocks) };
+            let (free, bound) =
+                if lower == f32::MIN { (blocks, &[][..]) } else { (&[][..], blocks) };
             for block in free {
                 for (i, lane) in lanes.iter_mut().enumerate() {
                     let dist = _mm512_loadu_ps(block.as_ptr().add(16 * i));
@@ -714,17 +599,12 @@ impl Range {
         OrderedFloat(from_order(place.wrapping_add(self.low)))
     }
 
-    /// From now on only what is strictly below the heap's root.
+    /// From now on only what is strictly nearer than the heap's root.
+    #[inline(always)]
     fn below_root(&mut self, heap: &TopK) {
         if let Some(root) = heap.peek() {
-            self.below(root);
+            self.limit = self.limit.min(order(root.dist.0).saturating_sub(self.low));
         }
-    }
-
-    /// From now on only what is strictly nearer than `root`.
-    #[inline(always)]
-    fn below(&mut self, root: &OrderedNode<u64>) {
-        self.limit = self.limit.min(order(root.dist.0).saturating_sub(self.low));
     }
 
     /// The bits of all distances that may enter. Those of one sign lie together, rising or falling.
@@ -772,12 +652,7 @@ impl Range {
 
     /// For each lane the place of a row that is admitted, the least that float comparison finds.
     #[inline(always)]
-    fn least(
-        &self,
-        screen: impl Screen,
-        blocks: &[[f32; BLOCK]],
-        rest: &[f32],
-    ) -> [u32; BLOCK] {
+    fn least(&self, screen: impl Screen, blocks: &[[f32; BLOCK]], rest: &[f32]) -> [u32; BLOCK] {
         let [lower, upper] = self.ends();
         let mut least = screen.least(blocks, [lower, upper]);
         for (least, &dist) in least.iter_mut().zip(rest) {
@@ -786,7 +661,8 @@ impl Range {
             }
         }
         // What is still `upper` may be no row's distance; -0.0 may be below 0.0.
-        least.map(|dist| if dist < upper && self.admits(dist) { self.place(dist) } else { u32::MAX })
+        least
+            .map(|dist| if dist < upper && self.admits(dist) { self.place(dist) } else { u32::MAX })
     }
 }
 
@@ -837,9 +713,10 @@ fn kth<const N: usize>(k: usize, lanes: &[u32; N]) -> u32 {
             *below += u32::from(other < lane);
         }
     }
-    lanes.iter().zip(below).fold(0, |kth, (&lane, below)| {
-        kth.max(if below < k as u32 { lane } else { 0 })
-    })
+    lanes
+        .iter()
+        .zip(below)
+        .fold(0, |kth, (&lane, below)| kth.max(if below < k as u32 { lane } else { 0 }))
 }
 
 /// The unsigned integer whose order is `total_cmp`'s.
