@@ -1,13 +1,19 @@
-"""What this checkout has made already, taken into another one."""
+"""What this checkout has made already, taken into another one; how a program is begun there."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def interruptible() -> None:
+    """For `preexec_fn`: a suite that runs in the background would hand down a deaf Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def take_products(to: Path, *names: str, linked: bool = False) -> None:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from checkout_parts import interruptible
 
 from lance_autoresearch.cli.app import present, typeable
 
@@ -140,7 +141,8 @@ def test_control_c_ends_clean(tmp_path: Path) -> None:
     touch = "import pathlib, time\npathlib.Path(__file__).with_name('began').touch()\n"
     root = checkout(tmp_path, touch + "time.sleep(60)\n")
     env = {**os.environ, "LAR_ROOT": str(root)}
-    child = subprocess.Popen([LAR, "targets"], stderr=subprocess.PIPE, text=True, env=env)
+    child = subprocess.Popen([LAR, "targets"], stderr=subprocess.PIPE, text=True, env=env,
+                             preexec_fn=interruptible)  # fmt: skip
     began = root / "targets" / "odd" / "began"
     deadline = time.monotonic() + 20
     while not began.exists() and time.monotonic() < deadline:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from campaign_parts import TARGET, checkout, kernel
+from checkout_parts import interruptible
 from night_parts import small_night, trial
 
 from lance_autoresearch.campaigns.campaign import Campaign
@@ -65,7 +66,8 @@ def test_a_loop_that_ended_says_why_and_a_killed_one_how_to_go_on(
 def test_watch_looks_again_until_it_is_interrupted(night: Campaign) -> None:
     env = {**os.environ, "LAR_ROOT": str(night.root)}
     command = [LAR, "status", "--watch", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as watching:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env,
+                          preexec_fn=interruptible) as watching:  # fmt: skip
         assert watching.stdout is not None
         first = json.loads(watching.stdout.readline())
         with Ledger.open(night.root) as ledger:
