@@ -11,11 +11,11 @@ from test_threats import outcome, text_of
 
 from lance_autoresearch.evidence import build
 from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.judging.compare import refuse_memory
+from lance_autoresearch.judging.compare import refuse_memory, times
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
-from lance_autoresearch.rules.confirmation import unseen
+from lance_autoresearch.rules.confirmation import UnseenResult, unseen
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -79,6 +79,29 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Rig
             break
     if caught.value.verdict is Verdict.REJECTED:
         assert "meets each for the first time" in caught.value.reason
+
+
+@pytest.mark.timing
+def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Rig]) -> None:
+    """The same calls on the same inputs: 24 pairs, or one pair of processes that lives as long."""
+    rig = rig_of(opened, "pq-l2")
+    so = build.build_kernel(ROOT, "pq-l2", text_of("pq-l2/heap-residue")).so
+    pools, _ = rig.fresh_pools()
+
+    def seen(pairs: int, rounds: int) -> UnseenResult:
+        once = [1] * len(pools)
+        found = [
+            times(rig, rig.pair(rig.champion.so, so, pools, rounds=rounds, calls=once))
+            for _ in range(pairs)
+        ]
+        if sum(pair.void is None for pair in found) < 4:
+            pytest.skip("the machine is too busy to measure anything")
+        return unseen(rig.comparison(found, floored=False), "all", 100.0)
+
+    few, many = rig.policy.unseen_rounds, rig.policy.unseen_rounds * rig.policy.unseen_pairs
+    living, fresh = seen(8, many), seen(24, few)
+    assert living.gain > 50 and not living.rejected, "in a process that lives on it gains"
+    assert fresh.gain < 10 and fresh.rejected
 
 
 @pytest.mark.timing
