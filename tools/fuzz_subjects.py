@@ -57,14 +57,22 @@ def _identifiers(text: str) -> Iterator[str]:
     root = parser().parse(raw).root_node
     if root.has_error:
         return
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        stack += () if node.type in ("lifetime", "label", "loop_label") else node.children
+    nodes = [root]
+    for node in nodes:  # grows as it goes
+        nodes += () if node.type in ("lifetime", "label", "loop_label") else node.children
+    if not all(_closed(raw[n.start_byte : n.end_byte]) for n in nodes if n.type == "block_comment"):
+        return
+    for node in nodes:
         if node.type in NAMES and not node.is_missing:
             name = raw[node.start_byte : node.end_byte].decode().removeprefix("r#")
             if name.isascii():
                 yield name
+
+
+def _closed(comment: bytes) -> bool:
+    """The parser takes `/*//*/` for a whole comment; rustc, as we do, sees a second one begin."""
+    edges = re.findall(rb"/\*|\*/", comment)
+    return edges.count(b"/*") == edges.count(b"*/")
 
 
 def admission(data: bytes) -> None:
