@@ -25,6 +25,7 @@ from lance_autoresearch.campaigns.agents import Agent
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.campaigns.driving import begin, drive
 from lance_autoresearch.campaigns.loop import Budget, Patience, Progress
+from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.world.ledger import Ledger, Row
 
@@ -33,7 +34,7 @@ TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
 AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
-BETTER = (ROOT / "targets" / TARGET / "kernel" / "kernels.rs").read_text()
+BETTER = (committed_champion(ROOT, TARGET) or b"").decode()
 """A kernel that is right and faster, on every machine and in every cache: the champion."""
 SLOWER_MARK = "\n// once more as it was\n"
 """Behind the text a campaign began with: right, and plainly slower than BETTER."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kernels import around
 
+from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.evidence.measure import CheckResult
 from lance_autoresearch.judging.proof import late
 from lance_autoresearch.judging.rig import Rig
@@ -22,7 +23,7 @@ from lance_autoresearch.world.phases import Phases
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
 
-CHAMPION = (ROOT / "targets" / "pq-l2" / "kernel" / "kernels.rs").read_bytes()
+CHAMPION = committed_champion(ROOT, "pq-l2") or b""
 """Faster on every machine and in every cache."""
 
 

@@ -22,7 +22,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
-from lance_autoresearch.world.ledger import Ledger, digest_of
+from lance_autoresearch.world.ledger import Ledger, Row, digest_of
 from lance_autoresearch.world.ledger.export import load_records
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,14 +48,10 @@ class Kept:
 
     record: TrialRecord
     created: str
+    quoted: tuple[float, float, float]
+    """Gain over all combos with its interval, as confirmation had it; %."""
     champion: bytes
     kernel: bytes
-
-    @property
-    def quoted(self) -> tuple[float, float, float] | None:
-        """Gain over all combos with its interval, as confirmation had it; %."""
-        parts = self.record.numbers.get("confirm", {}).get("components", ())
-        return next(((p["gain"], p["low"], p["high"]) for p in parts if p["name"] == "all"), None)
 
 
 @dataclass(frozen=True)
@@ -82,16 +78,13 @@ class Again:
 def keeps(target: str | None) -> list[Kept]:
     """Every keep whose two kernels are still there, once, oldest first."""
     found = {kept.record.kernel: kept for kept in (*_of_ledger(), *_of_records())}
-    rows = [k for k in found.values() if target in (None, k.record.target) and k.quoted]
+    rows = [k for k in found.values() if target in (None, k.record.target)]
     return sorted(rows, key=lambda kept: kept.created)
 
 
 def _of_ledger() -> Iterator[Kept]:
     with Ledger.open(ROOT) as ledger:
-        for row in ledger.trials(verdict=Verdict.KEEP):
-            names = (row.record.champion, row.record.kernel)
-            if all(map(ledger.find_blob, names)):
-                yield Kept(row.record, row.created, *map(ledger.get_blob, names))
+        yield from _kept(ledger.trials(verdict=Verdict.KEEP), ledger.find_blob)
 
 
 def _of_records() -> Iterator[Kept]:
@@ -100,10 +93,18 @@ def _of_records() -> Iterator[Kept]:
         lance = build.first_kernel(ROOT, name)
         found = load_records(about.parent, lance)
         kernels = {digest_of(lance): lance, **found.kernels}
-        for row in found.trials:
-            names = (row.record.champion, row.record.kernel)
-            if row.record.verdict is Verdict.KEEP and all(n in kernels for n in names):
-                yield Kept(row.record, row.created, *(kernels[n] for n in names))
+        yield from _kept(found.trials, kernels.get)
+
+
+def _kept(rows: Iterable[Row], text: Callable[[str], bytes | None]) -> Iterator[Kept]:
+    """The keeps among some trials that have a figure and whose texts are found."""
+    for row in rows:
+        record = row.record
+        parts = record.numbers.get("confirm", {}).get("components", ())
+        whole = next(((p["gain"], p["low"], p["high"]) for p in parts if p["name"] == "all"), None)
+        champion, kernel = text(record.champion), text(record.kernel)
+        if record.verdict is Verdict.KEEP and whole and champion is not None and kernel is not None:
+            yield Kept(record, row.created, whole, champion, kernel)
 
 
 def chosen(rows: Sequence[Kept], before: Sequence[Again], count: int) -> list[Kept]:
@@ -147,7 +148,7 @@ def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     now = (whole.gain, whole.low, whole.high)
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
-        *(round(v, 3) for v in (*(row.quoted or now), *now)), result.pairs, machine,
+        *(round(v, 3) for v in (*row.quoted, *now)), result.pairs, machine,
     )  # fmt: skip
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
+import math
 import re
 import tempfile
 from collections.abc import Iterator
@@ -30,8 +32,6 @@ def _drivers() -> tuple[Any, ...]:
 
 def agents(data: bytes) -> None:
     """What a coding agent printed: a report with usable numbers, whatever it said."""
-    import math
-
     from lance_autoresearch.campaigns.agents.prompt import hypothesis, predicted
     from lance_autoresearch.world.agent_box import Ended
 
@@ -71,7 +71,6 @@ def _desk() -> Iterator[Any]:
 
 async def _said(turn: Any, data: bytes) -> Any:
     """Every message of an agent, through the protocol's own forms, to our side's answers."""
-    import asyncio
     from types import SimpleNamespace
 
     from acp import RequestError, schema
@@ -103,9 +102,6 @@ async def _said(turn: Any, data: bytes) -> Any:
 
 def acp(data: bytes) -> None:
     """What an agent says in the Agent Client Protocol: it reaches the kernel and nothing else."""
-    import asyncio
-    import math
-
     with _desk() as turn:
         client = asyncio.run(_said(turn, data))
         assert client.cost_usd is None or (math.isfinite(client.cost_usd) and client.cost_usd >= 0)
@@ -114,8 +110,6 @@ def acp(data: bytes) -> None:
 
 def api(data: bytes) -> None:
     """Arguments of the tools that a model is given: answers, whatever they are."""
-    import asyncio
-
     from lance_autoresearch.campaigns.agents import api as form
 
     words = [part.decode("utf-8", "replace") for part in data.split(b"\0", 4)]

@@ -97,7 +97,7 @@ def find_dose(rig: Rig, base: bytes, pairs: int = 12) -> Dose:
 def _trimmed(rig: Rig, dose: Dose) -> Dose:
     """All steps multiplied by one factor, so that a delay of `TRIM` comes out right on average."""
     small = _measured(rig, replace(dose, asked=TRIM, pairs=2 * dose.pairs))
-    found = sum(small.values()) / len(small) / TRIM
+    found = stats.mean(list(small.values())) / TRIM
     least, most = TRIM_LIMITS
     factor = 1 / min(max(found, 1 / most), 1 / least)
     rows = {label: replace(row, steps=row.steps * factor) for label, row in dose.rows.items()}
