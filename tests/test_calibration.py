@@ -116,9 +116,10 @@ def test_an_injected_gain_has_the_right_sign_and_a_regression_is_not_kept(root: 
 def test_every_combo_gets_its_own_delay(root: Path, target: str) -> None:
     """Also where sizes differ from call to call, or a call comes in parts."""
     with Rig(root, target) as rig:
-        keys = dosing._keys(rig, rig.champion_text, {c.label: c.op for c in rig.combos})
-        assert list(keys) == [combo.label for combo in rig.combos]
-        assert len({row.key for row in keys.values()}) == len(keys)
+        ops = {combo.label: combo.op for combo in rig.combos}
+        keys = dosing._keys(rig, rig.champion_text, ops)
+        assert list(keys) == list(ops)
+        assert len({(ops[label], row.key) for label, row in keys.items()}) == len(keys)
         try:
             dose = find_dose(rig, rig.champion_text, pairs=4)
         except MachineError as error:

@@ -120,49 +120,52 @@ def test_two_targets_at_once_share_the_machine_and_both_end(root: Path, tmp_path
     mine = {name: begin(root, name) for name in ops}
     loops = {
         name: started(root, "loop", name, "--campaign", campaign.name, "--agent",
-                      shell(waiting(campaign, ops[name], tmp_path)), "--trials", "3", "--json",
+                      shell(waiting(campaign, ops[name], tmp_path)), "--trials", "4", "--json",
                       reads=tmp_path)
         for name, campaign in mine.items()
     }
-    phases = watched(root, loops)
+    phases = watched(root, loops, tmp_path / "go")
     for name, process in loops.items():
         last = ended(process)[-1]
-        assert (last["ended"], last["target"]) == ("3 trials done", name)
+        assert (last["ended"], last["target"]) == ("4 trials done", name)
     assert "trial" in phases, "`lar status` shows from outside what a loop does"
     with Ledger.open(root) as ledger:
         made = [r.record for r in ledger.trials() if r.record.campaign in
                 {c.name for c in mine.values()}]
     order = [record.target for record in made]
-    assert len(order) == 6 and order not in (sorted(order), sorted(order, reverse=True))
+    assert len(order) == 8 and order not in (sorted(order), sorted(order, reverse=True))
     assert {str(r.verdict) for r in made} <= {"revert", "inconclusive"}, [r.reason for r in made]
     locked = [r.phases.get("lock", 0.0) for r in made]
     assert max(locked) < 30, "nobody waits for more than a turn of the other's"
     for name, campaign in mine.items():
-        assert len(rows(campaign)) == 3
+        assert len(rows(campaign)) == 4
         assert campaign.read() == campaign.champion_text() or "inconclusive" in {
             str(rows(campaign)[-1].record.verdict)}
         assert name in campaign.branch
 
 
 def waiting(campaign: Campaign, op: str, ideas: Path) -> str:
-    """An agent that lets an op of the kernel wait, each turn a little differently."""
+    """An agent that lets an op wait, each turn a little differently, from the test's word on."""
     spin = "let mut waits = LAPSu64; while std::hint::black_box(waits) > 0 { waits -= 1; }"
     slow = ideas / f"{campaign.target}.rs"
     slow.write_bytes(around(campaign.champion_text(), op, after=spin))
     return (
+        f"until [ -e {ideas / 'go'} ]; do sleep 0.1; done; "
         'n=$(cat "$HOME/n" 2>/dev/null || echo 600); n=$((n+1)); echo $n > "$HOME/n"; '
         f'sed "s/LAPS/$n/" {slow} > kernels.rs; echo waits $n'
     )
 
 
-def watched(root: Path, loops: dict[str, subprocess.Popen[str]]) -> set[str]:
-    """Phases that another terminal sees while the loops run."""
+def watched(root: Path, loops: dict[str, subprocess.Popen[str]], go: Path) -> set[str]:
+    """Phases that another terminal sees while the loops run; `go` once all agents are asked."""
     seen: set[str] = set()
     while any(process.poll() is None for process in loops.values()):
         done = subprocess.run([LAR, "status", "--json"], cwd=root, capture_output=True, text=True,
                               env={**os.environ, "LAR_ROOT": str(root)}, check=True)
-        for entry in json.loads(done.stdout)["campaigns"]:
-            if entry["loop"] and entry["loop"]["running"]:
-                seen.add(entry["loop"]["phase"])
+        entries = [e["loop"] for e in json.loads(done.stdout)["campaigns"] if e["loop"]]
+        now = [entry["phase"] for entry in entries if entry["running"]]
+        if now == ["agent"] * len(loops) or any(p.poll() is not None for p in loops.values()):
+            go.touch()
+        seen.update(now)
         time.sleep(0.3)
     return seen

@@ -111,11 +111,16 @@ def mutmut(*words: str) -> None:
         subprocess.run([program, *words], cwd=WORK, check=False, stdout=out, stderr=out)
 
 
+def results(file: str) -> Path:
+    """What mutmut wrote of a rules file's mutants."""
+    return WORK / "mutants" / RULES / f"{file}.py.meta"
+
+
 def ends(files: Sequence[str]) -> Iterator[tuple[str, str, int | None]]:
     """(file, mutant's name, exit code of its tests); what this run left out is as before."""
     before = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for name in files:
-        meta = json.loads((WORK / "mutants" / RULES / f"{name}.py.meta").read_text())
+        meta = json.loads(results(name).read_text())
         for mutant, code in meta["exit_code_by_key"].items():
             before[mutant] = before.get(mutant) if code is None else code
             yield name, mutant, before[mutant]
@@ -168,12 +173,15 @@ def main() -> int:
     """Run, compare with the reasons, report. Returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="*", help=f"of {', '.join(FILES)}; default: all")
-    parser.add_argument("--again", action="store_true", help="only what changed")
+    parser.add_argument("--again", action="store_true", help="only what no test noticed")
     parser.add_argument("--report", action="store_true", help="run nothing, tell the last run")
     options = parser.parse_args()
     files = tuple(options.files) or FILES
     if unknown := set(files) - set(FILES):
         parser.error(f"no rules file {sorted(unknown)}: one of {', '.join(FILES)}")
+    untried = [name for name in files if not results(name).is_file()]
+    if (options.again or options.report) and untried:
+        parser.error(f"no last run of {', '.join(untried)} here: leave out --again and --report")
     if options.again:
         names = [name for _, name, code in ends(files) if code in ALIVE]
         prepare(files, True)
