@@ -229,6 +229,24 @@ def fuzz() -> str:
     return f"{table(head, rows)}\n\n{hours:.1f} hours of CPU in all, the last on {data['date']}."
 
 
+def simulation() -> str:
+    """False candidates among simulated nulls, by kind of noise."""
+    import json
+
+    tests = ROOT / "tests"
+    tree = ast.parse((tests / "gate_noise.py").read_text(encoding="utf-8"))
+    noises = {f.name: ast.get_docstring(f) for f in tree.body if isinstance(f, ast.FunctionDef)}
+    data = json.loads((tests / "data" / "gate" / "simulation.json").read_text(encoding="utf-8"))
+    rows: dict[str, list[str]] = {}
+    for line in data["summary"]:
+        n, missed = line["sequences"], line["interval_misses"] / line["sequences"]
+        row = rows.setdefault(line["noise"], [str(noises[line["noise"]]), f"{n:,}"])
+        row += [str(line["false_candidates"]), f"{100 * missed:.2f} %"]
+    told = ("false candidates", "intervals that miss")
+    head = ("noise of a pair", "sequences", *(f"{t}, gain {g} %" for g in (0, 0.5) for t in told))
+    return f"{table(head, [tuple(row) for row in rows.values()])}\n\nMade by `{data['command']}`."
+
+
 def calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/."""
     from lance_autoresearch.rules.scores import HEAD, cells, from_tsv, scored
@@ -275,6 +293,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "phases": phases,
     "bias": bias,
     "box": box,
+    "simulation": simulation,
     "calibration": calibration,
     "detection": detection,
     "names": names,
