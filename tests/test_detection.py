@@ -28,7 +28,6 @@ from lance_autoresearch.world.ledger import Ledger  # noqa: E402
 def test_only_nulls_and_gains_without_load_count(kind: str, gain: float | None) -> None:
     row = record(kernel(1), kernel(2), kind=kind, agent="calibrate", pairs_blob="ab" * 32)
     assert detection.injected(row) == gain
-    assert detection.injected(replace(row, agent="hand")) is None
 
 
 def test_samples_are_ns_a_call_of_valid_pairs() -> None:
@@ -47,7 +46,10 @@ def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
             blob = ledger.put_blob(pairs, "pairs")
             text = kernel(number)
             row = record(text, kernel(9), verdict, kind="delay 2", agent="calibrate")
-            ledger.append(replace(row, pairs_blob=blob), blobs={"kernel": text})
+            row = replace(row, pairs_blob=blob, numbers={"dose": [1.1, 1.2]})
+            ledger.append(row, blobs={"kernel": text})
+        for other in (replace(row, numbers={}), replace(row, agent="hand")):
+            ledger.append(replace(other, verdict=Verdict.KEEP), blobs={"kernel": text})
     found = detection.curves(list(detection.judged(tmp_path)))
     assert found[0] == [(2.0, 1, 2)]
     assert [n for _, _, n in found[1]] == [2]

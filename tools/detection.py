@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaigns.calibration import LOAD  # noqa: E402
+from lance_autoresearch.campaigns.calibration import LOAD, counts  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
 from lance_autoresearch.evidence import catalogue  # noqa: E402
 from lance_autoresearch.evidence.digests import immutable  # noqa: E402
@@ -52,7 +52,7 @@ class Seen:
 
 def injected(record: TrialRecord) -> float | None:
     """True gain in %, or None for trials that are not part of the picture."""
-    if record.agent != "calibrate" or LOAD in record.kind or record.pairs_blob is None:
+    if LOAD in record.kind or record.pairs_blob is None:
         return None
     if record.kind == "aa":
         return 0.0
@@ -80,7 +80,7 @@ def judged(root: Path) -> Iterator[Seen]:
         for row in ledger.trials():
             record, gain = row.record, injected(row.record)
             decided = record.verdict in (Verdict.KEEP, Verdict.REVERT)
-            today = record.immutable.get("all") == rules.get(record.target)
+            today = counts(record, rules.get(record.target))
             if gain is None or not decided or not today or record.pairs_blob is None:
                 continue
             first = trial_from_json(ledger.get_blob(record.pairs_blob))[0].comparison

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lance_autoresearch.campaigns.attempt import write
@@ -113,8 +113,8 @@ def run(
             try:
                 if dose is None and kind.name in EFFECTS:
                     with rig.phases("dose"):
-                        dose = _dose(rig, base)
-                record = _one(rig, _case(rig, kind, base, dose, done), kind)
+                        dose = _dose(rig, base, kind)
+                record = _one(rig, _case(rig, kind, base, dose, done), kind, dose)
             except MachineError as error:
                 lost += 1
                 if lost > patience:
@@ -125,17 +125,18 @@ def run(
             yield record
 
 
-def _dose(rig: Rig, base: bytes) -> Dose:
+def _dose(rig: Rig, base: bytes, kind: Kind) -> Dose:
     """The best of a few doses; one that is right everywhere ends the search."""
-    best = find_dose(rig, base)
+    share = kind.effect / 100 if kind.name == "delay" else FASTER
+    best = find_dose(rig, base, share)
     for _ in range(DOSES - 1):
         if not best.off:
             break
-        best = min(best, find_dose(rig, base), key=lambda dose: len(dose.off))
+        best = min(best, find_dose(rig, base, share), key=lambda dose: len(dose.off))
     return best
 
 
-def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
+def _one(rig: Rig, case: Case, kind: Kind, dose: Dose | None) -> TrialRecord:
     """Judge one case and write its row."""
     if rig.champion_text != case.champion:
         rig.crown(case.champion)
@@ -143,8 +144,10 @@ def _one(rig: Rig, case: Case, kind: Kind) -> TrialRecord:
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
     with busy(rig, kind.load):
         judged = run_trial(rig, case.candidate, story)
-    if kind.name in EFFECTS:  # what was kept can be measured again on another day
-        rig.ledger.put_blob(case.champion)
+    if dose is not None:
+        rig.ledger.put_blob(case.champion)  # what was kept can be measured again on another day
+        told = {**judged.record.numbers, "dose": dose.factors}
+        judged = replace(judged, record=replace(judged.record, numbers=told))
     return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
 
 
@@ -196,7 +199,17 @@ def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
 
 def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[TrialRecord]:
     rows = (row.record for row in ledger.trials(target=target, kind=label))
-    return [r for r in rows if r.agent == "calibrate" and r.immutable.get("all") == rules]
+    return [record for record in rows if counts(record, rules)]
+
+
+def counts(record: TrialRecord, rules: str | None) -> bool:
+    """Was this trial a calibration under these rules (`immutable["all"]`)?
+
+    A delay without its dose's factors is of a time when they were not measured: of 1.5 % asked
+    it had 1.2 to 1.5.
+    """
+    whole = not record.kind.startswith("delay") or "dose" in record.numbers
+    return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
 
 
 def _shot(record: TrialRecord) -> Shot:
@@ -222,4 +235,4 @@ def targets_of(root: Path, target: str) -> tuple[str, ...]:
     return found if target == "all" else (target,)
 
 
-__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "run", "shots", "targets_of"]
+__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "counts", "run", "shots", "targets_of"]

@@ -1,31 +1,38 @@
 """How many steps make one percent: kernels with a delay of known share, found by measuring.
 
-    dose = find_dose(rig, rig.champion_text)
-    slow = dose.text({label: 0.03 for label in dose.unit})    # every combo 3 % slower
+    dose = find_dose(rig, rig.champion_text, share=0.03)
+    slow = dose.text({label: 0.03 for label in dose.rows})    # every combo 3 % slower
     plain = dose.text({})                                     # the same code, no delay
-    dose.measured[label] / dose.asked                         # how right it came out: 0.8 to 1.2
+    dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
+    dose.factors                                              # what was corrected in the end
 
-The keys of a combo's calls come from a kernel that panics with them; the speed of the delay
-loop from comparing `plain` with a kernel delayed by `ASKED`, large enough to be measured in a
-dozen pairs. A small delay is not quite its share of a large one (leaving the loop costs a wrong
-guess of the branch only where it ran for long), so one factor for all combos is measured at
-`TRIM` in the end.
+    keys      a kernel that panics with them, at each combo's first and second size
+    loop      `plain` against a delay of `ASKED`, large enough to be measured in a dozen pairs
+    factors   `plain` against a delay of the share that will be injected: as screening measures
+              it, and as confirmation does, at second sizes in fresh layouts
+
+A small delay is not quite its share of a large one, for part of it hides behind the call it
+follows: of 1.5 % asked, `topk-merge` had 1.4 % in screening and 1.2 % in confirmation. One factor
+for all combos corrects each of the two.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.evidence.build import build_kernel
+from lance_autoresearch.evidence.build import build_kernel, relink_many
+from lance_autoresearch.evidence.pools import Pool
 from lance_autoresearch.judging.compare import times
 from lance_autoresearch.judging.effects import Row, delayed, key_of, probed
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Comparison
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.estimator import call_ns, samples
+from lance_autoresearch.rules.estimator import Samples, call_ns, samples
 
 ASKED = 0.08
 """Delay that is measured to find the loop's speed, as a share of the call."""
@@ -34,13 +41,15 @@ NS_PER_STEP = 1.3
 ROUNDS = 3
 """How often the response to a delay is measured; its median counts, since a busy neighbour
 slows a kernel but not the delay loop."""
-TRIM = 0.02
-"""A delay of about the size that is injected. From twice as many pairs the mean of all combos is
-right to 5 % of itself (fsst without it: +1.3 % came out where 1.5 was asked)."""
-TRIM_LIMITS = (0.7, 1.4)
-"""More than this is no curvature but a disturbed machine."""
+TRIM_PAIRS = 4
+"""Times as many pairs for a factor: the mean of all combos is then right to some 0.1 %."""
+TRIM_LIMITS = (0.5, 2.0)
+"""More than this is nothing hidden but a disturbed machine."""
 CLOSE = 0.2
 """A combo is right when what was measured is within this share of what was asked."""
+
+Rows = Mapping[str, Row]
+"""Combo label -> its key; `steps` are those of a delay of 100 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,66 +59,98 @@ class Dose:
     base: bytes
     ops: Mapping[str, str]
     """Combo label -> op."""
-    rows: Mapping[str, Row]
-    """Combo label -> its key; `steps` are those of a delay of 100 %."""
+    rows: Rows
+    """At the first size, which screening measures."""
+    second: Rows
+    """At the second size, which confirmation measures."""
     measured: Mapping[str, float]
-    """What a delay of `asked` came out as, by combo."""
-    pairs: int = 0
-    asked: float = ASKED
+    """What a delay of `ASKED` came out as, by combo."""
+    factors: tuple[float, float] = (1.0, 1.0)
+    """By which the steps at first and at second sizes were corrected for small delays."""
 
     @property
     def off(self) -> dict[str, float]:
         """Combos whose delay is not right to a fifth of itself, with measured / asked."""
-        shares = {label: m / self.asked for label, m in self.measured.items()}
+        shares = {label: m / ASKED for label, m in self.measured.items()}
         return {label: s for label, s in shares.items() if abs(s - 1) > CLOSE}
 
     def text(self, shares: Mapping[str, float]) -> bytes:
         """The base kernel, each combo slower by its share (0.03: 3 %); a missing one by 0."""
         table: dict[str, list[Row]] = {}
-        for label, row in self.rows.items():
-            dosed = replace(row, steps=row.steps * shares.get(label, 0.0))
-            table.setdefault(self.ops[label], []).append(dosed)
+        for rows in (self.rows, self.second):
+            for label, row in rows.items():
+                dosed = replace(row, steps=row.steps * shares.get(label, 0.0))
+                table.setdefault(self.ops[label], []).append(dosed)
         return delayed(self.base, table)
 
 
-def find_dose(rig: Rig, base: bytes, pairs: int = 12) -> Dose:
+def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 12) -> Dose:
     """Measure how long the delay loop must run for each combo.
+
+    Args:
+        share: the delay that will be injected, as a share of a call; 0.015 is 1.5 %.
 
     Raises:
         MachineError: so many pairs were void that nothing was learnt.
     """
     ops = {combo.label: combo.op for combo in rig.combos}
-    dose = _guessed(rig, Dose(base, ops, _keys(rig, base, ops), {}, pairs))
+    first, second = rig.epoch.timed, rig.fresh_pools()[0]
+    one, two = (_keys(rig, base, ops, pools) for pools in (first, second))
+    dose = _guessed(rig, Dose(base, ops, one, two, {}))
     answers: list[dict[str, float]] = []
     for _ in range(ROUNDS):
-        seen = _measured(rig, dose)
-        answers.append({k: max(0.05 * dose.asked, m) / dose.rows[k].steps for k, m in seen.items()})
-        rows = {
-            label: replace(row, steps=dose.asked / stats.median([a[label] for a in answers]))
-            for label, row in dose.rows.items()
+        data = _response(rig, dose, ASKED, pairs, first)
+        seen = {
+            label: _slower(stats.median(combo.values))
+            for label, combo in zip(ops, data.combos, strict=True)
         }
-        dose = replace(dose, rows=rows)
+        answers.append({k: max(0.05 * ASKED, m) / dose.rows[k].steps for k, m in seen.items()})
+        dose = _with_steps(
+            dose, {k: ASKED / stats.median([answer[k] for answer in answers]) for k in ops}
+        )
     last = answers[-1]
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
-    return _trimmed(rig, dose)
+    return _trimmed(rig, dose, share, TRIM_PAIRS * pairs, second)
 
 
-def _trimmed(rig: Rig, dose: Dose) -> Dose:
-    """All steps multiplied by one factor, so that a delay of `TRIM` comes out right on average."""
-    small = _measured(rig, replace(dose, asked=TRIM, pairs=2 * dose.pairs))
-    found = stats.mean(list(small.values())) / TRIM
+def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
+    """Steps of calls of the first size; of the second as many for its size."""
+    rows = {label: replace(row, steps=steps[label]) for label, row in dose.rows.items()}
+    second = {
+        label: replace(row, steps=steps[label] * row.size / rows[label].size)
+        for label, row in dose.second.items()
+    }
+    return replace(dose, rows=rows, second=second)
+
+
+def _trimmed(rig: Rig, dose: Dose, share: float, pairs: int, second: Sequence[Pool]) -> Dose:
+    """Steps times a factor, so that a delay of `share` is right in the mean of all combos."""
+    seen = (
+        _response(rig, dose, share, pairs, rig.epoch.timed),
+        _response(rig, dose, share, pairs, second, layouts=rig.policy.confirm_pairs),
+    )
+    one, two = (_factor(_slower(data.components[0].mean) / share) for data in seen)
+    rows = {label: replace(row, steps=row.steps * one) for label, row in dose.rows.items()}
+    far = {label: replace(row, steps=row.steps * two) for label, row in dose.second.items()}
+    return replace(dose, rows=rows, second=far, factors=(one, two))
+
+
+def _factor(found: float) -> float:
     least, most = TRIM_LIMITS
-    factor = 1 / min(max(found, 1 / most), 1 / least)
-    rows = {label: replace(row, steps=row.steps * factor) for label, row in dose.rows.items()}
-    return replace(dose, rows=rows)
+    return 1 / min(max(found, 1 / most), 1 / least)
 
 
-def _keys(rig: Rig, base: bytes, ops: Mapping[str, str]) -> dict[str, Row]:
+def _slower(gain: float) -> float:
+    """ln(plain / delayed) as a share by which a call is longer."""
+    return math.expm1(-gain)
+
+
+def _keys(rig: Rig, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]) -> dict[str, Row]:
     """One call of every combo, as the kernel sees it."""
     probe = probed(base, list(dict.fromkeys(ops.values())))
     library = build_kernel(rig.root, rig.target.name, probe)
     rows = {}
-    for label, pool in zip(ops, rig.epoch.timed, strict=True):
+    for label, pool in zip(ops, pools, strict=True):
         fault = rig.check(library.so, "native", [pool]).fault
         if fault is None or fault.note is None:
             raise MachineError("a probed kernel said nothing", where=label, next="./lar doctor")
@@ -120,28 +161,32 @@ def _keys(rig: Rig, base: bytes, ops: Mapping[str, str]) -> dict[str, Row]:
 
 def _guessed(rig: Rig, dose: Dose) -> Dose:
     """Steps from the time of a call of the plain kernel."""
-    seen = _compared(rig, dose, dose.text({}), pairs=2)
-    rows = {
-        label: replace(row, steps=call_ns(seen, i)[0] / NS_PER_STEP)
-        for i, (label, row) in enumerate(dose.rows.items())
-    }
-    return replace(dose, rows=rows)
+    plain = build_kernel(rig.root, rig.target.name, dose.text({})).so
+    seen = _compared(rig, [(plain, plain)] * 2, rig.epoch.timed)
+    return _with_steps(
+        dose, {label: call_ns(seen, i)[0] / NS_PER_STEP for i, label in enumerate(dose.rows)}
+    )
 
 
-def _measured(rig: Rig, dose: Dose) -> dict[str, float]:
-    """Slowdown of every combo under a delay of `asked`, as a share of its time."""
-    slow = dose.text(dict.fromkeys(dose.rows, dose.asked))
-    data = samples(_compared(rig, dose, slow, dose.pairs), rig.policy)
-    medians = (stats.median(combo.values) for combo in data.combos)
-    return {label: math.expm1(-m) for label, m in zip(dose.rows, medians, strict=True)}
+def _response(
+    rig: Rig, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], layouts: int = 0
+) -> Samples:
+    """Plain against delayed by a share; with `layouts`, so many fresh ones in turn."""
+    texts = dose.text({}), dose.text(dict.fromkeys(dose.rows, share))
+    plain, slow = (build_kernel(rig.root, rig.target.name, text) for text in texts)
+    sides = [(plain.so, slow.so)]
+    if layouts:
+        seeds = [secrets.randbits(32) for _ in range(2 * layouts)]
+        linked = relink_many(plain, seeds[:layouts]), relink_many(slow, seeds[layouts:])
+        sides = list(zip(*linked, strict=True))
+    pairs = max(pairs, layouts)
+    in_turn = [sides[i % len(sides)] for i in range(pairs)]
+    return samples(_compared(rig, in_turn, pools), rig.policy)
 
 
-def _compared(rig: Rig, dose: Dose, slow: bytes, pairs: int) -> Comparison:
-    name = rig.target.name
-    plain = build_kernel(rig.root, name, dose.text({}))
-    other = build_kernel(rig.root, name, slow)
+def _compared(rig: Rig, sides: Sequence[tuple[Path, Path]], pools: Sequence[Pool]) -> Comparison:
     with rig.measuring():
-        found = [times(rig, rig.pair(plain.so, other.so, rig.epoch.timed)) for _ in range(pairs)]
+        found = [times(rig, rig.pair(*one, pools)) for one in sides]
     comparison = rig.comparison(found, floored=False)
     if all(p.void for p in found):
         raise MachineError(

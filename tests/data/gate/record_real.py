@@ -150,7 +150,7 @@ def taken(rig: Rig, dose: Dose, about: str, gain: float, around: Around) -> Gate
 def main() -> None:
     """Write every case, or those that are named."""
     with Rig(ROOT, "pq-l2") as rig:
-        dose = find_dose(rig, rig.champion_text, pairs=6)
+        dose = find_dose(rig, rig.champion_text, 0.03, pairs=6)
         for name, (about, gain, around) in SITUATIONS.items():
             if len(sys.argv) > 1 and name not in sys.argv[1:]:
                 continue
