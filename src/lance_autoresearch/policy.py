@@ -17,8 +17,9 @@ class Policy:
     """A gain up to this much is treated as nothing (the null hypothesis)."""
     min_pairs: int = 4
     """The gate stays silent before this many valid pairs."""
-    max_pairs: int = 24
-    """Without proof by then: revert, `not proven`."""
+    max_pairs: int = 40
+    """Without proof by then: revert, `not proven`. Where a pair's SD is 0.75 % (kernels that
+    were made 14 times as fast), 24 pairs prove a gain of 1.5 % in 7 cases of 10."""
     need: float = 4000.0
     """Mean e-value for a keep-candidate; at least the number of planned trials."""
     need_below: float = 5.0

@@ -116,7 +116,7 @@ def fault_text(
         case: number for `lar check TARGET --case N`.
     """
     out = _output(target, fault)
-    parts = [f"{target.name}: {_what(fault, out)}{_where(target, fault, out, tier)}"]
+    parts = [f"{target.name}: {_what(fault)}{_where(target, fault, out, tier)}"]
     if fault.kind == "mismatch" and fault.total:
         parts[0] += f": {_values(fault, out, public)}"
     parts[0] += "."
@@ -186,7 +186,7 @@ def _op_and_rest(target: Target, fault: Fault) -> tuple[str, str]:
     return (head, rest) if head in {o.name for o in target.ops} else ("", fault.combo)
 
 
-def _what(fault: Fault, out: Out | None) -> str:
+def _what(fault: Fault) -> str:
     who = "kernels.rs" if fault.side == "candidate" else "the champion"
     if fault.kind == "signal":
         return f"{who} died of {_signal_name(fault.signal)}"
