@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lance_autoresearch.cli.app import run as lar
 from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.records import Comparison, Outcome
 from lance_autoresearch.rules.comparison_json import (
+    BASE,
     case_from_json,
     recorded_from_json,
     to_json,
@@ -23,7 +26,7 @@ def recorded(name: str) -> Comparison:
 
 
 def test_a_continued_trial_is_judged_again_to_the_last_bit() -> None:
-    """After 24 pairs without proof a trial ends; continued, it sees them at once and goes on."""
+    """Without proof a trial ends; continued, it sees its pairs at once and goes on."""
     first = recorded("synthetic-not-proven")
     assert replay(first).reason == NOT_PROVEN
     before = len(first.pairs)
@@ -43,11 +46,21 @@ def test_a_continued_trial_is_judged_again_to_the_last_bit() -> None:
     assert judged.pairs > before
 
 
-def test_a_plain_trial_is_stored_as_a_list_and_another_policy_with_it() -> None:
+def test_a_trial_is_stored_with_the_policy_that_judged_it() -> None:
+    """A default that changes later must not change what an old verdict is replayed by."""
     comparison = recorded("synthetic-win")
-    assert trial_to_json([comparison]) == f"[{to_json(comparison)}]"
-    (case,) = recorded_from_json(trial_to_json([comparison], DEFAULT.planned(9000)))
-    assert case.policy.need == 9000.0
+    for policy in (BASE, DEFAULT, DEFAULT.planned(9000), replace(DEFAULT, max_pairs=12)):
+        (case,) = recorded_from_json(trial_to_json([comparison], policy))
+        assert case.policy == policy
+    assert trial_to_json([comparison], BASE) == f"[{to_json(comparison)}]"
+
+
+def test_what_a_document_without_a_policy_means_never_changes() -> None:
+    """Fails where a default was changed: add its old value to `BASE`."""
+    named = {k: v for k, v in asdict(BASE).items() if v != getattr(DEFAULT, k)}
+    assert named == {"max_pairs": 24}
+    digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
+    assert digest == "a888d4d16a400591e7ed0aa060f4ba28f470c1717a5e3623ae24bce7121e4f23"
 
 
 def test_lar_gate_reads_a_continued_trial(tmp_path: Path) -> None:

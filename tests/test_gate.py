@@ -165,13 +165,14 @@ def test_even_no_pairs_are_an_answer() -> None:
 
 
 def test_reasons_tell_slower_from_merely_not_faster() -> None:
-    assert replay(comparison(noisy(-0.02, 24), rng())).reason == "slower"
-    assert replay(comparison(noisy(0.001, 24), rng())).reason == "no gain above the margin"
+    for gain, reason in ((-0.02, "slower"), (0.001, "no gain above the margin")):
+        assert replay(comparison(noisy(gain, DEFAULT.max_pairs), rng())).reason == reason
 
 
 def test_at_the_limit_without_proof_it_reverts_and_says_what_it_is_good_for() -> None:
-    rows = [[0.0055 + 0.004 * (-1) ** p] for p in range(24)]
-    before, at = (gate(comparison(rows[:n], rng())) for n in (23, 24))
+    most = DEFAULT.max_pairs
+    rows = [[0.0055 + 0.004 * (-1) ** p] for p in range(most)]
+    before, at = (gate(comparison(rows[:n], rng())) for n in (most - 1, most))
     assert before.outcome is Outcome.CONTINUE
     assert (at.outcome, at.reason) == (Outcome.REVERT, NOT_PROVEN)
 

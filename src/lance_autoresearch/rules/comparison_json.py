@@ -10,7 +10,8 @@ A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparis
 "policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one to three
 comparisons: screening, confirmation, long blocks; of a trial that continued an earlier one, or
 was judged by another policy, {"v": 1, "kind": "trial", "before": 24, "policy": {changed fields},
-"parts": [...]}. Unknown versions, kinds and fields are refused.
+"parts": [...]}. Changed are fields that differ from `BASE`, which never changes, so that a verdict
+of last year is replayed by last year's thresholds. Unknown versions, kinds and fields are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboId, Comparison, PairTimes
 
 VERSION = 1
+BASE = replace(DEFAULT, max_pairs=24)
+"""The policy of a document that names none: whoever changes a default adds the old value here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +120,11 @@ def recorded_from_json(text: str | bytes) -> tuple[GateCase, ...]:
 
 
 def _changed(policy: Policy) -> dict[str, Any]:
-    """The fields of a policy that differ from today's default."""
+    """The fields of a policy that a document must name."""
     return {
         f.name: value
         for f in fields(Policy)
-        if (value := getattr(policy, f.name)) != getattr(DEFAULT, f.name)
+        if (value := getattr(policy, f.name)) != getattr(BASE, f.name)
     }
 
 
@@ -131,7 +134,7 @@ def _policy(body: Any, where: str) -> Policy:
     if unknown := sorted(set(changed) - known):
         raise UsageError(f"unknown policy field {unknown[0]!r}", where=where, allowed=known)
     numbers: dict[str, Any] = {k: _number(v, k) for k, v in changed.items()}
-    return replace(DEFAULT, **numbers)
+    return replace(BASE, **numbers)
 
 
 def _comparison_body(comparison: Comparison) -> dict[str, Any]:

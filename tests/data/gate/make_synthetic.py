@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from gate_cases import comparison  # noqa: E402
 
+from lance_autoresearch.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.records import Comparison, Outcome  # noqa: E402
 from lance_autoresearch.rules.comparison_json import GateCase, case_to_json  # noqa: E402
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay  # noqa: E402
@@ -63,9 +64,10 @@ def slower(rng: Generator) -> Case:
 
 
 def not_proven(rng: Generator) -> Case:
-    rows = values(rng, 24, [0.006, 0.006, 0.006])
-    about = "0.6 % faster: above the margin, too little to prove in 24 pairs"
-    return about, comparison(rows, rng), {"outcome": "revert", "reason": NOT_PROVEN, "pairs": 24}
+    most = DEFAULT.max_pairs
+    rows = values(rng, most, [0.006, 0.006, 0.006])
+    about = f"0.6 % faster: above the margin, too little to prove in {most} pairs"
+    return about, comparison(rows, rng), {"outcome": "revert", "reason": NOT_PROVEN, "pairs": most}
 
 
 def drift(rng: Generator) -> Case:
