@@ -79,6 +79,12 @@ def two_sided(rng: Generator, shape: Shape, sd: float) -> Array:
     return 2.5 * sd * np.where(state, 1.0, -1.0) + rng.normal(0.0, 0.25 * sd, shape)
 
 
+def rarely_slow(rng: Generator, shape: Shape, sd: float) -> Array:
+    """The candidate is 21 sd slower in 15 % of its processes and 3.75 sd faster in the others."""
+    slow = rng.random(shape) < 0.15
+    return 25 * sd * (0.15 - slow) + rng.normal(0.0, 0.25 * sd, shape)
+
+
 NOISES: dict[str, Noise] = {
     f.__name__: f for f in (normal, shared, heavy, outliers, bursts, drift, skewed, two_states)
 }

@@ -116,11 +116,11 @@ COUNT = 24_000
 
 @pytest.mark.parametrize("name", NOISES)
 def test_a_kernel_that_gains_nothing_is_not_a_candidate(name: str) -> None:
-    kept = sum(
-        play(NOISES[name], layout, 0.0, COUNT // len(LAYOUTS), [7, k])["kept"]
+    proven = sum(
+        play(NOISES[name], layout, 0.0, COUNT // len(LAYOUTS), [7, k])["proven"]
         for k, layout in enumerate(LAYOUTS.values())
     )
-    assert kept / COUNT < 2.5e-4
+    assert proven / COUNT < 2.5e-4
 
 
 def test_not_even_at_the_margin() -> None:
@@ -132,15 +132,16 @@ def test_not_even_at_the_margin() -> None:
         for i, n in enumerate(names)
         for k, layout in enumerate(layouts)
     ]
-    assert sum(t["kept"] for t in told) / sum(t["n"] for t in told) < 2.5e-4
+    assert sum(t["proven"] for t in told) / sum(t["n"] for t in told) < 2.5e-4
     assert sum(t["missed"] for t in told) / sum(t["n"] for t in told) < 0.01
 
 
 def test_the_recorded_simulation_is_large_and_within_the_promise() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     nulls = [s for s in record["summary"] if s["gain_percent"] == 0.0]
-    assert {s["noise"] for s in nulls} >= set(NOISES)
-    for line in nulls:
+    symmetric = [s for s in nulls if s["noise"] != "rarely_slow"]
+    assert {s["noise"] for s in symmetric} == {*NOISES, "two_sided"}
+    for line in symmetric:
         assert line["sequences"] >= 100_000
         assert line["false_candidates"] / line["sequences"] < 2.5e-4
         bounds = exact_bounds(line["false_candidates"], line["sequences"])

@@ -241,8 +241,8 @@ def simulation() -> str:
     for line in data["summary"]:
         n, missed = line["sequences"], line["interval_misses"] / line["sequences"]
         row = rows.setdefault(line["noise"], [str(noises[line["noise"]]), f"{n:,}"])
-        row += [str(line["false_candidates"]), f"{100 * missed:.2f} %"]
-    told = ("false candidates", "intervals that miss")
+        row += [str(line["false_candidates"]), str(line["kept"]), f"{100 * missed:.2f} %"]
+    told = ("false candidates", "kept", "intervals that miss")
     head = ("noise of a pair", "sequences", *(f"{t}, gain {g} %" for g in (0, 0.5) for t in told))
     return f"{table(head, [tuple(row) for row in rows.values()])}\n\nMade by `{data['command']}`."
 
