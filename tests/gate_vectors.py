@@ -48,17 +48,31 @@ def confirmed(values: Array, layout: Layout, claim: int, policy: Policy = DEFAUL
     """Which sequences [sequence, pair, combo] pass claim, other components and guard."""
     cut = clip(values, policy)
     changed = (cut != values).sum(axis=1)
-    op = np.array(layout.op)
-    per_op = np.stack([changed[:, op == k].mean(axis=1) for k in range(layout.ops)], axis=1)
-    whole = per_op.mean(axis=1, keepdims=True)
-    counts = np.concatenate([whole, per_op], axis=1) if layout.ops > 1 else whole
+    counts = per_component(changed, layout)
     low, _ = fixed_bounds(components(cut, layout), counts, policy.sd_least, policy.confirm_level)
     fine = low >= policy.others_floor
-    fine[:, claim] = low[:, claim] > policy.margin
+    least = slow_processes(values, cut, layout, policy)
+    fine[:, claim] = (low[:, claim] > policy.margin) & (least[:, claim] > policy.slow_floor)
     level = 1.0 - (1.0 - policy.guard_level) / values.shape[2]
     least, most = fixed_bounds(cut, changed, policy.sd_least, level)
     guarded = ((-most > policy.guard_low) | (-least >= policy.guard_high)).any(axis=1)
     return np.asarray(fine.all(axis=1) & ~guarded)
+
+
+def per_component(changed: Array, layout: Layout) -> Array:
+    """[sequence, combo] -> [sequence, component]: how many values were clipped, on average."""
+    op = np.array(layout.op)
+    per_op = np.stack([changed[:, op == k].mean(axis=1) for k in range(layout.ops)], axis=1)
+    whole = per_op.mean(axis=1, keepdims=True)
+    return np.concatenate([whole, per_op], axis=1) if layout.ops > 1 else whole
+
+
+def slow_processes(values: Array, cut: Array, layout: Layout, policy: Policy) -> Array:
+    """Lower ends with nothing clipped that was slow."""
+    kept = np.minimum(values, cut)
+    counts = per_component((kept != values).sum(axis=1), layout)
+    bounds = fixed_bounds(components(kept, layout), counts, policy.sd_least, policy.confirm_level)
+    return bounds[0]
 
 
 @dataclass

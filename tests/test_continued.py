@@ -58,9 +58,9 @@ def test_a_trial_is_stored_with_the_policy_that_judged_it() -> None:
 def test_what_a_document_without_a_policy_means_never_changes() -> None:
     """Fails where a default was changed: add its old value to `BASE`."""
     named = {k: v for k, v in asdict(BASE).items() if v != getattr(DEFAULT, k)}
-    assert named == {"max_pairs": 24}
+    assert named == {"max_pairs": 24, "licence_errors": 3.0, "slow_floor": -99.0}
     digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
-    assert digest == "a888d4d16a400591e7ed0aa060f4ba28f470c1717a5e3623ae24bce7121e4f23"
+    assert digest == "89805844f12de5468359eae4ef6c746055bb663b55ef53616f2361358b2a5f21"
 
 
 def test_lar_gate_reads_a_continued_trial(tmp_path: Path) -> None:

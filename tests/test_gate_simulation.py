@@ -124,7 +124,7 @@ def test_a_kernel_that_gains_nothing_is_not_a_candidate(name: str) -> None:
 
 
 def test_not_even_at_the_margin() -> None:
-    """The hardest null, under symmetric independent noise: no more than the promised rate."""
+    """The hardest null, under promised independent noise: no more than the promised rate."""
     names = ("normal", "shared", "heavy", "outliers", "bursts")
     layouts = (LAYOUTS["1 combo"], LAYOUTS["4 combos, 2 ops"])
     told = [
@@ -139,9 +139,9 @@ def test_not_even_at_the_margin() -> None:
 def test_the_recorded_simulation_is_large_and_within_the_promise() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
     nulls = [s for s in record["summary"] if s["gain_percent"] == 0.0]
-    symmetric = [s for s in nulls if s["noise"] != "rarely_slow"]
-    assert {s["noise"] for s in symmetric} == {*NOISES, "two_sided"}
-    for line in symmetric:
+    promised = [s for s in nulls if s["noise"] != "rarely_slow"]
+    assert {s["noise"] for s in promised} == {*NOISES, "two_sided"}
+    for line in promised:
         assert line["sequences"] >= 100_000
         assert line["false_candidates"] / line["sequences"] < 2.5e-4
         bounds = exact_bounds(line["false_candidates"], line["sequences"])

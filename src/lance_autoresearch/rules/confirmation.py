@@ -126,8 +126,9 @@ def confirm(
         raise UsageError(f"no component named {claim!r}", where="confirmation", allowed=names)
     long_blocks = _claimed(samples(licence, policy), claim) if licence is not None else None
     rows = _guard_rows(comparison, data, policy)
+    slow = _claimed(samples(comparison, policy, slow_counts=True), claim)
     failure = _machine_failure(comparison, licence, data, policy)
-    fault = None if failure else _fault(data, rows, long_blocks, claim, policy)
+    fault = None if failure else _fault(data, rows, slow, long_blocks, policy)
     verdict = Verdict.INCONCLUSIVE if failure else Verdict.REVERT if fault else Verdict.KEEP
     return ConfirmResult(
         verdict=verdict,
@@ -175,15 +176,22 @@ def _machine_failure(
 def _fault(
     data: Samples,
     rows: Sequence[ComboRow],
+    slow: Sample,
     long_blocks: Sample | None,
-    claim: str,
     policy: Policy,
 ) -> str | None:
-    """The first reason not to keep, or None."""
-    claimed = _claimed(data, claim)
+    """The first reason not to keep, or None.
+
+    Args:
+        slow: the claim, with processes in which the candidate was slow counted in full.
+    """
+    claim, claimed = slow.name, _claimed(data, slow.name)
     low = claimed.fixed_bounds(policy.confirm_level).low
     if not low > policy.margin:
         return f"{claim} {_show(claimed.mean)}, may be only {_show(low)}"
+    least = slow.fixed_bounds(policy.confirm_level).low
+    if not least > policy.slow_floor:
+        return f"{claim} {_show(slow.mean)} with its slow processes, may be only {_show(least)}"
     for other in data.components:
         low = other.fixed_bounds(policy.confirm_level).low
         if other.name != claim and low < policy.others_floor:

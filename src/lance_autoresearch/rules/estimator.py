@@ -104,13 +104,18 @@ def void_reasons(comparison: Comparison) -> str:
     return ", ".join(f"{why} ({n})" for why, n in seen.most_common()) or "none"
 
 
-def samples(comparison: Comparison, policy: Policy) -> Samples:
-    """Every value of the decision. Raises UsageError for a comparison that fits nowhere."""
+def samples(comparison: Comparison, policy: Policy, *, slow_counts: bool = False) -> Samples:
+    """Every value of the decision. Raises UsageError for a comparison that fits nowhere.
+
+    Args:
+        slow_counts: clip from above only, so that no process in which the candidate was slow is
+            taken for an outlier.
+    """
     check(comparison)
     pairs = valid_pairs(comparison)
     floors = [max(policy.sd_floor * s, policy.sd_least) for s in _aa_sd(comparison)]
     combos = tuple(
-        _combo(c.label, [pair_value(p, i) for p in pairs], floors[i], policy)
+        _combo(c.label, [pair_value(p, i) for p in pairs], floors[i], policy, slow_counts)
         for i, c in enumerate(comparison.combos)
     )
     ops = op_names(comparison.combos)
@@ -222,9 +227,13 @@ def _net(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, in
     return net if min(net) > 0 else (champion, candidate)
 
 
-def _combo(label: str, values: Sequence[float], least: float, policy: Policy) -> Sample:
+def _combo(
+    label: str, values: Sequence[float], least: float, policy: Policy, slow_counts: bool
+) -> Sample:
     most = max(1, int(policy.clip_share * len(values)))
     clipped = stats.clip(values, policy.clip, most) if values else ()
+    if slow_counts:
+        clipped = tuple(map(min, values, clipped))
     changed = sum(a != b for a, b in zip(values, clipped, strict=True))
     return Sample(label, clipped, least, float(changed))
 
