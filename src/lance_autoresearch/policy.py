@@ -55,8 +55,8 @@ class Policy:
     """Two-sided level of the claim's interval at confirmation."""
     slow_floor: float = 0.0
     """The claim's interval must lie above this also where no process in which the candidate was
-    slow is clipped. Of 155 recorded keeps one would not; of kernels that are slow in 15 % of
-    their processes and no faster on average, seven of eight that passed do not any more."""
+    slow is clipped. All of 155 recorded keeps do; of kernels that are slow in 15 % of their
+    processes and no faster on average, it stops seven of eight that passed the rest."""
     others_floor: float = -0.02
     """At confirmation the geo and every other op may not be lower than this (lower end). At
     -1 % an op of three combos whose code had not changed failed five kernels of five: 16
