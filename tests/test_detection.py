@@ -46,7 +46,7 @@ def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
             blob = ledger.put_blob(pairs, "pairs")
             text = kernel(number)
             row = record(text, kernel(9), verdict, kind="delay 2", agent="calibrate")
-            row = replace(row, pairs_blob=blob, numbers={"dose": [1.1, 1.2]})
+            row = replace(row, pairs_blob=blob, numbers={"came": [0.019, 0.021]})
             ledger.append(row, blobs={"kernel": text})
         for other in (replace(row, numbers={}), replace(row, agent="hand")):
             ledger.append(replace(other, verdict=Verdict.KEEP), blobs={"kernel": text})

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.evidence import catalogue
 from lance_autoresearch.evidence.admit import audit
 from lance_autoresearch.evidence.measure import Conductor, ensure_built
@@ -76,24 +77,29 @@ def conductor() -> None:
 
 
 def bias(pairs: int = 64) -> None:
-    """The champion (Lance's own code) against a copy of its own library."""
+    """Lance's own code and the committed champion, each against a copy of its own library."""
     rows = []
     for target in catalogue.names(ROOT):
-        with Rig(ROOT, target) as rig:
-            begun = time.monotonic()
-            measured = rig.measure_aa(pairs)
-            seconds = (time.monotonic() - begun) / pairs
-            data, whole = samples(measured, rig.policy), aa_bias(measured, rig.policy)
-            worst = max(data.combos, key=lambda s: stats.sd(s.values))
-            rows.append([
-                target, f"{data.pairs} ({data.void} void)", f"{whole.gain:+.2f} %",
-                f"{whole.low:+.2f} to {whole.high:+.2f} %",
-                f"{100 * stats.sd(data.components[0].values):.2f} %",
-                f"{100 * stats.sd(worst.values):.1f} % ({worst.name})", f"{seconds:.3f}",
-            ])
+        for name, text in (("Lance", None), ("champion", committed_champion(ROOT, target))):
+            with Rig(ROOT, target, champion=text) as rig:
+                rows.append([f"{target}, {name}", *_bias(rig, pairs)])
     write("bias", "A/A: a kernel against its own copy. What is not zero here is our error.",
-          ["target", "pairs", "bias", "99 % interval", "SD a pair", "noisiest combo", "s a pair"],
+          ["kernel", "pairs", "bias", "99 % interval", "SD a pair", "noisiest combo", "s a pair"],
           rows)
+
+
+def _bias(rig: Rig, pairs: int) -> list[str]:
+    begun = time.monotonic()
+    measured = rig.measure_aa(pairs)
+    seconds = (time.monotonic() - begun) / pairs
+    data, whole = samples(measured, rig.policy), aa_bias(measured, rig.policy)
+    worst = max(data.combos, key=lambda s: stats.sd(s.values))
+    return [
+        f"{data.pairs} ({data.void} void)", f"{whole.gain:+.2f} %",
+        f"{whole.low:+.2f} to {whole.high:+.2f} %",
+        f"{100 * stats.sd(data.components[0].values):.2f} %",
+        f"{100 * stats.sd(worst.values):.1f} % ({worst.name})", f"{seconds:.3f}",
+    ]  # fmt: skip
 
 
 def box(couples: int = 32) -> None:

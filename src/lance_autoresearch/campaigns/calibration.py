@@ -146,7 +146,7 @@ def _one(rig: Rig, case: Case, kind: Kind, dose: Dose | None) -> TrialRecord:
         judged = run_trial(rig, case.candidate, story)
     if dose is not None:
         rig.ledger.put_blob(case.champion)  # what was kept can be measured again on another day
-        told = {**judged.record.numbers, "dose": dose.factors}
+        told = {**judged.record.numbers, "came": dose.came}
         judged = replace(judged, record=replace(judged.record, numbers=told))
     return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
 
@@ -205,10 +205,10 @@ def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[Tr
 def counts(record: TrialRecord, rules: str | None) -> bool:
     """Was this trial a calibration under these rules (`immutable["all"]`)?
 
-    A delay without its dose's factors is of a time when they were not measured: of 1.5 % asked
-    it had 1.2 to 1.5.
+    A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
+    asked it had 1.2 to 2.
     """
-    whole = not record.kind.startswith("delay") or "dose" in record.numbers
+    whole = not record.kind.startswith("delay") or "came" in record.numbers
     return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
 
 

@@ -4,16 +4,15 @@
     slow = dose.text({label: 0.03 for label in dose.rows})    # every combo 3 % slower
     plain = dose.text({})                                     # the same code, no delay
     dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
-    dose.factors                                              # what was corrected in the end
+    dose.came                                                 # what a delay of `share` comes to
 
-    keys      a kernel that panics with them, at each combo's first and second size
-    loop      `plain` against a delay of `ASKED`, large enough to be measured in a dozen pairs
-    factors   `plain` against a delay of the share that will be injected: as screening measures
-              it, and as confirmation does, at second sizes in fresh layouts
+    keys   a kernel that panics with them, at each combo's first and second size
+    loop   `plain` against a delay of `ASKED`, large enough to be measured in a dozen pairs
+    came   `plain` against a delay of the share that will be injected: as screening measures it,
+           and as confirmation does, at second sizes in fresh layouts; corrected until it is right
 
-A small delay is not quite its share of a large one, for part of it hides behind the call it
-follows: of 1.5 % asked, `topk-merge` had 1.4 % in screening and 1.2 % in confirmation. One factor
-for all combos corrects each of the two.
+A small delay is not its share of a large one, for part of it hides behind the call it follows: of
+1.5 % asked, `topk-merge` had 1.4 % in screening and 1.2 % in confirmation.
 """
 
 from __future__ import annotations
@@ -41,8 +40,15 @@ NS_PER_STEP = 1.3
 ROUNDS = 3
 """How often the response to a delay is measured; its median counts, since a busy neighbour
 slows a kernel but not the delay loop."""
-TRIM_PAIRS = 4
-"""Times as many pairs for a factor: the mean of all combos is then right to some 0.1 %."""
+TRIMS = 4
+"""How often a small delay is measured, and corrected where it is not near."""
+TRIM_PAIRS = 5
+"""Times as many pairs as for the loop: the mean of all combos is then known to 0.1 %."""
+NEAR = 0.1
+"""A small delay is right when it comes to within this share of itself."""
+TRIM_STEP = 0.75
+"""Share of a correction that is made: what hides is a length, not a share, so that a delay
+that is made half as long again becomes twice as long."""
 TRIM_LIMITS = (0.5, 2.0)
 """More than this is nothing hidden but a disturbed machine."""
 CLOSE = 0.2
@@ -65,8 +71,8 @@ class Dose:
     """At the second size, which confirmation measures."""
     measured: Mapping[str, float]
     """What a delay of `ASKED` came out as, by combo."""
-    factors: tuple[float, float] = (1.0, 1.0)
-    """By which the steps at first and at second sizes were corrected for small delays."""
+    came: tuple[float, float] = (0.0, 0.0)
+    """What a delay of the share asked for came to, all combos: in screening, in confirmation."""
 
     @property
     def off(self) -> dict[str, float]:
@@ -124,20 +130,27 @@ def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
 
 
 def _trimmed(rig: Rig, dose: Dose, share: float, pairs: int, second: Sequence[Pool]) -> Dose:
-    """Steps times a factor, so that a delay of `share` is right in the mean of all combos."""
-    seen = (
-        _response(rig, dose, share, pairs, rig.epoch.timed),
-        _response(rig, dose, share, pairs, second, layouts=rig.policy.confirm_pairs),
-    )
-    one, two = (_factor(_slower(data.components[0].mean) / share) for data in seen)
-    rows = {label: replace(row, steps=row.steps * one) for label, row in dose.rows.items()}
-    far = {label: replace(row, steps=row.steps * two) for label, row in dose.second.items()}
-    return replace(dose, rows=rows, second=far, factors=(one, two))
+    """Steps such that a delay of `share` is right in the mean of all combos."""
+    for last in (*[False] * (TRIMS - 1), True):
+        seen = (
+            _response(rig, dose, share, pairs, rig.epoch.timed),
+            _response(rig, dose, share, pairs, second, layouts=rig.policy.confirm_pairs),
+        )
+        one, two = (_slower(data.components[0].mean) for data in seen)
+        dose = replace(dose, came=(one, two))
+        if last or all(abs(came / share - 1.0) <= NEAR for came in dose.came):
+            break
+        dose = replace(
+            dose, rows=_longer(dose.rows, one / share), second=_longer(dose.second, two / share)
+        )
+    return dose
 
 
-def _factor(found: float) -> float:
+def _longer(rows: Rows, found: float) -> dict[str, Row]:
+    """Steps for delays that came to `found` times what they should."""
     least, most = TRIM_LIMITS
-    return 1 / min(max(found, 1 / most), 1 / least)
+    factor = 1.0 + TRIM_STEP * (1 / min(max(found, 1 / most), 1 / least) - 1.0)
+    return {label: replace(row, steps=row.steps * factor) for label, row in rows.items()}
 
 
 def _slower(gain: float) -> float:
