@@ -128,7 +128,7 @@ def test_every_combo_gets_its_own_delay(root: Path, target: str) -> None:
     assert list(dose.rows) == list(dose.second) == list(dose.measured) == list(keys)
     steps = [row.steps for rows in (dose.rows, dose.second) for row in rows.values()]
     assert all(math.isfinite(n) and n > 0 for n in steps)
-    assert all(0.01 < came < 0.04 for came in dose.came), "as much as was asked, nearly"
+    assert all(0.0 < came < 0.1 for came in dose.came), dose.came
 
 
 @pytest.mark.timing

@@ -43,7 +43,9 @@ slows a kernel but not the delay loop."""
 TRIMS = 4
 """How often a small delay is measured, and corrected where it is not near."""
 TRIM_PAIRS = 5
-"""Times as many pairs as for the loop: the mean of all combos is then known to 0.1 %."""
+"""Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %."""
+SPREAD = 0.0075
+"""SD of a pair, all combos, of our noisiest champion (docs/figures/bias.toml)."""
 NEAR = 0.1
 """A small delay is right when it comes to within this share of itself."""
 TRIM_STEP = 0.75
@@ -116,7 +118,8 @@ def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 12) -> Dose:
         )
     last = answers[-1]
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
-    return _trimmed(rig, dose, share, TRIM_PAIRS * pairs, second)
+    enough = math.ceil((SPREAD / (0.5 * NEAR * share)) ** 2)
+    return _trimmed(rig, dose, share, min(TRIM_PAIRS * pairs, enough), second)
 
 
 def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
