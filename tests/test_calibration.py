@@ -94,7 +94,7 @@ def test_what_is_stored_gives_the_same_verdict_to_the_last_bit(root: Path) -> No
     (record,) = made(root, Kind("aa"), 1 + len(_rows(root, "aa")))
     with Ledger.open(root) as ledger:
         case = trial_from_json(ledger.get_blob(record.pairs_blob or ""))[0]
-    again = gate_numbers(replay(case.comparison, case.policy, case.before))
+    again = gate_numbers(replay(case.comparison, case.policy, case.before), policy=case.policy)
     stored = {**record.numbers["gate"], "facts": None}
     assert json.loads(json.dumps(again)) == stored
 

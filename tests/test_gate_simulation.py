@@ -138,7 +138,7 @@ def test_not_even_at_the_margin() -> None:
 
 def test_the_recorded_simulation_is_large_and_within_the_promise() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    nulls = [s for s in record["summary"] if s["gain_percent"] == 0.0]
+    nulls = [s for s in record["summary"] if s["gain_percent"] == 0.0 and s["sd"] == SD]
     promised = [s for s in nulls if s["noise"] != "rarely_slow"]
     assert {s["noise"] for s in promised} == {*NOISES, "two_sided"}
     for line in promised:
@@ -179,18 +179,21 @@ def test_confirmations_interval_covers_at_its_level(name: str) -> None:
 # --- power ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sd", "pairs"), [(0.005, 16), (0.0075, 24)])
+@pytest.mark.parametrize(("sd", "pairs"), [(0.005, 16), (0.0075, 24), (0.0106, 48)])
 @pytest.mark.parametrize("label", LAYOUTS)
 def test_a_true_gain_of_1_5_percent_becomes_a_candidate(label: str, sd: float, pairs: int) -> None:
-    """At a pair SD of 0.5 %, and of 0.75 % as of our fastest kernels; the goal is 95 of 100."""
+    """At a pair SD of 0.5 %, of 0.75 % as of our fastest kernels, and of 1.06 %, the noisiest
+    machine whose trials take as many pairs as it needs; the goal is 95 of 100."""
+    policy = DEFAULT.fitted(sd)
     layout, rng, count = LAYOUTS[label], np.random.default_rng(12), 4_000
     width = len(layout.op)
 
     def draw(n: int) -> np.ndarray:
         return np.repeat(rng.normal(0, sd, (count, n, 1)), width, axis=2)
 
-    own = 1e-4 * rng.normal(size=(count, MOST, width))
-    ends = run(draw(MOST) + own + np.log(1.015), layout, aa_floors(draw(16), layout))
+    most = policy.max_pairs
+    own = 1e-4 * rng.normal(size=(count, most, width))
+    ends = run(draw(most) + own + np.log(1.015), layout, aa_floors(draw(16), layout), policy)
     assert (ends.outcome == KEEP).mean() >= 0.95
     assert np.median(ends.pairs) <= pairs
 

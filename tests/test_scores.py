@@ -7,7 +7,16 @@ import pytest
 from scipy import stats as scipy_stats
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.rules.scores import HEAD, Score, Shot, cells, from_tsv, scored, to_tsv
+from lance_autoresearch.rules.scores import (
+    HEAD,
+    Score,
+    Shot,
+    about_of,
+    cells,
+    from_tsv,
+    scored,
+    to_tsv,
+)
 
 
 def shot(verdict: str = "revert", kind: str = "aa", target: str = "pq-l2", **more: object) -> Shot:
@@ -86,6 +95,15 @@ def test_a_table_reads_back_and_a_reason_cannot_break_it() -> None:
     again = from_tsv(to_tsv(shots))
     assert again[0] == shots[0]
     assert again[1].reason == "a b c"
+
+
+def test_a_table_may_say_where_and_when_it_was_made() -> None:
+    told = to_tsv([shot()], "EPYC, 2 cores;\n2026-11-30")
+    assert about_of(told) == "EPYC, 2 cores; 2026-11-30"
+    assert from_tsv(told) == [shot()]
+    assert about_of(to_tsv([shot()])) == ""
+    with pytest.raises(UsageError, match="line 2"):
+        from_tsv("# told\na\tb\n")
 
 
 @pytest.mark.parametrize(

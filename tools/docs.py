@@ -237,26 +237,35 @@ def simulation() -> str:
     tree = ast.parse((tests / "gate_noise.py").read_text(encoding="utf-8"))
     noises = {f.name: ast.get_docstring(f) for f in tree.body if isinstance(f, ast.FunctionDef)}
     data = json.loads((tests / "data" / "gate" / "simulation.json").read_text(encoding="utf-8"))
-    rows: dict[str, list[str]] = {}
-    for line in data["summary"]:
-        n, missed = line["sequences"], line["interval_misses"] / line["sequences"]
-        row = rows.setdefault(line["noise"], [str(noises[line["noise"]]), f"{n:,}"])
-        row += [str(line["false_candidates"]), str(line["kept"]), f"{100 * missed:.2f} %"]
     told = ("false candidates", "kept", "intervals that miss")
     head = ("noise of a pair", "sequences", *(f"{t}, gain {g} %" for g in (0, 0.5) for t in told))
-    return f"{table(head, [tuple(row) for row in rows.values()])}\n\nMade by `{data['command']}`."
+    parts = []
+    for sd in dict.fromkeys(line["sd"] for line in data["summary"]):
+        rows: dict[str, list[str]] = {}
+        for line in data["summary"]:
+            if line["sd"] == sd:
+                n, missed = line["sequences"], line["interval_misses"] / line["sequences"]
+                row = rows.setdefault(line["noise"], [str(noises[line["noise"]]), f"{n:,}"])
+                row += [str(line["false_candidates"]), str(line["kept"]), f"{100 * missed:.2f} %"]
+        body = table(head, [tuple(row) for row in rows.values()])
+        parts.append(f"SD of a combo {100 * sd:g} % a pair:\n\n{body}")
+    return "\n\n".join([*parts, f"Made by `{data['command']}`."])
 
 
 def calibration() -> str:
-    """Trials whose truth is known, from the raw results in records/calibration/."""
-    from lance_autoresearch.rules.scores import HEAD, cells, from_tsv, scored
+    """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
+    from lance_autoresearch.rules.scores import HEAD, about_of, cells, from_tsv, scored
 
-    files = sorted((ROOT / "records" / "calibration").glob("*.tsv"))
+    files = sorted((ROOT / "records" / "calibration").glob("*.tsv"), reverse=True)
     if not files:
         return "(not measured yet: `records/calibration/*.tsv`)"
-    shots = [shot for file in files for shot in from_tsv(file.read_text(encoding="utf-8"))]
+    parts = []
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        rows = [cells(score) for score in scored(from_tsv(text))]
+        parts.append(f"`{file.relative_to(ROOT)}` ({about_of(text)}):\n\n{table(HEAD, rows)}")
     made = "Made by `lar calibrate all --export records/calibration/NAME.tsv`."
-    return f"{table(HEAD, [cells(score) for score in scored(shots)])}\n\n{made}"
+    return "\n\n".join([*parts, made])
 
 
 def detection() -> str:

@@ -103,7 +103,11 @@ def mutmut(*words: str) -> None:
     if not program.is_file():
         HOME.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(HOME / "venv")}
-        sync = ["uv", "sync", "--frozen", "--quiet", "--group", "mutation"]
+        places = ("uv", str(Path.home() / ".local/bin/uv"), str(ROOT / ".lar/uv/bin/uv"))
+        uv = next(filter(None, map(shutil.which, places)), None)
+        if uv is None:
+            sys.exit("error: no uv here, which installs mutmut\n  next: make setup")
+        sync = [uv, "sync", "--frozen", "--quiet", "--group", "mutation"]
         subprocess.run([*sync, "--python", sys.executable], cwd=ROOT, env=env, check=True)
     log = HOME / "log"
     print(f"mutants are being tried; progress: tail -c 80 {log.relative_to(ROOT)}", flush=True)

@@ -98,10 +98,25 @@ class Policy:
     """More void pairs than max(max_void, share): inconclusive."""
     rounds: int = 20
     slice_us: float = 50.0
+    planned_sd: float = 0.0075
+    """The numbers of pairs are made for this SD of a pair, all combos. Where the session's A/A is
+    noisier, a trial may take `max_pairs` and confirmation takes `confirm_pairs` times the ratio
+    of the variances..."""
+    most_times: float = 2.0
+    """...at most so many times: a trial must end."""
 
     def planned(self, trials: int) -> Policy:
         """The policy of a campaign of so many trials: the threshold is at least their number."""
         return replace(self, need=max(self.need, float(trials)))
+
+    def fitted(self, sd: float) -> Policy:
+        """The policy of a session in which a pair spreads by `sd`, all combos, in its A/A.
+
+        Known before a trial's first pair, so no number of pairs depends on what they show.
+        """
+        times = min(max(1.0, (sd / self.planned_sd) ** 2), self.most_times)
+        most, confirm = round(times * self.max_pairs), round(times * self.confirm_pairs)
+        return replace(self, max_pairs=most, confirm_pairs=confirm)
 
 
 DEFAULT = Policy()

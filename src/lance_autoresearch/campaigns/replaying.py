@@ -91,12 +91,13 @@ def decided_again(recorded: Recorded) -> Part:
     assert recorded.pairs is not None
     parts = trial_from_json(recorded.pairs)
     first = parts[0]
-    fields = [gate_numbers(gate_again(first.comparison, first.policy, first.before))]
+    result = gate_again(first.comparison, first.policy, first.before)
+    fields = [gate_numbers(result, policy=first.policy)]
     numbers = recorded.record.numbers
     wanted = [numbers["gate"]]
     if len(parts) == 3:
         claim = fields[0]["claim"]
-        fields.append(confirm_numbers(_confirmed(parts, claim)))
+        fields.append(confirm_numbers(_confirmed(parts, claim), first.policy))
         wanted.append(numbers["confirm"])
     same = _decisive(fields) == _decisive(wanted)
     word = "identical" if same else "different"

@@ -70,7 +70,8 @@ def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Scre
         Ended: the kernel's outputs were wrong in a timed slice.
     """
     pairs = list(before)
-    policy = replace(rig.policy, max_pairs=rig.policy.max_pairs + len(before))
+    fitted = rig.fitted
+    policy = replace(fitted, max_pairs=fitted.max_pairs + len(before))
     with rig.measuring():
         while True:
             pairs.append(
@@ -81,7 +82,7 @@ def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Scre
             result = gate(comparison, policy)
             rig.phases.say(f"pair {len(pairs)}  {_overall(result)}")
             if result.outcome is not Outcome.CONTINUE:
-                return Screened(comparison, result, rig.policy, len(before))
+                return Screened(comparison, result, fitted, len(before))
 
 
 def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
@@ -90,7 +91,7 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
     Raises:
         Ended: wrong outputs on the fresh pools.
     """
-    policy = rig.policy
+    policy = screened.policy
     with rig.phases("fresh"):
         pools, seed = rig.fresh_pools()
         layouts = rig.layouts(candidate, policy.confirm_pairs + policy.licence_pairs)
@@ -98,7 +99,7 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         short = [_pair(rig, sides, pools) for sides in layouts[: policy.confirm_pairs]]
         rounds = _long_rounds(rig, screened.result)
         long = [_long_pair(rig, sides, pools, rounds) for sides in layouts[policy.confirm_pairs :]]
-    first = _confirmed(rig, short, long, screened.result.claim, seed)
+    first = _confirmed(rig, short, long, screened, seed)
     if first.result.verdict is Verdict.KEEP or worth_more_pairs(first.result, policy):
         claimed = first.result.claimed
         refuse_the_impossible(rig, first.comparison, pools)
@@ -111,7 +112,7 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         layouts = rig.layouts(candidate, policy.confirm_pairs)
     with rig.phases("confirm"), rig.measuring():
         short += [_pair(rig, sides, pools) for sides in layouts]
-    return _confirmed(rig, short, long, screened.result.claim, seed)
+    return _confirmed(rig, short, long, screened, seed)
 
 
 def refuse_memory(
@@ -199,10 +200,10 @@ def _unseen_pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> P
 
 
 def _confirmed(
-    rig: Rig, short: Sequence[PairTimes], long: Sequence[PairTimes], claim: str, seed: int
+    rig: Rig, short: Sequence[PairTimes], long: Sequence[PairTimes], screened: Screened, seed: int
 ) -> Confirmed:
     comparison, licence = rig.comparison(short), rig.comparison(long)
-    result = confirm_rule(comparison, licence, claim, rig.policy)
+    result = confirm_rule(comparison, licence, screened.result.claim, screened.policy)
     return Confirmed(comparison, licence, result, seed)
 
 

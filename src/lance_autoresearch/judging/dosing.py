@@ -42,7 +42,7 @@ ROUNDS = 3
 slows a kernel but not the delay loop."""
 TRIMS = 4
 """How often a small delay is measured, and corrected where it is not near."""
-TRIM_PAIRS = 5
+TRIM_PAIRS = 3
 """Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %."""
 SPREAD = 0.0075
 """SD of a pair, all combos, of our noisiest champion (docs/figures/bias.toml)."""
@@ -82,6 +82,10 @@ class Dose:
         shares = {label: m / ASKED for label, m in self.measured.items()}
         return {label: s for label, s in shares.items() if abs(s - 1) > CLOSE}
 
+    def near(self, share: float) -> bool:
+        """Came a delay of this share to within a tenth of itself, as both stages see it?"""
+        return all(abs(came / share - 1.0) <= NEAR for came in self.came)
+
     def text(self, shares: Mapping[str, float]) -> bytes:
         """The base kernel, each combo slower by its share (0.03: 3 %); a missing one by 0."""
         table: dict[str, list[Row]] = {}
@@ -92,7 +96,7 @@ class Dose:
         return delayed(self.base, table)
 
 
-def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 12) -> Dose:
+def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
     """Measure how long the delay loop must run for each combo.
 
     Args:
@@ -141,7 +145,7 @@ def _trimmed(rig: Rig, dose: Dose, share: float, pairs: int, second: Sequence[Po
         )
         one, two = (_slower(data.components[0].mean) for data in seen)
         dose = replace(dose, came=(one, two))
-        if last or all(abs(came / share - 1.0) <= NEAR for came in dose.came):
+        if last or dose.near(share):
             break
         dose = replace(
             dose, rows=_longer(dose.rows, one / share), second=_longer(dose.second, two / share)

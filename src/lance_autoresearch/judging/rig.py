@@ -278,6 +278,11 @@ class Rig:
         return self.session.aa_sd
 
     @property
+    def fitted(self) -> Policy:
+        """The policy, with as many pairs as this session's noise asks for."""
+        return self.policy.fitted(self.aa_sd[-1])
+
+    @property
     def aa(self) -> Estimate:
         """The session's bias with its 99 % interval, in %."""
         half = stats.student_t_quantile(0.995, SESSION_PAIRS - 1) * self.session.aa_sd[-1]

@@ -225,9 +225,10 @@ def _numbers(rig: Rig, story: Story, end: Ended, found: Evidence) -> dict[str, A
             core=rig.cores[0],
             aa=rig.aa,
         )
-        numbers["gate"] = gate_numbers(found.screened.result, facts)
-    if found.confirmed is not None:
-        numbers["confirm"] = confirm_numbers(found.confirmed.result)
+        policy = found.screened.policy
+        numbers["gate"] = gate_numbers(found.screened.result, facts, policy)
+        if found.confirmed is not None:
+            numbers["confirm"] = confirm_numbers(found.confirmed.result, policy)
     if end.fault is not None:
         numbers["fault"] = fault_numbers(end.fault)
     if found.built is not None:

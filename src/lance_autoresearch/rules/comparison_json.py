@@ -26,7 +26,7 @@ from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboId, Comparison, PairTimes
 
 VERSION = 1
-BASE = replace(DEFAULT, max_pairs=24, licence_errors=3.0, slow_floor=-99.0)
+BASE = replace(DEFAULT, max_pairs=24, licence_errors=3.0, slow_floor=-99.0, most_times=1.0)
 """The policy of a document that names none: whoever changes a default adds the old value here,
 whoever adds a rule the value that turns it off."""
 

@@ -20,6 +20,8 @@ from lance_autoresearch.rules import stats
 
 LEVEL = 0.99
 FAULTY = ("incorrect", "rejected")
+COMMENT = "# "
+"""Begins the line of a table that says on which machine, and when, it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,24 +157,33 @@ def _rank(kind: str) -> tuple[bool, int, float, str]:
     return bool(load), rank, float(effect or 0), load
 
 
-def to_tsv(shots: Sequence[Shot]) -> str:
-    """A header line and one line a trial."""
+def to_tsv(shots: Sequence[Shot], about: str = "") -> str:
+    """A comment that says where and when, if given; a header line; one line a trial."""
     names = [f.name for f in fields(Shot)]
-    lines = ["\t".join(names)]
+    lines = [f"{COMMENT}{' '.join(about.split())}"] if about else []
+    lines.append("\t".join(names))
     for shot in shots:
         values = (getattr(shot, name) for name in names)
         lines.append("\t".join(" ".join(str(value).split()) for value in values))
     return "\n".join(lines) + "\n"
 
 
+def about_of(text: str) -> str:
+    """Where and when a table of `to_tsv` was made; empty where it does not say."""
+    first = text.partition("\n")[0]
+    return first.removeprefix(COMMENT).strip() if first.startswith(COMMENT) else ""
+
+
 def from_tsv(text: str) -> list[Shot]:
     """Read what `to_tsv` wrote. Raises UsageError for anything else."""
     lines = text.splitlines()
     names = [f.name for f in fields(Shot)]
-    if not lines or lines[0].split("\t") != names:
-        raise UsageError("not a calibration's table", where="line 1", allowed=["\t".join(names)])
+    head = 1 + bool(about_of(text))
+    if len(lines) < head or lines[head - 1].split("\t") != names:
+        where = f"line {head}"
+        raise UsageError("not a calibration's table", where=where, allowed=["\t".join(names)])
     out = []
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in enumerate(lines[head:], head + 1):
         values = line.split("\t")
         try:
             target, kind, verdict, pairs, gain, seconds, blob, reason = values
