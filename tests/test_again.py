@@ -19,7 +19,7 @@ from lance_autoresearch.world.ledger import Ledger  # noqa: E402
 from lance_autoresearch.world.ledger.export import load_records  # noqa: E402
 
 ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 1.8, 0.9, 2.7, 16,
-                  "a machine")  # fmt: skip
+                  "a machine", "a machine")  # fmt: skip
 
 
 WHOLE = {"name": "all", "gain": 2.0, "low": 1.0, "high": 3.0}
@@ -47,6 +47,11 @@ def test_overstatement_is_told_by_day_with_its_interval() -> None:
     assert again.table(rows[:2]) == []
     twice = again.table([replace(ROW, quoted=300.0, seen=100.0)] * 3)
     assert twice[0][3].startswith("+69.315 %"), "a ratio: ln 2, not 200 % of Lance's time"
+
+
+def test_another_processor_is_told_apart_whatever_the_day() -> None:
+    rows = [replace(ROW, days=i, quoted_on="another") for i in (0, 1, 2)]
+    assert [line[:2] for line in again.table(rows)] == [["on another processor", "3"]]
 
 
 def test_those_measured_least_often_come_first_and_the_targets_in_turn(

@@ -10,7 +10,8 @@ Keeps come from the campaigns in records/ and from this checkout's ledger: of ca
 often come first, then the oldest.
 What is measured is what confirmation measures: 16 pairs on fresh secret inputs at every combo's
 second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
-and how many days lie between; run it on another day, and the file holds both. Ten seconds a keep.
+how many days lie between, and on which processors; run it on another day, and the file holds
+both. Ten seconds a keep.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Again:
     seen_high: float
     pairs: int
     machine: str
+    quoted_on: str
+    """Processor of the machine that kept it."""
 
 
 def keeps(target: str | None) -> list[Kept]:
@@ -149,6 +152,7 @@ def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
         *(round(v, 3) for v in (*row.quoted, *now)), result.pairs, machine,
+        str(record.machine.get("cpu", "unknown")),
     )  # fmt: skip
 
 
@@ -171,9 +175,17 @@ def append(path: Path, again: Again) -> None:
 
 
 def table(rows: Sequence[Again]) -> list[list[str]]:
-    """A line a group of days: how far quoted gains overstate what is seen later, as a ratio."""
+    """How far quoted gains overstate what is seen later, as a ratio: a line a group of days.
+
+    Another kind of machine is another question, whether a gain carries over, and a line of its own.
+    """
     out = []
-    groups = {"same day": [r for r in rows if not r.days], "later": [r for r in rows if r.days]}
+    here = [r for r in rows if r.machine == r.quoted_on]
+    groups = {
+        "same day": [r for r in here if not r.days],
+        "later": [r for r in here if r.days],
+        "on another processor": [r for r in rows if r.machine != r.quoted_on],
+    }
     for name, group in groups.items():
         if len(group) < 3:
             continue
