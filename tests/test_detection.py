@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from campaign_parts import kernel, record
+from campaign_parts import TARGET, kernel, record
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import detection  # noqa: E402
 
+from lance_autoresearch.evidence import catalogue  # noqa: E402
+from lance_autoresearch.evidence.digests import immutable  # noqa: E402
+from lance_autoresearch.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.records import Comparison, PairTimes, Verdict  # noqa: E402
 from lance_autoresearch.rules.comparison_json import case_from_json, trial_to_json  # noqa: E402
 from lance_autoresearch.world.ledger import Ledger  # noqa: E402
@@ -41,14 +44,20 @@ def test_samples_are_ns_a_call_of_valid_pairs() -> None:
 def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
     case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
     pairs = trial_to_json([case.comparison]).encode()
+    (tmp_path / ".lar").mkdir()
+    for name in ("targets", "rust", ".lar/slices"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    rules = immutable(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
     with Ledger.open(tmp_path) as ledger:
         for number, verdict in enumerate((Verdict.KEEP, Verdict.REVERT, Verdict.INCONCLUSIVE)):
             blob = ledger.put_blob(pairs, "pairs")
             text = kernel(number)
             row = record(text, kernel(9), verdict, kind="delay 2", agent="calibrate")
-            row = replace(row, pairs_blob=blob, numbers={"came": [0.019, 0.021]})
+            row = replace(row, pairs_blob=blob, numbers={"came": [0.019, 0.021]},
+                          immutable=rules)  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
-        for other in (replace(row, numbers={}), replace(row, agent="hand")):
+        strangers = ({"numbers": {}}, {"agent": "hand"}, {"immutable": {"all": "old rules"}})
+        for other in (replace(row, **change) for change in strangers):
             ledger.append(replace(other, verdict=Verdict.KEEP), blobs={"kernel": text})
     found = detection.curves(list(detection.judged(tmp_path)))
     assert found[0] == [(2.0, 1, 2)]

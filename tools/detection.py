@@ -27,11 +27,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaigns.calibration import LOAD, counts  # noqa: E402
+from lance_autoresearch.campaigns.calibration import LOAD, recorded  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
 from lance_autoresearch.evidence import catalogue  # noqa: E402
-from lance_autoresearch.evidence.digests import immutable  # noqa: E402
-from lance_autoresearch.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict  # noqa: E402
 from lance_autoresearch.rules import stats  # noqa: E402
 from lance_autoresearch.rules.comparison_json import trial_from_json  # noqa: E402
@@ -75,13 +73,11 @@ def judged(root: Path) -> Iterator[Seen]:
     """Every usable trial of the ledger under today's rules, judged by all gates."""
     rng = np.random.default_rng(1)
     baselines: dict[tuple[str, str, str], list[list[float]]] = {}
-    rules = {t.name: immutable(root, t, DEFAULT)["all"] for t in catalogue.load_all(root)}
     with Ledger.open(root) as ledger:
-        for row in ledger.trials():
-            record, gain = row.record, injected(row.record)
+        for record in recorded(ledger, root, catalogue.names(root)):
+            gain = injected(record)
             decided = record.verdict in (Verdict.KEEP, Verdict.REVERT)
-            today = counts(record, rules.get(record.target))
-            if gain is None or not decided or not today or record.pairs_blob is None:
+            if gain is None or not decided or record.pairs_blob is None:
                 continue
             first = trial_from_json(ledger.get_blob(record.pairs_blob))[0].comparison
             mine, other = samples(first, "candidate"), samples(first, "champion")

@@ -187,20 +187,23 @@ def busy(rig: Rig, load: str | None) -> Iterator[None]:
 
 def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
     """Every calibration trial of some targets that was judged under today's rules."""
-    out = []
     with Ledger.open(root) as ledger:
-        for name in targets:
-            rules = immutable(root, catalogue.load(root, name), DEFAULT)["all"]
-            out += [_shot(record) for record in _rows(ledger, name, None, rules)]
-    return out
+        return [_shot(record) for record in recorded(ledger, root, targets)]
+
+
+def recorded(ledger: Ledger, root: Path, targets: Sequence[str]) -> Iterator[TrialRecord]:
+    """The rows of those trials, target by target, oldest first."""
+    for name in targets:
+        rules = immutable(root, catalogue.load(root, name), DEFAULT)["all"]
+        yield from _rows(ledger, name, None, rules)
 
 
 def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[TrialRecord]:
     rows = (row.record for row in ledger.trials(target=target, kind=label))
-    return [record for record in rows if counts(record, rules)]
+    return [record for record in rows if _counts(record, rules)]
 
 
-def counts(record: TrialRecord, rules: str | None) -> bool:
+def _counts(record: TrialRecord, rules: str | None) -> bool:
     """Was this trial a calibration under these rules (`immutable["all"]`)?
 
     A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
@@ -233,4 +236,5 @@ def targets_of(root: Path, target: str) -> tuple[str, ...]:
     return found if target == "all" else (target,)
 
 
-__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "counts", "run", "shots", "targets_of"]
+__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "recorded", "run", "shots",
+           "targets_of"]  # fmt: skip
