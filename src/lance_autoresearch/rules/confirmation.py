@@ -1,6 +1,6 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
-    confirm(comparison, licence, claim)    16 pairs and 4 with long blocks -> keep or revert
+    confirm(comparison, licence, claim)    16 pairs or more, 4 with long blocks -> keep or revert
     unseen(comparison, claim, gain)        is it faster on inputs it has never met?
     slowed_opponent(comparison, ...)       did the candidate slow its opponent down?
     aa_sd, aa_bias                         the session's own noise, from champion against its copy

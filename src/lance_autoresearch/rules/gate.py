@@ -5,7 +5,7 @@
                    revert, slower      E >= 5 against 'gain >= margin', no component above it
                    revert, guard       one combo surely more than 3 % slower
                    continue            none of these
-    pair 40        revert, not proven
+    pair 40        revert, not proven (later in a noisy session: `Policy.fitted`)
     void pairs     more than max(2, 10 %): inconclusive, whatever the rest says
 
 `gate(comparison)` looks at all pairs it is given; the caller asks after every pair and stops at
