@@ -36,7 +36,10 @@ SD = 0.004
 """Of one combo, on a quiet machine."""
 NOISY = 0.011
 """On a noisy one. There a trial takes `DEFAULT.fitted(NOISY)` pairs."""
-CHUNK = 10_000
+CHUNK = 500
+"""Sequences at a time: what a second-level cache holds."""
+SLOWEST = 4
+"""One sequence of so many where each takes 80 pairs: at the margin, on a noisy machine."""
 
 
 def play(
@@ -73,7 +76,8 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
         jobs = []
         for (sd, (name, noise), gain, (label, layout)), seed in zip(cases, seeds, strict=True):
             about = {"sd": sd, "noise": name, "gain": gain, "layout": label}
-            played = (noise, layout, gain, count // len(LAYOUTS), [20261122, *seed], sd)
+            share = len(LAYOUTS) * (SLOWEST if sd == NOISY and gain else 1)
+            played = (noise, layout, gain, count // share, [20261122, *seed], sd)
             jobs.append((about, pool.submit(play, *played)))
         for about, job in jobs:
             yield about | job.result()
