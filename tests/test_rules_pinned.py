@@ -28,6 +28,7 @@ from lance_autoresearch.rules.estimator import (
     Sample,
     call_ns,
     check,
+    pair_value,
     samples,
     unmeasurable_rounds,
     void_reasons,
@@ -185,8 +186,20 @@ def test_pairs_that_contradict_themselves(
     assert (caught.value.what, caught.value.where) == (fault, "comparison")
 
 
-def test_one_tick_is_a_time() -> None:
+def test_one_tick_is_a_time_and_no_noise_an_sd() -> None:
     check(one([1, 1], [1, 1]))
+    check(replace(one([1, 1], [1, 1]), aa_sd=(0.0, 0.0, 0.0)))
+
+
+def test_empty_slices_are_subtracted_where_both_sides_leave_something() -> None:
+    def value(champion: int, candidate: int) -> float:
+        return pair_value(one([champion], [candidate]).pairs[0], 0)
+
+    assert value(6, 7) == pytest.approx(math.log(1 / 2))
+    assert value(5, 7) == pytest.approx(math.log(5 / 7))
+    assert value(9, 4) == pytest.approx(math.log(9 / 4))
+    with pytest.raises(ValueError, match="zip"):
+        pair_value(one([9, 9], [9]).pairs[0], 0)
 
 
 def test_as_long_as_an_empty_slice_cannot_be_measured() -> None:
@@ -218,7 +231,8 @@ def test_a_comparison_names_all_its_faults_but_not_endlessly() -> None:
     pairs = tuple(PairTimes((0,), ((1,),), ((1,),), (0, 0)) for _ in range(20))
     with pytest.raises(UsageError) as caught:
         check(Comparison(combos(["scan"]), pairs, 1.0))
-    assert caught.value.what.count("; ") == 7
+    told = caught.value.what.split("; ")
+    assert told == [f"pair {i}: a time or a number of calls is not positive" for i in range(8)]
     below = replace(pairs[0], calls=(1,), empty=(0, -1))
     with pytest.raises(UsageError, match="pair 1: an empty slice is negative"):
         check(Comparison(combos(["scan"]), (replace(pairs[0], calls=(1,)), below), 1.0))
@@ -326,6 +340,10 @@ def test_a_slowed_opponent_is_told() -> None:
     assert found.slowdown == pytest.approx(5.13, abs=0.15)
     assert slowed_opponent(behind, "all", 40.0).rejected
     assert not slowed_opponent(behind, "all", 80.0).rejected
+    share = 1.0001 * math.log1p(found.low / 100) / math.log1p(0.5)
+    assert not slowed_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    share *= 0.9998
+    assert slowed_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
     with pytest.raises(StopIteration):
         slowed_opponent(behind, "table", 5.0)
 
@@ -337,6 +355,17 @@ def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:
     (flag,) = floor_flags(built, {label: 0.6})
     assert (flag.combo, flag.floor_ns, flag.unmeasurable) == (label, 0.6, 0)
     assert flag.candidate_ns == pytest.approx(0.495)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "flagged"), [([4], True), ([4, 9], True), ([4, 4, 9, 9, 9, 9], False)]
+)
+def test_half_of_the_rounds_as_short_as_an_empty_slice_are_flagged(
+    candidate: list[int], flagged: bool
+) -> None:
+    built = one([900] * len(candidate), candidate)
+    assert bool(floor_flags(built, {})) is flagged
+    assert floor_flags(replace(built, pairs=()), {}) == ()
 
 
 def test_components_know_how_much_was_clipped_in_their_combos() -> None:

@@ -29,6 +29,12 @@ def test_mean_and_sd_are_numpys(values: list[float]) -> None:
     assert stats.sd(values) == pytest.approx(np.std(values, ddof=1), abs=1e-9)
 
 
+def test_one_value_does_not_spread_and_none_has_no_middle() -> None:
+    assert stats.sd([3.0]) == 0.0
+    with pytest.raises(ValueError, match=r"^median of nothing$"):
+        stats.median([])
+
+
 @given(lists, st.randoms())
 def test_order_does_not_change_a_bit(values: list[float], random: object) -> None:
     shuffled = list(values)
@@ -45,6 +51,7 @@ def test_clip_moves_the_outlier_to_three_scaled_mads_and_deletes_nothing() -> No
 
 def test_clip_leaves_values_alone_when_most_coincide() -> None:
     assert stats.clip([1.0, 1.0, 1.0, 1.0, 1.3], 3.0, 0) == (1.0, 1.0, 1.0, 1.0, 1.3)
+    assert stats.clip([0.0, 0.0, 0.0, 1.0, 5.0], 3.0, 1) == (0.0, 0.0, 0.0, 1.0, 1.0)
 
 
 def test_clip_does_not_cut_off_a_second_state() -> None:
@@ -70,8 +77,9 @@ def test_ln_ratio_near_one_keeps_relative_precision() -> None:
 
 
 def test_ln_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="logarithm"):
-        stats.ln_ratio(0, 5)
+    for over, under in ((0, 5), (5, 0), (-1, 5)):
+        with pytest.raises(ValueError, match=f"^logarithm of {over}/{under}$"):
+            stats.ln_ratio(over, under)
 
 
 @given(st.floats(-600, 600))
@@ -82,7 +90,9 @@ def test_expm1(x: float) -> None:
 def test_expm1_and_percent_at_the_ends() -> None:
     assert stats.expm1(math.inf) == math.inf
     assert stats.expm1(-math.inf) == -1.0
-    assert stats.expm1(1e4) == math.inf
+    assert stats.expm1(1e4) == stats.expm1(701.5) == stats.expm1(700.5) == math.inf
+    assert stats.expm1(700.0) == pytest.approx(math.expm1(700.0), rel=1e-12)
+    assert stats.expm1(-800.0) == -1.0
     assert stats.percent(-math.inf) == -math.inf
     assert stats.percent(math.log(1.05)) == pytest.approx(5.0)
 
