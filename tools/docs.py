@@ -253,6 +253,11 @@ def simulation() -> str:
     return "\n\n".join([*parts, f"Made by `{data['command']}`."])
 
 
+def noise() -> str:
+    """Whether pairs differ by their processes or by their slices."""
+    return figures("noise")
+
+
 def calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
     from lance_autoresearch.rules.scores import HEAD, about_of, cells, from_tsv, scored
@@ -304,6 +309,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bias": bias,
     "box": box,
     "simulation": simulation,
+    "noise": noise,
     "calibration": calibration,
     "detection": detection,
     "names": names,

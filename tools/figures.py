@@ -3,6 +3,7 @@
 
     python tools/figures.py conductor     overhead go -> done, quiet and under load
     python tools/figures.py bias          A/A: the champion against its own copy, per target
+    python tools/figures.py noise         whether pairs differ by their processes or their slices
     python tools/figures.py box           what audit and box cost; A/A in the box and out of it
     python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
 
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
+from statistics import correlation
 
 from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.evidence import catalogue
@@ -24,10 +28,11 @@ from lance_autoresearch.evidence.admit import audit
 from lance_autoresearch.evidence.measure import Conductor, ensure_built
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
-from lance_autoresearch.records import PairTimes, Verdict
+from lance_autoresearch.policy import Policy
+from lance_autoresearch.records import Comparison, PairTimes, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import aa_bias
-from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.rules.estimator import samples, valid_pairs
 from lance_autoresearch.world import host
 from lance_autoresearch.world.phases import Phases
 
@@ -100,6 +105,44 @@ def _bias(rig: Rig, pairs: int) -> list[str]:
         f"{100 * stats.sd(data.components[0].values):.2f} %",
         f"{100 * stats.sd(worst.values):.1f} % ({worst.name})", f"{seconds:.3f}",
     ]  # fmt: skip
+
+
+def noise(pairs: int = 64) -> None:
+    """Do processes differ, or only slices? What a pair's slices let expect, and what is seen."""
+    rows = []
+    for target in catalogue.names(ROOT):
+        with Rig(ROOT, target, champion=committed_champion(ROOT, target)) as rig:
+            rows.append([target, *_noise(rig.measure_aa(pairs), rig.policy)])
+    write("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos; expected is the "
+          "error of a median of ten double rounds that differ as those of one process do. Were "
+          "processes unlike, more would be seen than expected, and combos would go together.",
+          ["kernel", "SD of a double round", "SD of a pair: expected", "seen",
+           "mean correlation of two combos"], rows)  # fmt: skip
+
+
+def _noise(measured: Comparison, policy: Policy) -> list[str]:
+    data, valid = samples(measured, policy), valid_pairs(measured)
+    combos = range(len(measured.combos))
+    rounds = [stats.median([_spread(_doubles(p, c)) for p in valid]) for c in combos]
+    count = len(_doubles(valid[0], 0))
+    error = (math.pi / 2 / count) ** 0.5  # of a median of normal values, as a share of their SD
+    seen = [_spread(sample.values) for sample in data.combos]
+    alike = [correlation(a.values, b.values) for a, b in combinations(data.combos, 2)]
+    middle = stats.median(rounds)
+    shares = [f"{100 * share:.1f} %" for share in (middle, error * middle, stats.median(seen))]
+    return [*shares, f"{stats.mean(alike):+.2f}"]
+
+
+def _doubles(pair: PairTimes, combo: int) -> list[float]:
+    """ln(champion / candidate) of each double round, empty slices subtracted."""
+    sides = zip(pair.champion[combo], pair.candidate[combo], strict=True)
+    logs = [math.log((a - pair.empty[0]) / (b - pair.empty[1])) for a, b in sides]
+    return [(a + b) / 2 for a, b in zip(logs[::2], logs[1::2], strict=False)]
+
+
+def _spread(values: Sequence[float]) -> float:
+    """SD that the middle of the values lets expect."""
+    return stats.MAD_TO_SD * stats.mad(values)
 
 
 def box(couples: int = 32) -> None:
@@ -177,12 +220,15 @@ def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
     return [name, seen, f"{stats.median(pairs):.0f}", *medians[:-1], whole, medians[-1]]
 
 
+FIGURES = {"conductor": conductor, "bias": bias, "noise": noise, "box": box, "phases": phases}
+
+
 def main() -> None:
     """Run the figures asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", choices=["conductor", "bias", "box", "phases"])
+    parser.add_argument("names", nargs="+", choices=list(FIGURES))
     for name in parser.parse_args().names:
-        {"conductor": conductor, "bias": bias, "box": box, "phases": phases}[name]()
+        FIGURES[name]()
 
 
 if __name__ == "__main__":

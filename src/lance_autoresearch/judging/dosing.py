@@ -7,7 +7,7 @@
     dose.came                                                 # what a delay of `share` comes to
 
     keys   a kernel that panics with them, at each combo's first and second size
-    loop   `plain` against a delay of `ASKED`, large enough to be measured in a dozen pairs
+    loop   `plain` against a delay of `ASKED`, large enough to be measured in two dozen
     came   `plain` against a delay of the share that will be injected: as screening measures it,
            and as confirmation does, at second sizes in fresh layouts; corrected until it is right
 
