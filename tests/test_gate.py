@@ -202,16 +202,6 @@ def test_planned_trials_raise_the_threshold() -> None:
     assert gate(built, replace(policy, need=need)).outcome is Outcome.CONTINUE
 
 
-@pytest.mark.parametrize(
-    ("sd", "most", "confirm"), [(0.001, 40, 16), (0.0075, 40, 16), (0.009, 58, 23), (0.02, 80, 32)]
-)
-def test_noisier_sessions_may_take_more_pairs(sd: float, most: int, confirm: int) -> None:
-    """As many as keep the standard error of their mean, up to twice as many."""
-    policy = DEFAULT.fitted(sd)
-    assert (policy.max_pairs, policy.confirm_pairs) == (most, confirm)
-    assert policy == replace(DEFAULT, max_pairs=most, confirm_pairs=confirm)
-
-
 def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.06]) + rng().normal(0, 0.003, (12, 4))
     result = gate(comparison(rows.tolist(), rng()))
