@@ -265,9 +265,11 @@ def calibration() -> str:
     files = sorted((ROOT / "records" / "calibration").glob("*.tsv"), reverse=True)
     if not files:
         return "(not measured yet: `records/calibration/*.tsv`)"
-    parts = []
-    for file in files:
-        text = file.read_text(encoding="utf-8")
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    every = scored(shot for text in texts.values() for shot in from_tsv(text))
+    last = {score.kind: score for score in every}  # of a kind: its one target, or all of them
+    parts = [f"All machines:\n\n{table(HEAD, [cells(score) for score in last.values()])}"]
+    for file, text in texts.items():
         rows = [cells(score) for score in scored(from_tsv(text))]
         parts.append(f"`{file.relative_to(ROOT)}` ({about_of(text)}):\n\n{table(HEAD, rows)}")
     made = "Made by `lar calibrate all --export records/calibration/NAME.tsv`."
