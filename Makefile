@@ -7,7 +7,7 @@ PYTHON = .venv/bin/python
 
 help:
 	@echo "make demo    set up (once, a minute), then real trials on this machine, a minute or two"
-	@echo "make test    set up, then the whole test suite (about 12 minutes on two cores)"
+	@echo "make test    set up, then the whole test suite (about 13 minutes on two cores)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
 	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
 	@echo "make size    lines per file and per function"

@@ -8,8 +8,8 @@
 Keeps come from the campaigns in records/ and from this checkout's ledger: of campaigns, and of
 `lar calibrate --kind delay`, whose gain is real because it was put there. Those measured least
 often come first, then the oldest.
-What is measured is what confirmation measures: 16 pairs on fresh secret inputs at every combo's
-second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
+What is measured is what confirmation measures: as many pairs, on fresh secret inputs at every
+combo's second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
 how many days lie between, and on which processors; run it on another day, and the file holds
 both. Ten seconds a keep.
 """
@@ -137,11 +137,12 @@ def once_more(rig: Rig, row: Kept) -> ConfirmResult:
     """The confirmation's pairs on everything fresh."""
     candidate = build.build_kernel(rig.root, rig.target.name, row.kernel)
     pools, _ = rig.fresh_pools()
-    layouts = rig.layouts(candidate, rig.policy.confirm_pairs)
+    policy = rig.fitted
+    layouts = rig.layouts(candidate, policy.confirm_pairs)
     with rig.measuring():
         pairs = [times(rig, rig.pair(*sides, pools)) for sides in layouts]
     found: Comparison = rig.comparison(pairs, floored=False)
-    return confirm(found, None, "all", rig.policy)
+    return confirm(found, None, "all", policy)
 
 
 def line(row: Kept, result: ConfirmResult, machine: str) -> Again:

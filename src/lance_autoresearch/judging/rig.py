@@ -328,6 +328,10 @@ class Rig:
         self.__dict__.pop("session", None)
         found = self._known_session()
         assert found is not None
+        fitted = self.policy.fitted(spread[-1])
+        if fitted != self.policy:
+            self.phases.say(f"a pair spreads by {100 * spread[-1]:.1f} % here: up to "
+                            f"{fitted.max_pairs} pairs a trial, {fitted.confirm_pairs} to confirm")
         return found
 
     def measure_aa(self, pairs: int) -> Comparison:
