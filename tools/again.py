@@ -9,8 +9,8 @@ Keeps come from the campaigns in records/ and from this checkout's ledger: of ca
 `lar calibrate --kind delay`, whose gain is real because it was put there. Those measured least
 often come first, then the oldest.
 What is measured is what confirmation measures: as many pairs, on fresh secret inputs at every
-combo's second size, a fresh layout a pair and side. A row says what was quoted then, what is seen now,
-how many days lie between, and on which processors; run it on another day, and the file holds
+combo's second size, a fresh layout a pair and side. A row says what was quoted then, what is seen
+now, how many days lie between, and on which processors; run it on another day, and the file holds
 both. Ten seconds a keep.
 """
 
