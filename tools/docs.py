@@ -258,6 +258,11 @@ def noise() -> str:
     return figures("noise")
 
 
+def layout() -> str:
+    """What a shuffled layout costs."""
+    return figures("layout")
+
+
 def calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
     from lance_autoresearch.rules.scores import HEAD, about_of, cells, from_tsv, scored
@@ -312,6 +317,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "box": box,
     "simulation": simulation,
     "noise": noise,
+    "layout": layout,
     "calibration": calibration,
     "detection": detection,
     "names": names,

@@ -4,6 +4,7 @@
     python tools/figures.py conductor     overhead go -> done, quiet and under load
     python tools/figures.py bias          A/A: the champion against its own copy, per target
     python tools/figures.py noise         whether pairs differ by their processes or their slices
+    python tools/figures.py layout        Lance's own text against itself, linked in other layouts
     python tools/figures.py box           what audit and box cost; A/A in the box and out of it
     python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
 
@@ -25,6 +26,7 @@ from statistics import correlation
 from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.evidence import catalogue
 from lance_autoresearch.evidence.admit import audit
+from lance_autoresearch.evidence.build import build_kernel
 from lance_autoresearch.evidence.measure import Conductor, ensure_built
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Story, run_trial
@@ -145,6 +147,32 @@ def _spread(values: Sequence[float]) -> float:
     return stats.MAD_TO_SD * stats.mad(values)
 
 
+def layout(pairs: int = 32) -> None:
+    """The identity null: what a shuffled layout costs, and that shuffling both sides is fair."""
+    rows = []
+    for target in catalogue.names(ROOT):
+        with Rig(ROOT, target) as rig:
+            text = rig.champion_text + f"\n// {time.time()}\n".encode()
+            candidate = build_kernel(ROOT, target, text)
+            assert rig.epoch
+            shuffled = rig.layouts(candidate, pairs)
+            sides = (
+                [(rig.champion.so, candidate.so)] * pairs,
+                [(rig.champion.so, other) for _, other in shuffled],
+                shuffled,
+            )
+            rows.append([target, *(_fair(rig, libraries) for libraries in sides)])
+    write("layout", f"Gain of Lance's own text over itself, {pairs} pairs, 99 % intervals.",
+          ["kernel", "both as compiled", "one side shuffled", "both shuffled"], rows)
+
+
+def _fair(rig: Rig, libraries: Sequence[tuple[Path, Path]]) -> str:
+    with rig.measuring():
+        pairs = [rig.times(rig.pair(*sides, rig.epoch.timed)) for sides in libraries]
+    bias = aa_bias(rig.comparison(pairs, floored=False), rig.policy)
+    return f"{bias.gain:+.2f} % ({bias.low:+.2f} to {bias.high:+.2f})"
+
+
 def box(couples: int = 32) -> None:
     """What audit and box cost, and whether the box biases a pair: both kinds by turns."""
     rows = []
@@ -220,7 +248,8 @@ def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
     return [name, seen, f"{stats.median(pairs):.0f}", *medians[:-1], whole, medians[-1]]
 
 
-FIGURES = {"conductor": conductor, "bias": bias, "noise": noise, "box": box, "phases": phases}
+FIGURES = {"conductor": conductor, "bias": bias, "noise": noise, "layout": layout, "box": box,
+           "phases": phases}  # fmt: skip
 
 
 def main() -> None:
