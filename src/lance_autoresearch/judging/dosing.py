@@ -43,9 +43,8 @@ slows a kernel but not the delay loop."""
 TRIMS = 4
 """How often a small delay is measured, and corrected where it is not near."""
 TRIM_PAIRS = 3
-"""Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %."""
-SPREAD = 0.0075
-"""SD of a pair, all combos, of our noisiest champion (docs/figures/bias.toml)."""
+"""Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %
+where a pair spreads as planned."""
 NEAR = 0.1
 """A small delay is right when it comes to within this share of itself."""
 TRIM_STEP = 0.75
@@ -122,7 +121,7 @@ def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
         )
     last = answers[-1]
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
-    enough = math.ceil((SPREAD / (0.5 * NEAR * share)) ** 2)
+    enough = math.ceil((rig.policy.planned_sd / (0.5 * NEAR * share)) ** 2)
     return _trimmed(rig, dose, share, min(TRIM_PAIRS * pairs, enough), second)
 
 
