@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 from campaign_parts import git
 from checkout_parts import take_products
 from kernels import around
+from own_venv import install
 
 from lance_autoresearch.campaigns import campaign as campaigns
 from lance_autoresearch.campaigns.agents import Agent
@@ -59,12 +59,7 @@ def program(name: str) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = list(home.glob(f"lib/python*/site-packages/{PROGRAMS[name]}"))
         if not found:
-            places = ["uv", str(Path.home() / ".local/bin/uv"), str(ROOT / ".lar/uv/bin/uv")]
-            uv = next(filter(None, map(shutil.which, places)), None)
-            assert uv is not None, "no uv: run `make test`, which brings it"
-            words = ["sync", "--frozen", "--quiet", "--only-group", "agents"]
-            env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(home)}
-            subprocess.run([uv, *words, "--python", sys.executable], cwd=ROOT, env=env, check=True)
+            install(home, "--only-group", "agents")
             found = list(home.glob(f"lib/python*/site-packages/{PROGRAMS[name]}"))
     return str(found[0])
 

@@ -39,19 +39,19 @@ def test_overstatement_is_told_by_day_with_its_interval() -> None:
     rows = [replace(ROW, quoted=100.0 * i + 1.0, seen=100.0 * i) for i in (0, 0, 0)]
     rows += [replace(ROW, days=1, seen=2.0 + 0.1 * i, seen_low=2.9 + i) for i in (-1, 0, 1)]
     (same, later) = again.table(rows)
-    assert same[:2] == ["same day", "3"] and same[3].startswith("+0.995 % [")
-    assert same[5] == "3 of 3"
-    low, high = (float(v) for v in later[3].split("[")[1].strip("]").split())
+    assert same[:4] == ["same day", "1", "3", "+1.00 %"] and same[4].startswith("+0.995 % [")
+    assert same[6] == "3 of 3"
+    low, high = (float(v) for v in later[4].split("[")[1].strip("]").split())
     assert low < 0 < high
-    assert (later[0], later[4], later[5]) == ("later", "+0.10 %", "2 of 3")
+    assert (later[0], later[5], later[6]) == ("later", "+0.10 %", "2 of 3")
     assert again.table(rows[:2]) == []
     twice = again.table([replace(ROW, quoted=300.0, seen=100.0)] * 3)
-    assert twice[0][3].startswith("+69.315 %"), "a ratio: ln 2, not 200 % of Lance's time"
+    assert twice[0][4].startswith("+69.315 %"), "a ratio: ln 2, not 200 % of Lance's time"
 
 
 def test_another_processor_is_told_apart_whatever_the_day() -> None:
     rows = [replace(ROW, days=i, quoted_on="another") for i in (0, 1, 2)]
-    assert [line[:2] for line in again.table(rows)] == [["on another processor", "3"]]
+    assert [line[:3] for line in again.table(rows)] == [["on another processor", "1", "3"]]
 
 
 def test_those_measured_least_often_come_first_and_the_targets_in_turn(

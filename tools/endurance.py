@@ -240,7 +240,7 @@ def main() -> int:
         print(f"FAULT {fault}")
     print(f"{len(faults)} faults")
     if asked.figures and not faults:
-        endurance_proof.write_figures(ROOT, asked.trials, table)
+        endurance_proof.write_figures(ROOT, asked.trials, asked.timed, table)
     return 1 if faults else 0
 
 

@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 import subprocess
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,14 +235,15 @@ def _disk(story: Story, trials: int) -> list[tuple[str, str]]:
     ]
 
 
-def write_figures(root: Path, trials: int, table: list[tuple[str, str]]) -> None:
+def write_figures(
+    root: Path, trials: int, timed: float, table: list[tuple[str, str]]
+) -> None:
     """docs/figures/endurance.toml, in the form tools/docs.py reads."""
-    machine, rust = host.machine(), host.Toolchain.probe(root).version
-    place = f"{machine['cpu']}, {machine['cores']} cores shared with other work, Rust {rust}"
     note = ("One campaign on pq-l2 by a scripted agent, with kills at random instants: no fault. "
-            f"Run on {place}, {time.strftime('%Y-%m-%d')}.")
+            f"Run on {host.here_today(root)}, shared with other work.")
+    command = f"python tools/endurance.py --trials {trials} --timed {timed:g} --figures"
     lines = [
-        f"command = {json.dumps(f'python tools/endurance.py --trials {trials} --figures')}",
+        f"command = {json.dumps(command)}",
         f"note = {json.dumps(note, ensure_ascii=False)}",
         'head = ["what", "found"]',
         "rows = [",

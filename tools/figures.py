@@ -18,6 +18,7 @@ import json
 import math
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -46,13 +47,24 @@ def write(
     name: str, note: str, head: list[str], rows: list[list[str]], command: str = ""
 ) -> None:
     """docs/figures/<name>.toml in the form tools/docs.py reads."""
-    day = time.strftime("%Y-%m-%d")
-    machine = host.machine()
-    rust = host.Toolchain.probe(ROOT).version
-    place = f"{machine['cpu']}, {machine['cores']} cores, Rust {rust}, {day}"
+    _write(name, f"{note} Measured on {host.here_today(ROOT)}.", head, rows, command)
+
+
+def add(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
+    """The same, beside what other processors showed: the first column says which, and when."""
+    path, cpu = ROOT / "docs" / "figures" / f"{name}.toml", host.machine()["cpu"]
+    old = tomllib.loads(path.read_text())["rows"] if path.is_file() else []
+    others = [row for row in old if not row[0].startswith(f"{cpu}, ")]
+    mine = [[f"{cpu}, {time.strftime('%Y-%m-%d')}", *row] for row in rows]
+    _write(name, note, ["machine", *head], others + mine)
+
+
+def _write(
+    name: str, note: str, head: list[str], rows: list[list[str]], command: str = ""
+) -> None:
     lines = [
         f"command = {json.dumps(command or f'python tools/figures.py {name}')}",
-        f"note = {json.dumps(f'{note} Measured on {place}.', ensure_ascii=False)}",
+        f"note = {json.dumps(note, ensure_ascii=False)}",
         f"head = {json.dumps(head)}",
         "rows = [",
         *(f"    {json.dumps(row, ensure_ascii=False)}," for row in rows),
@@ -115,11 +127,11 @@ def noise(pairs: int = 64) -> None:
     for target in catalogue.names(ROOT):
         with Rig(ROOT, target, champion=committed_champion(ROOT, target)) as rig:
             rows.append([target, *_noise(rig.measure_aa(pairs), rig.policy)])
-    write("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos; expected is the "
-          "error of a median of ten double rounds that differ as those of one process do. Were "
-          "processes unlike, more would be seen than expected, and combos would go together.",
-          ["kernel", "SD of a double round", "SD of a pair: expected", "seen",
-           "mean correlation of two combos"], rows)  # fmt: skip
+    add("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos; expected is the "
+        "error of a median of ten double rounds that differ as those of one process do. Were "
+        "processes unlike, more would be seen than expected, and combos would go together.",
+        ["kernel", "SD of a double round", "SD of a pair: expected", "seen",
+         "mean correlation of two combos", "SD of a pair, all combos"], rows)  # fmt: skip
 
 
 def _noise(measured: Comparison, policy: Policy) -> list[str]:
@@ -132,7 +144,8 @@ def _noise(measured: Comparison, policy: Policy) -> list[str]:
     alike = [correlation(a.values, b.values) for a, b in combinations(data.combos, 2)]
     middle = stats.median(rounds)
     shares = [f"{100 * share:.1f} %" for share in (middle, error * middle, stats.median(seen))]
-    return [*shares, f"{stats.mean(alike):+.2f}"]
+    whole = stats.sd(data.components[0].values)
+    return [*shares, f"{stats.mean(alike):+.2f}", f"{100 * whole:.2f} %"]
 
 
 def _doubles(pair: PairTimes, combo: int) -> list[float]:
@@ -151,19 +164,24 @@ def layout(pairs: int = 32) -> None:
     """The identity null: what a shuffled layout costs, and that shuffling both sides is fair."""
     rows = []
     for target in catalogue.names(ROOT):
-        with Rig(ROOT, target) as rig:
-            text = rig.champion_text + f"\n// {time.time()}\n".encode()
-            candidate = build_kernel(ROOT, target, text)
-            assert rig.epoch
-            shuffled = rig.layouts(candidate, pairs)
-            sides = (
-                [(rig.champion.so, candidate.so)] * pairs,
-                [(rig.champion.so, other) for _, other in shuffled],
-                shuffled,
-            )
-            rows.append([target, *(_fair(rig, libraries) for libraries in sides)])
-    write("layout", f"Gain of Lance's own text over itself, {pairs} pairs, 99 % intervals.",
-          ["kernel", "both as compiled", "one side shuffled", "both shuffled"], rows)
+        for name, text in (("Lance", None), ("champion", committed_champion(ROOT, target))):
+            with Rig(ROOT, target, champion=text) as rig:
+                rows.append([f"{target}, {name}", *_layouts(rig, pairs)])
+    add("layout", f"Gain of a kernel over its own text, {pairs} pairs, 99 % intervals.",
+        ["kernel", "both as compiled", "one side shuffled", "both shuffled"], rows)
+
+
+def _layouts(rig: Rig, pairs: int) -> list[str]:
+    text = rig.champion_text + f"\n// {time.time()}\n".encode()
+    candidate = build_kernel(ROOT, rig.target.name, text)
+    assert rig.epoch
+    shuffled = rig.layouts(candidate, pairs)
+    sides = (
+        [(rig.champion.so, candidate.so)] * pairs,
+        [(rig.champion.so, other) for _, other in shuffled],
+        shuffled,
+    )
+    return [_fair(rig, libraries) for libraries in sides]
 
 
 def _fair(rig: Rig, libraries: Sequence[tuple[Path, Path]]) -> str:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -30,6 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from own_venv import install  # noqa: E402
+
 HOME = ROOT / ".lar" / "mutation"
 WORK = HOME / "work"
 RULES = "src/lance_autoresearch/rules"
@@ -102,13 +105,7 @@ def mutmut(*words: str) -> None:
     program = HOME / "venv" / "bin" / "mutmut"
     if not program.is_file():
         HOME.mkdir(parents=True, exist_ok=True)
-        env = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(HOME / "venv")}
-        places = ("uv", str(Path.home() / ".local/bin/uv"), str(ROOT / ".lar/uv/bin/uv"))
-        uv = next(filter(None, map(shutil.which, places)), None)
-        if uv is None:
-            sys.exit("error: no uv here, which installs mutmut\n  next: make setup")
-        sync = [uv, "sync", "--frozen", "--quiet", "--group", "mutation"]
-        subprocess.run([*sync, "--python", sys.executable], cwd=ROOT, env=env, check=True)
+        install(HOME / "venv", "--group", "mutation")
     log = HOME / "log"
     print(f"mutants are being tried; progress: tail -c 80 {log.relative_to(ROOT)}", flush=True)
     with log.open("w") as out:

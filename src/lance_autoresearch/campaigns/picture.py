@@ -152,7 +152,7 @@ def _frame(axes: Axes, axis: Scale, count: int, lane: bool) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.tick_params(length=0, labelsize=9, labelcolor=MUTED)
     axes.set_xlabel("trial", fontsize=9, color=MUTED)
-    words = "speed against the starting kernel" + (" (log)" if axis.log else "")
+    words = "speed against the starting kernel, keeps multiplied" + (" (log)" if axis.log else "")
     axes.set_ylabel(words, fontsize=9, color=MUTED)
     axes.grid(True, axis="y", color=GRID, linewidth=0.7)
     axes.axhline(axis.height(1.0), color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -60,7 +59,7 @@ def calibrate(
     found = shots(root, names)
     if export is not None:
         export.parent.mkdir(parents=True, exist_ok=True)
-        export.write_text(to_tsv(found, _place(root)), encoding="utf-8")
+        export.write_text(to_tsv(found, host.here_today(root)), encoding="utf-8")
     mine = found if report or export else [s for s in found if s.kind == wanted.label]
     _show(scored(mine), json)
     return 0
@@ -87,12 +86,6 @@ def _run(
             place = f"{number}" if trials is None else f"{number} of {trials}"
             line = f"{target} {kind.label}  {place}  {record.verdict}{gain}  {record.reason}"
             print(line, flush=True)
-
-
-def _place(root: Path) -> str:
-    """What an exported table says of its origin."""
-    machine, rust = host.machine(), host.Toolchain.probe(root).version
-    return f"{machine['cpu']}, {machine['cores']} cores; Rust {rust}; {time.strftime('%Y-%m-%d')}"
 
 
 def _show(scores: list[Score], json: bool) -> None:

@@ -226,6 +226,16 @@ def machine() -> dict[str, str]:
     }
 
 
+def here_today(root: Path) -> str:
+    """What a recorded figure says of its origin: `AMD EPYC, 2 cores, Rust 1.95.0, 2026-11-30`.
+
+    Raises:
+        MachineError: as `Toolchain.probe`.
+    """
+    this, rust = machine(), Toolchain.probe(root).version
+    return f"{this['cpu']}, {this['cores']} cores, Rust {rust}, {time.strftime('%Y-%m-%d')}"
+
+
 def scratch(root: Path, kind: str) -> Path:
     """A fresh private directory `.lar/tmp/<kind>-<pid>-...`; those of dead processes go."""
     place = lar_dir(root, "tmp")
