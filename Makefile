@@ -3,13 +3,14 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help setup setup-dev demo test check size clean
+.PHONY: help setup setup-dev extras demo test check size clean
 
 help:
 	@echo "make demo    set up (once, a minute), then real trials on this machine, a minute or two"
 	@echo "make test    set up, then the whole test suite (about 13 minutes on two cores)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
 	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
+	@echo "make extras  packages for --agent acp:... and api, and for lar mcp"
 	@echo "make size    lines per file and per function"
 	@echo "make clean   remove builds and caches; campaigns and the ledger stay"
 
@@ -18,6 +19,10 @@ setup:
 
 setup-dev:
 	@LAR_GOAL='$(MAKECMDGOALS)' sh tools/bootstrap.sh --dev
+
+extras: setup
+	@uv=$$(command -v .lar/uv/bin/uv || command -v uv || echo "$$HOME/.local/bin/uv"); \
+	"$$uv" sync --frozen --inexact --quiet --extra acp --extra api --extra mcp
 
 demo: setup
 	@.venv/bin/lar demo

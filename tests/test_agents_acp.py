@@ -233,5 +233,5 @@ def test_a_missing_program_or_library_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         agent("echo", Settings())
-    assert caught.value.next == "uv sync --inexact --extra acp"
+    assert caught.value.next == "make extras"
     assert os.environ.get("SCRIPTED_KEY") is None

@@ -212,7 +212,7 @@ def test_a_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         make_agent("api", Settings(model=OPEN))
-    assert caught.value.next == "uv sync --inexact --extra api"
+    assert caught.value.next == "make extras"
     with pytest.raises(UsageError, match="takes neither --program"):
         monkeypatch.undo()
         make_agent("api", Settings(model=OPEN, program="x"))

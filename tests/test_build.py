@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
-from lance_autoresearch.evidence import build, link, upstream
+from lance_autoresearch.evidence import build, flags, link, upstream
 from lance_autoresearch.evidence.admit import admit
 from lance_autoresearch.world import sandbox
 from lance_autoresearch.world.host import Toolchain, find_root
@@ -68,13 +68,13 @@ def test_building_twice_from_nothing_gives_the_same_program() -> None:
 
 
 def test_quote_and_screen_differ_in_alignment_alone() -> None:
-    flags = build.FLAGS["x86_64"]
-    assert [f for f in flags["screen"] if f not in flags["quote"]] == [
+    table = flags.FLAGS["x86_64"]
+    assert [f for f in table["screen"] if f not in table["quote"]] == [
         "-Cllvm-args=-align-all-functions=6",
         "-Cllvm-args=-align-loops=64",
     ]
     assert not any(
-        "native" in f for table in build.FLAGS.values() for t in table.values() for f in t
+        "native" in f for arch in flags.FLAGS.values() for t in arch.values() for f in t
     )
     quote = build.build_kernel(ROOT, TARGET, STUB, flags="quote")
     assert quote.digest != build.build_kernel(ROOT, TARGET, STUB).digest

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.evidence import build, upstream
+from lance_autoresearch.evidence.flags import rust_flags
 from lance_autoresearch.evidence.upstream.archives import Archives
 from lance_autoresearch.evidence.upstream.lock import Lock
 from lance_autoresearch.evidence.upstream.manifest import parse_manifest
@@ -241,7 +242,7 @@ def case(table: bytes, codes: bytes, off: list[int]) -> bytes:
 def test_fsst_slice_decodes_as_the_published_crate() -> None:
     ours = build.build_upstream(ROOT, "fsst", flags="quote")
     parts = build.kit(ROOT, "fsst", flags="quote")
-    flags = build.rust_flags(parts.tools.host, "quote")
+    flags = rust_flags(parts.tools.host, "quote")
     slice_ = sliced(
         "fsst-slice", "use kernels as upstream;" + FSST, *flags,
         "--extern", f"kernels={ours.home / 'libkernels.rlib'}",

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from test_threats import outcome, text_of
 
+from lance_autoresearch.campaigns.subject import committed_champion
 from lance_autoresearch.evidence import build
 from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.judging.compare import refuse_memory, times
+from lance_autoresearch.judging.compare import refuse_memory, times, unseen_pairs
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
 from lance_autoresearch.rules.confirmation import UnseenResult, unseen
+from lance_autoresearch.target import Target
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -72,9 +74,10 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Rig
     if gain is None:
         pytest.skip("the machine is too busy to measure anything")
     assert gain > 50, "with repeated inputs it gains"
+    strange = rig.strange_pools()
     for _ in range(10):
         with pytest.raises(Ended) as caught:
-            refuse_memory(rig, sides, pools, "all", gain)
+            refuse_memory(unseen_pairs(rig, sides, strange), "all", gain)
         if caught.value.verdict is not Verdict.INCONCLUSIVE:
             break
     if caught.value.verdict is Verdict.REJECTED:
@@ -104,6 +107,52 @@ def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Rig]
     assert fresh.gain < 10 and fresh.rejected
 
 
+def known_sizes_only(target: Target, champion: str, lance: str) -> str:
+    """The champion at every timed size and every second one; everywhere else Lance's own loops."""
+    shapes = [s for c in target.timed for s in (c.shape, c.confirm) if s and c.op == "scan8"]
+    tables = [s for c in target.timed for s in (c.shape, c.confirm) if s and c.op == "table_l2"]
+    scans = " | ".join(f"({s['m']}, {s['n']})" for s in shapes)
+    sizes = " | ".join(f"({s['m']}, {s['dsub']})" for s in tables)
+    for name in ("scan8", "table_l2"):
+        assert champion.count(f"\npub fn {name}(") == lance.count(f"pub fn {name}(") == 1
+        champion = champion.replace(f"\npub fn {name}(", f"\nfn fast_{name}(")
+        lance = lance.replace(f"pub fn {name}(", f"fn slow_{name}(")
+    return champion + lance + f"""
+pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {{
+    let known = matches!((m, out.len()), {scans});
+    if known {{ fast_scan8(table, m, codes, out) }} else {{ slow_scan8(table, m, codes, out) }}
+}}
+pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {{
+    let known = matches!((m, query.len() / m), {sizes});
+    let one = if known {{ fast_table_l2 }} else {{ slow_table_l2 }};
+    one(codebook, m, query, out)
+}}
+"""
+
+
+@pytest.mark.timing
+def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(opened: dict[str, Rig]) -> None:
+    """Right at every size, so comparing outputs finds nothing; it knows confirmation's sizes."""
+    rig = rig_of(opened, "pq-l2")
+    plain = text_of("pq-l2/second-size").decode()
+    plain = plain[plain.index("fn honest("):].replace("fn honest(", "pub fn scan8(")
+    champion = (committed_champion(ROOT, "pq-l2") or b"").decode()
+    text = known_sizes_only(rig.target, champion, plain).encode()
+    assert outcome(rig, text) is None
+    sides = (rig.champion.so, build.build_kernel(ROOT, "pq-l2", text).so)
+    pools, _ = rig.fresh_pools()
+    gain = threats.repeated_gain(rig, sides, pools)
+    if gain is None:
+        pytest.skip("the machine is too busy to measure anything")
+    assert gain > 20, "at its sizes it is the champion"
+    refuse_memory(unseen_pairs(rig, sides, pools), "all", gain)
+    with pytest.raises(Ended) as caught:
+        refuse_memory(unseen_pairs(rig, sides, rig.strange_pools()), "all", gain)
+    assert caught.value.verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE)
+    if caught.value.verdict is Verdict.REJECTED:
+        assert "at every size" in caught.value.reason
+
+
 @pytest.mark.timing
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("records/ideas/*/*.rs")), ids=lambda p: f"{p.parent.name}/{p.stem}"
@@ -117,7 +166,8 @@ def test_an_honest_gain_is_there_on_inputs_met_once(path: Path, opened: dict[str
     sides = (rig.champion.so, so)
     gain = threats.repeated_gain(rig, sides, pools)
     if gain is not None and gain > 1:
+        strange = rig.strange_pools()
         try:
-            refuse_memory(rig, sides, pools, "all", gain)
+            refuse_memory(unseen_pairs(rig, sides, strange), "all", gain)
         except Ended as end:
             assert end.verdict is Verdict.INCONCLUSIVE, end.reason

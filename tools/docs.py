@@ -74,6 +74,8 @@ def _prose(function: object) -> str:
 def _option(argument: object) -> tuple[str, str, str]:
     """(names, help, default) of one option or positional argument."""
     names = [n for n in argument.names if not n.startswith("--no-")]  # type: ignore[attr-defined]
+    if argument.index is not None:  # type: ignore[attr-defined]
+        names.insert(0, names[0].strip("-").upper())
     default = argument.field_info.default  # type: ignore[attr-defined]
     required = argument.required  # type: ignore[attr-defined]
     shown = "required" if required else "" if default in (None, False, "") else str(default)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
-ROWS = range(1, 61)
+ROWS = range(1, 65)
 HEAD = re.compile(
     r"//! hack (?P<rows>\d+(?: \d+)*): (?P<what>.+); stopped by (?P<by>[A-Z]( [A-Z])*)"
 )
@@ -146,7 +146,9 @@ def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
     """
     from lance_autoresearch.errors import RejectedKernel
     from lance_autoresearch.evidence.admit import admit, audit
-    from lance_autoresearch.evidence.build import build_kernel
+    from lance_autoresearch.evidence.build import bare_object, build_kernel
+    from lance_autoresearch.evidence.extensions import guarded
+    from lance_autoresearch.evidence.measure import audit as audit_object
     from lance_autoresearch.judging.compare import times
     from lance_autoresearch.judging.ended import Ended
     from lance_autoresearch.judging.trial import Evidence, check
@@ -160,6 +162,7 @@ def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
         stage = "audit"
         if scan:
             audit(rig.audit_report(found.built))
+            guarded(audit_object(ROOT, bare_object(ROOT, rig.target.name, text)))
         check(rig, found)
         for _ in range(pairs):
             times(rig, rig.pair(rig.champion.so, found.built.so, rig.epoch.timed))
@@ -192,7 +195,7 @@ def only_where_inputs_repeat(rig: Rig, built: Built, pools: Sequence[Pool]) -> s
 
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """
-    from lance_autoresearch.judging.compare import refuse_memory
+    from lance_autoresearch.judging.compare import refuse_memory, unseen_pairs
     from lance_autoresearch.judging.ended import Ended
 
     sides = (rig.champion.so, built.so)
@@ -201,9 +204,10 @@ def only_where_inputs_repeat(rig: Rig, built: Built, pools: Sequence[Pool]) -> s
         return "undecided"
     if gain < 50:
         return "passes"
+    strange = rig.strange_pools()
     for _ in range(5):
         try:
-            refuse_memory(rig, sides, pools, "all", gain)
+            refuse_memory(unseen_pairs(rig, sides, strange), "all", gain)
         except Ended as end:
             if str(end.verdict) == "rejected":
                 return "unseen"

@@ -39,8 +39,12 @@ static NONE: u64 = 0;
 static FEATURES: AtomicPtr<u64> = AtomicPtr::new(&raw const NONE as *mut u64);
 
 /// Whether kernels may use `feature` here: the CPU has it and the tier under test allows it.
+/// Compiled with `lar_bare` it is never so, and what is guarded by it falls away.
 #[inline]
 pub fn has(feature: Feature) -> bool {
+    if cfg!(lar_bare) {
+        return false;
+    }
     // SAFETY: the pointer is NONE's or that of the worker's read-only page; both live on.
     unsafe { *FEATURES.load(Ordering::Relaxed) & feature.bit() != 0 }
 }

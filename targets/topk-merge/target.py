@@ -25,7 +25,8 @@ def inputs(
     make: Maker | None,
 ) -> Iterator[Call]:  # fmt: skip
     """Row ids as Lance's row addresses; the calls of a pool score the same rows anew."""
-    (state, name), k, rows = dist.split(), shape["k"], shape["n"] * shape["p"]
+    (state, name), k, rest = dist.split(), shape["k"], shape.get("rest", 0)
+    rows = shape["n"] * shape["p"] + rest
     kind, *limits = BOUNDS.get(name, (name, None, None))
     lower, upper = (np.array([] if b is None else [b], np.float32) for b in limits)
     edges = [e if b is None else b for e, b in zip((-d.MAX, d.MAX), limits, strict=True)]
@@ -44,9 +45,12 @@ def inputs(
         yield Call(args, (4 * size, 8 * size), d.kth_band(k, *edges, heap.size, *both))
 
 
-def combo(k: int, n: int, p: int, dist: str, calls: int = 2, confirm: int | None = None) -> Combo:
+def combo(
+    k: int, n: int, p: int, dist: str, calls: int = 2, confirm: int | None = None, rest: int = 0
+) -> Combo:
     second = {"k": k, "n": confirm, "p": p} if confirm else None
-    return Combo("accumulate", {"k": k, "n": n, "p": p}, dist, calls, second, window_kib=1024)
+    shape = {"k": k, "n": n, "p": p} | ({"rest": rest} if rest else {})
+    return Combo("accumulate", shape, dist, calls, second, window_kib=1024)
 
 
 EDGES = ((1, 0), (10, 1), (10, 9), (3, 31), (1, 33), (100, 100), (64, 199), (65, 1000), (5000, 777))
@@ -83,6 +87,11 @@ TARGET = Target(
         combo(1 << 40, 300, 3, "cold ties"),
         combo(2, 60_001, 1, "cold gaussian", 1),
         combo(300, 5, 40, "cold gaussian"),
+        *(  # what is left must be a heap: more rows come in by push and pop
+            combo(k, n, 2, dist, 4, rest=rest)
+            for dist in ("cold gaussian", "warm gaussian", "cold ties")
+            for k, n, rest in ((10, 99, 50), (100, 333, 300), (1000, 777, 900), (7, 3, 20))
+        ),
     ),
     inputs=inputs,
     values="distances",

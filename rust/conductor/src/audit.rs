@@ -45,7 +45,7 @@ fn report(object: &Path, lib: Option<&Path>) -> Result<Value, String> {
     let text: u64 =
         file.sections().filter(|s| s.kind() == SectionKind::Text).map(|s| s.size()).sum();
     Ok(json!({"v": 1, "ok": true, "undefined": undefined, "sections": sections(&file),
-              "exports": exports, "text_bytes": text}))
+              "exports": exports, "text_bytes": text, "extensions": crate::extensions::beyond(&file)}))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -56,7 +56,8 @@ fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<object::File<'a>, String> {
     object::File::parse(bytes).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn demangled(name: &str) -> String {
+/// A symbol as people write it.
+pub fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 

@@ -1,12 +1,15 @@
-//! `check`: every call once, inputs and outputs flush at unmapped pages.
+//! `check`: every call twice. Flush: inputs and outputs end where mapped pages end. Loose: they lie
+//! as in timed slices, or anywhere their elements may begin, so that no kernel can be right only
+//! where it sees that it is checked.
 
 use crate::container::{Pool, Want};
 use crate::fault::Stop;
 use crate::jail::Jail;
-use crate::place::{Flush, Inputs};
+use crate::place::{Flush, Inputs, SLACK, slot_bytes};
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
 use crate::window::table_bytes;
+use lar_abi::wire::PAGE;
 use std::path::Path;
 
 /// Inputs of one worker at most: each needs a mapping of its own.
@@ -14,7 +17,14 @@ const MAPPINGS: usize = 12_000;
 /// Input bytes of one worker at most.
 const BYTES: usize = 512 << 20;
 
-/// Checks `lib` on all pools; returns the number of calls made.
+/// Where one worker finds inputs and outputs.
+#[derive(Clone, Copy, PartialEq)]
+enum Lie {
+    Flush,
+    Loose,
+}
+
+/// Checks `lib` on all pools; returns the number of calls compared, each in both places.
 pub fn check(
     jail: &mut Jail,
     terms: Terms,
@@ -37,10 +47,13 @@ pub fn check(
         }
         let batch: Vec<_> = order[from..to].iter().map(|&i| pools[i]).collect();
         let side = Side { name: "candidate", library: Some(lib), features };
-        calls += one_worker(jail, terms, &side, &batch, Rng::new(seed, 2 + from as u64))?;
+        for lie in [Lie::Flush, Lie::Loose] {
+            let rng = Rng::new(seed, 2 + 2 * from as u64 + u64::from(lie == Lie::Loose));
+            calls += one_worker(jail, terms, &side, &batch, lie, rng)?;
+        }
         from = to;
     }
-    Ok(calls)
+    Ok(calls / 2)
 }
 
 fn one_worker(
@@ -48,21 +61,28 @@ fn one_worker(
     terms: Terms,
     side: &Side,
     batch: &[(&Pool, &Want)],
+    lie: Lie,
     mut rng: Rng,
 ) -> Result<usize, Stop> {
     let pools: Vec<&Pool> = batch.iter().map(|b| b.0).collect();
     let flush = Flush::for_pools(&pools);
     let tables = pools.iter().map(|p| table_bytes(p, flush.groups)).max().unwrap_or(0);
     let groups = groups(&pools, flush.groups, &mut rng);
-    let inputs = Inputs::flush(&pools, &mut rng)?;
-    let spans = Some(flush.spans());
-    let mut stage = Stage::new(terms, inputs, tables, flush.bytes(), spans, rng)?;
+    let (inputs, spans, bytes) = match lie {
+        Lie::Flush => (Inputs::flush(&pools, &mut rng)?, Some(flush.spans()), flush.bytes()),
+        Lie::Loose => (Inputs::loose(&pools, &mut rng)?, None, loose_bytes(&pools, flush.groups)),
+    };
+    let mut places = Rng::new(rng.next(), 0);
+    let mut stage = Stage::new(terms, inputs, tables, bytes, spans, rng)?;
     let mut worker = stage.start(jail, side)?;
     let outcome = (|| {
         worker.settle(jail, stage.patience())?;
         for (p, calls) in &groups {
             let (pool, want) = batch[*p];
-            flush.slots(&mut stage.slots, pool, calls);
+            match lie {
+                Lie::Flush => flush.slots(&mut stage.slots, pool, calls),
+                Lie::Loose => stage.slots.loose(pool, calls, &mut places),
+            }
             let tables = stage.tables(pool, *p, calls);
             let run = calls.len();
             stage.slice(jail, &mut worker, Play { pool, want: Some(want), calls, run, tables })?;
@@ -71,6 +91,12 @@ fn one_worker(
     })();
     worker.end(jail);
     outcome
+}
+
+/// Output memory that `groups` loose calls of any pool need at most.
+fn loose_bytes(pools: &[&Pool], groups: usize) -> usize {
+    let calls = pools.iter().flat_map(|p| (0..p.calls.len()).map(|call| slot_bytes(p, call)));
+    PAGE + groups * (calls.max().unwrap_or(0) + 2 * SLACK)
 }
 
 /// All calls in secret order, a few of one pool at a time.

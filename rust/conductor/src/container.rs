@@ -43,6 +43,8 @@ struct PoolJson {
     #[serde(default)]
     arg_phase: Vec<usize>,
     #[serde(default)]
+    arg_elem: Vec<usize>,
+    #[serde(default)]
     window_bytes: Option<usize>,
     blob_len: usize,
 }
@@ -82,6 +84,8 @@ pub struct Input {
     pub len: usize,
     /// Alignment phase of its start within a line.
     pub phase: usize,
+    /// What its address is a multiple of, bytes: the size of an element, or a line.
+    pub elem: usize,
 }
 
 /// One call: numbers of its inputs, capacities of its parts.
@@ -170,8 +174,12 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
                 return Err(format!("call {i} argument {j} lies beyond the blob"));
             }
             let phase = json.arg_phase.get(j).copied().unwrap_or(0) % 64;
+            let elem = json.arg_elem.get(j).copied().unwrap_or(64);
+            if elem == 0 || !64_usize.is_multiple_of(elem) {
+                return Err(format!("call {i} argument {j} has elements of {elem} bytes"));
+            }
             args.push(*numbers.entry((at, len, phase)).or_insert_with(|| {
-                inputs.push(Input { at, len, phase });
+                inputs.push(Input { at, len, phase, elem });
                 inputs.len() as u32 - 1
             }));
         }

@@ -18,6 +18,7 @@ mod container;
 mod cpu;
 mod equality;
 mod expect;
+mod extensions;
 mod fault;
 mod jail;
 mod machine;

@@ -26,9 +26,12 @@ use crate::worker::{Shots, Worker};
 use std::path::Path;
 
 /// A side whose median time from arm to ready is more than so many times the other's, plus
-/// the margin, may be working before *go*. In A/A pairs the two differ by a few percent.
+/// the margin, may be working before *go*: over all slices, or in one combo. In A/A pairs the two
+/// differ by a few percent.
 const ARM_RATIO: f64 = 1.5;
 const ARM_MARGIN_US: f64 = 3.0;
+/// So many rounds make the median of one combo worth looking at.
+const ARM_ROUNDS: usize = 8;
 
 /// Number of the worker that runs the neutral library.
 const NEUTRAL: usize = 2;
@@ -61,6 +64,8 @@ pub struct Outcome {
     pub empty: [u64; 2],
     /// Median arm to ready, ticks.
     pub arm: [u64; 2],
+    /// The same of each combo, where there are rounds enough.
+    pub combo_arms: Vec<[u64; 2]>,
     pub foreign_cpu: f64,
     pub wall_ms: f64,
     /// Milliseconds until both workers slept for the first time, and until round 0.
@@ -96,19 +101,31 @@ pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome,
 
 /// Reasons that know nothing of who was faster.
 fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
-    let margin = terms.rate.ticks_of_us(ARM_MARGIN_US);
-    let slower = |a: u64, b: u64| a as f64 > ARM_RATIO * b as f64 + margin as f64;
-    let [a, b] = outcome.arm;
-    let uneven = [(slower(a, b), "champion"), (slower(b, a), "candidate")];
     began
         .unsteady(terms.rate)
         .or_else(|| {
             (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into())
         })
         .or_else(|| {
-            let (_, side) = uneven.iter().find(|(is, _)| *is)?;
+            let margin = terms.rate.ticks_of_us(ARM_MARGIN_US);
+            let side = slow_side(outcome.combo_arms.iter().chain([&outcome.arm]), margin)?;
             Some(format!("arm: the {side} took too long to get ready"))
         })
+}
+
+/// The side that was slow to get ready, by medians of champion and candidate: of all slices, or of
+/// the slices of one combo, where a kernel might work ahead in those alone.
+fn slow_side<'a>(
+    arms: impl Iterator<Item = &'a [u64; 2]> + Clone,
+    margin: u64,
+) -> Option<&'static str> {
+    let slower = |a: u64, b: u64| a as f64 > ARM_RATIO * b as f64 + margin as f64;
+    let mut champion = arms.clone();
+    let mut candidate = arms;
+    if champion.any(|&[a, b]| slower(a, b)) {
+        return Some("champion");
+    }
+    candidate.any(|&[a, b]| slower(b, a)).then_some("candidate")
 }
 
 /// Plays the pair; returns the CPU time of both workers in microseconds.
@@ -292,7 +309,7 @@ impl<'a> Match<'a> {
     fn rounds(&mut self, outcome: &mut Outcome) -> Result<(), Stop> {
         let n = self.plan.len();
         let mut firsts = vec![0; n];
-        let mut arms = [vec![], vec![]];
+        let mut arms = vec![[vec![], vec![]]; n];
         let mut order: Vec<usize> = (0..n).collect();
         outcome.times = [vec![vec![]; n], vec![vec![]; n]];
         let late = self.stage.terms.rate.ticks_of_us(1.0);
@@ -304,7 +321,7 @@ impl<'a> Match<'a> {
                 for side in 0..2 {
                     outcome.times[side][c].push(shots[side].run);
                     if self.request.opponent.is_none() {
-                        arms[side].push(shots[side].arm);
+                        arms[c][side].push(shots[side].arm);
                     }
                     outcome.slices += self.plan[c].1;
                     outcome.late += usize::from(shots[side].look > late);
@@ -312,7 +329,10 @@ impl<'a> Match<'a> {
             }
         }
         outcome.calls = self.plan.iter().map(|&(calls, slices)| calls * slices).collect();
-        outcome.arm = arms.map(median);
+        outcome.arm = [0, 1].map(|s| median(arms.iter().flat_map(|c| c[s].clone()).collect()));
+        if self.request.rounds >= ARM_ROUNDS {
+            outcome.combo_arms = arms.into_iter().map(|combo| combo.map(median)).collect();
+        }
         Ok(())
     }
 
@@ -354,4 +374,22 @@ impl<'a> Match<'a> {
 pub fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slow_side;
+
+    #[test]
+    fn a_side_is_slow_over_all_slices_or_in_one_combo() {
+        let even = [[20_000, 20_400]; 10];
+        assert_eq!(slow_side(even.iter(), 3000), None);
+        let mut one = even;
+        one[7] = [20_000, 60_000];
+        assert_eq!(slow_side(one.iter(), 3000), Some("candidate"));
+        one[7] = [60_000, 20_000];
+        assert_eq!(slow_side(one.iter(), 3000), Some("champion"));
+        one[7] = [20_000, 32_000];
+        assert_eq!(slow_side(one.iter(), 3000), None);
+    }
 }

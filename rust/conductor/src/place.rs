@@ -1,8 +1,8 @@
-//! Where inputs and output slots lie: packed in secret order for timing, or flush against
-//! unmapped pages for checking. Offsets are those of the shared memory; a worker sees them
+//! Where inputs and output slots lie: packed in secret order for timing; flush against unmapped
+//! pages for checking, and loose: packed as for timing, half of them off their line. Offsets are those of the shared memory; a worker sees them
 //! at its base plus offset, on both sides alike.
 
-use crate::container::Pool;
+use crate::container::{Input, Part, Pool};
 use crate::rng::Rng;
 use crate::shm::Frozen;
 use lar_abi::call::HEADER_BYTES;
@@ -37,12 +37,25 @@ fn order(pools: &[&Pool], rng: &mut Rng) -> Vec<(usize, usize)> {
 impl Inputs {
     /// Packed: each at its declared phase in a line, a random number of lines in front.
     pub fn packed(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
+        Self::side_by_side(pools, rng, |input, _| input.phase)
+    }
+
+    /// Loose: packed, and every second one at any place its elements may begin at.
+    pub fn loose(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
+        Self::side_by_side(pools, rng, |input, rng| astray(input.elem, input.phase, rng))
+    }
+
+    fn side_by_side(
+        pools: &[&Pool],
+        rng: &mut Rng,
+        phase: impl Fn(&Input, &mut Rng) -> usize,
+    ) -> Result<Self, String> {
         let order = order(pools, rng);
         let mut at: Vec<Vec<usize>> = pools.iter().map(|p| vec![0; p.inputs.len()]).collect();
         let mut cursor = rng.below(PAGE / 64) * 64;
         for &(p, i) in &order {
             let input = pools[p].inputs[i];
-            at[p][i] = cursor + input.phase;
+            at[p][i] = cursor + phase(&input, rng);
             cursor = (at[p][i] + input.len).next_multiple_of(64);
         }
         let len = (cursor + 64).next_multiple_of(PAGE);
@@ -75,6 +88,11 @@ impl Inputs {
         let memory = Frozen::sparse(cursor, pieces)?;
         Ok(Inputs { memory, at, spans })
     }
+}
+
+/// By a coin the phase it has when it is timed, or any multiple of its element in a line.
+fn astray(elem: usize, phase: usize, rng: &mut Rng) -> usize {
+    if rng.coin() { phase } else { rng.below(64 / elem) * elem }
 }
 
 thread_local! {
@@ -112,6 +130,22 @@ impl Slots {
 
     /// Packed slots from offset `start` (a multiple of 64): header, slack, part, slack, ...
     pub fn packed(&mut self, pool: &Pool, calls: &[usize], start: usize) {
+        self.side_by_side(pool, calls, start, |part| part.align);
+    }
+
+    /// Packed, and every second part at any place its elements may begin at.
+    pub fn loose(&mut self, pool: &Pool, calls: &[usize], rng: &mut Rng) {
+        let start = rng.below(PAGE / 64) * 64;
+        self.side_by_side(pool, calls, start, |part| astray(part.elem, part.align, rng));
+    }
+
+    fn side_by_side(
+        &mut self,
+        pool: &Pool,
+        calls: &[usize],
+        start: usize,
+        mut phase: impl FnMut(&Part) -> usize,
+    ) {
         self.clear(pool);
         let mut cursor = start;
         self.slack.push((cursor, SLACK));
@@ -120,7 +154,7 @@ impl Slots {
             self.headers.push(cursor);
             let mut free = cursor + HEADER_BYTES;
             for (part, &cap) in pool.parts.iter().zip(&pool.calls[call].caps) {
-                let at = (free + SLACK).next_multiple_of(64) + part.align;
+                let at = (free + SLACK).next_multiple_of(64) + phase(part);
                 self.parts.push((at, cap));
                 self.slack.push((free, at - free));
                 free = at + cap;

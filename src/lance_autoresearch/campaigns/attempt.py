@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from lance_autoresearch.campaigns.campaign import Campaign
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.build import build_kernel
+from lance_autoresearch.evidence.build import build_both
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Judged, Story, run_trial
 from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
@@ -74,7 +74,7 @@ def remembered(rig: Rig, text: bytes) -> Row | None:
     try:
         admit(text)
         with rig.phases("build"):
-            built = build_kernel(rig.root, rig.target.name, text)
+            built, _ = build_both(rig.root, rig.target.name, text)
     except RejectedKernel:
         return None
     return rig.ledger.judged(rig.judged_key(built))

@@ -21,7 +21,7 @@ from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.rules.comparison_json import GateCase, trial_from_json
 from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
 from lance_autoresearch.rules.gate import replay as gate_again
-from lance_autoresearch.rules.verdict_text import confirm_numbers, gate_numbers
+from lance_autoresearch.rules.verdict_text import confirm_numbers, defence_numbers, gate_numbers
 from lance_autoresearch.world.ledger import Ledger
 from lance_autoresearch.world.ledger.export import load_records
 from lance_autoresearch.world.phases import Phases
@@ -95,10 +95,14 @@ def decided_again(recorded: Recorded) -> Part:
     fields = [gate_numbers(result, policy=first.policy)]
     numbers = recorded.record.numbers
     wanted = [numbers["gate"]]
-    if len(parts) == 3:
-        claim = fields[0]["claim"]
-        fields.append(confirm_numbers(_confirmed(parts, claim), first.policy))
+    if len(parts) >= 3:
+        confirmed = _confirmed(parts, fields[0]["claim"])
+        fields.append(confirm_numbers(confirmed, first.policy))
         wanted.append(numbers["confirm"])
+        seen, opponent, *_ = (*(part.comparison for part in parts[3:]), None, None)
+        for name, found in defence_numbers(confirmed, seen, opponent, first.policy).items():
+            fields.append(found)
+            wanted.append(numbers[name])
     same = _decisive(fields) == _decisive(wanted)
     word = "identical" if same else "different"
     return Part("gate", same, f"{word} on {sum(len(p.comparison.pairs) for p in parts)} pairs")

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
     """Judge recorded pairs again; the same bits come out on any machine.
 
-    FILE is an export of a trial's raw pairs (screening alone, or with confirmation and long
-    blocks), or a recorded case, which may say what should come out.
-    Exit code: 0 keep or keep-candidate, 1 revert, 4 undecided or inconclusive; 64 if the file
-    cannot be read or a recorded case did not end as it says.
+    FILE is an export of a trial's raw pairs (screening alone, or with confirmation, long blocks
+    and what defences D and S saw), or a recorded case, which may say what should come out.
+    Exit code: 0 keep or keep-candidate, 1 revert, 3 rejected by a defence, 4 undecided or
+    inconclusive; 64 if the file cannot be read or a recorded case did not end as it says.
 
     Args:
         file: JSON file.
@@ -36,6 +36,7 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
 
 
 def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
+    from lance_autoresearch.records import Verdict
     from lance_autoresearch.rules.confirmation import confirm
     from lance_autoresearch.rules.gate import gate as rule
     from lance_autoresearch.rules.gate import replay
@@ -43,6 +44,8 @@ def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
         Facts,
         confirm_block,
         confirm_numbers,
+        defence_block,
+        defence_numbers,
         gate_block,
         gate_numbers,
         slices,
@@ -62,12 +65,18 @@ def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
         confirmed = confirm(rest[0].comparison, licence, result.claim, case.policy)
         fields["confirm"] = confirm_numbers(confirmed, case.policy)
         code = confirmed.verdict.exit_code
+        seen, opponent, *_ = (*(part.comparison for part in rest[2:]), None, None)
+        defences = defence_numbers(confirmed, seen, opponent, case.policy)
+        fields |= defences
+        if any(found["rejected"] for found in defences.values()):
+            code = Verdict.REJECTED.exit_code
     if json:
         print(jsonlib.dumps(fields))
     else:
         print(gate_block(fields["gate"]))
         if rest:
             print(f"\n{confirm_block(fields['confirm'])}")
+            print(defence_block(fields), end="\n" if len(rest) > 2 else "")
     _hold(case, fields["gate"])
     return code
 

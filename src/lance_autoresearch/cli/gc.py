@@ -16,7 +16,7 @@ from lance_autoresearch.world import host
 DAY_S = 86_400.0
 FRESH_S = 3_600.0
 """What was used within the last hour may be in use now: it stays, whatever the limit."""
-PRODUCTS = ("kernels", "fidelity")
+PRODUCTS = ("kernels", "bare", "fidelity")
 """Caches under .lar/cache that grow with every trial or release."""
 
 

@@ -50,7 +50,7 @@ def mcp() -> int:
         served = server(host.find_root())
     except ModuleNotFoundError as error:
         raise UsageError(f"the `mcp` extra is not installed ({error.name})",
-                         next="uv sync --extra mcp") from error
+                         next="make extras") from error
     served.run("stdio")
     return 0
 

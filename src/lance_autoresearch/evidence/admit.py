@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.evidence.extensions import asked
 from lance_autoresearch.evidence.rust_tokens import Token, tokens
 from lance_autoresearch.rules.plain_text import stripped
 
@@ -114,6 +115,7 @@ def admit(text: bytes) -> None:
             _check_attribute(words, i)
         elif token.text == "$":
             _check_metavariable(words, i)
+    asked(words)
 
 
 def _decoded(text: bytes) -> str:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
 from lance_autoresearch.evidence.compiler import compiler_message, loader, refuse
+from lance_autoresearch.evidence.flags import COMMON, rust_flags
 from lance_autoresearch.evidence.link import (
     KEEPER,
     ORDERS,
@@ -46,25 +47,6 @@ from lance_autoresearch.world.sandbox import Done, Limits, run
 
 RECIPE = 1
 """Raise it when this file changes what comes out: it is part of every key."""
-
-_OTHER = ["-Copt-level=3", "-Ccodegen-units=1", "-Cpanic=abort"]
-_X86 = [*_OTHER, "-Ctarget-cpu=haswell", "-Ctarget-feature=+avx2,+fma,+f16c"]
-_ALIGN = ["-Cllvm-args=-align-all-functions=6", "-Cllvm-args=-align-loops=64"]
-
-FLAGS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "x86_64": {"quote": _X86, "screen": [*_X86, *_ALIGN]},
-    "aarch64": {"quote": _OTHER, "screen": [*_OTHER, *_ALIGN]},
-}
-"""The only place where flags of measured code stand: architecture -> name -> rustc flags.
-
-`quote` is what figures are quoted with; `screen` also aligns functions and loops to 64 bytes,
-which takes layout noise of one combo from 21 % to 2 %. Never `native`: that makes Lance's own
-code slower than what Lance ships."""
-
-_COMMON = [
-    "--edition=2024", "--cap-lints=allow", "-Cdebuginfo=0", "-Cembed-bitcode=no",
-    "-Cmetadata=lar", "-Cstrip=debuginfo",
-]  # fmt: skip
 
 LIMITS = Limits()
 """Bounds of one compiler run on a kernel: a minute, 8 GiB."""
@@ -107,14 +89,6 @@ class Kit:
     """Names shim, prelude, contract, flags and compiler."""
 
 
-def rust_flags(host: str, name: str) -> Sequence[str]:
-    """Flags for a target triple. UsageError for an unknown name."""
-    table = FLAGS["x86_64" if host.startswith("x86_64") else "aarch64"]
-    if name not in table:
-        raise UsageError(f"no flags named '{name}'", allowed=sorted(table))
-    return table[name]
-
-
 def first_kernel(root: Path, target: str) -> bytes:
     """Upstream's own items with the target's adapter: baseline, oracle and starting point."""
     path = slices_dir(root, target) / "kernel.rs"
@@ -144,15 +118,18 @@ def prelude(root: Path, target: str, *, flags: str = "screen") -> str:
     return kit(root, target, flags=flags).digest
 
 
-def kit(root: Path, target: str, *, flags: str = "screen") -> Kit:
+def kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
     """The trusted half of a target's build, compiled once per toolchain and flags.
+
+    Args:
+        bare: with a shim whose `has` always says no.
 
     Raises:
         BuildFault: prelude or shim do not compile.
     """
     tools = Toolchain.probe(root)
-    options = [*_COMMON, *rust_flags(tools.host, flags)]
-    shim = _shim(root, tools, options)
+    options = [*COMMON, *rust_flags(tools.host, flags)]
+    shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
     place = root / "targets" / target
     text = expand(_read(place / "prelude.rs"), slices_dir(root, target) / "prelude")
     externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
@@ -247,7 +224,7 @@ def maker(root: Path, target: str) -> Path:
     base = kit(root, target, flags="quote")
     place = slices_dir(root, target) / "maker"
     text = expand(_read(root / "targets" / target / "maker.rs"), place)
-    options = [*_COMMON, *rust_flags(base.tools.host, "quote")]
+    options = [*COMMON, *rust_flags(base.tools.host, "quote")]
     if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
         options.append("-Clinker-features=-lld")
     externs = [
@@ -298,38 +275,66 @@ def _known(home: Path) -> Built:
     )  # fmt: skip
 
 
-def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float]) -> None:
-    tools, options = parts.tools, [*_COMMON, *rust_flags(parts.tools.host, parts.flags)]
-    readable = [Path(tools.sysroot), parts.shim, parts.prelude]
-    externs = [
+def bare_object(root: Path, target: str, text: bytes) -> Path:
+    """The kernel's object where every `has` says no: what is left runs on any processor.
+
+    Raises:
+        RejectedKernel: it does not compile.
+        BuildFault: a trusted part does not build.
+    """
+    parts = kit(root, target, bare=True)
+
+    def make(build_dir: Path) -> None:
+        (build_dir / "kernels.rs").write_bytes(text)
+        done = _compile(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
+        refuse(done, "does not compile")
+
+    return _place(root, "bare", _digest(parts.digest, text), "kernels.o", make) / "kernels.o"
+
+
+def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:
+    """`build_kernel`, and `bare_object` beside it on the other core; raises as they do."""
+    with ThreadPoolExecutor(1) as beside:
+        bare = beside.submit(bare_object, root, target, text)
+        return build_kernel(root, target, text), bare.result()
+
+
+_KERNEL = ("--crate-name=kernels", "--crate-type=rlib")
+
+
+def _compile(build_dir: Path, parts: Kit, words: Sequence[str]) -> Done:
+    """rustc in its box, with the flags of the kit."""
+    tools = parts.tools
+    argv = [
+        tools.rustc, *COMMON, *rust_flags(tools.host, parts.flags),
         "--extern", f"prelude={parts.prelude / 'libprelude.rlib'}",
         "--extern", f"lar_shim={parts.shim / 'liblar_shim.rlib'}",
-        "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}",
+        "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}", *words,
     ]  # fmt: skip
+    readable = [Path(tools.sysroot), parts.shim, parts.prelude]
+    return run(argv, workdir=build_dir, readable=readable, env=loader(tools), limits=LIMITS)
+
+
+def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float]) -> None:
+    tools, readable = parts.tools, [parts.shim, parts.prelude]
     (build_dir / "kernels.rs").write_bytes(text)
     (build_dir / "contract.rs").write_bytes(parts.contract)
     (build_dir / "cc").write_text(KEEPER)
     (build_dir / "cc").chmod(0o755)
     (build_dir / "layouts").mkdir()
-    rustc = [tools.rustc, *options, *externs]
-
-    def compile_(argv: Sequence[str]) -> Done:
-        env = loader(tools)
-        return run(argv, workdir=build_dir, readable=readable, env=env, limits=LIMITS)
-
-    kernel = [*rustc, "--crate-name=kernels", "--crate-type=rlib", "--emit=link,obj", "kernels.rs"]
-    done = _timed(seconds, "kernel", lambda: compile_(kernel))
+    kernel = [*_KERNEL, "--emit=link,obj", "kernels.rs"]
+    done = _timed(seconds, "kernel", lambda: _compile(build_dir, parts, kernel))
     refuse(done, "does not compile")
     contract = [
-        *rustc, "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
+        "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
         "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
     ]  # fmt: skip
-    done = _timed(seconds, "contract", lambda: compile_(contract))
+    done = _timed(seconds, "contract", lambda: _compile(build_dir, parts, contract))
     refuse(done, "does not offer the target's surface")
     command = capture(build_dir, tools)
     out = _layout_path(build_dir, 0)
     done = _timed(
-        seconds, "link", lambda: link(command, build_dir, out, tools=tools, readable=readable[1:])
+        seconds, "link", lambda: link(command, build_dir, out, tools=tools, readable=readable)
     )
     refuse(done, "does not link")
     for name in ("cc", "contract.rs"):
@@ -339,7 +344,7 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
         "flags": parts.flags,
         "box": done.box,
         "command": command,
-        "readable": [str(p) for p in readable[1:]],
+        "readable": [str(p) for p in readable],
         "tools": {f: getattr(tools, f) for f in Toolchain.__dataclass_fields__},
     }
     (build_dir / "built.json").write_text(json.dumps(facts))

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from lance_autoresearch.evidence import build, upstream
+from lance_autoresearch.evidence import flags, upstream
 from lance_autoresearch.policy import Policy
 from lance_autoresearch.target import Target
 
@@ -33,7 +33,7 @@ def immutable(root: Path, target: Target, policy: Policy) -> dict[str, str]:
         "fixtures": _files(sorted((package / "fixtures").glob("*.py"))),
         "rules": _files(sorted((package / "rules").glob("*.py"))),
         "package": _files(sorted(package.rglob("*.py"))),
-        "flags": _text(build.FLAGS),
+        "flags": _text(flags.FLAGS),
         "policy": _text(dataclasses.asdict(policy)),
     }
     judged_by = {k: v for k, v in parts.items() if k != "package"}

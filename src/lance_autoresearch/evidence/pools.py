@@ -26,6 +26,7 @@ from lance_autoresearch.errors import LarError
 from lance_autoresearch.target import Call, Combo, Maker, Target
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 MAGIC = b"LARPOOL2"
@@ -33,6 +34,8 @@ PAGE = 4096
 LINE = 64
 LEAD = 16
 """Bytes before the JSON header."""
+STRANGERS = 8
+"""Calls of a pool in which no two are alike: one to calibrate, two rounds, some only armed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def write_pool(
     op = target.ops[target.op_index(combo.op)]
     layout = _Layout()
     rows: list[dict[str, Any]] = []
+    elem: list[int] = []
     for call in calls:
         if len(call.caps) != len(op.outputs):
             raise LarError(
@@ -73,6 +77,7 @@ def write_pool(
         if call.ties is not None:
             row["ties"] = [int(i) for i in call.ties]
         rows.append(row)
+        elem = elem or [a.itemsize for a in call.args]
     if not rows:
         raise LarError(f"inputs() made no call for {combo.op} {combo.name}",
                        where=f"targets/{target.name}/target.py")
@@ -83,6 +88,7 @@ def write_pool(
         "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
         "calls": rows,
         "arg_phase": [0] * max((len(r["args"]) for r in rows), default=0),
+        "arg_elem": elem,
         "window_bytes": combo.window_kib * 1024,
         "blob_len": layout.size,
         "public": public,
@@ -149,6 +155,32 @@ def generate(
     return target.inputs(combo.op, shape, combo.dist, rng, combo.calls, maker)
 
 
+def strangers(
+    target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None
+) -> Iterator[Call]:
+    """`STRANGERS` calls that share nothing: each of a size and with tables of its own."""
+    import numpy as np
+
+    for i in range(STRANGERS):
+        rng = np.random.default_rng([*seed, i])
+        yield from target.inputs(combo.op, near_shape(combo, rng), combo.dist, rng, 1, maker)
+
+
+def near_shape(combo: Combo, rng: np.random.Generator) -> dict[str, int]:
+    """The shape; dimensions that have a second size are drawn within 10 % of the first."""
+    second = combo.confirm or combo.shape
+    return {
+        dim: size if second[dim] == size else _near(size, rng) for dim, size in combo.shape.items()
+    }
+
+
+def _near(size: int, rng: np.random.Generator) -> int:
+    """A size within 10 %, no multiple of 64 unless there is no other."""
+    near = range(-(-9 * size // 10), 11 * size // 10 + 1)
+    odd = [n for n in near if n % LINE]
+    return int(rng.choice(odd or near))
+
+
 def make_pools(
     target: Target,
     combos: Sequence[Combo],
@@ -157,16 +189,24 @@ def make_pools(
     maker: Maker | None,
     *,
     confirm: bool = False,
+    strange: bool = False,
     public: bool = False,
 ) -> list[Pool]:
-    """Write the pools of the given combos into a fresh directory (mode 0700)."""
+    """Write the pools of the given combos into a fresh directory (mode 0700).
+
+    Args:
+        confirm: at every combo's second size.
+        strange: few calls, each of another size and with nothing that a call before it had.
+        public: not a secret: messages may show values.
+    """
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(parents=True, mode=0o700)
     pools = []
     for i, combo in enumerate(combos):
         path = directory / f"{i:03d}.pool"
-        write_pool(path, target, combo, generate(target, combo, (seed, i), maker, confirm=confirm),
-                   public=public)
+        made = (strangers(target, combo, (seed, i), maker) if strange
+                else generate(target, combo, (seed, i), maker, confirm=confirm))
+        write_pool(path, target, combo, made, public=public)
         pools.append(Pool(combo, path, path.with_suffix(".want")))
     return pools

@@ -1,7 +1,8 @@
 """The two measured stages of a trial: screening against the champion, and confirmation.
 
     screen(rig, candidate)            pairs on the epoch's pools until the gate decides
-    confirm(rig, candidate, screened) fresh pools, second sizes, fresh layouts, 16 + 4 pairs
+    confirm(rig, candidate, screened) fresh pools, second sizes, fresh layouts, 16 + 4 pairs; then
+                                      what defences D and S want to see
 
 Both return what they measured, or end the trial by raising `Ended` when an output was wrong.
 All deciding is done by the pure functions `gate.gate` and `confirmation.confirm`; here pairs
@@ -34,9 +35,10 @@ from lance_autoresearch.rules.equality import fault_text
 from lance_autoresearch.rules.gate import gate
 
 LICENCE_BLOCK_MS = 5
-SLOW_ARM = "arm: the candidate"
-"""How the conductor words a pair that is void because the candidate got ready slowly."""
+SLOW_ARM = "arm: the "
+"""How the conductor begins to say that a pair is void since a side got ready slowly."""
 MAX_SLOW_ARMS = 2
+"""So many more pairs of the candidate than of the champion may be void for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class Confirmed:
     licence: Comparison
     result: ConfirmResult
     seed: int
+    unseen: Comparison | None = None
+    """Defence D: pairs in which no process met an input twice; None: not run."""
+    opponent: Comparison | None = None
+    """Defence S: the champion behind its own code and behind the candidate; None: not run."""
+    ended: Ended | None = None
+    """What a defence found against the candidate, whatever `result` says."""
 
 
 def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Screened:
@@ -101,43 +109,73 @@ def confirm(rig: Rig, candidate: Built, screened: Screened) -> Confirmed:
         long = [_long_pair(rig, sides, pools, rounds) for sides in layouts[policy.confirm_pairs :]]
     first = _confirmed(rig, short, long, screened, seed)
     if first.result.verdict is Verdict.KEEP or worth_more_pairs(first.result, policy):
-        claimed = first.result.claimed
-        refuse_the_impossible(rig, first.comparison, pools)
-        refuse_memory(rig, layouts[0], pools, claimed.name, claimed.gain)
-        refuse_slowing(rig, layouts, pools, claimed.name, claimed.gain)
-    if not worth_more_pairs(first.result, policy):
+        first = _defended(rig, first, layouts, pools)
+    if first.ended is not None or not worth_more_pairs(first.result, policy):
         return first
     rig.phases.say("a combo may be slower: as many pairs again")
     with rig.phases("fresh"):
         layouts = rig.layouts(candidate, policy.confirm_pairs)
     with rig.phases("confirm"), rig.measuring():
         short += [_pair(rig, sides, pools) for sides in layouts]
-    return _confirmed(rig, short, long, screened, seed)
+    more = _confirmed(rig, short, long, screened, seed)
+    return replace(more, unseen=first.unseen, opponent=first.opponent)
+
+
+def _defended(
+    rig: Rig, first: Confirmed, layouts: Sequence[tuple[Path, Path]], pools: Sequence[Pool]
+) -> Confirmed:
+    """The confirmation with what D and S saw; `ended` where they or the floor speak against it."""
+    claim, gain = first.result.claim, first.result.claimed.gain
+    with rig.phases("fresh"):
+        strange = rig.strange_pools()
+    try:
+        refuse_the_impossible(rig, first.comparison, pools)
+        first = replace(first, unseen=unseen_pairs(rig, layouts[0], strange))
+        refuse_memory(first.unseen, claim, gain, rig.policy)
+        first = replace(first, opponent=opponent_pairs(rig, layouts, pools))
+        refuse_slowing(first.opponent, claim, gain, rig.policy)
+    except Ended as end:
+        return replace(first, ended=end)
+    return first
+
+
+def unseen_pairs(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> Comparison:
+    """Pairs of champion and candidate in which no process meets an input twice.
+
+    Raises:
+        Ended: wrong outputs; or too few pairs were valid.
+    """
+    rounds, calls = rig.policy.unseen_rounds, [1] * len(pools)
+    with rig.phases("confirm"), rig.measuring():
+        pairs = [
+            times(rig, rig.pair(*sides, pools, rounds=rounds, calls=calls))
+            for _ in range(rig.policy.unseen_pairs)
+        ]
+    _half_valid(pairs, "short pairs")
+    return rig.comparison(pairs, floored=False)
 
 
 def refuse_memory(
-    rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool], claim: str, claimed: float
+    seen: Comparison | None, claim: str, claimed: float, policy: Policy = DEFAULT
 ) -> None:
-    """End a trial whose gain is there only where inputs repeat.
+    """End a trial whose gain is there only for inputs and sizes that it knows.
 
     Args:
-        sides: champion and candidate.
+        seen: what `unseen_pairs` measured.
         claimed: gain of the claim as confirmed, %.
 
     Raises:
-        Ended: rejected; or too few pairs were valid.
+        Ended: rejected.
     """
-    wanted = rig.policy.unseen_pairs
-    with rig.phases("confirm"), rig.measuring():
-        pairs = [_unseen_pair(rig, sides, pools) for _ in range(wanted)]
-    _half_valid(pairs, "short pairs")
-    found = unseen(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
+    assert seen is not None
+    found = unseen(seen, claim, claimed, policy)
     if found.rejected:
         raise Ended(
             Verdict.REJECTED,
             f"{claim} {claimed:+.1f}% where inputs repeat, {found.gain:+.1f}% (at most "
-            f"{found.high:+.1f}%) where its process meets each for the first time: an answer "
-            "must be computed in every call, not found in memory left by an earlier one",
+            f"{found.high:+.1f}%) where its process meets each for the first time, at sizes near "
+            "the known ones: an answer must be computed in every call, not found in memory left "
+            "by an earlier one, and at every size",
         )
 
 
@@ -148,31 +186,40 @@ def _half_valid(pairs: Sequence[PairTimes], what: str) -> None:
         raise Ended(Verdict.INCONCLUSIVE, f"not confirmed: {valid} of {len(pairs)} {what} valid")
 
 
-def refuse_slowing(
-    rig: Rig,
-    layouts: Sequence[tuple[Path, Path]],
-    pools: Sequence[Pool],
-    claim: str,
-    claimed: float,
-) -> None:
-    """End a trial whose candidate makes the champion slower that runs after it.
-
-    Each pair times one layout of the champion, behind another layout of it and behind one of
-    the candidate.
+def opponent_pairs(
+    rig: Rig, layouts: Sequence[tuple[Path, Path]], pools: Sequence[Pool]
+) -> Comparison:
+    """Pairs of the champion behind another layout of it, and behind one of the candidate.
 
     Args:
         layouts: champion and candidate in fresh layouts; at least two.
+
+    Raises:
+        Ended: wrong outputs; or too few pairs were valid.
+    """
+    turns = [
+        (layouts[i % len(layouts)], layouts[i - 1][0]) for i in range(rig.policy.opponent_pairs)
+    ]
+    with rig.phases("confirm"), rig.measuring():
+        pairs = [times(rig, rig.pair(*sides, pools, opponent=other)) for sides, other in turns]
+    _half_valid(pairs, "pairs for S")
+    return rig.comparison(pairs, floored=False)
+
+
+def refuse_slowing(
+    seen: Comparison | None, claim: str, claimed: float, policy: Policy = DEFAULT
+) -> None:
+    """End a trial whose candidate makes the champion slower that runs after it.
+
+    Args:
+        seen: what `opponent_pairs` measured.
         claimed: gain of the claim as confirmed, %.
 
     Raises:
-        Ended: rejected; or too few pairs were valid.
+        Ended: rejected.
     """
-    wanted = rig.policy.opponent_pairs
-    with rig.phases("confirm"), rig.measuring():
-        turns = [(layouts[i % len(layouts)], layouts[i - 1][0]) for i in range(wanted)]
-        pairs = [times(rig, rig.pair(*sides, pools, opponent=other)) for sides, other in turns]
-    _half_valid(pairs, "pairs for S")
-    found = slowed_opponent(rig.comparison(pairs, floored=False), claim, claimed, rig.policy)
+    assert seen is not None
+    found = slowed_opponent(seen, claim, claimed, policy)
     if found.rejected:
         raise Ended(
             Verdict.REJECTED,
@@ -194,11 +241,6 @@ def refuse_the_impossible(rig: Rig, comparison: Comparison, pools: Sequence[Pool
         )
 
 
-def _unseen_pair(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> PairTimes:
-    rounds, calls = rig.policy.unseen_rounds, [1] * len(pools)
-    return times(rig, rig.pair(*sides, pools, rounds=rounds, calls=calls))
-
-
 def _confirmed(
     rig: Rig, short: Sequence[PairTimes], long: Sequence[PairTimes], screened: Screened, seed: int
 ) -> Confirmed:
@@ -209,8 +251,11 @@ def _confirmed(
 
 def _refuse_slow_arming(pairs: Sequence[PairTimes]) -> None:
     """A candidate that again and again is slow to get ready works before the clock starts."""
-    slow = sum(1 for pair in pairs if pair.void is not None and pair.void.startswith(SLOW_ARM))
-    if slow > MAX_SLOW_ARMS:
+    slow, champion = (
+        sum((pair.void or "").startswith(SLOW_ARM + side) for pair in pairs)
+        for side in ("candidate", "champion")
+    )
+    if slow > MAX_SLOW_ARMS + champion:
         raise Ended(
             Verdict.REJECTED,
             f"the kernel's process was slow to get ready in {slow} pairs: work done before the "

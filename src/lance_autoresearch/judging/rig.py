@@ -168,13 +168,18 @@ class Rig:
     def fresh_pools(self) -> tuple[list[Pool], int]:
         """New secret pools at every combo's second size, and their seed (burnt afterwards)."""
         seed = secrets.randbits(SEED_BITS)
-        directory = self.scratch / "fresh"
-        pools = make_pools(
-            self.target, self.target.timed, directory, seed, self.maker, confirm=True
-        )
+        return self._answered("fresh", seed, confirm=True), seed
+
+    def strange_pools(self) -> list[Pool]:
+        """New secret pools of few calls, no two alike: in size, in data, in tables."""
+        return self._answered("strange", secrets.randbits(SEED_BITS), strange=True)
+
+    def _answered(self, name: str, seed: int, **kind: bool) -> list[Pool]:
+        directory, timed = self.scratch / name, self.target.timed
+        pools = make_pools(self.target, timed, directory, seed, self.maker, **kind)
         for pool in pools:
             self.answer(pool)
-        return pools, seed
+        return pools
 
     # -- measuring -------------------------------------------------------------------------
 

@@ -18,15 +18,23 @@ from typing import Any
 
 from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.evidence.admit import admit, audit
-from lance_autoresearch.evidence.build import Built, build_kernel, relink
+from lance_autoresearch.evidence.build import Built, build_both, relink
+from lance_autoresearch.evidence.extensions import guarded
 from lance_autoresearch.evidence.link import SHUFFLED
+from lance_autoresearch.evidence.measure import audit as audit_object
 from lance_autoresearch.judging.compare import Confirmed, Screened, confirm, screen
 from lance_autoresearch.judging.ended import Ended
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import Outcome, PairTimes, TrialRecord, Verdict
 from lance_autoresearch.rules.comparison_json import trial_to_json
 from lance_autoresearch.rules.equality import fault_numbers, fault_text
-from lance_autoresearch.rules.verdict_text import Facts, confirm_numbers, gate_numbers, slices
+from lance_autoresearch.rules.verdict_text import (
+    Facts,
+    confirm_numbers,
+    defence_numbers,
+    gate_numbers,
+    slices,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,9 @@ class Judged:
             return None
         screened = self.evidence.screened
         parts = [screened.comparison]
-        if self.evidence.confirmed is not None:
-            parts += [self.evidence.confirmed.comparison, self.evidence.confirmed.licence]
+        if (confirmed := self.evidence.confirmed) is not None:
+            parts += [confirmed.comparison, confirmed.licence]
+            parts += [seen for seen in (confirmed.unseen, confirmed.opponent) if seen is not None]
         return trial_to_json(parts, screened.policy, screened.before)
 
 
@@ -109,17 +118,21 @@ def run_trial(
 def admit_and_build(
     rig: Rig, text: bytes, found: Evidence, story: Story | None = None
 ) -> None:
-    """Tokens, rustc in its box, object file. Raises RejectedKernel with place and mend."""
+    """Tokens, rustc in its box, object file. Raises RejectedKernel with place and mend.
+
+    The kernel is also compiled as for a processor without extensions: see `extensions`.
+    """
     with rig.phases("admit"):
         admit(text)
     with rig.phases("build"):
-        built = build_kernel(rig.root, rig.target.name, text)
+        built, bare = build_both(rig.root, rig.target.name, text)
         if story is not None and story.layout is not None:
             built = replace(built, so=relink(built, story.layout, order=story.order))
         found.built = built
     with rig.phases("audit"):
         report = rig.audit_report(found.built)
         audit(report, text)
+        guarded(audit_object(rig.root, bare))
         found.text_bytes = int(report["text_bytes"])
 
 
@@ -157,6 +170,8 @@ def confirm_the_claim(rig: Rig, found: Evidence) -> None:
     """The same claim on everything fresh. Raises Ended unless it stands."""
     assert found.screened is not None
     found.confirmed = confirm(rig, _built(found), found.screened)
+    if found.confirmed.ended is not None:
+        raise found.confirmed.ended
     result = found.confirmed.result
     if result.verdict is not Verdict.KEEP:
         raise Ended(result.verdict, f"not confirmed: {result.reason}")
@@ -229,6 +244,9 @@ def _numbers(rig: Rig, story: Story, end: Ended, found: Evidence) -> dict[str, A
         numbers["gate"] = gate_numbers(found.screened.result, facts, policy)
         if found.confirmed is not None:
             numbers["confirm"] = confirm_numbers(found.confirmed.result, policy)
+            numbers |= defence_numbers(
+                found.confirmed.result, found.confirmed.unseen, found.confirmed.opponent, policy
+            )
     if end.fault is not None:
         numbers["fault"] = fault_numbers(end.fault)
     if found.built is not None:

@@ -7,8 +7,9 @@
 
 Ticks are integers and stay so; floats are written with all digits needed to read them back.
 A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparison": {...},
-"policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one to three
-comparisons: screening, confirmation, long blocks; of a trial that continued an earlier one, or
+"policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one, or three to
+five comparisons: screening, confirmation, long blocks, inputs never met before (defence D), the
+champion behind others (defence S); of a trial that continued an earlier one, or
 was judged by another policy, {"v": 1, "kind": "trial", "before": 24, "policy": {changed fields},
 "parts": [...]}. Changed are fields that differ from `BASE`, which never changes, so that a verdict
 of last year is replayed by last year's thresholds. Unknown versions, kinds and fields are refused.
@@ -26,6 +27,8 @@ from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboId, Comparison, PairTimes
 
 VERSION = 1
+MOST_PARTS = 5
+"""Comparisons of one trial."""
 BASE = replace(DEFAULT, max_pairs=24, licence_errors=3.0, slow_floor=-99.0, most_times=1.0)
 """The policy of a document that names none: whoever changes a default adds the old value here,
 whoever adds a rule the value that turns it off."""
@@ -92,15 +95,16 @@ def trial_to_json(parts: Sequence[Comparison], policy: Policy = DEFAULT, before:
 
 
 def trial_from_json(text: str | bytes) -> tuple[GateCase, ...]:
-    """Read a trial's raw pairs: [screening], [screening, confirmation, long blocks]."""
+    """Read a trial's raw pairs: [screening], or that with confirmation, long blocks, D, S."""
     document = _load(text)
     body = {"v": VERSION, "kind": "trial", "parts": document}
     if not isinstance(document, list):
         body = _typed(document, dict, "the document")
         _head(body, "trial", {"before", "policy", "parts"})
     parts = _typed(body.get("parts"), list, "parts")
-    if not 1 <= len(parts) <= 3:
-        raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=["1", "2", "3"])
+    if not 1 <= len(parts) <= MOST_PARTS:
+        allowed = map(str, range(1, MOST_PARTS + 1))
+        raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=allowed)
     policy = _policy(body.get("policy", {}), "trial")
     before = _typed(body.get("before", 0), int, "before")
     whole = [_comparison(_typed(p, dict, "a comparison")) for p in parts]

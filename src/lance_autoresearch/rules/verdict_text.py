@@ -30,7 +30,12 @@ from lance_autoresearch.records import (
     TrialRecord,
     Verdict,
 )
-from lance_autoresearch.rules.confirmation import ConfirmResult, Estimate
+from lance_autoresearch.rules.confirmation import (
+    ConfirmResult,
+    Estimate,
+    slowed_opponent,
+    unseen,
+)
 from lance_autoresearch.rules.gate import NOT_PROVEN
 from lance_autoresearch.rules.plain_text import stripped, untrusted
 
@@ -111,6 +116,24 @@ def confirm_numbers(result: ConfirmResult, policy: Policy = DEFAULT) -> dict[str
     }
 
 
+def defence_numbers(
+    result: ConfirmResult,
+    seen: Comparison | None,
+    opponent: Comparison | None,
+    policy: Policy = DEFAULT,
+) -> dict[str, Any]:
+    """What defences D (`unseen`) and S (`opponent`) say of their pairs, where they were run.
+
+    All in %, JSON-able; `rejected` forbids the keep.
+    """
+    claim, gain, numbers = result.claim, result.claimed.gain, {}
+    if seen is not None:
+        numbers["unseen"] = asdict(unseen(seen, claim, gain, policy))
+    if opponent is not None:
+        numbers["opponent"] = asdict(slowed_opponent(opponent, claim, gain, policy))
+    return {name: {k: _finite(v) for k, v in found.items()} for name, found in numbers.items()}
+
+
 def trial_numbers(record: TrialRecord) -> dict[str, Any]:
     """A ledger row as JSON-able fields, strangers' text stripped."""
     fields = asdict(record)
@@ -169,6 +192,22 @@ def confirm_block(fields: Mapping[str, Any]) -> str:
     )
 
 
+def defence_block(numbers: Mapping[str, Any]) -> str:
+    """Print what `defence_numbers` made; empty where nothing was run."""
+    lines = []
+    if seen := numbers.get("unseen"):
+        words = f"gain {seen['gain']:+.2f}%, at most {_end(seen['high'], 2)}%"
+        lines.append(f"{_word(seen)}  on inputs and sizes never met before: {words}")
+    if opponent := numbers.get("opponent"):
+        words = f"{opponent['slowdown']:+.2f}%, at least {_end(opponent['low'], 2)}%"
+        lines.append(f"{_word(opponent)}  champion slowed by running behind this kernel: {words}")
+    return "\n".join(lines)
+
+
+def _word(found: Mapping[str, Any]) -> str:
+    return "rejected" if found["rejected"] else "defence ok"
+
+
 def trial_text(record: TrialRecord, number: int | None = None) -> str:
     """A trial's block: verdict first, then who and what, then its measurements.
 
@@ -193,6 +232,7 @@ def trial_text(record: TrialRecord, number: int | None = None) -> str:
     for key, block in (("gate", gate_block), ("confirm", confirm_block)):
         if isinstance(fields := record.numbers.get(key), Mapping):
             lines += ["", block(fields)]
+    lines += defence_block(record.numbers).splitlines()
     if record.verdict is Verdict.INCORRECT and number is not None:
         again = f"./lar check {stripped(record.target, 40)} --trial {number}"
         lines += ["", f"values  {again}   (the same comparison on public inputs)"]
@@ -305,6 +345,8 @@ __all__ = [
     "confirm_block",
     "confirm_numbers",
     "confirm_text",
+    "defence_block",
+    "defence_numbers",
     "gate_block",
     "gate_numbers",
     "gate_text",

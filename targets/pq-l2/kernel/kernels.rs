@@ -65,8 +65,8 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     // Zipping with `out` stops before the tail that legacy writers truncated.
     for ((key, centroids), distances) in parts.zip(out.chunks_exact_mut(CENTROIDS)) {
         #[cfg(target_arch = "x86_64")]
-        if has(Feature::Avx512f) && dsub == 8 {
-            // SAFETY: the processor has AVX-512.
+        if has(Feature::Avx512f) && has(Feature::Avx512dq) && dsub == 8 {
+            // SAFETY: the processor has AVX-512 F and DQ.
             unsafe { wide::distances(key, centroids, distances) };
             continue;
         }

@@ -60,7 +60,7 @@ class AcpAgent(CommandAgent):
         """Raises UsageError: no such program, or the protocol's library is not installed."""
         if importlib.util.find_spec("acp") is None:
             raise UsageError("the `acp` extra is not installed",
-                             next="uv sync --inexact --extra acp")
+                             next="make extras")
         super().__init__(line, settings)
         known = Path(self.usual).name
         self.keeps = SIGN_INS.get(known, ())

@@ -58,7 +58,7 @@ class ApiAgent(Driven):
         super().__init__(settings)
         if importlib.util.find_spec("pydantic_ai") is None:
             raise UsageError("the `api` extra is not installed",
-                             next="uv sync --inexact --extra api")
+                             next="make extras")
         given = self.settings
         if given.program or given.arguments:
             raise UsageError("api runs no program: it takes neither --program nor --agent-args",
