@@ -2,17 +2,21 @@
 
     python kill_driver.py trials ROOT CAMPAIGN SEED     prints a trial's id once it is recorded
     python kill_driver.py starts ROOT                   prints a campaign's name once it is made
+    python kill_driver.py start-dies ROOT               dies when the first is made, all but said
 """
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 from pathlib import Path
 
 from campaign_parts import FIRST, TARGET, record
 
 from lance_autoresearch.campaigns import campaign
+from lance_autoresearch.campaigns.settle import Desk
 from lance_autoresearch.records import Verdict
 
 
@@ -38,8 +42,15 @@ def starts(root: Path) -> None:
         print(campaign.create(root, TARGET, FIRST, origin="upstream").name, flush=True)
 
 
+def die(_desk: Desk) -> None:
+    """In place of `Desk.clear`: the intent stays."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "trials":
         trials(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     else:
+        if sys.argv[1] == "start-dies":
+            Desk.clear = die  # type: ignore[method-assign]
         starts(Path(sys.argv[2]))

@@ -7,17 +7,31 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
+from agent_parts import TARGET, checkout
+from kernels import around
+
+from lance_autoresearch.campaigns.attempt import Done, attempt
+from lance_autoresearch.campaigns.undecided import pairs_before
 from lance_autoresearch.cli.app import run as lar
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Judged, Story, run_trial
 from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.records import Comparison, Outcome
+from lance_autoresearch.records import Comparison, Outcome, PairTimes, Verdict
 from lance_autoresearch.rules.comparison_json import (
     BASE,
+    GateCase,
     case_from_json,
     recorded_from_json,
     to_json,
+    trial_from_json,
     trial_to_json,
 )
+from lance_autoresearch.rules.estimator import valid_pairs
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
+
+SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
+FOREIGN = "foreign work on the measuring core"
 
 
 def recorded(name: str) -> Comparison:
@@ -73,3 +87,58 @@ def test_lar_gate_reads_a_continued_trial(tmp_path: Path) -> None:
     result = replay(case.comparison, case.policy, case.before)
     assert result.pairs > len(first.pairs)
     assert lar(["gate", str(file)]) == (4 if result.outcome is Outcome.CONTINUE else 1)
+
+
+# -- on this machine ---------------------------------------------------------------------------
+
+
+def measured(rig: Rig, text: bytes) -> tuple[Judged, Comparison]:
+    """A real trial, not written down, with at least three pairs that count."""
+    for _ in range(4):
+        judged = run_trial(rig, text, Story())
+        screened = judged.evidence.screened
+        if screened is not None and len(valid_pairs(screened.comparison)) >= 3:
+            return judged, screened.comparison
+    pytest.skip(f"the machine is too busy: {judged.record.reason}")
+
+
+def ended_by_void(rig: Rig, judged: Judged, comparison: Comparison) -> None:
+    """Write the trial as a disturbed machine would have left it: undecided."""
+    found = gate(comparison)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    pairs = rig.ledger.put_blob(trial_to_json([comparison]).encode(), "pairs")
+    row = replace(judged.record, verdict=Verdict.INCONCLUSIVE, reason=found.reason,
+                  pairs_blob=pairs)  # fmt: skip
+    rig.ledger.append(row)
+
+
+def void(pairs: tuple[PairTimes, ...]) -> tuple[PairTimes, ...]:
+    return tuple(replace(pair, void=FOREIGN) for pair in pairs)
+
+
+def stored(rig: Rig, done: Done) -> GateCase:
+    assert done.record.pairs_blob is not None, done.record.reason
+    return trial_from_json(rig.ledger.get_blob(done.record.pairs_blob))[0]
+
+
+@pytest.mark.timing
+def test_a_trial_that_void_pairs_ended_goes_on_from_its_valid_ones(tmp_path: Path) -> None:
+    """Counted again, the void pairs would end it as inconclusive at its first new pair."""
+    with Rig(checkout(tmp_path), TARGET) as rig:
+        text = around(rig.champion_text, "scan8", before=SLOWER)
+        judged, comparison = measured(rig, text)
+        valid = valid_pairs(comparison)[:3]
+
+        ended_by_void(rig, judged, replace(comparison, pairs=void(valid)))
+        assert pairs_before(rig, text) == ()
+        anew = attempt(rig, text, Story(), before=pairs_before(rig, text))
+        assert not anew.remembered and stored(rig, anew).before == 0
+
+        ended_by_void(rig, judged, replace(comparison, pairs=valid[:1] + void(valid) + valid[1:]))
+        done = attempt(rig, text, Story(), before=pairs_before(rig, text))
+        case = stored(rig, done)
+        assert case.before == 3 and case.comparison.pairs[:3] == valid
+        again = replay(case.comparison, case.policy, case.before)
+        lost = sum(pair.void is not None for pair in case.comparison.pairs[3:])
+        assert (again.void, again.reason) == (lost, done.record.reason)
+        assert done.record.verdict is Verdict.REVERT or lost > DEFAULT.max_void

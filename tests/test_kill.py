@@ -19,6 +19,7 @@ from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
 from lance_autoresearch.campaigns import campaign
 from lance_autoresearch.records import Verdict
+from lance_autoresearch.world.git import git_dir
 from lance_autoresearch.world.ledger import Ledger, digest_of
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
@@ -28,8 +29,7 @@ STARTS = 12
 
 def killed(rng: random.Random, longest_s: float, *args: str) -> list[str]:
     """Run the driver, kill it at a random instant, return the lines it had printed."""
-    command = [sys.executable, str(DRIVER), *args]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with driver(*args) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         time.sleep(rng.uniform(0, longest_s))
@@ -40,6 +40,25 @@ def killed(rng: random.Random, longest_s: float, *args: str) -> list[str]:
         printed = process.stdout.read().decode()
     assert process.returncode == -signal.SIGKILL, "the driver failed by itself"
     return printed.split("\n")[:-1]
+
+
+def driver(*args: str) -> subprocess.Popen[bytes]:
+    """The driver, in a process group of its own."""
+    command = [sys.executable, str(DRIVER), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+
+
+def died(root: Path, what: str) -> campaign.Campaign:
+    """The campaign that the driver had begun when it died by itself, its intent still there."""
+    with driver(what, str(root)) as process:
+        process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    with Ledger.open(root) as ledger:
+        (row,) = ledger.campaigns()
+    mine = campaign.Campaign(root, row.name, row.target)
+    intent = mine.desk.intent()
+    assert intent is not None and intent.verb == "create"
+    return mine
 
 
 def trial_seconds(mine: campaign.Campaign) -> float:
@@ -119,3 +138,29 @@ def test_kills_while_starting_campaigns(tmp_path: Path) -> None:
             assert_whole(mine)
             assert mine.read() == mine.champion_text()
     assert campaign.verify(root).fault is None
+
+
+def test_a_kernel_edited_after_a_killed_start_is_not_taken_away(tmp_path: Path) -> None:
+    """The worktree looks finished, so somebody works in it; `lar try` then repairs first."""
+    mine = died(checkout(tmp_path / "r"), "start-dies")
+    assert mine.read() == FIRST
+    mine.kernel_path.write_bytes(kernel(1))
+    notes = mine.worktree / "notes.txt"
+    notes.write_text("why it should be faster")
+    assert campaign.repair(mine.root) == []
+    assert mine.read() == kernel(1) and notes.exists()
+    assert_whole(mine)
+
+
+def test_a_worktree_that_git_died_making_is_made_anew(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "r")
+    (root / ".git" / "info" / "attributes").write_text("*.md filter=die\n")
+    git(root, "config", "filter.die.smudge", "kill -9 0")  # the whole group, git and driver
+    mine = died(root, "starts")
+    assert mine.worktree.is_dir() and git_dir(mine.worktree) is not None
+    git(root, "config", "--unset", "filter.die.smudge")
+    (said,) = campaign.repair(root)
+    assert "worktree made" in said
+    assert git(mine.worktree, "status", "--porcelain") == ""
+    assert mine.read() == FIRST
+    assert_whole(mine)

@@ -138,6 +138,7 @@ def _one(rig: Rig, case: Case, kind: Kind, dose: Dose | None) -> TrialRecord:
     """Judge one case and write its row."""
     if rig.champion_text != case.champion:
         rig.crown(case.champion)
+    rig.forget_session()
     _ = rig.aa_sd  # the session's noise is that of the machine without our load
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
     with busy(rig, kind.load):

@@ -6,6 +6,7 @@ when everything follows; so whoever finds one knows that a process died half-way
     intent written      a commit object may exist, nothing points to it   -> intent removed
     row written         the decision: from here on the rest is owed       -> all of the below
     branch moved        refs/heads/lar/<target>/<campaign>
+    worktree made       of a campaign that begins, unless it stands there whole
     kernel restored     unless the file holds a text no trial has seen: somebody's next idea
     intent removed
 
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError, RejectedKernel
-from lance_autoresearch.world.git import Git, abandoned_locks, git_dir
+from lance_autoresearch.world.git import Git, abandoned_locks, made_whole
 from lance_autoresearch.world.kernel_file import place_kernel, read_kernel
 from lance_autoresearch.world.ledger import Champion, Ledger, digest_of, ledger_path
 
@@ -202,7 +203,9 @@ def _follow(
 
 
 def _check_out(desk: Desk, champion: Champion, ledger: Ledger, git: Git) -> list[str]:
-    """The worktree of a campaign that was being created; nobody has worked in it yet."""
+    """The worktree of a campaign that was being created; whole, somebody may work in it."""
+    if made_whole(desk.worktree):
+        return _put_back(desk, champion, ledger)
     if desk.worktree.exists():
         shutil.rmtree(desk.worktree)
     git.add_worktree(desk.worktree, desk.branch)
@@ -216,6 +219,11 @@ def _restore(desk: Desk, intent: Intent, champion: Champion, ledger: Ledger) -> 
     later = ledger.trials(campaign=desk.name, after=intent.after)
     if not any(row.record.kernel == intent.kernel for row in later):
         return []
+    return _put_back(desk, champion, ledger)
+
+
+def _put_back(desk: Desk, champion: Champion, ledger: Ledger) -> list[str]:
+    """The champion, unless a text lies there that no trial has seen."""
     lies = desk.read()
     if lies == champion.kernel or (lies is not None and not ledger.knows(desk.name, lies)):
         return []
@@ -269,8 +277,3 @@ def _forget_unborn(root: Path, born: set[str], ledger: Ledger) -> None:
         with contextlib.suppress(LedgerError), desk.locked(wait_s=0.0):
             if ledger.campaign(desk.name) is None:
                 desk.clear()
-
-
-def registered(desk: Desk) -> bool:
-    """Whether the worktree stands and git knows it."""
-    return git_dir(desk.worktree) is not None

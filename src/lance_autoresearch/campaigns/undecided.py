@@ -12,11 +12,15 @@ from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.records import PairTimes, Verdict
 from lance_autoresearch.rules.comparison_json import trial_from_json
+from lance_autoresearch.rules.estimator import valid_pairs
 from lance_autoresearch.rules.gate import NOT_PROVEN
 
 
 def pairs_before(rig: Rig, text: bytes) -> tuple[PairTimes, ...]:
-    """The pairs of the newest undecided trial of this kernel against this champion.
+    """The valid pairs of the newest undecided trial of this kernel against this champion.
+
+    Void pairs say nothing about the kernel, and counted again they would end every continuation
+    as they ended the first trial. Without a valid pair the tuple is empty: a trial from nothing.
 
     Raises:
         UsageError: there is none, or it was decided.
@@ -38,4 +42,4 @@ def pairs_before(rig: Rig, text: bytes) -> tuple[PairTimes, ...]:
             "no undecided trial of this kernel against this champion to continue",
             next=f"./lar try {rig.target.name}",
         )
-    return trial_from_json(rig.ledger.get_blob(last.pairs_blob))[0].comparison.pairs
+    return valid_pairs(trial_from_json(rig.ledger.get_blob(last.pairs_blob))[0].comparison)

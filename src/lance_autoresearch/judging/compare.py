@@ -72,7 +72,7 @@ def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Scre
     """Run pairs until the gate decides.
 
     Args:
-        before: pairs of an undecided earlier trial of the same kernel, continued here.
+        before: valid pairs of an undecided earlier trial of the same kernel, continued here.
 
     Raises:
         Ended: the kernel's outputs were wrong in a timed slice.

@@ -102,9 +102,11 @@ class Rig:
     def begin_trial(self) -> None:
         """Count a trial on the epoch's pools; pools that are worn out are made anew.
 
-        A conductor that somebody has killed is started again: one trial may be lost with it.
+        So is a session that is over, when the trial first asks for its noise. A conductor that
+        somebody has killed is started again: one trial may be lost with it.
         """
         self.conductor.ensure()
+        self.forget_session()
         self.chances = SECOND_CHANCES
         if self.has_epoch and self.epoch.over:
             self.epoch.release()
@@ -123,7 +125,7 @@ class Rig:
         """Make a kept kernel the champion; its own noise is measured at the next trial."""
         self.champion_text = text
         self.champion = build.build_kernel(self.root, self.target.name, text)
-        self.__dict__.pop("session", None)
+        self.forget_session()
 
     # -- pools -----------------------------------------------------------------------------
 
@@ -298,12 +300,17 @@ class Rig:
     def session(self) -> SessionRow:
         """What noise looks like here: the champion against its copy.
 
-        The first trial of a boot, target and champion runs 16 pairs for it and says so.
+        The first trial of a boot, target and champion, and the first after 12 hours
+        (`Ledger.session`), runs 16 pairs for it and says so. It stays the same within a trial.
 
         Raises:
             MachineError: too many of its pairs were void.
         """
         return self._known_session() or self.new_session()
+
+    def forget_session(self) -> None:
+        """Between trials only: the next one may be another, and numbers of pairs with it."""
+        self.__dict__.pop("session", None)
 
     def _known_session(self) -> SessionRow | None:
         champion = hashlib.sha256(self.champion_text).hexdigest()
@@ -330,7 +337,7 @@ class Rig:
         champion = hashlib.sha256(self.champion_text).hexdigest()
         self.ledger.add_session(self.target.name, champion, host.boot_id(), spread,
                                 bias.gain / 100, key=self.immutable["all"])
-        self.__dict__.pop("session", None)
+        self.forget_session()
         found = self._known_session()
         assert found is not None
         fitted = self.policy.fitted(spread[-1])

@@ -253,6 +253,12 @@ def git_dir(worktree: Path) -> Path | None:
     return place if (place / "HEAD").exists() else None
 
 
+def made_whole(worktree: Path) -> bool:
+    """Whether git has finished making a worktree: until every file is there it is locked."""
+    place = git_dir(worktree)
+    return place is not None and not (place / "locked").exists()
+
+
 def abandoned_locks(worktree: Path) -> list[Path]:
     """`index.lock` and `HEAD.lock` of a worktree that a killed git left behind.
 

@@ -1,0 +1,103 @@
+"""Sessions: how long a measured noise of this machine counts, and when it is measured anew.
+
+Real trials and real A/As; only the clock that the ledger reads is moved.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from agent_parts import TARGET, checkout
+from kernels import around
+
+from lance_autoresearch.campaigns.calibration import Kind, run
+from lance_autoresearch.errors import MachineError
+from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judging.trial import Story, run_trial
+from lance_autoresearch.world.ledger import chained, store
+from lance_autoresearch.world.phases import Phases
+
+SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
+
+pytestmark = pytest.mark.timing
+
+
+class Clock:
+    """What the ledger takes for now."""
+
+    hours = 0.0
+    """Later than it is."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved, real = Clock(), chained.now
+
+    def now(*, ago: timedelta = timedelta()) -> str:
+        return real(ago=ago - timedelta(hours=moved.hours))
+
+    monkeypatch.setattr(chained, "now", now)
+    monkeypatch.setattr(store, "now", now)
+    return moved
+
+
+def judge(rig: Rig, text: bytes) -> None:
+    """A trial that was timed; a machine too busy to be measured ends the test."""
+    for _ in range(4):
+        judged = run_trial(rig, text, Story(kind="test"))
+        if judged.evidence.screened is not None:
+            return
+    pytest.skip(f"the machine is too busy: {judged.record.reason}")
+
+
+def test_a_session_that_is_over_is_measured_anew_between_trials(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """`lar loop` holds one rig all night."""
+    with Rig(checkout(tmp_path), TARGET) as rig:
+        text = around(rig.champion_text, "scan8", before=SLOWER)
+        judge(rig, text)
+        clock.hours = 11.9
+        judge(rig, text)
+        (first,) = rig.ledger.sessions(TARGET)
+
+        def ends_meanwhile(said: str) -> None:
+            if said.startswith("pair 1"):
+                clock.hours = 12.1
+
+        rig.phases = Phases(ends_meanwhile)
+        judged = run_trial(rig, text, Story(kind="test"))
+        assert clock.hours == 12.1 and judged.evidence.screened is not None
+        assert rig.session == first, "how many pairs a trial takes is fixed before its first"
+
+        rig.phases = Phases()
+        judge(rig, text)
+        old, new = rig.ledger.sessions(TARGET)
+        assert (old, rig.session) == (first, new)
+
+
+def test_calibration_measures_a_new_session_before_its_load(tmp_path: Path, clock: Clock) -> None:
+    loads: list[bool] = []
+
+    def show(said: str) -> None:
+        if said.startswith("measuring the noise"):
+            loads.append(_a_load_runs())
+
+    root = checkout(tmp_path)
+    trials = run(root, TARGET, None, Kind("aa", load="conductor"), trials=2, hours=None,
+                 show=show, patience=2)  # fmt: skip
+    try:
+        next(trials)
+        clock.hours = 12.1
+        next(trials)
+    except MachineError as error:
+        pytest.skip(f"the machine is too busy: {error.what}")
+    assert len(loads) >= 2 and not any(loads)
+
+
+def _a_load_runs() -> bool:
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return any(b"while True: pass" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children)
