@@ -7,13 +7,17 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from agent_parts import TARGET, checkout
+from agent_parts import TARGET, checkout, fresh
+from campaign_parts import record
+from gate_cases import comparison
 from kernels import around
 
 from lance_autoresearch.campaigns.attempt import Done, attempt
-from lance_autoresearch.campaigns.undecided import pairs_before
+from lance_autoresearch.campaigns.undecided import pairs_before, put_back
 from lance_autoresearch.cli.app import run as lar
+from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judging.rig import Rig
 from lance_autoresearch.judging.trial import Judged, Story, run_trial
 from lance_autoresearch.policy import DEFAULT
@@ -142,3 +146,61 @@ def test_a_trial_that_void_pairs_ended_goes_on_from_its_valid_ones(tmp_path: Pat
         lost = sum(pair.void is not None for pair in case.comparison.pairs[3:])
         assert (again.void, again.reason) == (lost, done.record.reason)
         assert done.record.verdict is Verdict.REVERT or lost > DEFAULT.max_void
+
+
+def test_again_takes_the_kernel_that_was_put_back(tmp_path: Path) -> None:
+    """After *not proven* the campaign's file holds the champion: its last trial is gone on with."""
+    root = checkout(tmp_path)
+    mine = fresh(root)
+    comparison = recorded("synthetic-not-proven")
+    with Rig(root, TARGET) as rig:
+        text = around(rig.champion_text, "scan8", before=SLOWER)
+        blobs = {"kernel": text, "pairs": trial_to_json([comparison]).encode()}
+        digest = rig.ledger.put_blob(blobs["pairs"], "pairs")
+        row = record(text, rig.champion_text, reason=NOT_PROVEN, campaign=mine.name,
+                     immutable=rig.immutable, pairs_blob=digest)  # fmt: skip
+        rig.ledger.append(row, blobs=blobs)
+        null = replace(row, kernel=row.champion, kind="aa", reason="slower")
+        rig.ledger.append(null, blobs={"kernel": rig.champion_text})
+        assert put_back(rig, mine.name) == text
+        assert pairs_before(rig, text) == comparison.pairs
+        rig.ledger.append(replace(row, reason="slower"), blobs=blobs)
+        with pytest.raises(UsageError, match="was decided"):
+            put_back(rig, mine.name)
+
+
+
+def made(gain: float, pairs: int) -> Comparison:
+    """Pairs of a candidate that is so much faster (natural log ratio), with a little noise."""
+    rng = np.random.default_rng(pairs)
+    return comparison((rng.normal(0, 0.004, (pairs, 3)) + gain).tolist(), rng)
+
+
+@pytest.mark.parametrize(
+    ("seen", "behind", "code", "words"),
+    [
+        (0.2, 0.0, 0, "defence ok"),
+        (0.0, 0.0, 3, "rejected  on inputs and sizes never met before"),
+        (0.2, -0.1, 3, "rejected  champion slowed by running behind this kernel"),
+    ],
+)
+def test_lar_gate_replays_what_the_defences_saw(
+    seen: float,
+    behind: float,
+    code: int,
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parts = [made(0.2, 8), made(0.2, 16), made(0.2, 4), made(seen, 24), made(behind, 8)]
+    file = tmp_path / "trial.json"
+    file.write_text(trial_to_json(parts))
+    assert lar(["gate", str(file)]) == code
+    assert words in capsys.readouterr().out
+    assert lar(["gate", str(file), "--json"]) == code
+    fields = json.loads(capsys.readouterr().out)
+    assert (fields["unseen"]["rejected"], fields["opponent"]["rejected"]) == (
+        seen == 0.0, behind < 0.0
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="6 comparisons"):
+        recorded_from_json(trial_to_json([*parts, parts[0]]))

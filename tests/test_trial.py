@@ -162,6 +162,7 @@ def test_a_real_improvement_is_kept(pq: Rig) -> None:
     assert record.verdict is Verdict.KEEP, record.reason
     assert record.low is not None and record.low > 5
     assert record.burnt_seeds
+    assert not record.numbers["unseen"]["rejected"] and not record.numbers["opponent"]["rejected"]
 
 
 def test_every_cheat_is_refused(rig: Rig) -> None:

@@ -3,14 +3,14 @@
 //! One call is one query: the heap starts empty, or as earlier partitions left it, takes in every
 //! partition in turn and is then read out as its array lies, as Lance's reader takes it. The array's
 //! order is no part of the result: rows are sorted before they are compared, outside the time.
+//! Checked calls may have rows behind the last partition, which other readers of Lance take in by
+//! push and pop: what a kernel leaves must be a heap. Timed calls have none.
 
 use lar_shim::Call;
 use prelude::{OrderedFloat, OrderedNode, TopK};
 
 /// Arguments: k u64, lower f32[0 or 1], upper f32[0 or 1], heap ids u64[h], heap distances f32[h],
-/// ends of the partitions u64[p], row ids u64[n], distances f32[n]. Rows behind the last end are
-/// taken in by the heap's own push and pop, as other readers of this heap in Lance do: what a kernel
-/// leaves must be a heap. Such calls are checked, never timed.
+/// ends of the partitions u64[p], row ids u64[n], distances f32[n].
 /// Outputs: distances f32[rows], ids u64[rows] of the heap.
 pub fn accumulate(call: &mut Call) {
     let k = call.u64(0) as usize;
@@ -19,40 +19,29 @@ pub fn accumulate(call: &mut Call) {
     let mut heap = heap_of(call.u64s(3).iter().zip(call.f32s(4)).map(node).collect());
     let (ids, dists) = (call.u64s(6), call.f32s(7));
     let mut start = 0;
-    for &end in call.u64s(5) {
+    // Lance's callers return before the merge where k is 0.
+    for &end in call.u64s(5).iter().filter(|_| k > 0) {
         let rows = start..end as usize;
         start = rows.end;
-        // Lance's callers return before the merge where k is 0.
-        if k > 0 {
-            kernels::accumulate(k, lower, upper, &ids[rows.clone()], &dists[rows], &mut heap);
-        }
+        kernels::accumulate(k, lower, upper, &ids[rows.clone()], &dists[rows], &mut heap);
     }
-    let rest = start..if k > 0 { ids.len() } else { start };
-    for (&id, &dist) in ids[rest.clone()].iter().zip(&dists[rest]) {
-        take_in(&mut heap, k, OrderedNode::new(id, OrderedFloat(dist)));
+    for row in ids[start..].iter().zip(&dists[start..]).map(node).filter(|_| k > 0) {
+        if heap.len() < k || heap.peek().is_some_and(|worst| row < *worst) {
+            heap.push(row);
+        }
+        while heap.len() > k {
+            heap.pop();
+        }
     }
     read_out(call, heap);
 }
 
-/// One row more: in while there is room, else in the place of the worst if it is better.
-fn take_in(heap: &mut TopK, k: usize, node: OrderedNode<u64>) {
-    if heap.len() < k {
-        heap.push(node);
-    } else if heap.peek().is_some_and(|worst| node < *worst) {
-        heap.pop();
-        heap.push(node);
-    }
-}
-
-/// A heap as earlier partitions left it, from the array it has.
-///
-/// `BinaryHeap::from` would build it anew, which no query of Lance does and every timed call would
-/// pay: at k = 100 a twelfth of the fastest kernel's time. What std's unstable `from_raw_vec` does.
+/// A heap as earlier partitions left it, from the array it has: what std's unstable `from_raw_vec`
+/// does. `BinaryHeap::from` would build it anew, which no query of Lance does: at k = 100 a twelfth
+/// of the fastest kernel's time.
 fn heap_of(array: Vec<OrderedNode<u64>>) -> TopK {
-    const {
-        assert!(size_of::<TopK>() == size_of::<Vec<OrderedNode<u64>>>());
-        assert!(align_of::<TopK>() == align_of::<Vec<OrderedNode<u64>>>());
-    }
+    const { assert!(size_of::<TopK>() == size_of::<Vec<OrderedNode<u64>>>()) };
+    const { assert!(align_of::<TopK>() == align_of::<Vec<OrderedNode<u64>>>()) };
     // SAFETY: a `BinaryHeap` is one `Vec` and nothing else; the array is a heap by `fixtures`.
     unsafe { std::mem::transmute(array) }
 }

@@ -45,14 +45,13 @@ def inputs(
         yield Call(args, (4 * size, 8 * size), d.kth_band(k, *edges, heap.size, *both))
 
 
-def combo(
-    k: int, n: int, p: int, dist: str, calls: int = 2, confirm: int | None = None, rest: int = 0
-) -> Combo:
+def combo(k: int, n: int, p: int, dist: str, calls=2, confirm: int | None = None, rest=0) -> Combo:
     second = {"k": k, "n": confirm, "p": p} if confirm else None
     shape = {"k": k, "n": n, "p": p} | ({"rest": rest} if rest else {})
     return Combo("accumulate", shape, dist, calls, second, window_kib=1024)
 
 
+REST = ((10, 99, 50), (100, 333, 300), (1000, 777, 900), (7, 3, 20))  # by push and pop: a heap?
 EDGES = ((1, 0), (10, 1), (10, 9), (3, 31), (1, 33), (100, 100), (64, 199), (65, 1000), (5000, 777))
 KINDS = ("gaussian", "ascending", "descending", "equal", "ties", "zeros", "specials", *BOUNDS)
 TARGET = Target(
@@ -77,21 +76,13 @@ TARGET = Target(
     ),
     checks=(
         *(combo(k, n, 2, f"cold {kind}") for kind in KINDS for k, n in EDGES[1::2]),
-        *(
-            combo(k, n, 3, f"warm {kind}", 1)
-            for kind in ("gaussian", "ties", "open")
-            for k, n in EDGES
-        ),
+        *(combo(k, n, 3, f"warm {x}", 1) for x in ("gaussian", "ties", "open") for k, n in EDGES),
         *(combo(k, n, 1, "cold twins") for k, n in EDGES),
         combo(0, 100, 2, "cold gaussian"),
         combo(1 << 40, 300, 3, "cold ties"),
         combo(2, 60_001, 1, "cold gaussian", 1),
         combo(300, 5, 40, "cold gaussian"),
-        *(  # what is left must be a heap: more rows come in by push and pop
-            combo(k, n, 2, dist, 4, rest=rest)
-            for dist in ("cold gaussian", "warm gaussian", "cold ties")
-            for k, n, rest in ((10, 99, 50), (100, 333, 300), (1000, 777, 900), (7, 3, 20))
-        ),
+        *(combo(k, n, 2, f"{x} gaussian", 4, rest=r) for x in ("cold", "warm") for k, n, r in REST),
     ),
     inputs=inputs,
     values="distances",

@@ -178,7 +178,7 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
             if elem == 0 || !64_usize.is_multiple_of(elem) {
                 return Err(format!("call {i} argument {j} has elements of {elem} bytes"));
             }
-            args.push(*numbers.entry((at, len, phase)).or_insert_with(|| {
+            args.push(*numbers.entry((at, len, phase, elem)).or_insert_with(|| {
                 inputs.push(Input { at, len, phase, elem });
                 inputs.len() as u32 - 1
             }));

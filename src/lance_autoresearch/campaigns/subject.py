@@ -31,6 +31,11 @@ class Subject:
     """None: the kernel is only judged."""
 
     @property
+    def unchanged(self) -> bool:
+        """A campaign's kernel that is its champion to the byte."""
+        return self.campaign is not None and self.text == self.champion
+
+    @property
     def campaign_name(self) -> str | None:
         """Name for the row, or None."""
         return None if self.campaign is None else self.campaign.name

@@ -37,7 +37,8 @@ def try_(
         message: the hypothesis: what was changed and why it should be faster.
         predict: the gain in % you expect over all combos; the report scores predictions.
         kernel: judge this file instead; nothing is kept or reverted.
-        again: continue the last undecided trial of this kernel with more pairs.
+        again: continue the last undecided trial of this kernel with more pairs; of the kernel that
+            was put back, where the file holds the champion.
         json: print the row as JSON.
     """
     from lance_autoresearch.campaigns.attempt import attempt
@@ -45,7 +46,7 @@ def try_(
     from lance_autoresearch.campaigns.nulls import watch
     from lance_autoresearch.campaigns.subject import choose
     from lance_autoresearch.campaigns.teaching import taught_text, teach
-    from lance_autoresearch.campaigns.undecided import pairs_before
+    from lance_autoresearch.campaigns.undecided import pairs_before, put_back
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.judging.trial import Story
     from lance_autoresearch.rules.verdict_text import trial_text
@@ -56,16 +57,19 @@ def try_(
     for line in repair(root):
         print(line, file=sys.stderr)
     subject = choose(root, target, kernel, Path.cwd())
-    _refuse_unchanged(root, target, subject)
+    if not again:
+        _refuse_unchanged(root, target, subject)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
-            before = pairs_before(rig, subject.text) if again else ()
+            resumed = again and subject.unchanged
+            text = put_back(rig, subject.campaign_name) if resumed else subject.text
+            before = pairs_before(rig, text) if again else ()
             if subject.campaign is not None:
                 watch(rig, subject.campaign, live.show)
                 rig.phases = Phases(live.show)
             story = Story(message, campaign=subject.campaign_name, predicted=predict)
-            done = attempt(rig, subject.text, story, subject.campaign, before=before)
+            done = attempt(rig, text, story, subject.campaign, before=before)
             taught = teach(rig.ledger, done.record, subject.campaign_name)
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
@@ -80,7 +84,7 @@ def _refuse_unchanged(root: Path, target: str, subject: Subject) -> None:
     """Raises UsageError where a campaign's kernel is its champion to the byte: no idea to judge."""
     from lance_autoresearch.errors import UsageError
 
-    if subject.campaign is not None and subject.text == subject.champion:
+    if subject.unchanged:
         raise UsageError(
             "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
             next=f'edit it, then ./lar try {target} -m "what you changed and why"',

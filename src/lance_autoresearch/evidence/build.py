@@ -113,11 +113,6 @@ def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
         ) from error
 
 
-def prelude(root: Path, target: str, *, flags: str = "screen") -> str:
-    """Build shim, slice and prelude where needed; the digest that names them."""
-    return kit(root, target, flags=flags).digest
-
-
 def kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
     """The trusted half of a target's build, compiled once per toolchain and flags.
 

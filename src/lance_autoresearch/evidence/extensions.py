@@ -74,5 +74,5 @@ def guarded(report: Mapping[str, Any]) -> None:
         raise RejectedKernel(
             f"`{function}` needs {feature} and is reached without asking for it",
             where="kernels.rs",
-            allowed=["if lar_shim::has(lar_shim::Feature::...) around each call of such a function"],
+            allowed=["if lar_shim::has(lar_shim::Feature::...) around each call of it"],
         )

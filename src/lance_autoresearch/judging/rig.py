@@ -173,14 +173,13 @@ class Rig:
         return self._answered("fresh", seed, confirm=True), seed
 
     def strange_pools(self) -> list[Pool]:
-        """New secret pools of few calls, no two alike: in size, in data, in tables."""
+        """New secret pools of few calls, no two alike in size, data or tables."""
         return self._answered("strange", secrets.randbits(SEED_BITS), strange=True)
 
     def _answered(self, name: str, seed: int, **kind: bool) -> list[Pool]:
-        directory, timed = self.scratch / name, self.target.timed
-        pools = make_pools(self.target, timed, directory, seed, self.maker, **kind)
-        for pool in pools:
-            self.answer(pool)
+        timed = self.target.timed
+        pools = make_pools(self.target, timed, self.scratch / name, seed, self.maker, **kind)
+        list(map(self.answer, pools))
         return pools
 
     # -- measuring -------------------------------------------------------------------------
