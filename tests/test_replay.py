@@ -62,7 +62,7 @@ def test_one_changed_tick_is_noticed(kept: tuple[Campaign, Done]) -> None:
     assert recorded.pairs is not None
     assert decided_again(recorded).ok
     pairs = json.loads(recorded.pairs)
-    sides = pairs["parts"][0]["pairs"][0]
+    sides = next(pair for pair in pairs["parts"][0]["pairs"] if pair["void"] is None)
     sides["candidate"][0] = [2 * ticks for ticks in sides["candidate"][0]]
     forged = replace(recorded, pairs=json.dumps(pairs).encode())
     assert not decided_again(forged).ok
