@@ -1,8 +1,8 @@
 """Noise models of one pair's values, as measured and worse; all centred on the true gain.
 
-Each draws [sequence, pair, combo] of ln(champion/candidate). Scale 1 means an SD of `sd` a combo
-for the bulk; the figures (0.3-0.6 % a pair, one process in 200 off by up to 6 times) are those
-of METHODOLOGY.md's table of measured facts.
+Each draws [sequence, pair, combo] of ln(champion/candidate). `sd` is the SD of a combo for the
+bulk, natural log ratio. One process in 200 is off by up to 6 times: METHODOLOGY.md, measured.
+The first line of a model's text is its row in METHODOLOGY.md's table.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Shape = tuple[int, int, int]
 Noise = Callable[[Generator, Shape, float], Array]
+MACHINES = {"quiet": 0.010, "noisy": 0.025}
+"""SD of one combo's value in a pair, natural log ratio.
+
+Noisy: the Xeon, 2.3 to 3.1 % (METHODOLOGY.md, table of `python tools/docs.py noise`). Quiet: the
+EPYC, where all combos spread by 0.4 to 0.9 % together (table of `bias`), one by about 1 to 2 %.
+"""
 
 
 def normal(rng: Generator, shape: Shape, sd: float) -> Array:
@@ -55,16 +61,29 @@ def bursts(rng: Generator, shape: Shape, sd: float) -> Array:
 
 
 def drift(rng: Generator, shape: Shape, sd: float) -> Array:
-    """A slow wave of 1/2 sd through the session that favours one side, then the other."""
+    """A slow wave of 1/2 sd through the pairs that favours one side, then the other.
+
+    One wave in as many pairs as are drawn. It is worse than a machine that slows down and
+    recovers: that meets both sides, whose slices alternate every 50 µs.
+    """
     phase = rng.uniform(0, 2 * np.pi, (shape[0], 1, 1))
     wave = np.sin(phase + 2 * np.pi * np.arange(shape[1])[None, :, None] / shape[1])
     return shared(rng, shape, sd) + 0.5 * sd * wave
 
 
-def skewed(rng: Generator, shape: Shape, sd: float) -> Array:
-    """A long tail on one side (log-normal, skewness about 1), its sign random per sequence."""
-    tail = rng.lognormal(0.0, 0.3, shape) - np.exp(0.045)
-    return tail * (sd / 0.32) * rng.choice([-1.0, 1.0], (shape[0], 1, 1))
+def tail(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A long tail upwards (log-normal, skewness about 1), with mean 0 and an SD of about `sd`."""
+    return np.asarray((rng.lognormal(0.0, 0.3, shape) - np.exp(0.045)) * (sd / 0.32))
+
+
+def skewed_slow(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A long tail (log-normal, skewness about 1) on the side where the candidate is slow."""
+    return -tail(rng, shape, sd)
+
+
+def skewed_fast(rng: Generator, shape: Shape, sd: float) -> Array:
+    """A long tail (log-normal, skewness about 1) on the side where the candidate is fast."""
+    return tail(rng, shape, sd)
 
 
 def two_states(rng: Generator, shape: Shape, sd: float) -> Array:
@@ -74,17 +93,46 @@ def two_states(rng: Generator, shape: Shape, sd: float) -> Array:
 
 
 def two_sided(rng: Generator, shape: Shape, sd: float) -> Array:
-    """The candidate alone has two equally likely states, 5 sd apart around the champion's."""
+    """The candidate alone has two equally likely states, 5 sd apart around the champion's.
+
+    The session's A/A, of the champion, does not show them (`of_champion`).
+    """
     state = rng.random(shape) < 0.5
     return 2.5 * sd * np.where(state, 1.0, -1.0) + rng.normal(0.0, 0.25 * sd, shape)
 
 
 def rarely_slow(rng: Generator, shape: Shape, sd: float) -> Array:
-    """The candidate is 21 sd slower in 15 % of its processes and 3.75 sd faster in the others."""
+    """The candidate is 21 sd slower in 15 % of its processes and 3.75 sd faster in the others.
+
+    Nor does the A/A show these.
+    """
     slow = rng.random(shape) < 0.15
     return 25 * sd * (0.15 - slow) + rng.normal(0.0, 0.25 * sd, shape)
 
 
+def steady(rng: Generator, shape: Shape, sd: float) -> Array:
+    """Normal noise of a quarter of sd: what is left of the last two without their states."""
+    return rng.normal(0.0, 0.25 * sd, shape)
+
+
 NOISES: dict[str, Noise] = {
-    f.__name__: f for f in (normal, shared, heavy, outliers, bursts, drift, skewed, two_states)
+    f.__name__: f
+    for f in (
+        normal,
+        shared,
+        heavy,
+        outliers,
+        bursts,
+        drift,
+        skewed_slow,
+        skewed_fast,
+        two_states,
+    )
 }
+ALONE: dict[str, Noise] = {f.__name__: f for f in (two_sided, rarely_slow)}
+"""States that the candidate alone has."""
+
+
+def of_champion(noise: Noise) -> Noise:
+    """What the session's A/A shows, the champion against its copy: no states of the candidate."""
+    return steady if noise in ALONE.values() else noise

@@ -17,6 +17,7 @@ from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.rules import stats
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 CONTINUE, KEEP, SLOWER, GUARD, NOT_PROVEN = range(5)
 
 
@@ -79,9 +80,9 @@ def slow_processes(values: Array, cut: Array, layout: Layout, policy: Policy) ->
 class Ends:
     """How each sequence ended; arrays over sequences."""
 
-    outcome: NDArray[np.int64]
-    pairs: NDArray[np.int64]
-    claim: NDArray[np.int64]
+    outcome: Counts
+    pairs: Counts
+    claim: Counts
     """Component with the largest e-value: 0 all, 1.. the ops."""
     e: Array
     low: Array
@@ -93,13 +94,19 @@ def clip(values: Array, policy: Policy = DEFAULT) -> Array:
     """Clip along axis 1 (pairs) of [sequence, pair, combo]."""
     pairs = values.shape[1]
     most = max(1, pairs // round(1 / policy.clip_share))
-    middle = np.median(values, axis=1, keepdims=True)
+    middle = middle_of(np.sort(values, axis=1))
     apart = np.sort(np.abs(values - middle), axis=1)
-    spread = np.median(apart, axis=1, keepdims=True)
-    reach = policy.clip * stats.MAD_TO_SD * spread
+    reach = policy.clip * stats.MAD_TO_SD * middle_of(apart)
     reach = np.maximum(reach, apart[:, pairs - 1 - most : pairs - most])
     inside = (np.abs(values - middle) <= reach) | (reach == 0.0)
     return np.where(inside, values, middle + np.copysign(reach, values - middle))
+
+
+def middle_of(ranked: Array) -> Array:
+    """Median over axis 1 of values sorted along it; the axis stays, with length 1."""
+    half, odd = divmod(ranked.shape[1], 2)
+    upper = ranked[:, half : half + 1]
+    return upper if odd else 0.5 * (ranked[:, half - 1 : half] + upper)
 
 
 def components(values: Array, layout: Layout) -> Array:
@@ -115,13 +122,33 @@ def moments(values: Array, least: Array) -> tuple[Array, Array]:
     return values.mean(axis=1), np.maximum(values.std(axis=1, ddof=1), least)
 
 
+def aa_sds(values: Array, layout: Layout, policy: Policy = DEFAULT) -> tuple[Array, Array]:
+    """SDs of A/A values, clipped and not floored: per combo, and per component (`all` first)."""
+    clipped = clip(values, policy)
+    return clipped.std(axis=1, ddof=1), components(clipped, layout).std(axis=1, ddof=1)
+
+
+def floors_of(sds: tuple[Array, Array], policy: Policy = DEFAULT) -> tuple[Array, Array]:
+    """Least SDs of a session with these: per combo and per component."""
+    combos, whole = (np.maximum(policy.sd_floor * s, policy.sd_least) for s in sds)
+    return combos, whole
+
+
 def aa_floors(values: Array, layout: Layout, policy: Policy = DEFAULT) -> tuple[Array, Array]:
     """Least SDs from A/A values: per combo and per component."""
-    clipped = clip(values, policy)
-    share = policy.sd_floor
-    combos = np.maximum(share * clipped.std(axis=1, ddof=1), policy.sd_least)
-    whole = components(clipped, layout).std(axis=1, ddof=1)
-    return combos, np.maximum(share * whole, policy.sd_least)
+    return floors_of(aa_sds(values, layout, policy), policy)
+
+
+def fitted(sd: Array, policy: Policy = DEFAULT) -> tuple[Counts, Counts]:
+    """Most pairs of a trial, and pairs of its confirmation: `Policy.fitted`, elementwise.
+
+    Args:
+        sd: of `all` in each session's A/A, natural log ratio (`Rig.fitted`).
+    """
+    times = np.clip((sd / policy.planned_sd) ** 2, 1.0, policy.most_times)
+    planned = policy.max_pairs, policy.confirm_pairs
+    most, confirm = (np.rint(times * pairs).astype(np.int64) for pairs in planned)
+    return most, confirm
 
 
 def e_values(t: Array, n: int, prior: float) -> Array:
@@ -132,20 +159,33 @@ def e_values(t: Array, n: int, prior: float) -> Array:
 
 
 def run(
-    values: Array, layout: Layout, floors: tuple[Array, Array], policy: Policy = DEFAULT
+    values: Array,
+    layout: Layout,
+    floors: tuple[Array, Array],
+    policy: Policy = DEFAULT,
+    most: Counts | int | None = None,
 ) -> Ends:
-    """Play every sequence [sequence, pair, combo] until the gate stops it."""
+    """Play every sequence [sequence, pair, combo] until the gate stops it.
+
+    Args:
+        most: pairs after which it is not proven, one number or one a sequence; None is
+            `policy.max_pairs`. What `values` holds beyond them is not looked at.
+    """
     count, _, combos = values.shape
     width = layout.ops + 1 if layout.ops > 1 else 1
     combo_floor = np.broadcast_to(floors[0], (count, combos))
     floor = np.broadcast_to(floors[1], (count, width))
+    last = np.broadcast_to(policy.max_pairs if most is None else most, (count,))
     zeros = np.zeros(count, np.int64)
     bounds = np.full((2, count, width), np.nan)
     ends = Ends(zeros.copy(), zeros.copy(), zeros.copy(), np.zeros(count), *bounds)
     live = np.arange(count)
-    for n in range(policy.min_pairs, policy.max_pairs + 1):
-        _step(ends, live, values[live, :n], layout, combo_floor[live], floor[live], policy)
-        live = live[ends.outcome[live] == CONTINUE]
+    for n in range(policy.min_pairs, int(last.max()) + 1):
+        least = combo_floor[live], floor[live]
+        outcome = _step(ends, live, values[live, :n], layout, least, policy)
+        outcome[(outcome == CONTINUE) & (last[live] <= n)] = NOT_PROVEN
+        ends.outcome[live] = outcome
+        live = live[outcome == CONTINUE]
         if not live.size:
             break
     return ends
@@ -153,28 +193,29 @@ def run(
 
 def _step(
     ends: Ends,
-    live: NDArray[np.int64],
+    live: Counts,
     seen: Array,
     layout: Layout,
-    combo_floor: Array,
-    floor: Array,
+    floors: tuple[Array, Array],
     policy: Policy,
-) -> None:
+) -> Counts:
+    """What the gate says of `live` after the pairs `seen`; their numbers go to `ends`."""
     n = seen.shape[1]
     clipped = clip(seen, policy)
     half = stats.any_stop_t(n, policy.prior, 1.0 - policy.stop_level) / np.sqrt(n)
-    combo_mean, combo_sd = moments(clipped, combo_floor)
+    combo_mean, combo_sd = moments(clipped, floors[0])
     guarded = (-(combo_mean + half * combo_sd) > policy.screen_guard).any(axis=1)
-    mean, sd = moments(components(clipped, layout), floor)
+    mean, sd = moments(components(clipped, layout), floors[1])
     t = (mean - policy.margin) / (sd / np.sqrt(n))
     e = e_values(t, n, policy.prior)
     above = np.where(t > 0, e, 0.0)
     proof = above.mean(axis=1)
     slower = (t < 0).all(axis=1) & (e[:, 0] >= policy.need_below)
-    outcome = np.full(live.size, NOT_PROVEN if n >= policy.max_pairs else CONTINUE)
+    outcome = np.full(live.size, CONTINUE)
     outcome[slower] = SLOWER
     outcome[proof >= policy.need] = KEEP
     outcome[guarded] = GUARD
-    ends.outcome[live], ends.pairs[live] = outcome, n
+    ends.pairs[live] = n
     ends.claim[live], ends.e[live] = above.argmax(axis=1), proof
     ends.low[live], ends.high[live] = mean - half * sd, mean + half * sd
+    return outcome

@@ -1,9 +1,10 @@
 """The gate on many simulated nulls, with exact bounds: `python tests/simulate_gate.py --n 200000`.
 
-Per noise model and layout it plays N sequences of a kernel that gains nothing, and N of one
+Per machine, noise model and layout it plays sequences of a kernel that gains nothing, and of one
 that gains exactly the margin (the hardest null there is), and counts those the gate would call
-proven: on a quiet machine, and on one so noisy that trials take as many pairs as they may. Prints
-a table and, with --write, records it in tests/data/gate/simulation.json.
+proven. Each sequence has a session of its own: an A/A of 16 pairs that gives the floors and, as
+`Rig.fitted` does, the number of pairs. Prints a table and, with --write, records it in
+tests/data/gate/simulation.json.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gate_noise import NOISES, Noise, rarely_slow, two_sided
-from gate_vectors import KEEP, Layout, aa_floors, confirmed, run
+from gate_noise import ALONE, MACHINES, NOISES, Noise, of_champion
+from gate_vectors import KEEP, Counts, Ends, Layout, aa_sds, confirmed, fitted, floors_of, run
+from numpy.random import Generator
 
 from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.rules.stats import exact_bounds
@@ -32,79 +34,131 @@ LAYOUTS = {
     "9 combos": Layout((0,) * 9),
     "12 combos, 3 ops": Layout((0, 1, 2) * 4),
 }
-SD = 0.004
-"""Of one combo, on a quiet machine."""
-NOISY = 0.011
-"""On a noisy one. There a trial takes `DEFAULT.fitted(NOISY)` pairs."""
+EVERY = NOISES | ALONE
+SESSION_PAIRS = 16
+"""Of a session's A/A, as in `judging/rig.py`."""
 CHUNK = 500
 """Sequences at a time: what a second-level cache holds."""
-SLOWEST = 4
-"""One sequence of so many where each takes 80 pairs: at the margin, on a noisy machine."""
+SLOWEST = {"quiet": 1, "noisy": 4}
+"""At the margin one sequence of so many is played: there nearly all take every pair they may."""
+COUNTED = ("proven", "kept", "missed")
+
+
+def sessions(
+    noise: Noise, layout: Layout, count: int, rng: Generator, sd: float
+) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Counts, Counts]]:
+    """So many sessions in chunks: their floors, most pairs of a trial, pairs to confirm.
+
+    Sorted by the number of pairs, so that a chunk draws hardly more than its sequences may take.
+    """
+    sizes = [min(CHUNK, count - at) for at in range(0, count, CHUNK)]
+    shapes = [(size, SESSION_PAIRS, len(layout.op)) for size in sizes]
+    told = [aa_sds(of_champion(noise)(rng, shape, sd), layout) for shape in shapes]
+    combos, whole = (np.concatenate(part) for part in zip(*told, strict=True))
+    most, confirm = fitted(whole[:, 0])
+    order = np.argsort(most, kind="stable")
+    for at in range(0, count, CHUNK):
+        part = order[at : at + CHUNK]
+        yield floors_of((combos[part], whole[part])), most[part], confirm[part]
 
 
 def play(
-    noise: Noise, layout: Layout, gain: float, count: int, seed: list[int], sd: float = SD
+    noise: Noise, layout: Layout, gain: float, count: int, seed: list[int], sd: float
 ) -> dict[str, Any]:
-    """Count the proven, those that confirmation keeps, intervals that miss, and pairs taken."""
-    policy = DEFAULT.fitted(sd)
-    proven = kept = missed = pairs = played = 0
-    rng = np.random.default_rng(seed)
-    while played < count:
-        chunk = min(CHUNK, count - played)
-        width = len(layout.op)
-        floors = aa_floors(noise(rng, (chunk, 16, width), sd), layout)
-        values = noise(rng, (chunk, policy.max_pairs, width), sd) + gain
-        ends = run(values, layout, floors, policy)
-        claims = Counter(ends.claim[ends.outcome == KEEP].tolist())
-        proven += claims.total()
-        for claim, times in claims.items():
-            fresh = noise(rng, (times, policy.confirm_pairs, width), sd) + gain
-            kept += int(confirmed(fresh, layout, claim, policy).sum())
-        missed += int(((ends.low > gain) | (ends.high < gain)).any(axis=1).sum())
-        pairs += int(ends.pairs.sum())
-        played += chunk
-    return {"proven": proven, "kept": kept, "missed": missed, "pairs": pairs / count, "n": count}
+    """Count the proven, those that confirmation keeps, intervals that miss, and pairs taken.
+
+    Args:
+        gain: the truth, natural log ratio, of every combo.
+        sd: of one combo, natural log ratio (`MACHINES`).
+    Returns counts of sequences, and per sequence the mean of pairs taken and of pairs allowed.
+    """
+    rng, total = np.random.default_rng(seed), Counter[str]()
+    for floors, most, confirm in sessions(noise, layout, count, rng, sd):
+        values = noise(rng, (most.size, int(most.max()), len(layout.op)), sd) + gain
+        ends = run(values, layout, floors, most=most)
+        missed = ((ends.low > gain) | (ends.high < gain)).any(axis=1)
+        total["proven"] += int((ends.outcome == KEEP).sum())
+        total["missed"] += int(missed.sum())
+        total["pairs"] += int(ends.pairs.sum())
+        total["most"] += int(most.sum())
+        for claim, pairs, times in candidates(ends, confirm):
+            fresh = noise(rng, (times, pairs, len(layout.op)), sd) + gain
+            total["kept"] += int(confirmed(fresh, layout, claim).sum())
+    means = {name: total[name] / count for name in ("pairs", "most")}
+    return {name: total[name] for name in COUNTED} | means | {"n": count}
+
+
+def candidates(ends: Ends, confirm: Counts) -> list[tuple[int, int, int]]:
+    """(claim, pairs of the confirmation, how many candidates) among sequences that ended."""
+    proven = ends.outcome == KEEP
+    groups = Counter(zip(ends.claim[proven].tolist(), confirm[proven].tolist(), strict=True))
+    return [(claim, pairs, times) for (claim, pairs), times in sorted(groups.items())]
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
-    """One row an SD, noise, gain and layout; `count` is split over the layouts."""
-    noises = {**NOISES, "two_sided": two_sided, "rarely_slow": rarely_slow}
+    """One row a machine, noise, gain and layout; `count` is split over the layouts."""
     gains = (0.0, DEFAULT.margin)
-    cases = itertools.product((SD, NOISY), noises.items(), gains, LAYOUTS.items())
-    seeds = itertools.product(range(2), range(len(noises)), range(2), range(len(LAYOUTS)))
+    cases = itertools.product(MACHINES.items(), EVERY.items(), gains, LAYOUTS.items())
+    seeds = itertools.product(*(range(len(x)) for x in (MACHINES, EVERY, gains, LAYOUTS)))
     with ProcessPoolExecutor() as pool:
         jobs = []
-        for (sd, (name, noise), gain, (label, layout)), seed in zip(cases, seeds, strict=True):
-            about = {"sd": sd, "noise": name, "gain": gain, "layout": label}
-            share = len(LAYOUTS) * (SLOWEST if sd == NOISY and gain else 1)
+        for ((machine, sd), (name, noise), gain, (label, layout)), seed in zip(
+            cases, seeds, strict=True
+        ):
+            about = {"machine": machine, "sd": sd, "noise": name, "gain": gain, "layout": label}
+            share = len(LAYOUTS) * (SLOWEST[machine] if gain else 1)
             played = (noise, layout, gain, count // share, [20261122, *seed], sd)
             jobs.append((about, pool.submit(play, *played)))
         for about, job in jobs:
             yield about | job.result()
 
 
+def worst(part: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    """The layout in which `what` is most frequent, with its count; no name where it never is."""
+    row = max(part, key=lambda r: r[what] / r["n"])
+    name = row["layout"] if row[what] else ""
+    return {"layout": name, "count": row[what], "per_10000": round(1e4 * row[what] / row["n"], 2)}
+
+
 def summary(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows added up over the layouts, with the exact 99 % bounds of the rate."""
+    """Rows added up over the layouts, with the exact 99 % bounds of the rate; the worst layout."""
     out = []
-    for sd, noise, gain in dict.fromkeys((r["sd"], r["noise"], r["gain"]) for r in table):
-        part = [r for r in table if (r["sd"], r["noise"], r["gain"]) == (sd, noise, gain)]
-        proven, n = sum(r["proven"] for r in part), sum(r["n"] for r in part)
+    about = ("machine", "sd", "noise", "gain")
+    for key in dict.fromkeys(tuple(r[a] for a in about) for r in table):
+        part = [r for r in table if tuple(r[a] for a in about) == key]
+        n, (machine, sd, noise, gain) = sum(r["n"] for r in part), key
+        proven, kept, missed = (sum(r[c] for r in part) for c in COUNTED)
         low, high = exact_bounds(proven, n)
         out.append(
             {
+                "machine": machine,
                 "sd": sd,
                 "noise": noise,
                 "gain_percent": 100 * gain,
                 "sequences": n,
                 "false_candidates": proven,
-                "kept": sum(r["kept"] for r in part),
                 "low": low,
                 "high": high,
-                "interval_misses": sum(r["missed"] for r in part),
+                "worst": worst(part, "proven"),
+                "kept": kept,
+                "worst_kept": worst(part, "kept"),
+                "interval_misses": missed,
+                "worst_misses": worst(part, "missed"),
                 "mean_pairs": round(sum(r["pairs"] for r in part) / len(part), 2),
+                "mean_most_pairs": round(sum(r["most"] for r in part) / len(part), 2),
             }
         )
     return out
+
+
+def line_of(s: dict[str, Any]) -> str:
+    """A line of `summary` as it is printed."""
+    rate, most = f"{s['low']:.1e} .. {s['high']:.1e}", s["worst"]
+    return (
+        f"{s['machine']}  {s['noise']:12} {s['gain_percent']:8.1f}%  {s['sequences']:10,} "
+        f"{s['false_candidates']:6}   {rate}  {most['per_10000']:8} {most['layout']:16} "
+        f"{s['kept']:5} {s['interval_misses']:7} {s['mean_pairs']:6.1f} {s['mean_most_pairs']:5.1f}"
+    )
 
 
 def main() -> None:
@@ -116,17 +170,12 @@ def main() -> None:
     table = []
     for row in rows(options.n):
         table.append(row)
-        about = f"{row['sd']} {row['noise']:11} {row['layout']:17}"
+        about = f"{row['machine']} {row['noise']:12} {row['gain']:5} {row['layout']:17}"
         print(f"  {about} proven {row['proven']}", file=sys.stderr)
     lines = summary(table)
-    head = "noise        true gain   sequences  false   rate (exact 99 %)   kept    missed  pairs"
-    print(f"SD     {head}")
-    for s in lines:
-        print(
-            f"{s['sd']:.3f}  {s['noise']:12} {s['gain_percent']:8.1f}%  {s['sequences']:10,} "
-            f"{s['false_candidates']:6}   {s['low']:.1e} .. {s['high']:.1e}  {s['kept']:5} "
-            f"{s['interval_misses']:8} {s['mean_pairs']:6.1f}"
-        )
+    print("machine, noise, true gain, sequences, false candidates, their rate (exact 99 %),")
+    print("in the worst layout of 10,000, kept, intervals that miss, pairs taken and allowed")
+    print("\n".join(line_of(s) for s in lines))
     if options.write:
         command = f"python tests/simulate_gate.py --n {options.n} --write"
         body = {"command": command, "summary": lines, "rows": table}

@@ -232,27 +232,12 @@ def fuzz() -> str:
 
 
 def simulation() -> str:
-    """False candidates among simulated nulls, by kind of noise."""
-    import json
+    """False candidates among simulated nulls, by machine and kind of noise."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import simulation_table as made
 
-    tests = ROOT / "tests"
-    tree = ast.parse((tests / "gate_noise.py").read_text(encoding="utf-8"))
-    noises = {f.name: ast.get_docstring(f) for f in tree.body if isinstance(f, ast.FunctionDef)}
-    data = json.loads((tests / "data" / "gate" / "simulation.json").read_text(encoding="utf-8"))
-    told = ("false candidates", "kept", "intervals that miss")
-    head = ("noise of a pair", *(f"{t}, gain {g} %" for g in (0, 0.5) for t in told))
-    parts = []
-    for sd in dict.fromkeys(line["sd"] for line in data["summary"]):
-        rows: dict[str, list[str]] = {}
-        for line in data["summary"]:
-            if line["sd"] == sd:
-                n, missed = line["sequences"], line["interval_misses"] / line["sequences"]
-                row = rows.setdefault(line["noise"], [str(noises[line["noise"]])])
-                row += [f"{line['false_candidates']} of {n:,}", str(line["kept"])]
-                row.append(f"{100 * missed:.2f} %")
-        body = table(head, [tuple(row) for row in rows.values()])
-        parts.append(f"SD of a combo {100 * sd:g} % a pair:\n\n{body}")
-    return "\n\n".join([*parts, f"Made by `{data['command']}`."])
+    parts = [f"{about}\n\n{table(head, rows)}" for about, head, rows in made.tables()]
+    return "\n\n".join([*parts, f"Made by `{made.record()['command']}`."])
 
 
 def noise() -> str:

@@ -31,7 +31,8 @@ class Policy:
     clip_share: float = 0.125
     """...but at most this share of its values, or one: more are no outliers but a second state
     of the noise. Without it, processes that run at +2 % or -2 % by chance pass as proven gains
-    in up to 28 of 100 null trials of one combo; with it, in at most 1 of 1,000."""
+    in up to 28 of 100 null trials of one combo; with it, in at most 1 of 1,000, and in 4 of 100
+    where the champion has no such states, whose session then cannot know them."""
     sd_floor: float = 0.5
     """The SD of a component is at least this share of its SD in the session's A/A."""
     sd_least: float = 1e-4

@@ -13,6 +13,8 @@ from lance_autoresearch.world import host
 
 if TYPE_CHECKING:
     from lance_autoresearch.campaigns.subject import Subject
+    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.records import PairTimes
 
 
 def try_(
@@ -46,7 +48,6 @@ def try_(
     from lance_autoresearch.campaigns.nulls import watch
     from lance_autoresearch.campaigns.subject import choose
     from lance_autoresearch.campaigns.teaching import taught_text, teach
-    from lance_autoresearch.campaigns.undecided import pairs_before, put_back
     from lance_autoresearch.judging.rig import Rig
     from lance_autoresearch.judging.trial import Story
     from lance_autoresearch.rules.verdict_text import trial_text
@@ -57,14 +58,11 @@ def try_(
     for line in repair(root):
         print(line, file=sys.stderr)
     subject = choose(root, target, kernel, Path.cwd())
-    if not again:
-        _refuse_unchanged(root, target, subject)
+    _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
         with Rig(root, target, champion=subject.champion, phases=phases) as rig:
-            resumed = again and subject.unchanged
-            text = put_back(rig, subject.campaign_name) if resumed else subject.text
-            before = pairs_before(rig, text) if again else ()
+            text, before = _go_on(rig, subject) if again else (subject.text, ())
             if subject.campaign is not None:
                 watch(rig, subject.campaign, live.show)
                 rig.phases = Phases(live.show)
@@ -80,12 +78,20 @@ def try_(
     return done.record.verdict.exit_code
 
 
-def _refuse_unchanged(root: Path, target: str, subject: Subject) -> None:
+def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) -> None:
     """Raises UsageError where a campaign's kernel is its champion to the byte: no idea to judge."""
     from lance_autoresearch.errors import UsageError
 
-    if subject.unchanged:
+    if subject.unchanged and not again:
         raise UsageError(
             "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
             next=f'edit it, then ./lar try {target} -m "what you changed and why"',
         )  # fmt: skip
+
+
+def _go_on(rig: Rig, subject: Subject) -> tuple[bytes, tuple[PairTimes, ...]]:
+    """An undecided kernel and its pairs; raises UsageError where there is none."""
+    from lance_autoresearch.campaigns.undecided import pairs_before, put_back
+
+    text = put_back(rig, subject.campaign_name) if subject.unchanged else subject.text
+    return text, pairs_before(rig, text)
