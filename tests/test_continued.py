@@ -121,8 +121,9 @@ def void(pairs: tuple[PairTimes, ...]) -> tuple[PairTimes, ...]:
 
 
 def stored(rig: Rig, done: Done) -> GateCase:
-    assert done.record.pairs_blob is not None, done.record.reason
-    return trial_from_json(rig.ledger.get_blob(done.record.pairs_blob))[0]
+    row = rig.ledger.trial(done.number).record
+    assert row.pairs_blob is not None, row.reason
+    return trial_from_json(rig.ledger.get_blob(row.pairs_blob))[0]
 
 
 @pytest.mark.timing
