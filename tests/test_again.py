@@ -44,6 +44,8 @@ def test_overstatement_is_told_by_day_with_its_interval() -> None:
     low, high = (float(v) for v in later[4].split("[")[1].strip("]").split())
     assert low < 0 < high
     assert (later[0], later[5], later[6]) == ("later", "+0.10 %", "2 of 3")
+    weeks = [replace(ROW, days=7 + i) for i in range(3)]
+    assert [line[0] for line in again.table(weeks)] == ["a week later or more"]
     assert again.table(rows[:2]) == []
     twice = again.table([replace(ROW, quoted=300.0, seen=100.0)] * 3)
     assert twice[0][4].startswith("+69.315 %"), "a ratio: ln 2, not 200 % of Lance's time"

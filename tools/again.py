@@ -3,6 +3,7 @@
 
     python tools/again.py --keeps 24         measure 24 keeps again, append to records/again.tsv
     python tools/again.py --target pq-l2     of one target only
+    python tools/again.py --campaigns        of the committed campaigns only
     python tools/again.py --report           measure nothing, sum the file up
 
 Keeps come from the campaigns in records/ and from this checkout's ledger: of campaigns, and of
@@ -78,9 +79,14 @@ class Again:
     """Processor of the machine that kept it."""
 
 
-def keeps(target: str | None) -> list[Kept]:
-    """Every keep whose two kernels are still there, once, oldest first."""
-    found = {kept.record.kernel: kept for kept in (*_of_ledger(), *_of_records())}
+def keeps(target: str | None, campaigns: bool = False) -> list[Kept]:
+    """Every keep whose two kernels are still there, once, oldest first.
+
+    Args:
+        campaigns: none of this checkout's ledger.
+    """
+    mine = () if campaigns else _of_ledger()
+    found = {kept.record.kernel: kept for kept in (*mine, *_of_records())}
     rows = [k for k in found.values() if target in (None, k.record.target)]
     return sorted(rows, key=lambda kept: kept.created)
 
@@ -184,7 +190,8 @@ def table(rows: Sequence[Again]) -> list[list[str]]:
     here = [r for r in rows if r.machine == r.quoted_on]
     groups = {
         "same day": [r for r in here if not r.days],
-        "later": [r for r in here if r.days],
+        "later": [r for r in here if 0 < r.days < 7],
+        "a week later or more": [r for r in here if r.days >= 7],
         "on another processor": [r for r in rows if r.machine != r.quoted_on],
     }
     for name, group in groups.items():
@@ -223,11 +230,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--keeps", type=int, default=24)
     parser.add_argument("--target")
+    parser.add_argument("--campaigns", action="store_true")
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args()
     try:
         if not options.report:
-            rows = chosen(keeps(options.target), read(FILE), options.keeps)
+            rows = chosen(keeps(options.target, options.campaigns), read(FILE), options.keeps)
             if not rows:
                 print("error: no keeps in the ledger\n  next: ./lar calibrate all --kind delay "
                       "--effect 2 --trials 8", file=sys.stderr)  # fmt: skip

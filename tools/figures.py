@@ -239,14 +239,14 @@ def phases(nulls: int = 30, wins: int = 5) -> None:
     """Medians over whole trials; every kernel's text is new, so nothing is cached."""
     rows = []
     for target in catalogue.names(ROOT):
-        idea = sorted((ROOT / "records" / "ideas" / target).glob("0*.rs"))[1]
+        champion = committed_champion(ROOT, target) or b""
         with Rig(ROOT, target) as rig:
             assert rig.epoch and rig.aa_sd
             for name, text, count in (("null", rig.champion_text, nulls),
-                                      ("clear win", idea.read_bytes(), wins)):
+                                      ("clear win", champion, wins)):
                 rows.append(_medians(rig, f"{target}, {name}", text, count))
     write("phases", "Medians in seconds over 30 null trials (Lance's own text with a new comment) "
-          "and 5 clear wins a target; every text is compiled anew.",
+          "and 5 clear wins (the champion) a target; every text is compiled anew.",
           ["trial", "verdicts", "pairs", *PHASES[:-1], "whole", "Python's CPU"], rows)
 
 

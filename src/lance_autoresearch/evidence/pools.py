@@ -34,8 +34,8 @@ PAGE = 4096
 LINE = 64
 LEAD = 16
 """Bytes before the JSON header."""
-STRANGERS = 8
-"""Calls of a pool in which no two are alike: one to calibrate, two rounds, some only armed."""
+STRANGERS = 3
+"""Calls of a pool in which no two are alike: one to calibrate, two rounds."""
 
 
 @dataclass(frozen=True, slots=True)
