@@ -326,7 +326,7 @@ impl<'a> Match<'a> {
             }
         }
         outcome.calls = self.plan.iter().map(|&(calls, slices)| calls * slices).collect();
-        outcome.arm = [0, 1].map(|s| median(arms.iter().flat_map(|c| c[s].clone()).collect()));
+        outcome.arm = [0, 1].map(|s| median(arms.iter().flat_map(|c| &c[s]).copied().collect()));
         if self.request.rounds >= ARM_ROUNDS {
             outcome.combo_arms = arms.into_iter().map(|combo| combo.map(median)).collect();
         }

@@ -1,6 +1,6 @@
 //! Where inputs and output slots lie: packed in secret order for timing; flush against unmapped
-//! pages for checking, and loose: packed as for timing, half of them off their line. Offsets are those of the shared memory; a worker sees them
-//! at its base plus offset, on both sides alike.
+//! pages for checking, and loose: packed as for timing, half of them off their line. Offsets are
+//! those of the shared memory; a worker sees them at its base plus offset, on both sides alike.
 
 use crate::container::{Input, Part, Pool};
 use crate::rng::Rng;

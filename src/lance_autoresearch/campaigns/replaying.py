@@ -99,8 +99,8 @@ def decided_again(recorded: Recorded) -> Part:
         confirmed = _confirmed(parts, fields[0]["claim"])
         fields.append(confirm_numbers(confirmed, first.policy))
         wanted.append(numbers["confirm"])
-        seen, opponent, *_ = (*(part.comparison for part in parts[3:]), None, None)
-        for name, found in defence_numbers(confirmed, seen, opponent, first.policy).items():
+        seen = [part.comparison for part in parts[3:]]
+        for name, found in defence_numbers(confirmed, seen, first.policy).items():
             fields.append(found)
             wanted.append(numbers[name])
     same = _decisive(fields) == _decisive(wanted)

@@ -65,8 +65,7 @@ def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
         confirmed = confirm(rest[0].comparison, licence, result.claim, case.policy)
         fields["confirm"] = confirm_numbers(confirmed, case.policy)
         code = confirmed.verdict.exit_code
-        seen, opponent, *_ = (*(part.comparison for part in rest[2:]), None, None)
-        defences = defence_numbers(confirmed, seen, opponent, case.policy)
+        defences = defence_numbers(confirmed, [p.comparison for p in rest[2:]], case.policy)
         fields |= defences
         if any(found["rejected"] for found in defences.values()):
             code = Verdict.REJECTED.exit_code

@@ -67,6 +67,11 @@ class Confirmed:
     ended: Ended | None = None
     """What a defence found against the candidate, whatever `result` says."""
 
+    @property
+    def defences(self) -> tuple[Comparison, ...]:
+        """What D and S measured, in that order, as far as they were run."""
+        return tuple(seen for seen in (self.unseen, self.opponent) if seen is not None)
+
 
 def screen(rig: Rig, candidate: Built, before: Sequence[PairTimes] = ()) -> Screened:
     """Run pairs until the gate decides.
@@ -126,14 +131,16 @@ def _defended(
 ) -> Confirmed:
     """The confirmation with what D and S saw; `ended` where they or the floor speak against it."""
     claim, gain = first.result.claim, first.result.claimed.gain
-    with rig.phases("fresh"):
-        strange = rig.strange_pools()
     try:
         refuse_the_impossible(rig, first.comparison, pools)
-        first = replace(first, unseen=unseen_pairs(rig, layouts[0], strange))
-        refuse_memory(first.unseen, claim, gain, rig.policy)
-        first = replace(first, opponent=opponent_pairs(rig, layouts, pools))
-        refuse_slowing(first.opponent, claim, gain, rig.policy)
+        with rig.phases("fresh"):
+            strange = rig.strange_pools()
+        seen = unseen_pairs(rig, layouts[0], strange)
+        first = replace(first, unseen=seen)
+        refuse_memory(seen, claim, gain, rig.policy)
+        behind = opponent_pairs(rig, layouts, pools)
+        first = replace(first, opponent=behind)
+        refuse_slowing(behind, claim, gain, rig.policy)
     except Ended as end:
         return replace(first, ended=end)
     return first
@@ -156,7 +163,7 @@ def unseen_pairs(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> C
 
 
 def refuse_memory(
-    seen: Comparison | None, claim: str, claimed: float, policy: Policy = DEFAULT
+    seen: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
 ) -> None:
     """End a trial whose gain is there only for inputs and sizes that it knows.
 
@@ -167,7 +174,6 @@ def refuse_memory(
     Raises:
         Ended: rejected.
     """
-    assert seen is not None
     found = unseen(seen, claim, claimed, policy)
     if found.rejected:
         raise Ended(
@@ -207,7 +213,7 @@ def opponent_pairs(
 
 
 def refuse_slowing(
-    seen: Comparison | None, claim: str, claimed: float, policy: Policy = DEFAULT
+    seen: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
 ) -> None:
     """End a trial whose candidate makes the champion slower that runs after it.
 
@@ -218,7 +224,6 @@ def refuse_slowing(
     Raises:
         Ended: rejected.
     """
-    assert seen is not None
     found = slowed_opponent(seen, claim, claimed, policy)
     if found.rejected:
         raise Ended(

@@ -84,8 +84,7 @@ class Judged:
         screened = self.evidence.screened
         parts = [screened.comparison]
         if (confirmed := self.evidence.confirmed) is not None:
-            parts += [confirmed.comparison, confirmed.licence]
-            parts += [seen for seen in (confirmed.unseen, confirmed.opponent) if seen is not None]
+            parts += [confirmed.comparison, confirmed.licence, *confirmed.defences]
         return trial_to_json(parts, screened.policy, screened.before)
 
 
@@ -244,9 +243,7 @@ def _numbers(rig: Rig, story: Story, end: Ended, found: Evidence) -> dict[str, A
         numbers["gate"] = gate_numbers(found.screened.result, facts, policy)
         if found.confirmed is not None:
             numbers["confirm"] = confirm_numbers(found.confirmed.result, policy)
-            numbers |= defence_numbers(
-                found.confirmed.result, found.confirmed.unseen, found.confirmed.opponent, policy
-            )
+            numbers |= defence_numbers(found.confirmed.result, found.confirmed.defences, policy)
     if end.fault is not None:
         numbers["fault"] = fault_numbers(end.fault)
     if found.built is not None:

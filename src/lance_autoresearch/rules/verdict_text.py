@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ from lance_autoresearch.records import (
 from lance_autoresearch.rules.confirmation import (
     ConfirmResult,
     Estimate,
+    OpponentResult,
+    UnseenResult,
     slowed_opponent,
     unseen,
 )
@@ -117,21 +119,22 @@ def confirm_numbers(result: ConfirmResult, policy: Policy = DEFAULT) -> dict[str
 
 
 def defence_numbers(
-    result: ConfirmResult,
-    seen: Comparison | None,
-    opponent: Comparison | None,
-    policy: Policy = DEFAULT,
+    result: ConfirmResult, seen: Sequence[Comparison], policy: Policy = DEFAULT
 ) -> dict[str, Any]:
     """What defences D (`unseen`) and S (`opponent`) say of their pairs, where they were run.
 
     All in %, JSON-able; `rejected` forbids the keep.
+
+    Args:
+        seen: nothing, what D measured, or what D and S did.
     """
-    claim, gain, numbers = result.claim, result.claimed.gain, {}
-    if seen is not None:
-        numbers["unseen"] = asdict(unseen(seen, claim, gain, policy))
-    if opponent is not None:
-        numbers["opponent"] = asdict(slowed_opponent(opponent, claim, gain, policy))
-    return {name: {k: _finite(v) for k, v in found.items()} for name, found in numbers.items()}
+    rules: dict[str, Callable[[Comparison, str, float, Policy], UnseenResult | OpponentResult]]
+    rules = {"unseen": unseen, "opponent": slowed_opponent}
+    found = {
+        name: asdict(rule(pairs, result.claim, result.claimed.gain, policy))
+        for (name, rule), pairs in zip(rules.items(), seen, strict=False)
+    }
+    return {name: {k: _finite(v) for k, v in one.items()} for name, one in found.items()}
 
 
 def trial_numbers(record: TrialRecord) -> dict[str, Any]:
