@@ -20,14 +20,14 @@ from checkout_parts import take_products
 from kernels import around
 from own_venv import install
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.campaigns.agents import Agent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.driving import begin, drive
-from lance_autoresearch.campaigns.loop import Budget, Patience, Progress
-from lance_autoresearch.campaigns.subject import committed_champion
+from lance_autoresearch.agents import Agent
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.driving import begin, drive
+from lance_autoresearch.campaign.loop import Budget, Patience, Progress
+from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger, Row
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from lance_autoresearch.ledger import digest_of
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.world.ledger import digest_of
 
 TARGET = "pq-l2"
 FIRST = b"// first kernel\npub fn scan8() {}\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lance_autoresearch.evidence.measure import Conductor
-from lance_autoresearch.evidence.pools import sealed
+from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.bench.pools import sealed
 from lance_autoresearch.records import Fault
 
 ROOT = Path(__file__).resolve().parents[1]

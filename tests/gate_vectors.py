@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.policy import DEFAULT, Policy
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]

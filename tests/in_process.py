@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lance_autoresearch.target import Call
+from lance_autoresearch.targets.spec import Call
 
 PARTS = 7
 LINE = 64

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from campaign_parts import FIRST, TARGET, record
 
-from lance_autoresearch.campaigns import campaign
-from lance_autoresearch.campaigns.settle import Desk
+from lance_autoresearch.campaign import campaign
+from lance_autoresearch.campaign.settle import Desk
 from lance_autoresearch.records import Verdict
 
 

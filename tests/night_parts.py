@@ -8,9 +8,9 @@ from typing import Any
 
 from campaign_parts import FIRST, TARGET, kernel, record
 
-from lance_autoresearch.campaigns.campaign import Campaign, create
+from lance_autoresearch.campaign.campaign import Campaign, create
+from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.world.ledger import Ledger
 
 COMBOS = ("scan8 16x2048 clustered", "scan8 96x4000 uniform", "table_l2 16x8 residual")
 

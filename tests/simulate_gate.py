@@ -24,7 +24,7 @@ from gate_noise import ALONE, MACHINES, NOISES, Noise, of_champion
 from gate_vectors import KEEP, Counts, Ends, Layout, aa_sds, confirmed, fitted, floors_of, run
 from numpy.random import Generator
 
-from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.rules.stats import exact_bounds
 
 RECORD = Path(__file__).parent / "data" / "gate" / "simulation.json"
@@ -36,7 +36,7 @@ LAYOUTS = {
 }
 EVERY = NOISES | ALONE
 SESSION_PAIRS = 16
-"""Of a session's A/A, as in `judging/rig.py`."""
+"""Of a session's A/A, as in `bench/rig.py`."""
 CHUNK = 500
 """Sequences at a time: what a second-level cache holds."""
 SLOWEST = {"quiet": 1, "noisy": 4}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.evidence import build, catalogue
-from lance_autoresearch.evidence.upstream import fetch, slices_dir
-from lance_autoresearch.world.host import Toolchain
+from lance_autoresearch.build import builder
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.oracle import fetch, slices_dir
+from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIPLE = "aarch64-unknown-linux-gnu"
@@ -43,9 +44,10 @@ def test_prelude_kernels_and_contract(tools: Toolchain, target: str, tmp_path: P
     """Lance's kernel and ours: paths for AVX stand behind `cfg`, a portable one is left."""
     fetch(ROOT)
     home = ROOT / "targets" / target
-    prelude = build.expand((home / "prelude.rs").read_bytes(), slices_dir(ROOT, target) / "prelude")
+    slices = slices_dir(ROOT, target) / "prelude"
+    prelude = builder.expand((home / "prelude.rs").read_bytes(), slices)
     (tmp_path / "prelude.rs").write_bytes(prelude)
-    (tmp_path / "kernels.rs").write_bytes(build.first_kernel(ROOT, target))
+    (tmp_path / "kernels.rs").write_bytes(builder.first_kernel(ROOT, target))
     known: list[str] = []
 
     def check(name: str, source: Path) -> None:

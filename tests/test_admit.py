@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.evidence import build
-from lance_autoresearch.evidence.admit import MAX_BYTES, admit, audit
-from lance_autoresearch.evidence.rust_tokens import tokens
-from lance_autoresearch.world.host import find_root
+from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.judge.admission import MAX_BYTES, admit, audit
+from lance_autoresearch.judge.rust_tokens import tokens
 
 SURFACE = """
 pub fn scan8(t: &[f32], m: usize, c: &[u8], out: &mut [f32]) {
@@ -175,18 +175,18 @@ def test_a_dishonest_kernel_is_refused_with_line_and_mend(name: str) -> None:
 def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) -> None:
     text = (ADMITTED[name] + SURFACE).encode()
     admit(text)
-    built = build.build_kernel(find_root(), "pq-l2", text)
+    built = builder.build_kernel(find_root(), "pq-l2", text)
     audit(report(built.obj, built.so))
 
 
 def test_upstream_and_our_own_kernels_pass_both() -> None:
     root = find_root()
-    kernels = [(t, build.first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
+    kernels = [(t, builder.first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
     kernels += [(p.parent.name, p.read_bytes()) for p in root.glob("records/ideas/*/*.rs")]
     assert len(kernels) > 3
     for target, text in kernels:
         admit(text)
-        built = build.build_kernel(root, target, text)
+        built = builder.build_kernel(root, target, text)
         audit(report(built.obj, built.so))
 
 
@@ -272,7 +272,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_audit_names_what_admission_would_have(name: str) -> None:
     text, expected = HOSTILE[name]
-    built = build.build_kernel(find_root(), "pq-l2", (text + SURFACE).encode())
+    built = builder.build_kernel(find_root(), "pq-l2", (text + SURFACE).encode())
     with pytest.raises(RejectedKernel, match=expected) as caught:
         audit(report(built.obj, built.so), ("\n" + text).encode())
     assert caught.value.allowed

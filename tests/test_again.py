@@ -14,9 +14,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import again  # noqa: E402
 
+from lance_autoresearch.ledger import Ledger  # noqa: E402
+from lance_autoresearch.ledger.export import load_records  # noqa: E402
 from lance_autoresearch.records import Verdict  # noqa: E402
-from lance_autoresearch.world.ledger import Ledger  # noqa: E402
-from lance_autoresearch.world.ledger.export import load_records  # noqa: E402
 
 ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 1.8, 0.9, 2.7, 16,
                   "a machine", "a machine")  # fmt: skip

@@ -23,9 +23,9 @@ from agent_parts import (
     spoiled,
 )
 
-from lance_autoresearch.campaigns.agents import Settings, load_agent, make_agent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.loop import Progress
+from lance_autoresearch.agents import Settings, load_agent, make_agent
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import Verdict
 
@@ -229,7 +229,7 @@ def test_a_missing_program_or_library_is_named(monkeypatch: pytest.MonkeyPatch) 
         make_agent("acp:", Settings())
     with pytest.raises(UsageError, match="no program 'no-such-agent'"):
         make_agent("acp:no-such-agent --acp", Settings())
-    agent = load_agent("lance_autoresearch.campaigns.agents.acp:AcpAgent")
+    agent = load_agent("lance_autoresearch.agents.acp:AcpAgent")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
         agent("echo", Settings())

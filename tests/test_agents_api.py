@@ -20,9 +20,9 @@ from agent_parts import (
 )
 from model_servers import Server, Step, anthropic, chat, fail, say, use
 
-from lance_autoresearch.campaigns.agents import Settings, make_agent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.loop import Progress
+from lance_autoresearch.agents import Settings, make_agent
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import Verdict
 

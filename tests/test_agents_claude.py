@@ -22,10 +22,10 @@ from agent_parts import (
 )
 from model_servers import Step, anthropic, fail, say, use
 
-from lance_autoresearch.campaigns.agents import Settings
-from lance_autoresearch.campaigns.agents.claude import ClaudeAgent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.loop import Progress
+from lance_autoresearch.agents import Settings
+from lance_autoresearch.agents.claude import ClaudeAgent
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]

@@ -21,10 +21,10 @@ from agent_parts import (
 )
 from model_servers import Step, fail, responses, say, use
 
-from lance_autoresearch.campaigns.agents import Settings
-from lance_autoresearch.campaigns.agents.codex import CodexAgent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.loop import Progress
+from lance_autoresearch.agents import Settings
+from lance_autoresearch.agents.codex import CodexAgent
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]

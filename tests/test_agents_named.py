@@ -15,9 +15,9 @@ from agent_parts import (
     own_lock,  # noqa: F401
 )
 
-from lance_autoresearch.campaigns.agents import Settings, make_agent, names
+from lance_autoresearch.agents import Settings, make_agent, names
 from lance_autoresearch.cli.loop import PAID
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.ledger import Ledger
 
 LAR = str(Path(sys.executable).parent / "lar")
 

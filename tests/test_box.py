@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from conductor_parts import HONEST, library, rustc, write_pool
 
+from lance_autoresearch.bench.conductor import PROGRAMS, Conductor, ensure_built
+from lance_autoresearch.build import builder
 from lance_autoresearch.errors import MachineError, RejectedKernel
-from lance_autoresearch.evidence import build
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.measure import PROGRAMS, Conductor, ensure_built
-from lance_autoresearch.world import landlock, sandbox
-from lance_autoresearch.world.host import find_root
+from lance_autoresearch.host import landlock, sandbox
+from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.judge.admission import admit
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
@@ -65,7 +65,7 @@ HOSTILE: dict[str, tuple[str, str, set[str]]] = {
 DRIVER = """
 import json, sys, time
 from pathlib import Path
-from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.bench.conductor import Conductor
 home, names, box = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 pools = [(home / "toy.pool", home / "toy.want")]
 ends = {}
@@ -192,7 +192,7 @@ def test_the_build_box_hides_the_host(name: str, tmp_path: Path) -> None:
     with pytest.raises(RejectedKernel) as by_words:
         admit(text)
     with pytest.raises(RejectedKernel) as by_box:
-        build.build_kernel(find_root(), "pq-l2", text)
+        builder.build_kernel(find_root(), "pq-l2", text)
     assert SECRET not in str(by_words.value) + str(by_box.value)
 
 
@@ -209,10 +209,10 @@ def test_landlock_hides_the_host_from_a_build_too(
     secret = tmp_path / "secret.rs"
     secret.write_text(f"// {SECRET}\n")
     honest = f"// {secret}\nconst X: &str = \"\";" + SURFACE
-    assert build.build_kernel(find_root(), "pq-l2", honest.encode()).box == "landlock"
+    assert builder.build_kernel(find_root(), "pq-l2", honest.encode()).box == "landlock"
     with pytest.raises(RejectedKernel) as refused:
         text = READS[name].replace("@SECRET", str(secret)) + SURFACE
-        build.build_kernel(find_root(), "pq-l2", text.encode())
+        builder.build_kernel(find_root(), "pq-l2", text.encode())
     assert SECRET not in str(refused.value)
 
 
@@ -223,7 +223,7 @@ def test_without_any_box_nothing_is_built_or_run(
     monkeypatch.delenv(sandbox.UNBOXED, raising=False)
     text = f"const X: &str = \"{time.time_ns()}\";" + SURFACE
     with pytest.raises(MachineError, match="no box for untrusted code"):
-        build.build_kernel(find_root(), "pq-l2", text.encode())
+        builder.build_kernel(find_root(), "pq-l2", text.encode())
     with pytest.raises(MachineError, match="no box for untrusted code"):
         Conductor(find_root())
 
@@ -267,7 +267,7 @@ def test_the_build_box_holds_for_an_ordinary_user(box: str, home: Path) -> None:
 
 
 def test_a_real_build_is_bounded_too() -> None:
-    assert build.LIMITS.seconds <= 60 and build.LIMITS.memory_bytes <= 8 << 30
+    assert builder.LIMITS.seconds <= 60 and builder.LIMITS.memory_bytes <= 8 << 30
 
 
 COSTLY = {
@@ -289,8 +289,8 @@ def test_a_costly_build_is_refused_within_its_limit(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = sandbox.Limits(seconds=10, memory_bytes=3 << 30)
-    monkeypatch.setattr(build, "LIMITS", limits)
+    monkeypatch.setattr(builder, "LIMITS", limits)
     begun = time.monotonic()
     with pytest.raises(RejectedKernel):
-        build.build_kernel(find_root(), "pq-l2", (COSTLY[name] + SURFACE).encode())
+        builder.build_kernel(find_root(), "pq-l2", (COSTLY[name] + SURFACE).encode())
     assert time.monotonic() - begun < 60

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lance_autoresearch import oracle
+from lance_autoresearch.build import builder, flags, link
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
-from lance_autoresearch.evidence import build, flags, link, upstream
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.world import sandbox
-from lance_autoresearch.world.host import Toolchain, find_root
+from lance_autoresearch.host import sandbox
+from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.judge.admission import admit
 
 TARGET = "pq-l2"
 ROOT = find_root()
@@ -32,37 +34,37 @@ pub fn table_l2(_: &[f32], _: usize, _: &[f32], out: &mut [f32]) {
 def rejected(text: bytes) -> RejectedKernel:
     """The refusal of a kernel that must not build."""
     with pytest.raises(RejectedKernel) as caught:
-        build.build_kernel(ROOT, TARGET, text)
+        builder.build_kernel(ROOT, TARGET, text)
     return caught.value
 
 
 def test_upstream_builds_passes_admission_and_exports_only_the_entry_points() -> None:
-    admit(build.first_kernel(ROOT, TARGET))
-    built = build.build_upstream(ROOT, TARGET)
+    admit(builder.first_kernel(ROOT, TARGET))
+    built = builder.build_upstream(ROOT, TARGET)
     library = ctypes.CDLL(str(built.so))
     assert library.lar_call_v1 and library.lar_nop_v1
     assert not hasattr(library, "memcpy_") and built.obj.read_bytes().startswith(b"\x7fELF")
 
 
 def test_a_second_build_is_answered_from_the_cache() -> None:
-    first = build.build_kernel(ROOT, TARGET, STUB)
-    again = build.build_kernel(ROOT, TARGET, STUB)
+    first = builder.build_kernel(ROOT, TARGET, STUB)
+    again = builder.build_kernel(ROOT, TARGET, STUB)
     assert again.cached and again.so == first.so and again.digest == first.digest
 
 
 def test_the_digest_follows_the_code_not_the_text() -> None:
-    plain = build.build_kernel(ROOT, TARGET, STUB)
-    commented = build.build_kernel(ROOT, TARGET, STUB + b"// a thought\n")
-    other = build.build_kernel(ROOT, TARGET, STUB.replace(b"1.5", b"2.5"))
+    plain = builder.build_kernel(ROOT, TARGET, STUB)
+    commented = builder.build_kernel(ROOT, TARGET, STUB + b"// a thought\n")
+    other = builder.build_kernel(ROOT, TARGET, STUB.replace(b"1.5", b"2.5"))
     assert plain.digest == commented.digest != other.digest
     assert plain.so != commented.so and len(str(plain.so)) == len(str(commented.so))
 
 
 def test_building_twice_from_nothing_gives_the_same_program() -> None:
-    first = build.build_kernel(ROOT, TARGET, STUB)
+    first = builder.build_kernel(ROOT, TARGET, STUB)
     bytes_before = first.so.read_bytes()
     shutil.rmtree(first.home)
-    second = build.build_kernel(ROOT, TARGET, STUB)
+    second = builder.build_kernel(ROOT, TARGET, STUB)
     assert not second.cached and second.so.read_bytes() == bytes_before
     assert set(second.seconds) >= {"kernel", "contract", "link"}
 
@@ -76,10 +78,10 @@ def test_quote_and_screen_differ_in_alignment_alone() -> None:
     assert not any(
         "native" in f for arch in flags.FLAGS.values() for t in arch.values() for f in t
     )
-    quote = build.build_kernel(ROOT, TARGET, STUB, flags="quote")
-    assert quote.digest != build.build_kernel(ROOT, TARGET, STUB).digest
+    quote = builder.build_kernel(ROOT, TARGET, STUB, flags="quote")
+    assert quote.digest != builder.build_kernel(ROOT, TARGET, STUB).digest
     with pytest.raises(UsageError) as caught:
-        build.build_kernel(ROOT, TARGET, STUB, flags="qote")
+        builder.build_kernel(ROOT, TARGET, STUB, flags="qote")
     assert caught.value.allowed == ("quote", "screen")
 
 
@@ -114,7 +116,7 @@ def test_a_missing_or_wrong_surface_is_a_refusal() -> None:
     ids=["empty", "utf8", "cut", "nul", "deep", "huge", "endless"],
 )
 def test_hostile_bytes_end_as_a_refusal(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "LIMITS", sandbox.Limits(seconds=3))
+    monkeypatch.setattr(builder, "LIMITS", sandbox.Limits(seconds=3))
     assert rejected(text).where.startswith("kernels.rs")  # type: ignore[union-attr]
 
 
@@ -130,8 +132,8 @@ def test_the_compiler_cannot_read_the_checkout_or_the_environment(
 
 
 def test_layouts_move_the_code_and_keep_the_program() -> None:
-    built = build.build_kernel(ROOT, TARGET, STUB)
-    layouts = build.relink_many(built, range(1, 9))
+    built = builder.build_kernel(ROOT, TARGET, STUB)
+    layouts = builder.relink_many(built, range(1, 9))
     assert len({p.read_bytes() for p in layouts}) == 8
     assert {len(str(p)) for p in layouts} == {len(str(built.so))}
     for path in layouts[:2]:
@@ -140,7 +142,7 @@ def test_layouts_move_the_code_and_keep_the_program() -> None:
     assert max(sizes) - min(sizes) <= 2 * link.MAX_PAD
     before = layouts[0].read_bytes()
     layouts[0].unlink()
-    assert build.relink(built, 1).read_bytes() == before, "a seed is a layout"
+    assert builder.relink(built, 1).read_bytes() == before, "a seed is a layout"
 
 
 def test_layouts_move_the_kernel_by_whole_steps() -> None:
@@ -148,17 +150,18 @@ def test_layouts_move_the_kernel_by_whole_steps() -> None:
     tools = Toolchain.probe(ROOT)
     if tools.lld is None:
         pytest.skip("no lld here")
-    built = build.build_kernel(ROOT, TARGET, STUB)
-    places = {symbol_value(p.read_bytes(), b"scan8") for p in build.relink_many(built, range(1, 9))}
+    built = builder.build_kernel(ROOT, TARGET, STUB)
+    libraries = builder.relink_many(built, range(1, 9))
+    places = {symbol_value(p.read_bytes(), b"scan8") for p in libraries}
     assert len(places) > 1 and all(place % 64 == 0 for place in places)
 
 
 def test_both_link_orders_put_the_kernel_on_either_side_of_the_contract() -> None:
-    built = build.build_kernel(ROOT, TARGET, STUB)
+    built = builder.build_kernel(ROOT, TARGET, STUB)
     sides, places = {}, set()
     for order in link.ORDERS[1:]:
         for seed in range(1, 5):
-            path = build.relink(built, seed, order=order)
+            path = builder.relink(built, seed, order=order)
             assert len(str(path)) == len(str(built.so))
             assert ctypes.CDLL(str(path)).lar_call_v1
             library = path.read_bytes()
@@ -170,7 +173,7 @@ def test_both_link_orders_put_the_kernel_on_either_side_of_the_contract() -> Non
     assert set(sides.values()) == {True, False}
     assert len(places) > 2, "no-ops before the kernel move it"
     with pytest.raises(UsageError, match="link order"):
-        build.relink(built, 1, order="kernel last")
+        builder.relink(built, 1, order="kernel last")
 
 
 def symbol_value(library: bytes, part: bytes, crate: bytes = b"kernels") -> int:
@@ -195,15 +198,15 @@ def symbol_value(library: bytes, part: bytes, crate: bytes = b"kernels") -> int:
 
 
 def test_relinking_checks_its_arguments() -> None:
-    built = build.build_kernel(ROOT, TARGET, STUB)
+    built = builder.build_kernel(ROOT, TARGET, STUB)
     with pytest.raises(UsageError, match="layout seed 0"):
-        build.relink(built, 0)
+        builder.relink(built, 0)
     with pytest.raises(UsageError, match="built with 'screen'"):
-        build.relink(built, 1, flags="quote")
+        builder.relink(built, 1, flags="quote")
 
 
 def test_the_padding_object_is_what_the_linker_was_promised() -> None:
-    built = build.build_kernel(ROOT, TARGET, STUB)
+    built = builder.build_kernel(ROOT, TARGET, STUB)
     with built.obj.open("rb") as file:
         like = file.read(64)
     for size in (0, 4, 64, 4096):
@@ -219,16 +222,16 @@ def test_a_slice_line_without_its_slice_is_a_build_fault(tmp_path: Path) -> None
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.rs").write_text("fn b() {}\n")
     text = b'mod b {\n    slice!("a/b.rs");\n}\n'
-    assert build.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
+    assert builder.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
     with pytest.raises(BuildFault) as caught:
-        build.expand(b'slice!("a/c.rs");', tmp_path)
+        builder.expand(b'slice!("a/c.rs");', tmp_path)
     assert caught.value.allowed == ("a/b.rs",)
 
 
 def test_every_target_builds_from_upstream() -> None:
-    for name in upstream.load_manifest(ROOT).targets:
+    for name in oracle.load_manifest(ROOT).targets:
         if (ROOT / "targets" / name / "contract.rs").is_file():
-            admit(build.first_kernel(ROOT, name))
-            assert build.build_upstream(ROOT, name).so.is_file()
+            admit(builder.first_kernel(ROOT, name))
+            assert builder.build_upstream(ROOT, name).so.is_file()
             if (ROOT / "targets" / name / "maker.rs").is_file():
-                assert build.maker(ROOT, name).is_file()
+                assert builder.maker(ROOT, name).is_file()

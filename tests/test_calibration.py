@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.campaigns.calibration import Kind, busy, run, shots
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.calibration import dosing
+from lance_autoresearch.calibration.dosing import find_dose
+from lance_autoresearch.calibration.scores import from_tsv, scored
+from lance_autoresearch.campaign.calibration import Kind, busy, run, shots
 from lance_autoresearch.cli.app import run as lar
 from lance_autoresearch.errors import MachineError, UsageError
-from lance_autoresearch.judging import dosing
-from lance_autoresearch.judging.dosing import find_dose
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.comparison_json import trial_from_json
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.rules.comparison_json import trial_from_json
 from lance_autoresearch.rules.gate import replay
-from lance_autoresearch.rules.scores import from_tsv, scored
-from lance_autoresearch.rules.verdict_text import gate_numbers
-from lance_autoresearch.world.host import lar_dir
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.text.verdict_text import gate_numbers
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ("targets", "rust", "upstream.toml", "upstream.lock")

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
-from lance_autoresearch.campaigns import campaign
+from lance_autoresearch.campaign import campaign
 from lance_autoresearch.errors import LedgerError, RejectedKernel, UsageError
+from lance_autoresearch.host.git import Git
+from lance_autoresearch.host.kernel_file import LONGEST, place_kernel, read_kernel
+from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.git import Git
-from lance_autoresearch.world.kernel_file import LONGEST, place_kernel, read_kernel
-from lance_autoresearch.world.ledger import Ledger, digest_of
 
 
 @pytest.fixture

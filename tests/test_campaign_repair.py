@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
-from lance_autoresearch.campaigns import campaign
-from lance_autoresearch.campaigns.settle import Intent
+from lance_autoresearch.campaign import campaign
+from lance_autoresearch.campaign.settle import Intent
 from lance_autoresearch.errors import LedgerError
+from lance_autoresearch.host.git import Git, git_dir
+from lance_autoresearch.ledger import Ledger, digest_of, ledger_path
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.git import Git, git_dir
-from lance_autoresearch.world.ledger import Ledger, digest_of, ledger_path
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_rows_deleted_at_the_end_are_missed_and_repair_keeps_the_evidence(
 
 
 def test_a_chain_rewritten_from_the_start_disagrees_with_git(mine: campaign.Campaign) -> None:
-    from lance_autoresearch.world.ledger import chain
+    from lance_autoresearch.ledger import chain
 
     mine.record(record(kernel(1), FIRST), kernel(1))
     kept(mine, 2)

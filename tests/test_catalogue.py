@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.evidence import catalogue
-from lance_autoresearch.target import Combo, Op, Out, Target
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Combo, Op, Out, Target
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conductor_parts import HONEST, ROOT, Bench, library
 
-from lance_autoresearch.evidence.measure import Conductor, audit, ensure_built
+from lance_autoresearch.bench.conductor import Conductor, audit, ensure_built
 
 
 def is_worker(pid: int) -> bool:

@@ -12,7 +12,6 @@ from gate_cases import comparison
 from scipy import stats as oracle
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
 from lance_autoresearch.rules.confirmation import (
     aa_bias,
@@ -22,6 +21,7 @@ from lance_autoresearch.rules.confirmation import (
     slowed_opponent,
 )
 from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.rules.policy import DEFAULT
 
 SPREAD = oracle.norm.ppf((np.arange(16) + 0.5) / 16)
 """Sixteen values like a normal sample, in no sample's luck."""

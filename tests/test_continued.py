@@ -14,15 +14,13 @@ from campaign_parts import record
 from gate_cases import comparison
 from kernels import around
 
-from lance_autoresearch.campaigns.attempt import Done, attempt
-from lance_autoresearch.campaigns.undecided import pairs_before, put_back
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.campaign.attempt import Done, attempt
+from lance_autoresearch.campaign.undecided import pairs_before, put_back
 from lance_autoresearch.cli.app import run as lar
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.judging.trial import Judged, Story, run_trial
-from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.records import Comparison, Outcome, PairTimes, Verdict
-from lance_autoresearch.rules.comparison_json import (
+from lance_autoresearch.judge.trial import Judged, Story, run_trial
+from lance_autoresearch.ledger.comparison_json import (
     BASE,
     GateCase,
     case_from_json,
@@ -31,8 +29,10 @@ from lance_autoresearch.rules.comparison_json import (
     trial_from_json,
     trial_to_json,
 )
+from lance_autoresearch.records import Comparison, Outcome, PairTimes, Verdict
 from lance_autoresearch.rules.estimator import valid_pairs
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
+from lance_autoresearch.rules.policy import DEFAULT
 
 SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
 FOREIGN = "foreign work on the measuring core"

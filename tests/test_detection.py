@@ -15,12 +15,12 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import detection  # noqa: E402
 
-from lance_autoresearch.evidence import catalogue  # noqa: E402
-from lance_autoresearch.evidence.digests import immutable  # noqa: E402
-from lance_autoresearch.policy import DEFAULT  # noqa: E402
+from lance_autoresearch.build.provenance import immutable  # noqa: E402
+from lance_autoresearch.ledger import Ledger  # noqa: E402
+from lance_autoresearch.ledger.comparison_json import case_from_json, trial_to_json  # noqa: E402
 from lance_autoresearch.records import Comparison, PairTimes, Verdict  # noqa: E402
-from lance_autoresearch.rules.comparison_json import case_from_json, trial_to_json  # noqa: E402
-from lance_autoresearch.world.ledger import Ledger  # noqa: E402
+from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
+from lance_autoresearch.targets import catalogue  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 
 from lance_autoresearch import doctor
 from lance_autoresearch.cli.doctor import lines
-from lance_autoresearch.world import landlock, sandbox
+from lance_autoresearch.host import landlock, sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 LAR = Path(sys.executable).parent / "lar"

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from in_process import Library
 
+from lance_autoresearch.build.builder import build_kernel, first_kernel
+from lance_autoresearch.calibration import effects
+from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed, renamed, shuffled
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.build import build_kernel, first_kernel
-from lance_autoresearch.evidence.upstream.syntax import parser
-from lance_autoresearch.judging import effects
-from lance_autoresearch.judging.effects import Row, delayed, key_of, probed, renamed, shuffled
-from lance_autoresearch.target import Call
+from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.oracle.syntax import parser
+from lance_autoresearch.targets.spec import Call
 
 ROOT = Path(__file__).resolve().parent.parent
 OPS = {

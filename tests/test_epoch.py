@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.evidence import epoch as epochs
-from lance_autoresearch.evidence.catalogue import load
-from lance_autoresearch.evidence.epoch import Epoch, current
-from lance_autoresearch.evidence.pools import Pool
+from lance_autoresearch.bench import epoch as epochs
+from lance_autoresearch.bench.epoch import Epoch, current
+from lance_autoresearch.bench.pools import Pool
+from lance_autoresearch.targets.catalogue import load
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lance_autoresearch.records import Fault
-from lance_autoresearch.rules.equality import (
+from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+from lance_autoresearch.text.fault_text import (
     ADVICE,
     differences,
     fault_numbers,
@@ -20,7 +21,6 @@ from lance_autoresearch.rules.equality import (
     show,
     ulp_distance,
 )
-from lance_autoresearch.target import Call, Combo, Op, Out, Target
 
 
 def no_inputs(*_: object) -> Iterator[Call]:

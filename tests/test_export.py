@@ -11,14 +11,14 @@ from campaign_parts import FIRST, TARGET, checkout, kernel, record
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lance_autoresearch.campaigns import campaign
+from lance_autoresearch.campaign import campaign
 from lance_autoresearch.cli import log as log_verb
 from lance_autoresearch.cli import start as start_verb
 from lance_autoresearch.cli import status as status_verb
 from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.ledger import Ledger, delta, digest_of, tsv
+from lance_autoresearch.ledger.export import export_campaign, load_records
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger, delta, digest_of, tsv
-from lance_autoresearch.world.ledger.export import export_campaign, load_records
 
 UPSTREAM = b"// Licence: Apache-2.0\nuse prelude::*;\n\n" + b"".join(
     b"pub fn step_%d(x: u32) -> u32 {\n    let y = x + %d;\n    y * 2\n}\n\n" % (n, n)

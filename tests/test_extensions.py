@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.campaigns.subject import committed_champion
+from lance_autoresearch.bench.conductor import audit
+from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.subject import committed_champion
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.evidence import build, catalogue
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.extensions import guarded
-from lance_autoresearch.evidence.measure import audit
+from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.judge.extensions import guarded
+from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 CHEAT = (ROOT / "targets" / "pq-l2" / "cheats" / "unasked.rs").read_text()
@@ -19,7 +20,7 @@ CALL = "    unsafe { wide(table, m, codes, out) }"
 
 
 def report(target: str, text: bytes) -> dict[str, object]:
-    return dict(audit(ROOT, build.bare_object(ROOT, target, text)))
+    return dict(audit(ROOT, builder.bare_object(ROOT, target, text)))
 
 
 def test_a_feature_that_is_never_asked_for_is_refused_by_name_and_line() -> None:
@@ -62,7 +63,7 @@ def test_champions_and_lance_ask(target: str) -> None:
     champion = committed_champion(ROOT, target)
     assert champion is not None
     admit(champion)
-    for text in (champion, build.first_kernel(ROOT, target)):
+    for text in (champion, builder.first_kernel(ROOT, target)):
         assert report(target, text)["extensions"] == []
-    whole = build.build_kernel(ROOT, target, champion)
+    whole = builder.build_kernel(ROOT, target, champion)
     assert dict(audit(ROOT, whole.obj))["extensions"], "with the answer yes they are there"

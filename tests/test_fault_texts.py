@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from lance_autoresearch.records import Fault
-from lance_autoresearch.rules import equality
-from lance_autoresearch.target import Call, Combo, Op, Out, Target
+from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+from lance_autoresearch.text import fault_text
 
 
 def no_inputs(*_: object) -> Iterator[Call]:
@@ -30,7 +30,7 @@ TARGET = Target(
 
 
 def said(fault: Fault, tier: str = "native", *, public: bool = True) -> str:
-    return equality.fault_text(TARGET, fault, tier, public=public)
+    return fault_text.fault_text(TARGET, fault, tier, public=public)
 
 
 F4 = struct.Struct("<f").pack
@@ -123,15 +123,15 @@ def test_who_and_where_are_said() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_whole_numbers_of_every_size_are_shown(size: int) -> None:
-    assert equality.show((255).to_bytes(size, "little"), f"u{8 * size}") == (
+    assert fault_text.show((255).to_bytes(size, "little"), f"u{8 * size}") == (
         "0xff" if size == 1 else "255"
     )
-    assert equality.show(b"\xff" * size, f"i{8 * size}") == "-1"
+    assert fault_text.show(b"\xff" * size, f"i{8 * size}") == "-1"
 
 
 def test_floats_are_shown_with_the_digits_that_tell_them_apart() -> None:
-    assert equality.show(F4(0.1), "f32") == "0.100000001"
-    assert equality.show(F8(0.1), "f64") == "0.10000000000000001"
+    assert fault_text.show(F4(0.1), "f32") == "0.100000001"
+    assert fault_text.show(F8(0.1), "f64") == "0.10000000000000001"
 
 
 @pytest.mark.parametrize(
@@ -144,30 +144,30 @@ def test_floats_are_shown_with_the_digits_that_tell_them_apart() -> None:
     ],
 )  # fmt: skip
 def test_steps_between_floats(got: bytes, want: bytes, apart: int | None) -> None:
-    assert equality.ulp_distance(got, want) == apart
+    assert fault_text.ulp_distance(got, want) == apart
 
 
 def test_the_rule_for_doubles_and_for_ties() -> None:
     nans = (struct.pack("<Q", 0x7FF8 << 48), struct.pack("<Q", 0xFFF8 << 48 | 1))
-    assert equality.differences("bits64", *nans, 8) == []
-    assert equality.differences("bytes", *nans, 8) == [0]
+    assert fault_text.differences("bits64", *nans, 8) == []
+    assert fault_text.differences("bytes", *nans, 8) == [0]
     row = struct.Struct("<Q").pack
-    assert equality.differences("tieband", row(0), row(1), 8, (0, 1)) == []
-    assert equality.differences("tieband", row(0) + row(0), row(0) + row(1), 8, (0, 1)) == [1]
-    assert equality.differences("ulp32:10", F4(1.0), F4(1.0 + 9 * 2**-23), 4) == []
+    assert fault_text.differences("tieband", row(0), row(1), 8, (0, 1)) == []
+    assert fault_text.differences("tieband", row(0) + row(0), row(0) + row(1), 8, (0, 1)) == [1]
+    assert fault_text.differences("ulp32:10", F4(1.0), F4(1.0 + 9 * 2**-23), 4) == []
 
 
 def test_the_numbers_of_a_fault() -> None:
     fault = Fault("panic", "scan 8 x", 1, 2, 3, 4, 5, b"\6", b"\7", "kernels.rs:8:9 secret", 6, "s")
     fields = {"side": "candidate", "kind": "panic", "combo": "scan 8 x", "call": 1, "part": 2,
               "offset": 3, "differs": 4, "total": 5, "signal": 6, "syscall": "s"}  # fmt: skip
-    assert equality.fault_numbers(fault) == {
+    assert fault_text.fault_numbers(fault) == {
         **fields, "note": "It names kernels.rs:8:9.", "got": None, "want": None,
     }  # fmt: skip
-    assert equality.fault_numbers(fault, public=True) == {
+    assert fault_text.fault_numbers(fault, public=True) == {
         **fields, "note": 'untrusted: "kernels.rs:8:9 secret"', "got": "06", "want": "07",
     }  # fmt: skip
-    assert equality.fault_numbers(replace(fault, note=None))["note"] is None
-    assert equality.fault_numbers(replace(fault, note="no place"))["note"] is None
+    assert fault_text.fault_numbers(replace(fault, note=None))["note"] is None
+    assert fault_text.fault_numbers(replace(fault, note="no place"))["note"] is None
     ours = replace(fault, kind="slack", note="n" * 300)
-    assert equality.fault_numbers(ours)["note"] == f"({'n' * 199}…)"
+    assert fault_text.fault_numbers(ours)["note"] == f"({'n' * 199}…)"

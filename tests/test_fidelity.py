@@ -21,13 +21,15 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.evidence import build, upstream
-from lance_autoresearch.evidence.flags import rust_flags
-from lance_autoresearch.evidence.upstream.archives import Archives
-from lance_autoresearch.evidence.upstream.lock import Lock
-from lance_autoresearch.evidence.upstream.manifest import parse_manifest
-from lance_autoresearch.evidence.upstream.slices import Cutter
-from lance_autoresearch.world.host import Toolchain, find_root, lar_dir
+from lance_autoresearch import oracle
+from lance_autoresearch.build import builder
+from lance_autoresearch.build.flags import rust_flags
+from lance_autoresearch.host.checkout import find_root, lar_dir
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.oracle.archives import Archives
+from lance_autoresearch.oracle.lock import Lock
+from lance_autoresearch.oracle.manifest import parse_manifest
+from lance_autoresearch.oracle.slices import Cutter
 
 ROOT = find_root()
 READ = """
@@ -207,7 +209,7 @@ def fsst_cases(seed: int) -> Iterator[bytes]:
         for s in strings:
             ends.append(ends[-1] + len(s))
         request = struct.pack(f"<Q{len(ends)}I", len(strings), *ends) + b"".join(strings)
-        answer = answers(build.maker(ROOT, "fsst"), request)
+        answer = answers(builder.maker(ROOT, "fsst"), request)
         table, size = answer[:2312], struct.unpack_from("<Q", answer, 2312)[0]
         off = list(struct.unpack_from(f"<{len(ends)}i", answer, 2320))
         codes = answer[2320 + 4 * len(ends) :]
@@ -240,8 +242,8 @@ def case(table: bytes, codes: bytes, off: list[int]) -> bytes:
 
 
 def test_fsst_slice_decodes_as_the_published_crate() -> None:
-    ours = build.build_upstream(ROOT, "fsst", flags="quote")
-    parts = build.kit(ROOT, "fsst", flags="quote")
+    ours = builder.build_upstream(ROOT, "fsst", flags="quote")
+    parts = builder.kit(ROOT, "fsst", flags="quote")
     flags = rust_flags(parts.tools.host, "quote")
     slice_ = sliced(
         "fsst-slice", "use kernels as upstream;" + FSST, *flags,
@@ -281,10 +283,10 @@ def test_bitpacking_slice_packs_and_unpacks_as_the_published_crate() -> None:
     assert len(want) > 1_000_000 and answers(slice_, request) == want
 
 
-@pytest.mark.parametrize("target", sorted(upstream.load_manifest(ROOT).targets))
+@pytest.mark.parametrize("target", sorted(oracle.load_manifest(ROOT).targets))
 def test_every_line_of_a_slice_is_a_line_of_the_archive(target: str) -> None:
     """But for `pub`, declared edits, trailing comments, places noted and braces closed."""
-    manifest = upstream.load_manifest(ROOT)
+    manifest = oracle.load_manifest(ROOT)
     archives = Archives(ROOT, manifest)
     cutter = Cutter(archives, Lock.read(ROOT))
     for entry in manifest.target(target).entries:

@@ -11,7 +11,7 @@ from conductor_parts import Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.bench.conductor import Conductor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))

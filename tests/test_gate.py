@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from lance_autoresearch.cli.gate import gate as lar_gate
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.policy import DEFAULT, Policy
-from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes
-from lance_autoresearch.rules.comparison_json import (
+from lance_autoresearch.ledger.comparison_json import (
     case_from_json,
     case_to_json,
     from_json,
     to_json,
     trial_from_json,
 )
+from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes
 from lance_autoresearch.rules.estimator import pair_value, samples
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
-from lance_autoresearch.rules.verdict_text import gate_numbers
+from lance_autoresearch.rules.policy import DEFAULT, Policy
+from lance_autoresearch.text.verdict_text import gate_numbers
 
 RECORDED = sorted((Path(__file__).parent / "data" / "gate").glob("*.json"))
 RECORDED = [p for p in RECORDED if p.name != "simulation.json"]

@@ -38,11 +38,11 @@ from gate_vectors import (
 )
 from simulate_gate import EVERY, LAYOUTS, RECORD, play
 
-from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.records import Comparison, Outcome, Verdict
 from lance_autoresearch.rules import gate as rule
 from lance_autoresearch.rules.confirmation import aa_sd, confirm
 from lance_autoresearch.rules.estimator import pair_value
+from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.rules.stats import exact_bounds, percent
 
 SD = 0.004

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from campaign_parts import FIRST, checkout, kernel, record
 
-from lance_autoresearch.campaigns.campaign import create
-from lance_autoresearch.campaigns.tally import Run, load_run, only_loop, place, save
+from lance_autoresearch.campaign.campaign import create
+from lance_autoresearch.campaign.tally import Run, load_run, only_loop, place, save
 from lance_autoresearch.cli.gc import DAY_S, Thing, chosen, gc, things
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host import scratch
+from lance_autoresearch.ledger import Ledger, digest_of, ledger_path
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world import host
-from lance_autoresearch.world.ledger import Ledger, digest_of, ledger_path
 
 MB = 1_000_000
 
@@ -115,7 +115,7 @@ def test_forgotten_scratch_is_found(root: Path) -> None:
     killed.mkdir()
     assert {thing.path for thing in things(root)} == {left, killed}, "ours lives"
     aged(killed)
-    host.scratch(root, "rig")
+    scratch.scratch(root, "rig")
     assert not killed.exists() and not left.exists() and mine.exists()
 
 

@@ -14,7 +14,7 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.world.git import Git, abandoned_locks, carried_head, git_dir
+from lance_autoresearch.host.git import Git, abandoned_locks, carried_head, git_dir
 
 KERNEL = f"targets/{TARGET}/kernel/kernels.rs"
 REF = f"refs/heads/lar/{TARGET}/a"
@@ -141,7 +141,7 @@ def test_only_old_locks_nobody_uses_count_as_abandoned(tmp_path: Path) -> None:
 ORPHANING = """
 import fcntl, sys
 from pathlib import Path
-from lance_autoresearch.world.git import Git
+from lance_autoresearch.host.git import Git
 with open(sys.argv[1], "wb") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     repo = Git(Path(sys.argv[2]), lock.fileno())

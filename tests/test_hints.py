@@ -10,12 +10,12 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, kernel
 from night_parts import measured, trial
 
-from lance_autoresearch.campaigns.campaign import create
-from lance_autoresearch.campaigns.feedback import feedback
-from lance_autoresearch.campaigns.hints import Patience, advise, losing, misses
-from lance_autoresearch.campaigns.teaching import taught_text, teach
+from lance_autoresearch.campaign.campaign import create
+from lance_autoresearch.campaign.feedback import feedback
+from lance_autoresearch.campaign.hints import Patience, advise, losing, misses
+from lance_autoresearch.campaign.teaching import taught_text, teach
+from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.world.ledger import Ledger
 
 MISS = trial(kernel(1), FIRST)
 KEPT = trial(kernel(2), FIRST, Verdict.KEEP, (3.0, 3.0, 3.0))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.cli.app import build, present
-from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.rules.policy import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -159,7 +159,7 @@ def test_a_copy_of_lance_would_be_noticed() -> None:
 def test_pure_rules_are_listed_in_the_second_contract() -> None:
     contract = text_of("pyproject.toml").partition("the rules touch neither")[2]
     assert '"lance_autoresearch.rules"' in contract
-    for module in ("gate", "stats", "equality", "confirmation"):
+    for module in ("gate", "stats", "estimator", "confirmation", "policy"):
         assert (ROOT / "src" / "lance_autoresearch" / "rules" / f"{module}.py").is_file()
 
 

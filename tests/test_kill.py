@@ -17,10 +17,10 @@ from pathlib import Path
 
 from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 
-from lance_autoresearch.campaigns import campaign
+from lance_autoresearch.campaign import campaign
+from lance_autoresearch.host.git import git_dir
+from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.git import git_dir
-from lance_autoresearch.world.ledger import Ledger, digest_of
 
 DRIVER = Path(__file__).with_name("kill_driver.py")
 KILLS = 60

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.campaigns.driving import begin
-from lance_autoresearch.world import host
-from lance_autoresearch.world.git import Git
-from lance_autoresearch.world.ledger import Ledger, digest_of
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.driving import begin
+from lance_autoresearch.host import scratch
+from lance_autoresearch.host.git import Git
+from lance_autoresearch.ledger import Ledger, digest_of
 
 ROOT = Path(__file__).resolve().parent.parent
 IDEA = ROOT / "records" / "ideas" / "pq-l2" / "01-table-tree.rs"
@@ -98,6 +98,6 @@ def check_consistent(campaign: campaigns.Campaign) -> None:
 
 
 def test_scratch_of_dead_trials_is_swept() -> None:
-    host.scratch(ROOT, "rig").rmdir()
+    scratch.scratch(ROOT, "rig").rmdir()
     left = (ROOT / ".lar" / "tmp").glob("rig-*")
-    assert all(host.alive(int(path.name.split("-")[1])) for path in left)
+    assert all(scratch.alive(int(path.name.split("-")[1])) for path in left)

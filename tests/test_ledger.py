@@ -16,9 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.errors import LedgerError, UsageError
-from lance_autoresearch.policy import Policy
-from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import (
+from lance_autoresearch.ledger import (
     GENESIS,
     Ledger,
     digest_of,
@@ -26,6 +24,8 @@ from lance_autoresearch.world.ledger import (
     ledger_path,
     seal,
 )
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.rules.policy import Policy
 
 
 def filled(root: Path, trials: int = 5) -> Ledger:
@@ -206,7 +206,7 @@ def test_the_chain_alone_stops_a_gain_written_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_row_with_a_digest_of_its_own_breaks_the_next(tmp_path: Path) -> None:
-    from lance_autoresearch.world.ledger import chain
+    from lance_autoresearch.ledger import chain
 
     filled(tmp_path).close()
     db = sqlite3.connect(ledger_path(tmp_path))
@@ -298,7 +298,7 @@ WRITER = """
     import sys
     from pathlib import Path
     from campaign_parts import FIRST, kernel, record
-    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.ledger import Ledger
     with Ledger.open(Path(sys.argv[1])) as ledger:
         for n in range(40):
             ledger.append(record(kernel(n), FIRST, agent=sys.argv[2]), blobs={"kernel": kernel(n)})

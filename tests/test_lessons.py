@@ -11,13 +11,13 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, kernel
 from night_parts import small_night, trial
 
-from lance_autoresearch.campaigns import lessons as memory
-from lance_autoresearch.campaigns.dead_ends import dead_ends, related
-from lance_autoresearch.campaigns.difference import LONGEST, SHOWN, difference
+from lance_autoresearch.campaign import lessons as memory
+from lance_autoresearch.campaign.dead_ends import dead_ends, related
 from lance_autoresearch.cli.lessons import lessons
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.text.difference import LONGEST, SHOWN, difference
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -27,12 +27,12 @@ from agent_parts import (
 )
 from campaign_parts import record
 
-from lance_autoresearch.campaigns.agents import Settings, make_agent
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.tally import WHOLE, Budget, Run, Tally, load_run, only_loop
+from lance_autoresearch.agents import Settings, make_agent
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.tally import WHOLE, Budget, Run, Tally, load_run, only_loop
 from lance_autoresearch.errors import MachineError, UsageError
+from lance_autoresearch.host import agent_sandbox, sandbox
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world import agent_box, sandbox
 
 LAR = str(Path(sys.executable).parent / "lar")
 NAMES = (
@@ -270,15 +270,15 @@ def test_without_a_box_no_agent_runs_unless_allowed_by_name(
 ) -> None:
     monkeypatch.setattr(sandbox.bubblewrap, "cache_clear", lambda: None, raising=False)
     monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
-    monkeypatch.setattr(agent_box, "bubblewrap", lambda: None)
+    monkeypatch.setattr(agent_sandbox, "bubblewrap", lambda: None)
     monkeypatch.delenv(sandbox.UNBOXED, raising=False)
     home = tmp_path / "home"
     home.mkdir()
-    errand = agent_box.Errand(["/bin/sh", "-c", "echo ran"], tmp_path, home, tmp_path)
+    errand = agent_sandbox.Errand(["/bin/sh", "-c", "echo ran"], tmp_path, home, tmp_path)
     with pytest.raises(MachineError, match="no box"):
-        agent_box.run(errand)
+        agent_sandbox.run(errand)
     monkeypatch.setenv(sandbox.UNBOXED, "1")
-    assert agent_box.run(errand).stdout == "ran\n"
+    assert agent_sandbox.run(errand).stdout == "ran\n"
 
 
 def test_gains_multiply_and_each_limit_is_named() -> None:

@@ -23,7 +23,7 @@ from agent_parts import (
 from mcp import ClientSession, StdioServerParameters, stdio_client
 from model_servers import Step, anthropic, responses, say, use
 
-from lance_autoresearch.campaigns.campaign import Campaign
+from lance_autoresearch.campaign.campaign import Campaign
 
 LAR = str(Path(sys.executable).parent / "lar")
 

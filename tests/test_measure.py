@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.errors import BuildFault, MachineError
-from lance_autoresearch.evidence.measure import (
+from lance_autoresearch.bench.conductor import (
     PROGRAMS,
     TEXT_LIMIT,
     Conductor,
@@ -21,7 +20,8 @@ from lance_autoresearch.evidence.measure import (
     ensure_built,
     source_digest,
 )
-from lance_autoresearch.evidence.pools import sealed
+from lance_autoresearch.bench.pools import sealed
+from lance_autoresearch.errors import BuildFault, MachineError
 
 ROOT = Path(__file__).resolve().parents[1]
 

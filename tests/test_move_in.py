@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lance_autoresearch.world.move_in import move_in
+from lance_autoresearch.host.move_in import move_in
 
 RACER = """
 import sys, tempfile
 from pathlib import Path
-from lance_autoresearch.world.move_in import move_in
+from lance_autoresearch.host.move_in import move_in
 shelf, rounds = Path(sys.argv[1]), int(sys.argv[2])
 sys.stdin.readline()
 for i in range(rounds):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.calibration.proof import equal
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.judging.proof import equal
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judge.admission import admit
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from checkout_parts import take_products
 
+from lance_autoresearch.build.builder import build_kernel, build_upstream
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.evidence import catalogue
-from lance_autoresearch.evidence.build import build_kernel, build_upstream
-from lance_autoresearch.evidence.upstream.slicer import Slicer
-from lance_autoresearch.evidence.upstream.syntax import Source
-from lance_autoresearch.making import scaffold, signature
+from lance_autoresearch.oracle.slicer import Slicer
+from lance_autoresearch.oracle.syntax import Source
+from lance_autoresearch.targets import catalogue, scaffold, signature
 
 ROOT = Path(__file__).resolve().parent.parent
 LAR = Path(sys.executable).parent / "lar"

@@ -11,19 +11,19 @@ from agent_parts import checkout as real_checkout
 from campaign_parts import FIRST, TARGET, checkout, kernel
 from night_parts import measured, trial
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.campaigns import standing as standings
-from lance_autoresearch.campaigns.agents import Settings, make_agent
-from lance_autoresearch.campaigns.campaign import Campaign, create
-from lance_autoresearch.campaigns.report import gather
-from lance_autoresearch.campaigns.report.page import Card, html
-from lance_autoresearch.campaigns.standing import Standing, standing
-from lance_autoresearch.campaigns.tally import Budget, Run, Tally
-from lance_autoresearch.campaigns.teaching import teach
+from lance_autoresearch.agents import Settings, make_agent
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign import standing as standings
+from lance_autoresearch.campaign.campaign import Campaign, create
+from lance_autoresearch.campaign.standing import Standing, standing
+from lance_autoresearch.campaign.tally import Budget, Run, Tally
+from lance_autoresearch.campaign.teaching import teach
 from lance_autoresearch.cli.log import log
 from lance_autoresearch.cli.status import status
+from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger, digest_of
+from lance_autoresearch.report import gather
+from lance_autoresearch.report.page import Card, html
 
 WRONG = (
     "cmd:/bin/sh -c 'cat > \"$HOME/prompt\"; "

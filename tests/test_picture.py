@@ -11,9 +11,9 @@ import pytest
 from campaign_parts import FIRST, kernel
 from night_parts import measured, trial
 
-from lance_autoresearch.campaigns.curve import FLOOR, Curve, overall, scale, speedups
-from lance_autoresearch.campaigns.picture import draw, labels
 from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.report.picture import draw, labels
+from lance_autoresearch.text.curve import FLOOR, Curve, overall, scale, speedups
 
 
 def kept(gain: float, idea: str = "idea") -> TrialRecord:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.rules.policy import DEFAULT
 
 
 @pytest.mark.parametrize(

@@ -15,26 +15,27 @@ from pathlib import Path
 
 import pytest
 
+from lance_autoresearch.bench.conductor import PROGRAMS, Conductor, ensure_built
+from lance_autoresearch.build import builder, link
+from lance_autoresearch.build.provenance import immutable
 from lance_autoresearch.errors import MachineError, RejectedKernel
-from lance_autoresearch.evidence import build, catalogue, link
-from lance_autoresearch.evidence.digests import immutable
-from lance_autoresearch.evidence.measure import PROGRAMS, Conductor, ensure_built
-from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.world import host, sandbox
-from lance_autoresearch.world.kernel_file import place_kernel, read_kernel
+from lance_autoresearch.host import checkout, sandbox, toolchain
+from lance_autoresearch.host.kernel_file import place_kernel, read_kernel
+from lance_autoresearch.rules.policy import DEFAULT
+from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def fresh_kernel() -> bytes:
     """The same program as ever in a text that no cache has seen."""
-    return build.first_kernel(ROOT, "pq-l2") + f"// {secrets.token_hex(8)}\n".encode()
+    return builder.first_kernel(ROOT, "pq-l2") + f"// {secrets.token_hex(8)}\n".encode()
 
 
 @pytest.fixture(scope="module")
 def digest() -> str:
     """Of the linked code of that program, built in a clean environment."""
-    return build.build_kernel(ROOT, "pq-l2", fresh_kernel()).digest
+    return builder.build_kernel(ROOT, "pq-l2", fresh_kernel()).digest
 
 
 STEERING = {
@@ -57,13 +58,13 @@ def test_flags_in_the_environment_change_nothing(
 ) -> None:
     for name, value in STEERING.items():
         monkeypatch.setenv(name, value)
-    assert build.build_kernel(ROOT, "pq-l2", fresh_kernel()).digest == digest
+    assert builder.build_kernel(ROOT, "pq-l2", fresh_kernel()).digest == digest
 
 
 def test_flags_do_not_reach_the_build_of_the_measuring_programs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lance_autoresearch.evidence.measure import _plain_environment
+    from lance_autoresearch.bench.conductor import _plain_environment
 
     for name, value in STEERING.items():
         monkeypatch.setenv(name, value)
@@ -104,13 +105,13 @@ def test_cargos_configuration_steers_no_build_of_the_measuring_programs(
 @pytest.mark.parametrize("how", ["another's", "cut short", "gone"])
 def test_a_cached_library_that_was_changed_is_built_anew(how: str, digest: str) -> None:
     text = fresh_kernel()
-    built = build.build_kernel(ROOT, "pq-l2", text)
+    built = builder.build_kernel(ROOT, "pq-l2", text)
     whole = built.so.read_bytes()
     built.so.unlink()
     if how != "gone":
-        other = build.build_upstream(ROOT, "topk-merge").so.read_bytes()
+        other = builder.build_upstream(ROOT, "topk-merge").so.read_bytes()
         built.so.write_bytes(other if how == "another's" else whole[:2000])
-    again = build.build_kernel(ROOT, "pq-l2", text)
+    again = builder.build_kernel(ROOT, "pq-l2", text)
     assert not again.cached and again.digest == digest
     assert again.so.read_bytes() == whole
 
@@ -132,9 +133,9 @@ def test_a_preloaded_library_reaches_neither_conductor_nor_compiler(
     script = (
         "from pathlib import Path\n"
         "from lance_autoresearch.evidence import build\n"
-        "from lance_autoresearch.evidence.measure import Conductor\n"
+        "from lance_autoresearch.bench.conductor import Conductor\n"
         f"root = Path({str(ROOT)!r})\n"
-        f"print(build.build_kernel(root, 'pq-l2', {fresh_kernel()!r}).digest)\n"
+        f"print(builder.build_kernel(root, 'pq-l2', {fresh_kernel()!r}).digest)\n"
         "with Conductor(root): pass\n"
     )
     ensure_built(ROOT)
@@ -155,7 +156,7 @@ def trojans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("ld", "ld.lld", "rust-lld", "cc", "gcc", "as", "bwrap", "sh", "cp"):
         (place / name).write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/run\nexit 0\n")
         (place / name).chmod(0o755)
-    real = host.Toolchain.probe(ROOT).rustc
+    real = toolchain.Toolchain.probe(ROOT).rustc
     (place / "rustc").write_text(f'#!/bin/sh\nexec {real} "$@" -Copt-level=0\n')
     (place / "rustc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
@@ -163,11 +164,11 @@ def trojans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     sandbox.bubblewrap.cache_clear()
     monkeypatch.undo()
-    host.Toolchain.probe(ROOT)
+    toolchain.Toolchain.probe(ROOT)
 
 
 def test_tools_in_front_of_path_change_nothing(digest: str, trojans: Path) -> None:
-    built = build.build_kernel(ROOT, "pq-l2", fresh_kernel())
+    built = builder.build_kernel(ROOT, "pq-l2", fresh_kernel())
     assert built.digest == digest and built.box == "bwrap"
     assert sandbox.bubblewrap() == "/usr/bin/bwrap"
     with Conductor(ROOT) as conductor:
@@ -178,7 +179,7 @@ def test_tools_in_front_of_path_change_nothing(digest: str, trojans: Path) -> No
 def test_the_linker_is_not_taken_from_the_front_of_path(trojans: Path) -> None:
     from dataclasses import replace
 
-    tools = replace(host.Toolchain.probe(ROOT), lld=None)
+    tools = replace(toolchain.Toolchain.probe(ROOT), lld=None)
     assert not link._linker("/usr/libexec/collect2", tools)[0].startswith(str(trojans))
 
 
@@ -192,7 +193,7 @@ def test_a_false_compiler_is_refused(
     (tmp_path / "rustc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(MachineError, match="rustc") as caught:
-        host.Toolchain.probe(tmp_path)
+        toolchain.Toolchain.probe(tmp_path)
     assert "rustup" in (caught.value.next or "")
 
 
@@ -200,8 +201,8 @@ def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """Target, contract, prelude and slices of a worktree are never read."""
     monkeypatch.delenv("LAR_ROOT", raising=False)
     target = catalogue.load(ROOT, "pq-l2")
-    before, parts = immutable(ROOT, target, DEFAULT), build.kit(ROOT, "pq-l2")
-    tree = host.lar_dir(ROOT, "work", f"reach-{secrets.token_hex(4)}")
+    before, parts = immutable(ROOT, target, DEFAULT), builder.kit(ROOT, "pq-l2")
+    tree = checkout.lar_dir(ROOT, "work", f"reach-{secrets.token_hex(4)}")
     try:
         shutil.copytree(ROOT / "targets", tree / "targets")
         shutil.copy2(ROOT / "upstream.toml", tree)
@@ -215,11 +216,11 @@ def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         (tree / ".lar").mkdir()
         (tree / ".lar" / "ledger.sqlite").write_bytes(b"owned")
         monkeypatch.chdir(home)
-        assert host.find_root() == ROOT
-        again = catalogue.load(host.find_root(), "pq-l2")
+        assert checkout.find_root() == ROOT
+        again = catalogue.load(checkout.find_root(), "pq-l2")
         assert again.timed == target.timed and again.ops == target.ops
-        assert immutable(host.find_root(), again, DEFAULT) == before
-        assert build.kit(host.find_root(), "pq-l2").digest == parts.digest
+        assert immutable(checkout.find_root(), again, DEFAULT) == before
+        assert builder.kit(checkout.find_root(), "pq-l2").digest == parts.digest
     finally:
         monkeypatch.chdir(ROOT)
         shutil.rmtree(tree)
@@ -270,6 +271,6 @@ def test_a_file_that_changes_after_it_was_read_is_judged_as_read(
     path.write_bytes(fresh_kernel())
     text = read_kernel(path)
     path.write_text("fn other() {}")
-    built = build.build_kernel(ROOT, "pq-l2", text)
+    built = builder.build_kernel(ROOT, "pq-l2", text)
     assert built.digest == digest
     assert (built.home / "kernels.rs").read_bytes() == text

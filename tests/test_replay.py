@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.campaigns.attempt import Done, attempt
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.driving import begin
-from lance_autoresearch.campaigns.replaying import (
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.attempt import Done, attempt
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.driving import begin
+from lance_autoresearch.campaign.replaying import (
     decided_again,
     from_ledger,
     from_records,
     measured_again,
     replay,
 )
-from lance_autoresearch.evidence import build
-from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.judging.trial import Story
+from lance_autoresearch.judge.trial import Story
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.export import export_campaign
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger
-from lance_autoresearch.world.ledger.export import export_campaign
 
 ROOT = Path(__file__).resolve().parent.parent
 IDEA = ROOT / "targets" / "pq-l2" / "kernel" / "kernels.rs"
@@ -47,7 +47,7 @@ def kept() -> tuple[Campaign, Done]:
 def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], tmp_path: Path) -> None:
     campaign, done = kept
     with Ledger.open(ROOT) as ledger:
-        lance = build.first_kernel(ROOT, "pq-l2")
+        lance = builder.first_kernel(ROOT, "pq-l2")
         place = export_campaign(ledger, campaign.name, tmp_path / campaign.name, lance)
     recorded = from_records(ROOT, place, done.number)
     assert recorded.kernel == IDEA.read_bytes()

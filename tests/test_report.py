@@ -14,14 +14,14 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, kernel
 from night_parts import long_night, small_night, trial
 
-from lance_autoresearch.campaigns.report import Night, gather, write_report
-from lance_autoresearch.campaigns.report.page import NOTHING, TIMES, Card, html
-from lance_autoresearch.campaigns.report.sections import failures, guesses, quotes, score, why
-from lance_autoresearch.campaigns.report.trust import trust
 from lance_autoresearch.cli.report import report
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.report import Night, gather, write_report
+from lance_autoresearch.report.page import NOTHING, TIMES, Card, html
+from lance_autoresearch.report.sections import failures, guesses, quotes, score, why
+from lance_autoresearch.report.trust import trust
 
 ROOT = Path(__file__).resolve().parent.parent
 FAST = b"// kernel 1\npub fn scan8() { fast(); }\n"

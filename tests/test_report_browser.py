@@ -17,10 +17,10 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout
 from night_parts import long_night, small_night, trial
 
-from lance_autoresearch.campaigns.report import gather, write_index, write_report
-from lance_autoresearch.campaigns.report.page import Card
+from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.report import gather, write_index, write_report
+from lance_autoresearch.report.page import Card
 
 BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")

@@ -13,7 +13,6 @@ import pytest
 from gate_cases import combos, comparison
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.policy import DEFAULT
 from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import (
@@ -34,6 +33,7 @@ from lance_autoresearch.rules.estimator import (
     void_reasons,
 )
 from lance_autoresearch.rules.gate import gate, replay
+from lance_autoresearch.rules.policy import DEFAULT
 
 WAVE = [0.004 * math.sin(2.4 * p) for p in range(60)]
 

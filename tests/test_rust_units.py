@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from lance_autoresearch.world.host import Toolchain
+from lance_autoresearch.host.toolchain import Toolchain
 
 ROOT = Path(__file__).resolve().parent.parent
 

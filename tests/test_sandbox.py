@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import MachineError, UsageError
-from lance_autoresearch.world import host, landlock, sandbox
+from lance_autoresearch.host import (
+    checkout,
+    files,
+    landlock,
+    machine,
+    machine_lock,
+    sandbox,
+    toolchain,
+)
 
 BOXES = ["bwrap"] * bool(sandbox.bubblewrap()) + ["landlock"] * bool(landlock.version()) + ["none"]
 boxed_only = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
@@ -138,7 +146,7 @@ def test_no_box_is_refused_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPat
 
 HOLD = """
 import sys, time
-from lance_autoresearch.world.host import machine_lock
+from lance_autoresearch.host.machine_lock import machine_lock
 with machine_lock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
@@ -173,15 +181,15 @@ def lock_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_builds_share_the_machine_and_measuring_does_not(lock_dir: Path) -> None:
     other = Holder("shared")
     other.wait_held()
-    with host.machine_lock("shared", timeout=5):
+    with machine_lock.machine_lock("shared", timeout=5):
         pass
     with (
         pytest.raises(MachineError, match="busy"),
-        host.machine_lock("exclusive", timeout=0.05),
+        machine_lock.machine_lock("exclusive", timeout=0.05),
     ):
         pass
     other.let_go()
-    with host.machine_lock("exclusive", timeout=5), host.machine_lock("shared"):
+    with machine_lock.machine_lock("exclusive", timeout=5), machine_lock.machine_lock("shared"):
         third = Holder("shared")
         time.sleep(0.3)
         assert third.process.poll() is None
@@ -194,7 +202,7 @@ def test_who_waits_to_measure_is_not_overtaken_by_builds(lock_dir: Path) -> None
     first.wait_held()
     waiting = Holder("exclusive")
     time.sleep(0.5)
-    with pytest.raises(MachineError), host.machine_lock("shared", timeout=0.1):
+    with pytest.raises(MachineError), machine_lock.machine_lock("shared", timeout=0.1):
         pass
     first.let_go()
     waiting.wait_held()
@@ -203,9 +211,9 @@ def test_who_waits_to_measure_is_not_overtaken_by_builds(lock_dir: Path) -> None
 
 def test_sharing_cannot_become_exclusive(lock_dir: Path) -> None:
     with (
-        host.machine_lock("shared"),
+        machine_lock.machine_lock("shared"),
         pytest.raises(MachineError, match="cannot become exclusive"),
-        host.machine_lock("exclusive"),
+        machine_lock.machine_lock("exclusive"),
     ):
         pass
 
@@ -217,15 +225,15 @@ def test_the_root_of_a_campaigns_worktree_is_the_outer_checkout(
     for place in (tmp_path, tmp_path / ".lar" / "work" / "night"):
         (place / "targets" / "pq-l2").mkdir(parents=True)
         (place / "upstream.toml").touch()
-    assert host.find_root(tmp_path / ".lar/work/night/targets/pq-l2") == tmp_path
-    assert host.find_root(tmp_path / "targets") == tmp_path
+    assert checkout.find_root(tmp_path / ".lar/work/night/targets/pq-l2") == tmp_path
+    assert checkout.find_root(tmp_path / "targets") == tmp_path
 
 
 def test_toolchain_is_remembered_and_too_old_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = host.Toolchain.probe(tmp_path)
-    assert host.Toolchain.probe(tmp_path) == tools
+    tools = toolchain.Toolchain.probe(tmp_path)
+    assert toolchain.Toolchain.probe(tmp_path) == tools
     assert Path(tools.rustc).is_absolute() and tools.host in tools.verbose
     old = tmp_path / "bin" / "rustc"
     old.parent.mkdir()
@@ -233,29 +241,29 @@ def test_toolchain_is_remembered_and_too_old_is_refused(
     old.chmod(0o755)
     monkeypatch.setenv("PATH", f"{old.parent}:/usr/bin:/bin")
     with pytest.raises(MachineError, match=r"rustc 1\.63\.0 is too old") as caught:
-        host.Toolchain.probe(tmp_path)
+        toolchain.Toolchain.probe(tmp_path)
     assert "rustup" in (caught.value.next or "")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(MachineError, match="not on PATH"):
-        host.Toolchain.probe(tmp_path)
+        toolchain.Toolchain.probe(tmp_path)
 
 
 def test_the_machine_has_a_kind_and_cores() -> None:
-    here = host.machine()
-    assert here["kind"].startswith(here["arch"]) and int(here["cores"]) == len(host.cores()) >= 1
-    assert host.boot_id() == host.boot_id()
+    here = machine.machine()
+    assert here["kind"].startswith(here["arch"]) and int(here["cores"]) == len(machine.cores()) >= 1
+    assert machine.boot_id() == machine.boot_id()
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
-    host.atomic_write(path, b"one")
+    files.atomic_write(path, b"one")
     with pytest.raises(TypeError):
-        host.atomic_write(path, "text")  # type: ignore[arg-type]
+        files.atomic_write(path, "text")  # type: ignore[arg-type]
     assert path.read_bytes() == b"one" and [p.name for p in path.parent.iterdir()] == ["file"]
 
 
 def test_no_checkout_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAR_ROOT", raising=False)
-    monkeypatch.setattr(host, "__file__", str(tmp_path / "host.py"))
+    monkeypatch.setattr(checkout, "__file__", str(tmp_path / "checkout.py"))
     with pytest.raises(UsageError, match="no checkout"):
-        host.find_root(tmp_path)
+        checkout.find_root(tmp_path)

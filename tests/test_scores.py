@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from lance_autoresearch.errors import UsageError
-from lance_autoresearch.rules.scores import (
+from lance_autoresearch.calibration.scores import (
     HEAD,
     Score,
     Shot,
@@ -17,6 +16,7 @@ from lance_autoresearch.rules.scores import (
     scored,
     to_tsv,
 )
+from lance_autoresearch.errors import UsageError
 
 
 def shot(verdict: str = "revert", kind: str = "aa", target: str = "pq-l2", **more: object) -> Shot:

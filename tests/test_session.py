@@ -14,13 +14,13 @@ import pytest
 from agent_parts import TARGET, checkout
 from kernels import around
 
-from lance_autoresearch.campaigns.calibration import Kind, run
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.campaign.calibration import Kind, run
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.judging.trial import Story, run_trial
-from lance_autoresearch.policy import DEFAULT
-from lance_autoresearch.world.ledger import chained, store
-from lance_autoresearch.world.phases import Phases
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.trial import Story, run_trial
+from lance_autoresearch.ledger import chained, store
+from lance_autoresearch.rules.policy import DEFAULT
 
 SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
 BUSY = replace(DEFAULT, max_void=99)

@@ -15,7 +15,7 @@ from pathlib import Path
 import conductor_parts as toys
 import pytest
 
-from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.records import PairTimes
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import pair_value

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.evidence.upstream.slicer import Slicer
-from lance_autoresearch.evidence.upstream.syntax import Source
-from lance_autoresearch.world.host import Toolchain, find_root
+from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.oracle.slicer import Slicer
+from lance_autoresearch.oracle.syntax import Source
 
 SAMPLE = b"""// SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Copyright Someone

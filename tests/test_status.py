@@ -14,13 +14,13 @@ from campaign_parts import TARGET, checkout, kernel
 from checkout_parts import interruptible
 from night_parts import small_night, trial
 
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.report import gather
-from lance_autoresearch.campaigns.report.page import Card, html
-from lance_autoresearch.campaigns.report.sections import money
-from lance_autoresearch.campaigns.tally import Budget, Run, save
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.tally import Budget, Run, save
 from lance_autoresearch.cli.status import status
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.report import gather
+from lance_autoresearch.report.page import Card, html
+from lance_autoresearch.report.sections import money
 
 LAR = Path(sys.executable).parent / "lar"
 

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from in_process import Library
 
-from lance_autoresearch.evidence import build, catalogue, pools
+from lance_autoresearch.bench import pools
+from lance_autoresearch.build import builder
 from lance_autoresearch.fixtures.pages import encoded, mini_block
 from lance_autoresearch.fixtures.textgen import CORPORA
-from lance_autoresearch.target import Call, Combo, Maker
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Call, Combo, Maker
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "fsst")
@@ -26,7 +28,7 @@ CHUNK = 4096
 
 @pytest.fixture(scope="module")
 def make() -> Maker:
-    program = build.maker(ROOT, "fsst")
+    program = builder.maker(ROOT, "fsst")
     return lambda request: subprocess.run(
         [program], input=request, stdout=subprocess.PIPE, check=True
     ).stdout
@@ -34,7 +36,7 @@ def make() -> Maker:
 
 @pytest.fixture(scope="module")
 def upstream() -> Library:
-    return Library.load(build.build_upstream(ROOT, "fsst").so)
+    return Library.load(builder.build_upstream(ROOT, "fsst").so)
 
 
 def calls_of(combo: Combo, make: Maker, seed: int = 5, *, confirm: bool = False) -> list[Call]:
@@ -181,7 +183,7 @@ def test_our_kernels_agree_on_every_check(
     upstream: Library, make: Maker, name: str, features: int | None
 ) -> None:
     text = (LINEAGE / f"{name}.rs").read_bytes()
-    kernel = Library.load(build.build_kernel(ROOT, "fsst", text).so, features)
+    kernel = Library.load(builder.build_kernel(ROOT, "fsst", text).so, features)
     for seed in (21, 22):
         for combo in TARGET.checks:
             for i, call in enumerate(calls_of(combo, make, seed)):
@@ -195,7 +197,7 @@ def test_an_escape_that_takes_its_byte_from_the_next_value_is_noticed(
     text = (LINEAGE / "02-stream.rs").read_bytes()
     blind = text.replace(b"if seen & PAYLOAD != 0 ||", b"if")
     assert blind != text
-    kernel = Library.load(build.build_kernel(ROOT, "fsst", blind).so)
+    kernel = Library.load(builder.build_kernel(ROOT, "fsst", blind).so)
     combo = next(c for c in TARGET.checks if label(c) == "decompress_i32 8 escapes")
     calls = calls_of(combo, make)
     differ = [answered(kernel, combo, c) != answered(upstream, combo, c) for c in calls]

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from in_process import Library
 
-from lance_autoresearch.evidence import build, catalogue, pools
-from lance_autoresearch.evidence.measure import Conductor
-from lance_autoresearch.target import Call, Combo
+from lance_autoresearch.bench import pools
+from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.build import builder
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "pq-l2")
@@ -29,7 +31,7 @@ def label(combo: Combo) -> str:
 
 @pytest.fixture(scope="module")
 def upstream() -> Library:
-    return Library.load(build.build_upstream(ROOT, "pq-l2").so)
+    return Library.load(builder.build_upstream(ROOT, "pq-l2").so)
 
 
 def sequential_sums(table: np.ndarray, m: int, codes: np.ndarray) -> np.ndarray:
@@ -133,18 +135,18 @@ def disagreements(upstream: Library, kernel: Library) -> set[str]:
 def test_our_kernels_agree_on_every_check(
     upstream: Library, name: str, features: int | None
 ) -> None:
-    built = build.build_kernel(ROOT, "pq-l2", (LINEAGE / f"{name}.rs").read_bytes())
+    built = builder.build_kernel(ROOT, "pq-l2", (LINEAGE / f"{name}.rs").read_bytes())
     assert disagreements(upstream, Library.load(built.so, features)) == set()
 
 
 def test_one_rounding_less_is_noticed(upstream: Library) -> None:
-    built = build.build_kernel(ROOT, "pq-l2", (LINEAGE / "04-fused-table.rs").read_bytes())
+    built = builder.build_kernel(ROOT, "pq-l2", (LINEAGE / "04-fused-table.rs").read_bytes())
     assert disagreements(upstream, Library.load(built.so)) == {"table_l2"}
 
 
 def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
-    lance = build.build_upstream(ROOT, "pq-l2")
+    lance = builder.build_upstream(ROOT, "pq-l2")
     cheats = sorted((ROOT / "targets" / "pq-l2" / "cheats").glob("*.rs"))
     # Those that no comparison of outputs can see are stopped by others: test_threats.
     seen_by_others = re.compile(r"stopped by [ABCDKRS ]+$", re.M)
@@ -156,7 +158,7 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
             assert conductor.expect(lance.so, pool.path, pool.want).fault is None
         passed = {}
         for path in [honest, *cheats]:
-            library = build.build_kernel(ROOT, "pq-l2", path.read_bytes()).so
+            library = builder.build_kernel(ROOT, "pq-l2", path.read_bytes()).so
             both = [(pool.path, pool.want) for pool in made]
             passed[path.stem] = conductor.check(library, both, seed=5).fault is None
     assert passed == {path.stem: path is honest for path in [honest, *cheats]}

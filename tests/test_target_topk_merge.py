@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from in_process import Library
 
-from lance_autoresearch.evidence import build, catalogue, pools
-from lance_autoresearch.evidence.measure import Conductor
+from lance_autoresearch.bench import pools
+from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.build import builder
 from lance_autoresearch.fixtures import distributions as d
-from lance_autoresearch.target import Call, Combo
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = catalogue.load(ROOT, "topk-merge")
@@ -29,7 +31,7 @@ def label(combo: Combo) -> str:
 
 @pytest.fixture(scope="module")
 def upstream() -> Library:
-    return Library.load(build.build_upstream(ROOT, "topk-merge").so)
+    return Library.load(builder.build_upstream(ROOT, "topk-merge").so)
 
 
 def rows_of(library: Library, call: Call) -> list[bytes]:
@@ -154,7 +156,7 @@ def faults(upstream: Library, kernel: Library) -> set[str]:
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_our_kernels_agree_on_every_check(upstream: Library, name: str) -> None:
-    built = build.build_kernel(ROOT, "topk-merge", (LINEAGE / f"{name}.rs").read_bytes())
+    built = builder.build_kernel(ROOT, "topk-merge", (LINEAGE / f"{name}.rs").read_bytes())
     assert faults(upstream, Library.load(built.so)) == set()
 
 
@@ -163,13 +165,13 @@ def test_a_screen_that_loses_nan_or_minus_zero_is_noticed(upstream: Library, car
     text = (LINEAGE / "01-screen-by-root.rs").read_text()
     wrong = text.replace("!(d > limit)", careless)
     assert wrong != text
-    built = build.build_kernel(ROOT, "topk-merge", wrong.encode())
+    built = builder.build_kernel(ROOT, "topk-merge", wrong.encode())
     assert faults(upstream, Library.load(built.so)) != set()
 
 
 def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
-    lance = build.build_upstream(ROOT, "topk-merge")
+    lance = builder.build_upstream(ROOT, "topk-merge")
     cheats = sorted((ROOT / "targets" / "topk-merge" / "cheats").glob("*.rs"))
     honest = LINEAGE / "02-collect-when-cold.rs"
     assert len(cheats) >= 3
@@ -178,7 +180,7 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
             assert conductor.expect(lance.so, pool.path, pool.want).fault is None
         passed = {}
         for path in [honest, *cheats]:
-            library = build.build_kernel(ROOT, "topk-merge", path.read_bytes()).so
+            library = builder.build_kernel(ROOT, "topk-merge", path.read_bytes()).so
             both = [(pool.path, pool.want) for pool in made]
             passed[path.stem] = conductor.check(library, both, seed=5).fault is None
     assert passed == {path.stem: path is honest for path in [honest, *cheats]}

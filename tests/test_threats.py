@@ -18,16 +18,18 @@ from pathlib import Path
 
 import pytest
 
+from lance_autoresearch.bench import conductor
+from lance_autoresearch.bench.conductor import Conductor, source_digest
+from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.evidence import build, catalogue, measure
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.evidence.measure import Conductor, source_digest
-from lance_autoresearch.evidence.pools import Pool, make_pools
-from lance_autoresearch.judging import trial
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judge import trial
+from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.records import Fault
-from lance_autoresearch.rules.plain_text import stripped
-from lance_autoresearch.target import Op, Target
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Op, Target
+from lance_autoresearch.text.plain_text import stripped
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -114,7 +116,7 @@ def programs(*features: str) -> Path:
         done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         home.mkdir(parents=True, exist_ok=True)
-        for name in measure.PROGRAMS:       # another test process may be running the old file
+        for name in conductor.PROGRAMS:       # another test process may be running the old file
             part = home / f".{name}.{os.getpid()}"
             part.write_bytes((cache / "target" / "release" / name).read_bytes())
             part.chmod(0o755)
@@ -125,7 +127,7 @@ def programs(*features: str) -> Path:
 def outcome(rig: Rig, text: bytes, conductor: Conductor | None = None) -> Fault | None:
     """Fault of a check of every case and a pair, without admission and audit."""
     conductor = conductor or rig.conductor
-    so = build.build_kernel(ROOT, rig.target.name, text).so
+    so = builder.build_kernel(ROOT, rig.target.name, text).so
     pools = [(p.path, p.want) for p in (*rig.epoch.checks, *rig.epoch.timed)]
     fault = conductor.check(so, pools, seed=7).fault
     if fault is not None:
@@ -170,7 +172,7 @@ def test_poison_alone_stops(rigs: dict[str, Rig]) -> None:
     rig, text = rigs["pq-l2"], text_of("pq-l2/assume-zero")
     on = outcome(rig, text)
     assert on is not None and on.kind in ("mismatch", "poison")
-    so = build.build_kernel(ROOT, "pq-l2", text).so
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
     # Without poison a call with an empty output cannot be told from none: timed pools only.
     timed = [(p.path, p.want) for p in rig.epoch.timed]
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-poison")) as off:
@@ -184,7 +186,7 @@ def test_comparing_alone_stops(name: str, rigs: dict[str, Rig], tmp_path: Path) 
     """Compared with itself in place of Lance, a wrong kernel is right."""
     rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
     assert outcome(rig, text) is not None
-    so = build.build_kernel(ROOT, "pq-l2", text).so
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
     own = []
     for i, pool in enumerate(rig.epoch.timed):
         want = tmp_path / f"{i}.want"
@@ -217,7 +219,7 @@ def test_bit_equality_alone_stops(
     name: str, rule: str, rigs: dict[str, Rig], tmp_path: Path
 ) -> None:
     rig = rigs["pq-l2"]
-    so = build.build_kernel(ROOT, "pq-l2", text_of(f"pq-l2/{name}")).so
+    so = builder.build_kernel(ROOT, "pq-l2", text_of(f"pq-l2/{name}")).so
     exact = answered(rig, rig.target, tmp_path / "exact", 5)
     loose = answered(rig, relaxed(rig.target, rule), tmp_path / "loose", 5)
     on = rig.conductor.check(so, exact, seed=3).fault
@@ -236,7 +238,7 @@ def test_the_pinned_tree_alone_keeps_the_rules(rigs: dict[str, Rig], tmp_path: P
     exec(compile(edited, str(home / "target.py"), "exec"), spec)
     theirs: Target = spec["TARGET"]  # type: ignore[assignment]
     rig = rigs["pq-l2"]
-    so = build.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
+    so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
     assert rig.conductor.check(so, answered(rig, theirs, tmp_path / "off", 5), seed=1).fault is None
     ours = catalogue.load(ROOT, "pq-l2")
     assert rig.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
@@ -287,7 +289,7 @@ def test_secret_pools_alone_stop_memorised_answers(rigs: dict[str, Rig], tmp_pat
     for pool in (*known, *secret):
         rig.answer(pool)
     text = memorised(known, [parts_of(p.want) for p in known])
-    so = build.build_kernel(ROOT, "pq-l2", text).so
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
     off = rig.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
     assert off.fault is None and off.calls > 8
     on = rig.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
@@ -297,7 +299,7 @@ def test_secret_pools_alone_stop_memorised_answers(rigs: dict[str, Rig], tmp_pat
 @pytest.mark.parametrize("name", ["pq-l2/drop-tail", "fsst/trusting"])
 def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Rig]) -> None:
     rig = rigs[name.partition("/")[0]]
-    so = build.build_kernel(ROOT, rig.target.name, text_of(name)).so
+    so = builder.build_kernel(ROOT, rig.target.name, text_of(name)).so
     timed = [(p.path, p.want) for p in rig.epoch.timed]
     checks = [(p.path, p.want) for p in rig.epoch.checks]
     assert rig.conductor.check(so, timed, seed=1).fault is None
@@ -308,7 +310,7 @@ def test_fresh_sizes_alone_stop(rigs: dict[str, Rig]) -> None:
     """Right wherever screening looks; wrong on confirmation's sizes."""
     rig, text = rigs["pq-l2"], text_of("pq-l2/second-size")
     assert outcome(rig, text) is None
-    so = build.build_kernel(ROOT, "pq-l2", text).so
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
     pools, _ = rig.fresh_pools()
     assert rig.check(so, "native", pools).fault is not None
 
@@ -327,14 +329,14 @@ def test_counting_extraction_alone_stops(
     """A contract that chose the k rows itself, untimed, would let a kernel leave that undone."""
     rig, text = rigs["topk-merge"], text_of("topk-merge/all-rows")
     assert outcome(rig, text) is not None
-    kit = build.kit(ROOT, "topk-merge")
+    kit = builder.kit(ROOT, "topk-merge")
     source = kit.contract.decode()
     begin = source.index("fn read_out")
     end = source.index("    // More rows than fit")
     generous = source[:begin] + FREE_CHOICE + source[end:]
     changed = dataclasses.replace(kit, contract=generous.encode(), digest=kit.digest + "-generous")
-    monkeypatch.setattr(build, "kit", lambda *_, **__: changed)
-    so = build.build_kernel(ROOT, "topk-merge", text).so
+    monkeypatch.setattr(builder, "kit", lambda *_, **__: changed)
+    so = builder.build_kernel(ROOT, "topk-merge", text).so
     pools = [(p.path, p.want) for p in rig.epoch.timed]
     assert rig.conductor.check(so, pools, seed=1).fault is None
 

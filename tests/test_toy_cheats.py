@@ -14,11 +14,11 @@ from conductor_parts import ROOT, library, rustc, write_pool
 from test_conductor import LATE
 from test_threats import programs
 
-from lance_autoresearch.evidence.measure import Conductor
-from lance_autoresearch.evidence.pools import output_bytes
-from lance_autoresearch.policy import DEFAULT
+from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.bench.pools import output_bytes
 from lance_autoresearch.records import ComboId, Comparison
 from lance_autoresearch.rules.confirmation import aa_bias, floor_flags, slowed_opponent
+from lance_autoresearch.rules.policy import DEFAULT
 
 LINES = 1024
 CHASE = """let mut i = b[0] as usize; for _ in 0..8192 { i = a[i] as usize; }

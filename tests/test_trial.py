@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from kernels import around
 
-from lance_autoresearch.campaigns.subject import committed_champion
-from lance_autoresearch.evidence.measure import CheckResult
-from lance_autoresearch.judging.proof import late
-from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.judging.trial import Story, run_trial
+from lance_autoresearch.bench.conductor import CheckResult
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.calibration.proof import late
+from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.records import Fault, TrialRecord, Verdict
-from lance_autoresearch.world.phases import Phases
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
@@ -84,7 +84,7 @@ def test_ten_gigabytes_are_refused(rig: Rig) -> None:
 
 def test_a_syscall_is_refused(pq: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """With admission and audit out of the way the box itself must stop it."""
-    import lance_autoresearch.judging.trial as trial
+    import lance_autoresearch.judge.trial as trial
 
     monkeypatch.setattr(trial, "admit", lambda _: None)
     monkeypatch.setattr(trial, "audit", lambda *_: None)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agent_parts import TARGET, checkout
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.evidence.build import first_kernel
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.ledger import Ledger
 
 
 def test_the_unchanged_champion_is_no_trial(tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ import pytest
 from agent_parts import ROOT, TARGET, checkout
 from campaign_parts import record
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.campaigns.agents import Turn
-from lance_autoresearch.campaigns.agents.replay import ReplayAgent
-from lance_autoresearch.campaigns.agents.tune import TuneAgent, knobs
-from lance_autoresearch.campaigns.driving import drive
-from lance_autoresearch.campaigns.loop import Budget
+from lance_autoresearch.agents import Turn
+from lance_autoresearch.agents.replay import ReplayAgent
+from lance_autoresearch.agents.tune import TuneAgent, knobs
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.driving import drive
+from lance_autoresearch.campaign.loop import Budget
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world.ledger.export import load_records
 
 RECORD = ROOT / "records" / "ideas" / TARGET
 KNOBS = b"""

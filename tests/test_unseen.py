@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from test_threats import outcome, text_of
 
-from lance_autoresearch.campaigns.subject import committed_champion
-from lance_autoresearch.evidence import build
-from lance_autoresearch.evidence.admit import admit
-from lance_autoresearch.judging.compare import refuse_memory, times, unseen_pairs
-from lance_autoresearch.judging.ended import Ended
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.judge.compare import refuse_memory, times, unseen_pairs
+from lance_autoresearch.judge.early_verdict import Ended
 from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
 from lance_autoresearch.rules.confirmation import UnseenResult, unseen
-from lance_autoresearch.target import Target
+from lance_autoresearch.targets.spec import Target
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -67,7 +67,7 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Rig
     rig, text = rig_of(opened, "pq-l2"), text_of("pq-l2/heap-residue")
     admit(text)
     assert outcome(rig, text) is None
-    so = build.build_kernel(ROOT, "pq-l2", text).so
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
     pools, _ = rig.fresh_pools()
     sides = (rig.champion.so, so)
     gain = threats.repeated_gain(rig, sides, pools)
@@ -88,7 +88,7 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Rig
 def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Rig]) -> None:
     """The same calls on the same inputs: 24 pairs, or one pair of processes that lives as long."""
     rig = rig_of(opened, "pq-l2")
-    so = build.build_kernel(ROOT, "pq-l2", text_of("pq-l2/heap-residue")).so
+    so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/heap-residue")).so
     pools, _ = rig.fresh_pools()
 
     def seen(pairs: int, rounds: int) -> UnseenResult:
@@ -139,7 +139,7 @@ def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(opened: dict[str, 
     champion = (committed_champion(ROOT, "pq-l2") or b"").decode()
     text = known_sizes_only(rig.target, champion, plain).encode()
     assert outcome(rig, text) is None
-    sides = (rig.champion.so, build.build_kernel(ROOT, "pq-l2", text).so)
+    sides = (rig.champion.so, builder.build_kernel(ROOT, "pq-l2", text).so)
     pools, _ = rig.fresh_pools()
     gain = threats.repeated_gain(rig, sides, pools)
     if gain is None:
@@ -163,7 +163,7 @@ def test_an_honest_gain_is_there_on_inputs_met_once(path: Path, opened: dict[str
     rig = rig_of(opened, path.parent.name)
     if outcome(rig, path.read_bytes()) is not None:
         pytest.skip("not an honest one")
-    so = build.build_kernel(ROOT, path.parent.name, path.read_bytes()).so
+    so = builder.build_kernel(ROOT, path.parent.name, path.read_bytes()).so
     pools, _ = rig.fresh_pools()
     sides = (rig.champion.so, so)
     gain = threats.repeated_gain(rig, sides, pools)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from lance_autoresearch import oracle
 from lance_autoresearch.cli import upstream as verbs
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.evidence import upstream
-from lance_autoresearch.evidence.upstream.archives import _unpack
-from lance_autoresearch.evidence.upstream.lock import Lock
-from lance_autoresearch.evidence.upstream.manifest import parse_manifest
-from lance_autoresearch.world.host import find_root
+from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.oracle.archives import _unpack
+from lance_autoresearch.oracle.lock import Lock
+from lance_autoresearch.oracle.manifest import parse_manifest
 
 MANIFEST = """
 version = "14.0.2"
@@ -44,17 +44,17 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "upstream.toml").write_text(MANIFEST)
     (tmp_path / "targets" / "pq").mkdir(parents=True)
     (tmp_path / "targets" / "pq" / "adapter.rs").write_text("pub fn scan() {}\n")
-    upstream.pin(tmp_path)
+    oracle.pin(tmp_path)
     return tmp_path
 
 
 def test_the_committed_lock_is_what_the_release_gives() -> None:
     checkout = find_root()
-    upstream.fetch(checkout)
-    lock, manifest = Lock.read(checkout), upstream.load_manifest(checkout)
+    oracle.fetch(checkout)
+    lock, manifest = Lock.read(checkout), oracle.load_manifest(checkout)
     assert lock.version == manifest.version == "14.0.2"
     for name in manifest.targets:
-        items = upstream.show(checkout, name)
+        items = oracle.show(checkout, name)
         assert items and len(items) == len(lock.items[name])
         for item in items:
             key = f"{item.group} {item.source} {item.spec}"
@@ -62,7 +62,7 @@ def test_the_committed_lock_is_what_the_release_gives() -> None:
 
 
 def test_first_kernel_is_licence_items_adapter(root: Path) -> None:
-    text = (upstream.slices_dir(root, "pq") / "kernel.rs").read_text()
+    text = (oracle.slices_dir(root, "pq") / "kernel.rs").read_text()
     assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n")
     assert text.index("use prelude::*;") < text.index("pub fn compute_pq_distance")
     assert text.endswith("(written by hand)\npub fn scan() {}\n")
@@ -72,7 +72,7 @@ def test_sliced_bytes_are_verbatim(root: Path) -> None:
     """Every line of the slice but visibility, notes and our own is a line of the archive."""
     crate = root / ".lar" / "upstream" / "14.0.2" / "lance-index"
     theirs = set((crate / "src/vector/pq/distance.rs").read_text().splitlines())
-    ours = (upstream.slices_dir(root, "pq") / "kernel.rs").read_text().splitlines()
+    ours = (oracle.slices_dir(root, "pq") / "kernel.rs").read_text().splitlines()
     extra = [line for line in ours if line not in theirs]
     assert extra == [
         "use prelude::*;",
@@ -86,13 +86,13 @@ def test_sliced_bytes_are_verbatim(root: Path) -> None:
 def test_fetch_does_nothing_while_all_stands(root: Path) -> None:
     said: list[str] = []
     begun = time.process_time()
-    upstream.fetch(root, progress=said.append)
+    oracle.fetch(root, progress=said.append)
     assert said == [] and time.process_time() - begun < 0.05
     (root / "targets" / "pq" / "adapter.rs").write_text("pub fn other() {}\n")
-    upstream.fetch(root, progress=said.append)
+    oracle.fetch(root, progress=said.append)
     assert said == ["sliced pq"]
     (root / ".lar" / "slices" / "pq" / "kernel.rs").write_text("tampered")
-    assert "fn other" in (upstream.slices_dir(root, "pq") / "kernel.rs").read_text()
+    assert "fn other" in (oracle.slices_dir(root, "pq") / "kernel.rs").read_text()
 
 
 def test_a_wrong_archive_is_refused_before_it_is_read(root: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_wrong_archive_is_refused_before_it_is_read(root: Path) -> None:
     Lock(lock.version, {**lock.archives, "lance-index": "0" * 64}, lock.items).write(root)
     shutil.rmtree(root / ".lar")
     with pytest.raises(UpstreamError, match=r"lance-index 14\.0\.2: archive has sha256"):
-        upstream.fetch(root)
+        oracle.fetch(root)
     assert not (root / ".lar" / "upstream" / "14.0.2" / "lance-index").exists()
 
 
@@ -110,32 +110,32 @@ def test_an_item_that_differs_from_the_lock_is_refused(root: Path) -> None:
     items = {"pq": {**lock.items["pq"], key: ("f" * 64, 131)}}
     Lock(lock.version, lock.archives, items).write(root)
     with pytest.raises(UpstreamError, match=r"differ from upstream\.lock.*compute_pq_distance"):
-        upstream.fetch(root)
+        oracle.fetch(root)
 
 
 def test_an_item_without_a_pin_is_refused(root: Path) -> None:
     path = root / "upstream.toml"
     path.write_text(path.read_text().replace('"hsum256_ps"', '"hsum256_ps", "hsum256_pd"'))
     with pytest.raises(UpstreamError, match=r"not in upstream\.lock yet.*hsum256_pd") as caught:
-        upstream.fetch(root)
+        oracle.fetch(root)
     assert caught.value.next == "lar upstream pin"
     with pytest.raises(UpstreamError, match="occurs 1 times, not 2"):
         path.write_text(path.read_text().replace("count = 1", "count = 2"))
-        upstream.pin(root)
+        oracle.pin(root)
 
 
 def test_versions_of_manifest_and_lock_must_agree(root: Path) -> None:
     path = root / "upstream.toml"
     path.write_text(path.read_text().replace("14.0.2", "13.0.0"))
     with pytest.raises(UpstreamError, match=r"says 13\.0\.0, upstream\.lock says 14\.0\.2"):
-        upstream.fetch(root)
+        oracle.fetch(root)
 
 
 def test_drift_to_another_release_and_pin_to_it(root: Path) -> None:
-    states = {d.spec: d for d in upstream.drift(root, "13.0.0")}
+    states = {d.spec: d for d in oracle.drift(root, "13.0.0")}
     assert states["compute_pq_distance"].state in ("same", "moved", "changed", "gone")
-    assert {d.state for d in upstream.drift(root, "14.0.2")} == {"same"}
-    table = upstream.drift(find_root(), "13.0.0")
+    assert {d.state for d in oracle.drift(root, "14.0.2")} == {"same"}
+    table = oracle.drift(find_root(), "13.0.0")
     by_spec = {(d.target, d.spec): d for d in table}
     changed = by_spec["pq-l2", "build_distance_table_l2_impl"]
     assert changed.state == "changed" and "-        l2_distance_batch_into(" in changed.diff
@@ -144,15 +144,15 @@ def test_drift_to_another_release_and_pin_to_it(root: Path) -> None:
     assert by_spec["topk-merge", "accumulate_distances_into_heap"].state == "same"
     text = verbs.summary(table, "14.0.2", "13.0.0")
     assert text.startswith(f"Lance 14.0.2 -> 13.0.0: {len(table)} items\n")
-    upstream.pin(root, "13.0.0")
-    assert Lock.read(root).version == upstream.load_manifest(root).version == "13.0.0"
+    oracle.pin(root, "13.0.0")
+    assert Lock.read(root).version == oracle.load_manifest(root).version == "13.0.0"
 
 
 def test_pin_to_a_release_without_the_items_writes_nothing() -> None:
     checkout = find_root()
     before = (checkout / "upstream.lock").read_bytes(), (checkout / "upstream.toml").read_bytes()
     with pytest.raises(UpstreamError):
-        upstream.pin(checkout, "13.0.0")
+        oracle.pin(checkout, "13.0.0")
     assert before == (
         (checkout / "upstream.lock").read_bytes(),
         (checkout / "upstream.toml").read_bytes(),
@@ -168,20 +168,20 @@ def test_a_path_source_is_found_by_crate_name_and_followed(root: Path, tmp_path:
     text = text.replace("edits", "# edits")
     text = text[: text.index("[[targets.pq.kernel]]")] + text[text.index("[[targets.pq.pre") :]
     (root / "upstream.toml").write_text(text)
-    upstream.pin(root)
-    made = upstream.slices_dir(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
+    oracle.pin(root)
+    made = oracle.slices_dir(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
     assert "pub fn hsum256_ps() -> u8 { 1 }" in made.read_text()
     (fork / "src" / "simd" / "x86.rs").write_text("fn hsum256_ps() -> u8 { 2 }\n")
     with pytest.raises(UpstreamError, match=r"differ from upstream\.lock"):
-        upstream.fetch(root)
+        oracle.fetch(root)
     (fork / "Cargo.toml").unlink()
     with pytest.raises(UpstreamError, match="no crate 'lance-linalg' below fork"):
-        upstream.fetch(root)
+        oracle.fetch(root)
 
 
 def test_a_crate_that_does_not_exist_says_so(root: Path) -> None:
     with pytest.raises(UpstreamError, match="cargo cannot fetch it"):
-        upstream.pin(root, "14.0.99")
+        oracle.pin(root, "14.0.99")
 
 
 def test_the_verbs_speak_plainly_and_in_json(

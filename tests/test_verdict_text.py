@@ -23,8 +23,8 @@ from lance_autoresearch.records import (
 )
 from lance_autoresearch.rules.confirmation import ConfirmResult, Estimate, confirm
 from lance_autoresearch.rules.gate import gate
-from lance_autoresearch.rules.plain_text import stripped
-from lance_autoresearch.rules.verdict_text import (
+from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.verdict_text import (
     Facts,
     confirm_numbers,
     confirm_text,

@@ -21,9 +21,9 @@ from agent_parts import TARGET, assert_whole, checkout, newest, rows
 from checkout_parts import ROOT
 from kernels import around
 
-from lance_autoresearch.campaigns.campaign import Campaign
-from lance_autoresearch.campaigns.driving import begin
-from lance_autoresearch.world.ledger import Ledger
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.driving import begin
+from lance_autoresearch.ledger import Ledger
 
 LAR = str(Path(sys.executable).parent / "lar")
 WRONG = 'sed -i "s/pub fn /pub fn odd_$$_/" kernels.rs; echo a name'

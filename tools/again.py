@@ -28,15 +28,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
 from lance_autoresearch.errors import LarError, MachineError
-from lance_autoresearch.evidence import build
-from lance_autoresearch.judging.compare import times
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.judge.compare import times
+from lance_autoresearch.ledger import Ledger, Row, digest_of
+from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
-from lance_autoresearch.world.ledger import Ledger, Row, digest_of
-from lance_autoresearch.world.ledger.export import load_records
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "records" / "again.tsv"
@@ -99,7 +99,7 @@ def _of_ledger() -> Iterator[Kept]:
 def _of_records() -> Iterator[Kept]:
     for about in sorted((ROOT / "records").glob("*/campaign.json")):
         name = json.loads(about.read_text())["campaign"]["target"]
-        lance = build.first_kernel(ROOT, name)
+        lance = builder.first_kernel(ROOT, name)
         found = load_records(about.parent, lance)
         kernels = {digest_of(lance): lance, **found.kernels}
         yield from _kept(found.trials, kernels.get)
@@ -141,7 +141,7 @@ def measured(rows: Sequence[Kept]) -> Iterator[Again]:
 
 def once_more(rig: Rig, row: Kept) -> ConfirmResult:
     """The confirmation's pairs on everything fresh."""
-    candidate = build.build_kernel(rig.root, rig.target.name, row.kernel)
+    candidate = builder.build_kernel(rig.root, rig.target.name, row.kernel)
     pools, _ = rig.fresh_pools()
     policy = rig.fitted
     layouts = rig.layouts(candidate, policy.confirm_pairs)

@@ -27,13 +27,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaigns.calibration import LOAD, recorded  # noqa: E402
+from lance_autoresearch.campaign.calibration import LOAD, recorded  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
-from lance_autoresearch.evidence import catalogue  # noqa: E402
+from lance_autoresearch.ledger import Ledger  # noqa: E402
+from lance_autoresearch.ledger.comparison_json import trial_from_json  # noqa: E402
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict  # noqa: E402
 from lance_autoresearch.rules import stats  # noqa: E402
-from lance_autoresearch.rules.comparison_json import trial_from_json  # noqa: E402
-from lance_autoresearch.world.ledger import Ledger  # noqa: E402
+from lance_autoresearch.targets import catalogue  # noqa: E402
 
 GATES = ("this gate", "original, fresh baseline", "original, baseline measured once")
 COLOURS = ("#0b6e4f", "#c97b1a", "#a3243b")

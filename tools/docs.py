@@ -103,10 +103,10 @@ def exit_codes() -> str:
 
 def policy() -> str:
     """Every threshold of the decision, with its reason."""
-    from lance_autoresearch.policy import DEFAULT
+    from lance_autoresearch.rules.policy import DEFAULT
 
     rows = []
-    for name, text in field_docs(SOURCE / "policy.py", "Policy"):
+    for name, text in field_docs(SOURCE / "rules/policy.py", "Policy"):
         rows.append((f"`{name}`", str(getattr(DEFAULT, name)), text))
     return table(("setting", "value", "meaning"), rows)
 
@@ -127,7 +127,7 @@ def field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
 
 def targets() -> str:
     """The targets that run."""
-    from lance_autoresearch.evidence.catalogue import load_all
+    from lance_autoresearch.targets.catalogue import load_all
 
     rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_all(ROOT)]
     return table(("target", "what", "call site in Lance", "cost there"), rows)
@@ -135,7 +135,7 @@ def targets() -> str:
 
 def waiting() -> str:
     """The kernels that wait for a target."""
-    from lance_autoresearch.evidence.catalogue import waiting as rows_of
+    from lance_autoresearch.targets.catalogue import waiting as rows_of
 
     rows = [(f"`{w.name}`", f"`{w.call_site}`", w.headroom, w.state) for w in rows_of(ROOT)]
     return table(("kernel", "call site in Lance", "headroom seen", "state"), rows)
@@ -252,7 +252,7 @@ def layout() -> str:
 
 def calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
-    from lance_autoresearch.rules.scores import HEAD, about_of, cells, from_tsv, scored
+    from lance_autoresearch.calibration.scores import HEAD, about_of, cells, from_tsv, scored
 
     files = sorted((ROOT / "records" / "calibration").glob("*.tsv"), reverse=True)
     if not files:

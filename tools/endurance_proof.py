@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from endurance_ideas import TARGET, VERDICTS
 
-from lance_autoresearch.campaigns import campaign as campaigns
-from lance_autoresearch.campaigns.kinds import is_idea
-from lance_autoresearch.campaigns.tally import load_run
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.tally import load_run
+from lance_autoresearch.host import machine
+from lance_autoresearch.ledger import Ledger, Row, digest_of
+from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.world import host
-from lance_autoresearch.world.ledger import Ledger, Row, digest_of
 
 if TYPE_CHECKING:
     from endurance import Story
@@ -240,7 +240,7 @@ def write_figures(
 ) -> None:
     """docs/figures/endurance.toml, in the form tools/docs.py reads."""
     note = ("One campaign on pq-l2 by a scripted agent, with kills at random instants: no fault. "
-            f"Run on {host.here_today(root)}, shared with other work.")
+            f"Run on {machine.here_today(root)}, shared with other work.")
     command = f"python tools/endurance.py --trials {trials} --timed {timed:g} --figures"
     lines = [
         f"command = {json.dumps(command)}",

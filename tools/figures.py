@@ -24,20 +24,20 @@ from itertools import combinations
 from pathlib import Path
 from statistics import correlation
 
-from lance_autoresearch.campaigns.subject import committed_champion
-from lance_autoresearch.evidence import catalogue
-from lance_autoresearch.evidence.admit import audit
-from lance_autoresearch.evidence.build import build_kernel
-from lance_autoresearch.evidence.measure import Conductor, ensure_built
-from lance_autoresearch.judging.rig import Rig
-from lance_autoresearch.judging.trial import Story, run_trial
-from lance_autoresearch.policy import Policy
+from lance_autoresearch.bench.conductor import Conductor, ensure_built
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build.builder import build_kernel
+from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.host import machine
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.admission import audit
+from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.records import Comparison, PairTimes, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import aa_bias
 from lance_autoresearch.rules.estimator import samples, valid_pairs
-from lance_autoresearch.world import host
-from lance_autoresearch.world.phases import Phases
+from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 PHASES = ("admit", "build", "audit", "check", "compare", "fresh", "confirm", "python_cpu")
@@ -47,12 +47,12 @@ def write(
     name: str, note: str, head: list[str], rows: list[list[str]], command: str = ""
 ) -> None:
     """docs/figures/<name>.toml in the form tools/docs.py reads."""
-    _write(name, f"{note} Measured on {host.here_today(ROOT)}.", head, rows, command)
+    _write(name, f"{note} Measured on {machine.here_today(ROOT)}.", head, rows, command)
 
 
 def add(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
     """The same, beside what other processors showed: the first column says which, and when."""
-    path, cpu = ROOT / "docs" / "figures" / f"{name}.toml", host.machine()["cpu"]
+    path, cpu = ROOT / "docs" / "figures" / f"{name}.toml", machine.machine()["cpu"]
     old = tomllib.loads(path.read_text())["rows"] if path.is_file() else []
     others = [row for row in old if not row[0].startswith(f"{cpu}, ")]
     mine = [[f"{cpu}, {time.strftime('%Y-%m-%d')}", *row] for row in rows]

@@ -31,7 +31,7 @@ PATIENCE_S = 5.0
 
 def scan(text: str) -> None:
     """Every token is a piece of the text, in order, and it ends quickly."""
-    from lance_autoresearch.evidence.rust_tokens import tokens
+    from lance_autoresearch.judge.rust_tokens import tokens
 
     begun, at = time.monotonic(), 0
     for token in tokens(text):
@@ -45,7 +45,7 @@ def scan(text: str) -> None:
 def admission(data: bytes) -> None:
     """A verdict, in time."""
     from lance_autoresearch.errors import RejectedKernel
-    from lance_autoresearch.evidence.admit import admit
+    from lance_autoresearch.judge.admission import admit
 
     begun = time.monotonic()
     try:
@@ -58,8 +58,8 @@ def admission(data: bytes) -> None:
 def slice_(text: str) -> None:
     """Text or an UpstreamError."""
     from lance_autoresearch.errors import UpstreamError
-    from lance_autoresearch.evidence.upstream.slicer import Slicer
-    from lance_autoresearch.evidence.upstream.syntax import Source
+    from lance_autoresearch.oracle.slicer import Slicer
+    from lance_autoresearch.oracle.syntax import Source
 
     try:
         with tempfile.TemporaryDirectory() as place:
@@ -72,8 +72,8 @@ def slice_(text: str) -> None:
 
 def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
     """Mutated pools and protocol lines against the real conductor; counts of how they ended."""
-    from lance_autoresearch.evidence.build import build_upstream
-    from lance_autoresearch.evidence.measure import ensure_built
+    from lance_autoresearch.bench.conductor import ensure_built
+    from lance_autoresearch.build.builder import build_upstream
 
     rng, library = random.Random(seed), str(build_upstream(ROOT, "pq-l2").so)
     program = ensure_built(ROOT) / "lar-conductor"
@@ -119,7 +119,7 @@ def _ask(process: subprocess.Popen[bytes], line: bytes) -> dict[str, object]:
 
 def _damaged(head: dict[str, object], rng: random.Random, how: int) -> bytes:
     """A pool file with its JSON (how = 1), its size (2), or magic and numbers (3) broken."""
-    from lance_autoresearch.evidence.pools import sealed
+    from lance_autoresearch.bench.pools import sealed
 
     text = json.dumps(head).encode()
     kind = {1: 0, 2: 1}.get(how, rng.choice((2, 3)))

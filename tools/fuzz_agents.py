@@ -21,10 +21,10 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 @functools.cache
 def _drivers() -> tuple[Any, ...]:
-    from lance_autoresearch.campaigns.agents import Settings
-    from lance_autoresearch.campaigns.agents.claude import ClaudeAgent
-    from lance_autoresearch.campaigns.agents.codex import CodexAgent
-    from lance_autoresearch.campaigns.agents.command import CommandAgent
+    from lance_autoresearch.agents import Settings
+    from lance_autoresearch.agents.claude import ClaudeAgent
+    from lance_autoresearch.agents.codex import CodexAgent
+    from lance_autoresearch.agents.command import CommandAgent
 
     priced = Settings(price=(1.0, 2.0))
     return ClaudeAgent(priced), CodexAgent(priced), CommandAgent("true", priced)
@@ -32,8 +32,8 @@ def _drivers() -> tuple[Any, ...]:
 
 def agents(data: bytes) -> None:
     """What a coding agent printed: a report with usable numbers, whatever it said."""
-    from lance_autoresearch.campaigns.agents.prompt import hypothesis, predicted
-    from lance_autoresearch.world.agent_box import Ended
+    from lance_autoresearch.agents.prompt import hypothesis, predicted
+    from lance_autoresearch.host.agent_sandbox import Ended
 
     out = data[1:].decode("utf-8", "replace")
     driver = _drivers()[data[0] % 3 if data else 0]
@@ -56,7 +56,7 @@ def _place() -> tempfile.TemporaryDirectory[str]:
 @contextlib.contextmanager
 def _desk() -> Iterator[Any]:
     """A turn on a desk with a kernel; the kernel alone may have changed afterwards."""
-    from lance_autoresearch.campaigns.agents import Turn
+    from lance_autoresearch.agents import Turn
 
     place = Path(_place().name)
     kernel = place / "targets" / "pq-l2" / "kernel" / "kernels.rs"
@@ -76,7 +76,7 @@ async def _said(turn: Any, data: bytes) -> Any:
     from acp import RequestError, schema
     from pydantic import ValidationError
 
-    from lance_autoresearch.campaigns.agents.acp_client import Client, Messages
+    from lance_autoresearch.agents.acp_client import Client, Messages
 
     forms: dict[str, Any] = {
         "session/update": (schema.SessionNotification, "session_update"),
@@ -110,7 +110,7 @@ def acp(data: bytes) -> None:
 
 def api(data: bytes) -> None:
     """Arguments of the tools that a model is given: answers, whatever they are."""
-    from lance_autoresearch.campaigns.agents import api as form
+    from lance_autoresearch.agents import api as form
 
     words = [part.decode("utf-8", "replace") for part in data.split(b"\0", 4)]
     path, old, new, first, lines, *_ = [*words, "", "", "", "", ""]

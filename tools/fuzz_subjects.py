@@ -25,7 +25,7 @@ from fuzz_agents import FORBIDDEN, acp, agents, api, spoken
 from lance_autoresearch.errors import LarError, RejectedKernel
 
 if TYPE_CHECKING:
-    from lance_autoresearch.evidence.upstream.syntax import Source
+    from lance_autoresearch.oracle.syntax import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "data" / "fuzz"
@@ -34,7 +34,7 @@ NAMES = ("identifier", "type_identifier", "field_identifier", "shorthand_field_i
 
 def tokens(data: bytes) -> None:
     """Every token is a piece of the text, in order; no identifier of a sound file is missed."""
-    from lance_autoresearch.evidence.rust_tokens import tokens as scan
+    from lance_autoresearch.judge.rust_tokens import tokens as scan
 
     text, at = data.decode("utf-8", "replace"), 0
     words = set()
@@ -51,7 +51,7 @@ def tokens(data: bytes) -> None:
 
 def _identifiers(text: str) -> Iterator[str]:
     """ASCII identifiers that a Rust parser finds outside comments and strings."""
-    from lance_autoresearch.evidence.upstream.syntax import parser
+    from lance_autoresearch.oracle.syntax import parser
 
     raw = text.encode()
     root = parser().parse(raw).root_node
@@ -77,7 +77,7 @@ def _closed(comment: bytes) -> bool:
 
 def admission(data: bytes) -> None:
     """A verdict that names a line of the kernel and what is honest."""
-    from lance_autoresearch.evidence.admit import admit
+    from lance_autoresearch.judge.admission import admit
 
     try:
         admit(data)
@@ -91,7 +91,7 @@ def admission(data: bytes) -> None:
 
 def slicer(data: bytes) -> None:
     """Every name it offers can be cut or is refused; what it cuts stands in the file."""
-    from lance_autoresearch.evidence.upstream.syntax import Source
+    from lance_autoresearch.oracle.syntax import Source
 
     spec, _, raw = data.partition(b"\n")
     with contextlib.suppress(LarError):
@@ -99,7 +99,7 @@ def slicer(data: bytes) -> None:
 
 
 def _cut(source: Source, spec: str) -> None:
-    from lance_autoresearch.evidence.upstream.slicer import Slicer
+    from lance_autoresearch.oracle.slicer import Slicer
 
     raw = source.raw
     cut = Slicer(source)
@@ -113,7 +113,7 @@ def _cut(source: Source, spec: str) -> None:
 
 def manifest(data: bytes) -> None:
     """upstream.toml."""
-    from lance_autoresearch.evidence.upstream.manifest import parse_manifest
+    from lance_autoresearch.oracle.manifest import parse_manifest
 
     with contextlib.suppress(LarError):
         made = parse_manifest(data.decode("utf-8", "replace"))
@@ -123,7 +123,7 @@ def manifest(data: bytes) -> None:
 
 def lock(data: bytes) -> None:
     """upstream.lock."""
-    from lance_autoresearch.evidence.upstream.lock import NAME, Lock
+    from lance_autoresearch.oracle.lock import NAME, Lock
 
     with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
         (Path(place) / NAME).write_bytes(data)
@@ -132,7 +132,7 @@ def lock(data: bytes) -> None:
 
 def comparison(data: bytes) -> None:
     """Recorded pairs: refused, or judged and written back as they were."""
-    from lance_autoresearch.rules import comparison_json
+    from lance_autoresearch.ledger import comparison_json
     from lance_autoresearch.rules.gate import replay
 
     with contextlib.suppress(LarError):
@@ -145,7 +145,7 @@ def comparison(data: bytes) -> None:
 
 def tsv(data: bytes) -> None:
     """Exported rows: refused with the line's number, or written back as they were."""
-    from lance_autoresearch.world.ledger import tsv as form
+    from lance_autoresearch.ledger import tsv as form
 
     with contextlib.suppress(LarError):
         text = data.decode("utf-8", "replace")
@@ -156,7 +156,7 @@ def tsv(data: bytes) -> None:
 
 def delta(data: bytes) -> None:
     """A kernel stored against Lance's first one: its own name holds, or it is refused."""
-    from lance_autoresearch.world.ledger import delta as form
+    from lance_autoresearch.ledger import delta as form
 
     base = b"fn a() {\n    one();\n}\n"
     with contextlib.suppress(LarError):
@@ -169,9 +169,9 @@ def exported() -> dict[str, bytes]:
     """An export of a small campaign: path -> bytes."""
     import dataclasses
 
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger.export import export_campaign
     from lance_autoresearch.records import TrialRecord, Verdict
-    from lance_autoresearch.world.ledger import Ledger
-    from lance_autoresearch.world.ledger.export import export_campaign
 
     with tempfile.TemporaryDirectory() as place, Ledger.open(Path(place)) as ledger:
         start = ledger.put_blob(b"fn a() {\n    one();\n}\n")
@@ -188,7 +188,7 @@ def exported() -> dict[str, bytes]:
 
 def records(data: bytes) -> None:
     """An export with one file replaced and its digest put right: read whole, or refused."""
-    from lance_autoresearch.world.ledger.export import load_records
+    from lance_autoresearch.ledger.export import load_records
 
     files = dict(exported())
     names = sorted(files)
@@ -209,7 +209,7 @@ def records(data: bytes) -> None:
 
 def lineage(data: bytes) -> None:
     """The list of a record of kernels."""
-    from lance_autoresearch.campaigns.agents.replay import read_lineage
+    from lance_autoresearch.agents.replay import read_lineage
 
     with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
         (Path(place) / "lineage.toml").write_bytes(data)
@@ -220,7 +220,7 @@ def lineage(data: bytes) -> None:
 
 def plain_text(data: bytes) -> None:
     """One printable line, bounded; stripping it again changes nothing."""
-    from lance_autoresearch.rules.plain_text import stripped
+    from lance_autoresearch.text.plain_text import stripped
 
     line = stripped(data.decode("utf-8", "replace"), 200)
     assert len(line) <= 200 and not FORBIDDEN.search(line) and "\n" not in line
@@ -230,8 +230,8 @@ def plain_text(data: bytes) -> None:
 
 def compiler(data: bytes) -> None:
     """What a compiler said about a kernel."""
-    from lance_autoresearch.evidence.compiler import MAX_MESSAGE, compiler_message
-    from lance_autoresearch.world.sandbox import Done
+    from lance_autoresearch.build.compiler import MAX_MESSAGE, compiler_message
+    from lance_autoresearch.host.sandbox import Done
 
     text, _ = compiler_message(Done(1, b"", data, 0.1, "bwrap", None))
     assert 0 < len(text.encode()) <= MAX_MESSAGE and not FORBIDDEN.search(text)
@@ -239,8 +239,8 @@ def compiler(data: bytes) -> None:
 
 def signature(data: bytes) -> None:
     """A function of Lance that `lar new` makes a target of."""
-    from lance_autoresearch.evidence.upstream.syntax import Source
-    from lance_autoresearch.making import signature as form
+    from lance_autoresearch.oracle.syntax import Source
+    from lance_autoresearch.targets import signature as form
 
     with contextlib.suppress(LarError):
         source = Source("x.rs", data)
@@ -325,7 +325,7 @@ def seeds(name: str) -> list[bytes]:
     if name == "tsv":
         return [*found, exported()["trials.tsv"]]
     if name == "delta":
-        from lance_autoresearch.world.ledger import delta as form
+        from lance_autoresearch.ledger import delta as form
 
         base = b"fn a() {\n    one();\n}\n"
         return [*found, form.encode(b"fn a() {\n  one();\n    two();\n}\n", base)]

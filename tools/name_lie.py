@@ -28,10 +28,10 @@ from pathlib import Path
 
 from figures import write
 
-from lance_autoresearch.evidence.build import build_upstream
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build.builder import build_upstream
+from lance_autoresearch.host import machine
 from lance_autoresearch.rules.estimator import samples
-from lance_autoresearch.world import host
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = r"""
@@ -111,7 +111,7 @@ class Process:
     """One process of the harness, pinned to the measuring core."""
 
     def __init__(self, harness: Path, side: Side, word: int) -> None:
-        core = host.cores()[-1]
+        core = machine.cores()[-1]
         env = {"PATH": os.environ.get("PATH", ""), "PADDING": "p" * side.environment}
         words = [harness, side.library, str(word), str(side.block)]
         self.child = subprocess.Popen(

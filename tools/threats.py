@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.evidence.build import Built
-    from lance_autoresearch.evidence.pools import Pool
-    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.bench.pools import Pool
+    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.build.builder import Built
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
@@ -144,14 +144,14 @@ def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
     Admission, build, audit, check, a pair on the epoch's pools, a check on fresh ones: all that
     looks at outputs, nothing that looks at times.
     """
+    from lance_autoresearch.bench.conductor import audit as audit_object
+    from lance_autoresearch.build.builder import bare_object, build_kernel
     from lance_autoresearch.errors import RejectedKernel
-    from lance_autoresearch.evidence.admit import admit, audit
-    from lance_autoresearch.evidence.build import bare_object, build_kernel
-    from lance_autoresearch.evidence.extensions import guarded
-    from lance_autoresearch.evidence.measure import audit as audit_object
-    from lance_autoresearch.judging.compare import times
-    from lance_autoresearch.judging.ended import Ended
-    from lance_autoresearch.judging.trial import Evidence, check
+    from lance_autoresearch.judge.admission import admit, audit
+    from lance_autoresearch.judge.compare import times
+    from lance_autoresearch.judge.early_verdict import Ended
+    from lance_autoresearch.judge.extensions import guarded
+    from lance_autoresearch.judge.trial import Evidence, check
 
     stage, found = "admission", Evidence()
     try:
@@ -179,7 +179,7 @@ def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
 
 def repeated_gain(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> float | None:
     """Gain in % over 4 valid pairs as screening plays them; None on a busy machine."""
-    from lance_autoresearch.judging.compare import times
+    from lance_autoresearch.judge.compare import times
     from lance_autoresearch.rules.confirmation import aa_bias
 
     pairs = []
@@ -195,8 +195,8 @@ def only_where_inputs_repeat(rig: Rig, built: Built, pools: Sequence[Pool]) -> s
 
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """
-    from lance_autoresearch.judging.compare import refuse_memory, unseen_pairs
-    from lance_autoresearch.judging.ended import Ended
+    from lance_autoresearch.judge.compare import refuse_memory, unseen_pairs
+    from lance_autoresearch.judge.early_verdict import Ended
 
     sides = (rig.champion.so, built.so)
     gain = repeated_gain(rig, sides, pools)
@@ -269,7 +269,7 @@ def bad(ends: Mapping[str, str]) -> bool:
 
 def run_cheats(root: Path, log: Log, only: Collection[str] = ()) -> None:
     """Judge the cheats that have not been judged yet; `!` in front of an end: by accident."""
-    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.bench.rig import Rig
 
     left = [c for c in cheats(root) if not log.done("cheats", c.name)]
     left = [c for c in left if not only or c.name in only]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from lance_autoresearch.errors import LarError
-from lance_autoresearch.world import host, landlock, sandbox
+from lance_autoresearch.host import landlock, machine, sandbox, toolchain
 
 State = Literal["ok", "weak", "fault"]
 
@@ -120,7 +120,7 @@ def _git(root: Path) -> Finding:
 
 def _rust(root: Path) -> Finding:
     try:
-        tools = host.Toolchain.probe(root)
+        tools = toolchain.Toolchain.probe(root)
     except LarError as error:
         return Finding("rust", "fault", error.what, "nothing can be built", error.next or "")
     return Finding("rust", "ok", f"rustc {tools.version} ({tools.host})")
@@ -131,7 +131,7 @@ def _linker(root: Path) -> Finding:
         mend = "apt-get install gcc libc6-dev"
         return Finding("linker", "fault", "no cc on PATH", "rustc cannot link", mend)
     with contextlib.suppress(LarError):
-        if host.Toolchain.probe(root).lld:
+        if toolchain.Toolchain.probe(root).lld:
             return Finding("linker", "ok", "rust-lld")
     weaker = "confirmation varies the layout by padding only, not by section order"
     return Finding("linker", "weak", "cc, without rust-lld", weaker, "a rustup toolchain has it")
@@ -201,7 +201,7 @@ def _tsc(root: Path) -> Finding:
 
 
 def _cores(root: Path) -> Finding:
-    mine = host.cores()
+    mine = machine.cores()
     if len(mine) < 2:
         weaker = "the conductor and the kernel need a core each"
         return Finding("cores", "fault", f"{len(mine)} core", weaker, "give it two cores")
@@ -225,9 +225,9 @@ def _cores(root: Path) -> Finding:
 
 def _cpu(root: Path) -> Finding:
     if platform.machine() != "x86_64":
-        return Finding("processor", "ok", host.machine()["cpu"])
+        return Finding("processor", "ok", machine.machine()["cpu"])
     flags = set(_cpu_flags())
-    cpu = host.machine()["cpu"]
+    cpu = machine.machine()["cpu"]
     if not {"avx2", "fma", "f16c", "bmi2"} <= flags:
         weaker = "kernels are built for Haswell or newer, as Lance ships them"
         return Finding("processor", "fault", f"{cpu}: no AVX2 or FMA", weaker, "a newer machine")
@@ -374,7 +374,7 @@ def build_conductor(root: Path) -> float:
     """
     import time
 
-    from lance_autoresearch.evidence.measure import ensure_built
+    from lance_autoresearch.bench.conductor import ensure_built
 
     begun = time.monotonic()
     ensure_built(root)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lance_autoresearch.fixtures.pages import encoded, hand_made, mini_block, mutated, patched
 from lance_autoresearch.fixtures.textgen import CORPORA, prose
-from lance_autoresearch.target import Call, Combo, Op, Out, Target
+from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
 
 OPS = {"decompress_i32": np.int32, "decompress_i64": np.int64, "decode_chunk": np.int32}
 TAB, COD, OFF, ALL = "table", "codes", "off", slice(None)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lance_autoresearch.fixtures import distributions as d
-from lance_autoresearch.target import Call, Combo, Maker, Op, Out, Target
+from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
 
 EARLIER = 40_000
 BOUNDS = {  # kind: (kind of the distances, lower, upper)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 
 def bench(
@@ -29,16 +29,16 @@ def bench(
         pairs: pairs of fresh processes, each in a fresh layout.
         json: one object per tier.
     """
-    from lance_autoresearch.campaigns.subject import committed_champion, newest
+    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.calibration.quote import quote, quote_block, quote_record
+    from lance_autoresearch.campaign.subject import committed_champion, newest
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.judging.quote import quote, quote_block, quote_record
-    from lance_autoresearch.judging.rig import Rig
-    from lance_autoresearch.rules.verdict_text import confirm_numbers
-    from lance_autoresearch.world.kernel_file import read_kernel
-    from lance_autoresearch.world.live import Live
-    from lance_autoresearch.world.phases import Phases
+    from lance_autoresearch.host.kernel_file import read_kernel
+    from lance_autoresearch.host.live import Live
+    from lance_autoresearch.host.phases import Phases
+    from lance_autoresearch.text.verdict_text import confirm_numbers
 
-    root = host.find_root()
+    root = checkout.find_root()
     campaign = None if kernel else newest(root, target)
     if kernel is not None:
         text: bytes | None = read_kernel(kernel)

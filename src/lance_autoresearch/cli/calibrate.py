@@ -6,11 +6,11 @@ import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout, machine
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.calibration import Kind
-    from lance_autoresearch.rules.scores import Score
+    from lance_autoresearch.calibration.scores import Score
+    from lance_autoresearch.campaign.calibration import Kind
 
 
 def calibrate(
@@ -46,10 +46,10 @@ def calibrate(
         export: write one line a trial to this file (TSV) for records/calibration/.
         json: one object per trial, then one per line of the table.
     """
-    from lance_autoresearch.campaigns.calibration import Kind, shots, targets_of
-    from lance_autoresearch.rules.scores import scored, to_tsv
+    from lance_autoresearch.calibration.scores import scored, to_tsv
+    from lance_autoresearch.campaign.calibration import Kind, shots, targets_of
 
-    root = host.find_root()
+    root = checkout.find_root()
     names = targets_of(root, target)
     wanted = Kind(kind, effect, load)
     if not report and export is None:
@@ -59,7 +59,7 @@ def calibrate(
     found = shots(root, names)
     if export is not None:
         export.parent.mkdir(parents=True, exist_ok=True)
-        export.write_text(to_tsv(found, host.here_today(root)), encoding="utf-8")
+        export.write_text(to_tsv(found, machine.here_today(root)), encoding="utf-8")
     mine = found if report or export else [s for s in found if s.kind == wanted.label]
     _show(scored(mine), json)
     return 0
@@ -68,10 +68,10 @@ def calibrate(
 def _run(
     root: Path, target: str, kind: Kind, trials: int | None, hours: float | None, json: bool
 ) -> None:
-    from lance_autoresearch.campaigns.calibration import run, shots
-    from lance_autoresearch.campaigns.subject import committed_champion
-    from lance_autoresearch.rules.verdict_text import trial_numbers
-    from lance_autoresearch.world.live import Live
+    from lance_autoresearch.campaign.calibration import run, shots
+    from lance_autoresearch.campaign.subject import committed_champion
+    from lance_autoresearch.host.live import Live
+    from lance_autoresearch.text.verdict_text import trial_numbers
 
     champion = committed_champion(root, target)
     with Live(enabled=not json, prefix=f"{target} {kind.label}  ") as live:
@@ -89,7 +89,7 @@ def _run(
 
 
 def _show(scores: list[Score], json: bool) -> None:
-    from lance_autoresearch.rules.scores import HEAD, cells
+    from lance_autoresearch.calibration.scores import HEAD, cells
 
     if json:
         for score in scores:

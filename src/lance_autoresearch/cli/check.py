@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 EXIT_FAILED = 2
 
@@ -37,19 +37,19 @@ def check(
         pairs: of the A/A null.
         json: one object per line.
     """
-    from lance_autoresearch.campaigns.subject import committed_champion
+    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.calibration.proof import Line, prove
+    from lance_autoresearch.calibration.public import compare_public
+    from lance_autoresearch.campaign.subject import committed_champion
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.judging.proof import Line, prove
-    from lance_autoresearch.judging.public import compare_public
-    from lance_autoresearch.judging.rig import Rig
-    from lance_autoresearch.world.kernel_file import read_kernel
+    from lance_autoresearch.host.kernel_file import read_kernel
 
     if case is not None and kernel is None and trial is None:
         raise UsageError(
             "--case needs the kernel it is about",
             next=f"./lar check {target} --case {case} --kernel FILE, or --trial NUMBER",
         )
-    root = host.find_root()
+    root = checkout.find_root()
     ok = True
 
     def show(line: Line) -> None:

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.report import Night
+    from lance_autoresearch.report import Night
 
 TARGET = "pq-l2"
 TUNE_TRIALS = 4
@@ -27,15 +27,15 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         tune: trials of the `tune` agent after the recorded ideas.
         json: one object per trial, and one at the end.
     """
-    from lance_autoresearch.campaigns.agents.replay import ReplayAgent
-    from lance_autoresearch.campaigns.agents.tune import TuneAgent, knobs
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.campaigns.driving import begin, drive
-    from lance_autoresearch.campaigns.loop import Budget
+    from lance_autoresearch.agents.replay import ReplayAgent
+    from lance_autoresearch.agents.tune import TuneAgent, knobs
+    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.driving import begin, drive
+    from lance_autoresearch.campaign.loop import Budget
     from lance_autoresearch.cli.log import table
     from lance_autoresearch.records import Verdict
 
-    root = host.find_root()
+    root = checkout.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
     began = time.monotonic()
@@ -71,13 +71,13 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
 
 def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
     """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
-    from lance_autoresearch.campaigns.report import gather, write_report
+    from lance_autoresearch.build.builder import first_kernel
     from lance_autoresearch.cli.report import card_of
-    from lance_autoresearch.evidence.build import first_kernel
-    from lance_autoresearch.world.ledger import Ledger
-    from lance_autoresearch.world.ledger.export import export_campaign
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger.export import export_campaign
+    from lance_autoresearch.report import gather, write_report
 
-    out = host.lar_dir(root, "demo", campaign)
+    out = checkout.lar_dir(root, "demo", campaign)
     with Ledger.open(root) as ledger:
         night = gather(ledger, TARGET, campaign, root=root)
         exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, TARGET))

@@ -24,7 +24,7 @@ def doctor(*, json: bool = False, build: bool = False) -> int:
         build: first build the measuring program where its source changed.
     """
     from lance_autoresearch import doctor as physician
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
     if build:

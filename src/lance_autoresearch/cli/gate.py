@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lance_autoresearch.ledger.comparison_json import GateCase
     from lance_autoresearch.records import Outcome
-    from lance_autoresearch.rules.comparison_json import GateCase
 
 
 def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
@@ -26,7 +26,7 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
         json: print one JSON object instead of the block.
     """
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.rules.comparison_json import recorded_from_json
+    from lance_autoresearch.ledger.comparison_json import recorded_from_json
 
     try:
         text = file.read_bytes()
@@ -40,7 +40,7 @@ def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
     from lance_autoresearch.rules.confirmation import confirm
     from lance_autoresearch.rules.gate import gate as rule
     from lance_autoresearch.rules.gate import replay
-    from lance_autoresearch.rules.verdict_text import (
+    from lance_autoresearch.text.verdict_text import (
         Facts,
         confirm_block,
         confirm_numbers,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout, scratch
 
 DAY_S = 86_400.0
 FRESH_S = 3_600.0
@@ -50,15 +50,15 @@ def gc(
         dry_run: only say what would go.
         json: print one object.
     """
-    from lance_autoresearch.campaigns.campaign import repair
+    from lance_autoresearch.campaign.campaign import repair
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.ledger import Ledger
 
     if max_gb is not None and max_gb <= 0:
         raise UsageError("--max-gb must be more than 0", next="./lar gc --max-gb 5 --dry-run")
-    root = host.find_root()
+    root = checkout.find_root()
     repair(root)
-    took, now = size(host.lar_dir(root)), time.time()
+    took, now = size(checkout.lar_dir(root)), time.time()
     over = 0 if max_gb is None else max(0, took - int(max_gb * 1e9))
     dropped = chosen(things(root), now, days, over)
     builds = sum(thing.bytes for thing in dropped)
@@ -89,9 +89,9 @@ def told(body: dict[str, int], over: int) -> str:
 
 def things(root: Path) -> list[Thing]:
     """Builds, homes of agents, forgotten scratch directories; least recently used first."""
-    lar = host.lar_dir(root)
+    lar = checkout.lar_dir(root)
     found = [path for kind in PRODUCTS for path in (lar / "cache" / kind).glob("*")]
-    found += [path for path in (lar / "tmp").glob("*") if not host.in_use(path)]
+    found += [path for path in (lar / "tmp").glob("*") if not scratch.in_use(path)]
     found += (lar / "demo").glob("*")
     made = [Thing(path, size(path), _used(path)) for path in found if path.is_dir()]
     return sorted([*made, *_homes(lar), *_programs(lar)], key=lambda thing: thing.used)

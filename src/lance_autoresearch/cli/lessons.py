@@ -6,10 +6,10 @@ import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.dead_ends import DeadEnd
+    from lance_autoresearch.campaign.dead_ends import DeadEnd
 
 
 def lessons(
@@ -37,10 +37,10 @@ def lessons(
         last: at most so many dead ends.
         json: print one object.
     """
-    from lance_autoresearch.campaigns import lessons as memory
-    from lance_autoresearch.evidence import catalogue
+    from lance_autoresearch.campaign import lessons as memory
+    from lance_autoresearch.targets import catalogue
 
-    root = host.find_root()
+    root = checkout.find_root()
     catalogue.directory(root, target)
     if add is not None:
         line = memory.add(root, target, add, by=by)
@@ -57,8 +57,8 @@ def lessons(
 
 
 def _ends(root: Path, target: str, grep: str, like: str | None, last: int) -> list[DeadEnd]:
-    from lance_autoresearch.campaigns.dead_ends import dead_ends, related
-    from lance_autoresearch.world.ledger import Ledger, ledger_path
+    from lance_autoresearch.campaign.dead_ends import dead_ends, related
+    from lance_autoresearch.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.world.ledger import Row
+    from lance_autoresearch.ledger import Row
 
 
 def log(
@@ -38,8 +38,8 @@ def log(
         nulls: also the hidden nulls of campaigns: the champion, judged like a candidate.
         export: write this campaign to records/<campaign>/, for a clone to read and replay.
     """
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
     if verify:
@@ -54,7 +54,7 @@ def log(
         for row in rows:
             print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
     elif tsv:
-        from lance_autoresearch.world.ledger.tsv import SHORT, dump
+        from lance_autoresearch.ledger.tsv import SHORT, dump
 
         sys.stdout.write(dump(rows, SHORT))
     else:
@@ -65,8 +65,8 @@ def log(
 def _rows(
     root: Path, target: str | None, campaign: str | None, last: int | None, nulls: bool
 ) -> list[Row]:
-    from lance_autoresearch.campaigns.kinds import is_hidden
-    from lance_autoresearch.world.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger.kinds import is_hidden
 
     if not ledger_path(root).exists():
         return []
@@ -81,9 +81,9 @@ def _rows(
 def _verify(root: Path, json: bool) -> int:
     import dataclasses
 
-    from lance_autoresearch.campaigns.campaign import verify
+    from lance_autoresearch.campaign.campaign import verify
     from lance_autoresearch.errors import LedgerError
-    from lance_autoresearch.world.ledger import ledger_path
+    from lance_autoresearch.ledger import ledger_path
 
     path = ledger_path(root)
     if not path.exists():
@@ -105,10 +105,10 @@ def _verify(root: Path, json: bool) -> int:
 
 
 def _export(root: Path, name: str, json: bool) -> int:
+    from lance_autoresearch.build.builder import first_kernel
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.evidence.build import first_kernel
-    from lance_autoresearch.world.ledger import Ledger
-    from lance_autoresearch.world.ledger.export import export_campaign, load_records
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.ledger.export import export_campaign, load_records
 
     with Ledger.open(root) as ledger:
         row = ledger.campaign(name)
@@ -140,7 +140,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def table(rows: list[Row]) -> str:
     """Trials for people, oldest first; texts of agents are stripped and cut."""
-    from lance_autoresearch.rules.plain_text import stripped
+    from lance_autoresearch.text.plain_text import stripped
 
     lines = [f"{'id':>5}  {'target':12}  {'verdict':12}  {'gain':>8}  {'what':40}  why"]
     for row in rows:

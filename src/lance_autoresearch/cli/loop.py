@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.agents import Agent, Settings
-    from lance_autoresearch.campaigns.tally import Budget
+    from lance_autoresearch.agents import Agent, Settings
+    from lance_autoresearch.campaign.tally import Budget
 
 EXIT_AGENT = 4
 PAID = {
@@ -49,7 +49,7 @@ class Limits:
 
     def budget(self) -> Budget:
         """The same as the loop knows it. Raises UsageError for limits that are no limits."""
-        from lance_autoresearch.campaigns.tally import Budget
+        from lance_autoresearch.campaign.tally import Budget
         from lance_autoresearch.errors import UsageError
 
         budget = Budget(self.trials, self.hours, self.plateau, self.budget_usd, self.until_gain,
@@ -81,7 +81,7 @@ class Program:
         """The same as a driver knows it."""
         import shlex
 
-        from lance_autoresearch.campaigns.agents import Settings
+        from lance_autoresearch.agents import Settings
 
         return Settings(self.model, self.program, tuple(shlex.split(self.agent_args)),
                         self.turn_rounds, self.turn_minutes, _price(self.price))
@@ -126,11 +126,11 @@ def loop(
         webhook: web address that gets the same JSON by POST, at every keep and at the end.
         json: one JSON object a line: begin, progress, trial, end.
     """
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.campaigns.driving import Hooks, drive
-    from lance_autoresearch.campaigns.subject import newest
+    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.driving import Hooks, drive
+    from lance_autoresearch.campaign.subject import newest
 
-    root = host.find_root()
+    root = checkout.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
     budget, settings = (limits or Limits()).budget(), (run or Program()).settings()
@@ -150,7 +150,7 @@ def loop(
 
 
 def _driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
-    from lance_autoresearch.campaigns.agents import load_agent, make_agent
+    from lance_autoresearch.agents import load_agent, make_agent
     from lance_autoresearch.errors import UsageError
 
     if name != "replay":
@@ -163,9 +163,9 @@ def _driver(name: str, target: str, record: Path | None, settings: Settings) -> 
 
 def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
     """The agent of the loop to resume; a command line cannot be taken up from its name."""
-    from lance_autoresearch.campaigns import campaign as campaigns
-    from lance_autoresearch.campaigns.subject import newest
-    from lance_autoresearch.campaigns.tally import load_run
+    from lance_autoresearch.campaign import campaign as campaigns
+    from lance_autoresearch.campaign.subject import newest
+    from lance_autoresearch.campaign.tally import load_run
     from lance_autoresearch.errors import UsageError
 
     where = campaigns.load(root, campaign) if campaign else newest(root, target)
@@ -186,13 +186,14 @@ def _refuse_both(from_: str | None, resume: bool) -> None:
 
 def _begun(root: Path, target: str, from_: str | None, campaign: str | None) -> str:
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
-    from lance_autoresearch.campaigns import campaign as campaigns
+    from lance_autoresearch import oracle
+    from lance_autoresearch.campaign import campaign as campaigns
     from lance_autoresearch.cli.start import beginning
-    from lance_autoresearch.evidence import catalogue, upstream
+    from lance_autoresearch.targets import catalogue
 
     catalogue.load(root, target)
-    upstream.fetch(root)
-    era = upstream.load_manifest(root).version
+    oracle.fetch(root)
+    era = oracle.load_manifest(root).version
     begun = beginning(root, target, from_, era)
     return campaigns.create(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign

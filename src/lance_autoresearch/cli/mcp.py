@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -47,7 +47,7 @@ def mcp() -> int:
     from lance_autoresearch.errors import UsageError
 
     try:
-        served = server(host.find_root())
+        served = server(checkout.find_root())
     except ModuleNotFoundError as error:
         raise UsageError(f"the `mcp` extra is not installed ({error.name})",
                          next="make extras") from error
@@ -120,9 +120,9 @@ def explained(record: dict[str, Any]) -> str:
     """A trial of `lar log --json` in words: the block, which combos lost, what noise hid."""
     import dataclasses
 
-    from lance_autoresearch.campaigns.feedback import feedback
+    from lance_autoresearch.campaign.feedback import feedback
     from lance_autoresearch.records import TrialRecord, Verdict
-    from lance_autoresearch.rules.verdict_text import trial_text
+    from lance_autoresearch.text.verdict_text import trial_text
 
     names = {field.name for field in dataclasses.fields(TrialRecord)}
     fields = {name: value for name, value in record.items() if name in names}

@@ -32,10 +32,10 @@ def new(
         name: the target's name, lower case with dashes.
         json: print one JSON object instead of lines.
     """
+    from lance_autoresearch.build.builder import build_kernel, first_kernel
     from lance_autoresearch.errors import RejectedKernel
-    from lance_autoresearch.evidence.build import build_kernel, first_kernel
-    from lance_autoresearch.making import scaffold
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.host.checkout import find_root
+    from lance_autoresearch.targets import scaffold
 
     root = find_root()
     order = scaffold.order(root, name, upstream, call_site, cost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from pathlib import Path
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 
 def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int:
@@ -18,13 +18,13 @@ def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int
         record: directory of an exported campaign, `records/<campaign>`.
         json: one object per part.
     """
-    from lance_autoresearch.campaigns.replaying import from_ledger, from_records
-    from lance_autoresearch.campaigns.replaying import replay as again
-    from lance_autoresearch.evidence import upstream
-    from lance_autoresearch.world.live import Live
+    from lance_autoresearch import oracle
+    from lance_autoresearch.campaign.replaying import from_ledger, from_records
+    from lance_autoresearch.campaign.replaying import replay as again
+    from lance_autoresearch.host.live import Live
 
-    root = host.find_root()
-    upstream.fetch(root)
+    root = checkout.find_root()
+    oracle.fetch(root)
     recorded = from_records(root, record, trial) if record else from_ledger(root, trial)
     ok = True
     with Live(enabled=not json) as live:

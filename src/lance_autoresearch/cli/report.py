@@ -6,10 +6,10 @@ import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.report.page import Card
+    from lance_autoresearch.report.page import Card
 
 
 def report(
@@ -33,13 +33,13 @@ def report(
         out: write there; by default .lar/report/<target>/, with --all .lar/report/.
         json: print one object with the paths.
     """
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.campaigns.report import gather, write_index, write_report
+    from lance_autoresearch.campaign.campaign import repair
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.evidence import catalogue
-    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.report import gather, write_index, write_report
+    from lance_autoresearch.targets import catalogue
 
-    root = host.find_root()
+    root = checkout.find_root()
     if (target is None) != all or (all and campaign):
         raise UsageError(
             "give one target, or --all (without --campaign)",
@@ -50,7 +50,7 @@ def report(
     cards = {name: card_of(root, name) for name in wanted}
     with Ledger.open(root) as ledger:
         nights = [(gather(ledger, name, campaign, root=root), cards[name]) for name in wanted]
-    base = out or host.lar_dir(root, "report")
+    base = out or checkout.lar_dir(root, "report")
     pages = []
     for night, card in nights:
         place = base if out and not all else base / night.target
@@ -64,8 +64,8 @@ def report(
 
 def card_of(root: Path, name: str) -> Card:
     """What a target says about itself."""
-    from lance_autoresearch.campaigns.report.page import Card
-    from lance_autoresearch.evidence import catalogue
+    from lance_autoresearch.report.page import Card
+    from lance_autoresearch.targets import catalogue
 
     target = catalogue.load(root, name)
     return Card(target.summary, target.call_site, target.cost)

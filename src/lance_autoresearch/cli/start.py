@@ -39,16 +39,17 @@ def start(
         name: of the campaign; by default target, date and a letter.
         json: one JSON object instead of text.
     """
-    from lance_autoresearch.campaigns import campaign
-    from lance_autoresearch.evidence import catalogue, upstream
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch import oracle
+    from lance_autoresearch.campaign import campaign
+    from lance_autoresearch.host.checkout import find_root
+    from lance_autoresearch.targets import catalogue
 
     root = find_root()
     for line in campaign.repair(root):
         print(line, file=sys.stderr)
     catalogue.load(root, target)
-    upstream.fetch(root)
-    era = upstream.load_manifest(root).version
+    oracle.fetch(root)
+    era = oracle.load_manifest(root).version
     begun = beginning(root, target, from_, era)
     mine = campaign.create(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name
@@ -95,14 +96,14 @@ def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginnin
         raise UsageError(
             f"cannot start from '{wanted}'", allowed=["upstream", "champion", "a trial's number"]
         )
-    from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch.build.builder import first_kernel
 
     return Beginning(first_kernel(root, target), "upstream", None)
 
 
 def _trial(root: Path, target: str, number: int) -> Beginning:
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.ledger import Ledger
 
     with Ledger.open(root) as ledger:
         record = ledger.trial(number).record
@@ -115,8 +116,8 @@ def _trial(root: Path, target: str, number: int) -> Beginning:
 
 def _champion(root: Path, target: str, era: str) -> Beginning | None:
     """The newest keep of this release in the ledger, else the kernel the checkout carries."""
-    from lance_autoresearch.campaigns.subject import committed_champion
-    from lance_autoresearch.world.ledger import Ledger
+    from lance_autoresearch.campaign.subject import committed_champion
+    from lance_autoresearch.ledger import Ledger
 
     with Ledger.open(root) as ledger:
         kept = ledger.last_keep(target)

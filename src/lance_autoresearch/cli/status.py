@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.standing import Standing
-    from lance_autoresearch.campaigns.tally import Tally
-    from lance_autoresearch.world.ledger import CampaignRow, Ledger
+    from lance_autoresearch.campaign.standing import Standing
+    from lance_autoresearch.campaign.tally import Tally
+    from lance_autoresearch.ledger import CampaignRow, Ledger
 
 EVERY_S = 2.0
 """Between two looks of --watch."""
@@ -28,8 +28,8 @@ def status(target: str | None = None, *, watch: bool = False, json: bool = False
         watch: look again every two seconds until Ctrl-C.
         json: one JSON object instead of text; with --watch one a line.
     """
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
     repaired = repair(root)
@@ -51,7 +51,7 @@ def status(target: str | None = None, *, watch: bool = False, json: bool = False
 
 def look(root: Path, target: str | None) -> dict[str, Any]:
     """All campaigns and the ledger's counts, as JSON-able fields."""
-    from lance_autoresearch.world.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return {"v": 1, "campaigns": [], "trials": {}}
@@ -72,9 +72,9 @@ def text(body: dict[str, Any]) -> str:
 
 def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
     """One campaign: its champion, its counts, its last trial, whether somebody works in it."""
-    from lance_autoresearch.campaigns.campaign import Campaign
-    from lance_autoresearch.campaigns.kinds import is_hidden
-    from lance_autoresearch.campaigns.standing import standing
+    from lance_autoresearch.campaign.campaign import Campaign
+    from lance_autoresearch.campaign.standing import standing
+    from lance_autoresearch.ledger.kinds import is_hidden
 
     campaign = Campaign(root, row.name, row.target)
     champion = ledger.champion(row.name)
@@ -113,7 +113,7 @@ def _nulls(now: Standing) -> dict[str, Any]:
 
 def _loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
     """The campaign's newest loop: who drives it, how far it is, why it ended."""
-    from lance_autoresearch.campaigns.tally import Tally, load_run
+    from lance_autoresearch.campaign.tally import Tally, load_run
 
     run = load_run(desk)
     if run is None:
@@ -143,7 +143,7 @@ def _limits(tally: Tally) -> dict[str, float]:
 
 
 def _last(row: Any) -> dict[str, Any]:
-    from lance_autoresearch.rules.plain_text import stripped
+    from lance_autoresearch.text.plain_text import stripped
 
     record = row.record
     return {
@@ -196,7 +196,7 @@ def _null_lines(nulls: dict[str, Any]) -> list[str]:
 
 def _loop_line(loop: dict[str, Any], entry: dict[str, Any]) -> str:
     """`claude: 7 of 50 trials, 1.20 of 5 USD, 2 since the last keep; now: agent`."""
-    from lance_autoresearch.rules.plain_text import stripped
+    from lance_autoresearch.text.plain_text import stripped
 
     limits = loop["limits"]
     trials = f"{loop['trials']} of {limits['trials']}" if "trials" in limits else loop["trials"]

@@ -21,8 +21,8 @@ def targets(*, json: bool = False) -> int:
     Args:
         json: print one JSON object instead of the tables.
     """
-    from lance_autoresearch.evidence import catalogue
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.host.checkout import find_root
+    from lance_autoresearch.targets import catalogue
 
     root = find_root()
     running = [row(root, name) for name in catalogue.names(root)]
@@ -45,7 +45,7 @@ def targets(*, json: bool = False) -> int:
 
 def row(root: Path, name: str) -> dict[str, Any]:
     """One running target: its card, its champion's gain over Lance, its last verdict."""
-    from lance_autoresearch.evidence import catalogue
+    from lance_autoresearch.targets import catalogue
 
     target = catalogue.load(root, name)
     champion, last = standing(root, name)
@@ -66,7 +66,7 @@ def standing(root: Path, name: str) -> tuple[str | None, str | None]:
     A champion kept against Lance's own code shows its confirmed gain. One that replaced another
     champion shows its trial: kept gains are never multiplied, `lar bench` measures the figure.
     """
-    from lance_autoresearch.world.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, ledger_path
 
     if not ledger_path(root).exists():
         return None, None

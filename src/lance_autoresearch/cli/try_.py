@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from lance_autoresearch.world import host
+from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaigns.subject import Subject
-    from lance_autoresearch.judging.rig import Rig
+    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.campaign.subject import Subject
     from lance_autoresearch.records import PairTimes
 
 
@@ -43,18 +43,18 @@ def try_(
             was put back, where the file holds the champion.
         json: print the row as JSON.
     """
-    from lance_autoresearch.campaigns.attempt import attempt
-    from lance_autoresearch.campaigns.campaign import repair
-    from lance_autoresearch.campaigns.nulls import watch
-    from lance_autoresearch.campaigns.subject import choose
-    from lance_autoresearch.campaigns.teaching import taught_text, teach
-    from lance_autoresearch.judging.rig import Rig
-    from lance_autoresearch.judging.trial import Story
-    from lance_autoresearch.rules.verdict_text import trial_text
-    from lance_autoresearch.world.live import Live
-    from lance_autoresearch.world.phases import Phases
+    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.campaign.attempt import attempt
+    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.nulls import watch
+    from lance_autoresearch.campaign.subject import choose
+    from lance_autoresearch.campaign.teaching import taught_text, teach
+    from lance_autoresearch.host.live import Live
+    from lance_autoresearch.host.phases import Phases
+    from lance_autoresearch.judge.trial import Story
+    from lance_autoresearch.text.verdict_text import trial_text
 
-    root = host.find_root()
+    root = checkout.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
     subject = choose(root, target, kernel, Path.cwd())
@@ -91,7 +91,7 @@ def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) ->
 
 def _go_on(rig: Rig, subject: Subject) -> tuple[bytes, tuple[PairTimes, ...]]:
     """An undecided kernel and its pairs; raises UsageError where there is none."""
-    from lance_autoresearch.campaigns.undecided import pairs_before, put_back
+    from lance_autoresearch.campaign.undecided import pairs_before, put_back
 
     text = put_back(rig, subject.campaign_name) if subject.unchanged else subject.text
     return text, pairs_before(rig, text)

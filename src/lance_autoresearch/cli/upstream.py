@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lance_autoresearch.evidence.upstream import ItemDrift
+    from lance_autoresearch.oracle import ItemDrift
 
 MEANING = {
     "same": "the same bytes at the same line",
@@ -27,7 +27,7 @@ def _say(line: str) -> None:
 
 
 def _root() -> Path:
-    from lance_autoresearch.world.host import find_root
+    from lance_autoresearch.host.checkout import find_root
 
     return find_root()
 
@@ -42,7 +42,7 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
         offline: use only archives that cargo already has.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch.evidence import upstream
+    from lance_autoresearch import oracle
 
     root = _root()
     steps: list[str] = []
@@ -52,9 +52,9 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
         if not json:
             _say(line)
 
-    upstream.fetch(root, offline=offline, progress=tell)
-    manifest = upstream.load_manifest(root)
-    digests = {name: upstream.slice_digest(root, name) for name in manifest.targets}
+    oracle.fetch(root, offline=offline, progress=tell)
+    manifest = oracle.load_manifest(root)
+    digests = {name: oracle.slice_digest(root, name) for name in manifest.targets}
     if json:
         print(jsonlib.dumps({"version": manifest.version, "slices": digests, "steps": steps}))
         return 0
@@ -72,19 +72,19 @@ def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
         kernel: print the first kernel itself (Lance's items and the adapter) instead.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch.evidence import upstream
-    from lance_autoresearch.evidence.build import first_kernel
+    from lance_autoresearch import oracle
+    from lance_autoresearch.build.builder import first_kernel
 
     root = _root()
     if kernel:
         text = first_kernel(root, target).decode()
         print(jsonlib.dumps({"target": target, "kernel": text}) if json else text, end="")
         return 0
-    items = upstream.show(root, target)
+    items = oracle.show(root, target)
     if json:
         print(jsonlib.dumps({"target": target, "items": [asdict(i) for i in items]}))
         return 0
-    print(f"{target} at Lance {upstream.load_manifest(root).version}")
+    print(f"{target} at Lance {oracle.load_manifest(root).version}")
     for group in ("kernel", "prelude", "maker"):
         mine = [i for i in items if i.group == group]
         if mine:
@@ -102,15 +102,15 @@ def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
         diff: print the difference of every changed item too.
         json: print one JSON object (differences included) instead of text.
     """
-    from lance_autoresearch.evidence import upstream
+    from lance_autoresearch import oracle
 
     root = _root()
-    found = upstream.drift(root, to, progress=None if json else _say)
+    found = oracle.drift(root, to, progress=None if json else _say)
     if json:
-        here = upstream.load_manifest(root).version
+        here = oracle.load_manifest(root).version
         print(jsonlib.dumps({"from": here, "to": to, "items": [asdict(d) for d in found]}))
         return 0
-    print(summary(found, upstream.load_manifest(root).version, to))
+    print(summary(found, oracle.load_manifest(root).version, to))
     for item in found:
         if item.state in ("changed", "gone"):
             print(f"\n{item.state}: {item.target} {item.group} {item.source} {item.spec}")
@@ -143,10 +143,10 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
         to: the release to move to.
         json: print one JSON object instead of text.
     """
-    from lance_autoresearch.evidence import upstream
+    from lance_autoresearch import oracle
 
     root = _root()
-    lock = upstream.pin(root, to, progress=None if json else _say)
+    lock = oracle.pin(root, to, progress=None if json else _say)
     items = {name: len(keys) for name, keys in lock.items.items()}
     if json:
         print(jsonlib.dumps({"version": lock.version, "archives": lock.archives, "items": items}))

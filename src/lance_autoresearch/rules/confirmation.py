@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import ComboRow, Comparison, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import (
@@ -31,6 +30,7 @@ from lance_autoresearch.rules.estimator import (
     valid_pairs,
     void_reasons,
 )
+from lance_autoresearch.rules.policy import DEFAULT, Policy
 
 MAY_BE = "may be slower"
 """What a reason says of an op whose interval reaches below the floor."""

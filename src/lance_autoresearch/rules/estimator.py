@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.policy import Policy
 from lance_autoresearch.records import ComboId, Comparison, PairTimes
 from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.policy import Policy
 
 ALL = "all"
 """Name of the component that averages every op."""

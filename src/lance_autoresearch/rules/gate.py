@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lance_autoresearch.policy import DEFAULT, Policy
 from lance_autoresearch.records import (
     ComboRow,
     Comparison,
@@ -42,6 +41,7 @@ from lance_autoresearch.rules.estimator import (
     too_many_void,
     void_reasons,
 )
+from lance_autoresearch.rules.policy import DEFAULT, Policy
 
 NOT_PROVEN = "not proven: worth combining with another idea"
 

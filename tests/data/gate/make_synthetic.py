@@ -22,11 +22,11 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from gate_cases import comparison  # noqa: E402
 
-from lance_autoresearch.policy import DEFAULT  # noqa: E402
+from lance_autoresearch.ledger.comparison_json import GateCase, case_to_json  # noqa: E402
 from lance_autoresearch.records import Comparison, Outcome  # noqa: E402
-from lance_autoresearch.rules.comparison_json import GateCase, case_to_json  # noqa: E402
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay  # noqa: E402
-from lance_autoresearch.rules.verdict_text import gate_numbers  # noqa: E402
+from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
+from lance_autoresearch.text.verdict_text import gate_numbers  # noqa: E402
 
 SD = 0.004
 """SD of one combo's pair value, ln."""

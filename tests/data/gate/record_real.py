@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from lance_autoresearch.evidence import build
-from lance_autoresearch.judging.dosing import Dose, find_dose
-from lance_autoresearch.judging.rig import Rig
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
+from lance_autoresearch.calibration.dosing import Dose, find_dose
+from lance_autoresearch.ledger.comparison_json import GateCase, case_to_json
 from lance_autoresearch.records import Outcome, PairTimes
-from lance_autoresearch.rules.comparison_json import GateCase, case_to_json
 from lance_autoresearch.rules.gate import gate, replay
-from lance_autoresearch.rules.verdict_text import gate_numbers
+from lance_autoresearch.text.verdict_text import gate_numbers
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -134,7 +134,7 @@ def taken(rig: Rig, dose: Dose, about: str, gain: float, around: Around) -> Gate
     """Pairs until the gate stops, as a case that says what came out."""
     slow, plain = dict.fromkeys(dose.rows, abs(gain)), dict[str, float]()
     texts = (plain, slow) if gain < 0 else (slow, plain)
-    sides = [build.build_kernel(rig.root, rig.target.name, dose.text(t)).so for t in texts]
+    sides = [builder.build_kernel(rig.root, rig.target.name, dose.text(t)).so for t in texts]
     pairs: list[PairTimes] = []
     while True:
         with around(rig, len(pairs)):  # type: ignore[attr-defined]

@@ -1,0 +1,172 @@
+"""Agents: whoever proposes the next kernel. One file each, behind one Protocol.
+
+    Turn (champion, last verdict, what was tried) ── agent.propose ──> Proposal or None (done)
+
+The loop judges what comes back; an agent never learns seeds, pools or expected outputs, and
+nothing it says about its own kernel counts. `tune` and `replay` are embedded and cost nothing;
+`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a box (`driven`); `api` asks
+a model itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.records import TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an agent may know before it proposes."""
+
+    target: str
+    champion: bytes
+    """Text of the best kept kernel: the starting point of the next idea."""
+    kernel: Path
+    """The one file, in the campaign's worktree."""
+    history: tuple[TrialRecord, ...] = field(default=())
+    """This campaign's trials so far, oldest first."""
+    root: Path = Path()
+    """The checkout: where HARNESS.md and the target's papers are read."""
+    home: Path = Path()
+    """A directory that this campaign's agent may keep as its home."""
+    advice: tuple[str, ...] = ()
+    """Feedback on the last trial and hints from the last few."""
+    note: str = ""
+    """What went wrong in the agent's last turn, in the loop's words."""
+    usd_left: float | None = None
+    """What the turn may cost at most; None: no limit was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One candidate."""
+
+    text: bytes
+    hypothesis: str
+    tokens: int | None = None
+    cost_usd: float | None = None
+    predicted: float | None = None
+    """The gain in % that the agent expects."""
+    note: str = ""
+    """What the agent should hear in its next turn, such as edits it was refused."""
+
+
+class AgentFailed(Exception):
+    """A turn that ended without a candidate.
+
+    Args:
+        what: one sentence.
+        kind: `failed` (ask again), `busy` (the model's side is overloaded or limits us: wait),
+            `fatal` (asking again cannot help: not signed in, wrong option).
+        next: the command that mends it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        kind: Literal["failed", "busy", "fatal"] = "failed",
+        *,
+        tokens: int | None = None,
+        cost_usd: float | None = None,
+        next: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.kind = kind
+        self.tokens = tokens
+        self.cost_usd = cost_usd
+        self.next = next
+
+
+class Agent(Protocol):
+    """Proposes kernels one at a time."""
+
+    name: str
+
+    def propose(self, turn: Turn) -> Proposal | None:
+        """The next candidate, or None when there is nothing left to try.
+
+        Raises:
+            AgentFailed: no candidate this time; the loop decides whether to ask again.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a driven program is run."""
+
+    model: str | None = None
+    """As the program names its models; None: its default."""
+    program: str | None = None
+    """Path of the program; None: its usual name on PATH."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments, passed on as they are."""
+    rounds: int = 40
+    """Model calls of one turn, where the program can bound them."""
+    minutes: float = 30.0
+    """Wall clock of one turn."""
+    price: tuple[float, float] | None = None
+    """USD for a million input and output tokens, where a program reports tokens only."""
+
+
+EMBEDDED: dict[str, str] = {
+    "tune": "lance_autoresearch.agents.tune:TuneAgent",
+    "replay": "lance_autoresearch.agents.replay:ReplayAgent",
+}
+"""Name -> `module:class`. A dotted path of the same form is accepted as a name too."""
+
+DRIVEN: dict[str, str] = {
+    "claude": "lance_autoresearch.agents.claude:ClaudeAgent",
+    "codex": "lance_autoresearch.agents.codex:CodexAgent",
+    "api": "lance_autoresearch.agents.api:ApiAgent",
+}
+"""Programs and models that are asked turn by turn; the class takes `Settings`."""
+
+COMMANDS: dict[str, str] = {
+    "acp:": "lance_autoresearch.agents.acp:AcpAgent",
+    "cmd:": "lance_autoresearch.agents.command:CommandAgent",
+}
+"""Prefix of a command line that is the agent -> its class, which takes the line and `Settings`."""
+
+
+def names() -> list[str]:
+    """What `--agent` accepts."""
+    lines = [f"{prefix}PROGRAM ..." for prefix in COMMANDS]
+    return [*sorted(EMBEDDED), *sorted(DRIVEN), *lines, "module:Class"]
+
+
+def load_agent(name: str) -> Callable[..., Agent]:
+    """The class behind a name or a dotted path `module:Class`.
+
+    Raises:
+        UsageError: neither an agent's name nor an importable path.
+    """
+    path = (EMBEDDED | DRIVEN).get(name, name)
+    module, _, attribute = path.partition(":")
+    if not attribute:
+        raise UsageError(f"no agent named '{name}'", allowed=names(),
+                         next="./lar loop TARGET --agent tune")
+    try:
+        found: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        what = f"cannot load agent '{name}': {error}"
+        raise UsageError(what, allowed=names()) from error
+    return found
+
+
+def make_agent(name: str, settings: Settings) -> Agent:
+    """A driven program or an embedded agent, ready to propose.
+
+    Raises:
+        UsageError: no such agent or program.
+    """
+    for prefix, path in COMMANDS.items():
+        if name.startswith(prefix):
+            return load_agent(path)(name.removeprefix(prefix), settings)
+    return load_agent(name)(settings) if name in DRIVEN else load_agent(name)()

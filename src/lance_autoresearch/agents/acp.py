@@ -1,0 +1,246 @@
+"""Any program that speaks the Agent Client Protocol: `--agent 'acp:gemini --acp'`.
+
+    initialize -> session/new -> session/prompt ... -> its stop reason; then the program is ended
+
+One session a turn, in the agent's box. The protocol lets us answer what the agent asks
+(`acp_client`), cancel its turn, and hear what it cost: `usage_update` names money where an agent
+knows it, the prompt's answer names tokens, which `--price IN,OUT` turns into money. It has no
+bound on model calls; its tool calls are counted instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lance_autoresearch.agents import AgentFailed, Settings, Turn
+from lance_autoresearch.agents.acp_client import LONGEST_MESSAGE, Client, Messages
+from lance_autoresearch.agents.command import CommandAgent
+from lance_autoresearch.agents.driven import Said, papers
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.agent_sandbox import Ended, conversing
+from lance_autoresearch.text.plain_text import stripped
+
+if TYPE_CHECKING:
+    import acp
+    from acp.client.connection import ClientSideConnection
+    from acp.schema import InitializeResponse, NewSessionResponse, PromptResponse
+
+GRACE_S = 5.0
+"""How long a cancelled turn may take to say so."""
+SIGNED_OUT = -32000
+"""The protocol's error code for a session that needs signing in."""
+STOPS = {
+    "max_tokens": "it used up its tokens",
+    "max_turn_requests": "it used up its rounds",
+    "cancelled": "it was cancelled",
+}
+SIGN_INS = {
+    "gemini": (".gemini/oauth_creds.json", ".gemini/google_accounts.json",
+               ".gemini/settings.json"),
+    "opencode": (".local/share/opencode/auth.json",),
+    "cursor-agent": (".config/cursor/auth.json",),
+}
+"""Where some programs keep what signs them in."""
+
+
+class AcpAgent(CommandAgent):
+    """A program and its arguments that speak version 1 of the protocol."""
+
+    prefix = "acp:"
+
+    def __init__(self, line: str, settings: Settings | None = None) -> None:
+        """Raises UsageError: no such program, or the protocol's library is not installed."""
+        if importlib.util.find_spec("acp") is None:
+            raise UsageError("the `acp` extra is not installed",
+                             next="make extras")
+        super().__init__(line, settings)
+        known = Path(self.usual).name
+        self.keeps = SIGN_INS.get(known, ())
+        self.sign_in = f"{known}: sign in with the program itself, or export the key it reads"
+
+    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+        """The person's own, but not where their files are: its home is another."""
+        theirs = super().environment(turn, home)
+        return {name: value for name, value in theirs.items() if not name.startswith("XDG_")}
+
+    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+        """One session with one prompt."""
+        with _silence():
+            return asyncio.run(self._converse(turn, home))
+
+    async def _converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+        from acp import connect_to_agent
+
+        client = Client(turn, self.settings.rounds)
+        begun = time.monotonic()
+        answer: PromptResponse | None = None
+        error = ""
+        async with conversing(self.errand(turn, home), LONGEST_MESSAGE) as spoken:
+            messages = Messages(spoken.process)
+            connection = connect_to_agent(cast("acp.Client", client), messages)
+            try:
+                async with asyncio.timeout(60.0 * self.settings.minutes + 2 * GRACE_S):
+                    answer = await self._session(connection, client, turn, begun)
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                error = await _broke_off(spoken.process, messages)
+            finally:
+                await connection.close()
+        seconds = time.monotonic() - begun
+        stopped = answer is None or answer.stop_reason == "cancelled"
+        late = stopped and not client.why and seconds >= 60.0 * self.settings.minutes
+        if late or client.why:
+            error = ""  # it ended because we ended it
+        elif error:
+            error = f"{error}: {stripped(spoken.stderr[-300:], 200)}".rstrip(": ")
+        ended = Ended(0, "", spoken.stderr, "timeout" if late else None, seconds)
+        return ended, self._said(client, answer, error)
+
+    async def _session(
+        self, connection: ClientSideConnection, client: Client, turn: Turn, begun: float
+    ) -> PromptResponse | None:
+        """The agent's answer to the prompt; None where it was cancelled and gave none.
+
+        Raises:
+            AgentFailed: it answered with an error, or with something else than the protocol.
+            ConnectionError: the program ended.
+        """
+        from acp import RequestError, text_block
+        from pydantic import ValidationError
+
+        try:
+            session = await self._begin(connection, turn)
+            prompt = asyncio.ensure_future(connection.prompt(
+                session_id=session.session_id, prompt=[text_block(self.input(turn))]))
+            over = asyncio.ensure_future(client.over.wait())
+            left = 60.0 * self.settings.minutes - (time.monotonic() - begun)
+            try:
+                both = {prompt, over}
+                await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if not prompt.done():
+                    await connection.cancel(session_id=session.session_id)
+                    await asyncio.wait({prompt}, timeout=GRACE_S)
+                return await prompt if prompt.done() else None
+            finally:
+                over.cancel()
+                prompt.cancel()
+        except RequestError as error:
+            raise self._wrong(error, client) from error
+        except ValidationError as error:
+            what = f"answered with nonsense: {error.title} {error.errors()[0]['msg']}"
+            raise AgentFailed(stripped(what, 300), cost_usd=client.cost_usd) from error
+
+    async def _begin(self, connection: ClientSideConnection, turn: Turn) -> NewSessionResponse:
+        """A session in the target's directory, signed in where a variable can do it."""
+        from acp import PROTOCOL_VERSION, RequestError
+        from acp.schema import ClientCapabilities, FileSystemCapabilities, Implementation
+
+        offered = ClientCapabilities(
+            fs=FileSystemCapabilities(read_text_file=True, write_text_file=True), terminal=False)
+        hello = await connection.initialize(
+            protocol_version=PROTOCOL_VERSION, client_capabilities=offered,
+            client_info=Implementation(name="lance-autoresearch", version="0.1.0"))
+        if hello.protocol_version != PROTOCOL_VERSION:
+            what = f"speaks version {hello.protocol_version} of the protocol, not"
+            raise AgentFailed(f"{what} {PROTOCOL_VERSION}", "fatal")
+        where: dict[str, Any] = {"cwd": str(turn.kernel.parent.parent), "mcp_servers": []}
+        sessions = hello.agent_capabilities and hello.agent_capabilities.session_capabilities
+        if sessions and sessions.additional_directories is not None:
+            where["additional_directories"] = [str(path) for path in papers(turn)[1:]]
+        try:
+            session = await connection.new_session(**where)
+        except RequestError as error:
+            method = _by_environment(hello) if error.code == SIGNED_OUT else None
+            if method is None:
+                raise
+            await connection.authenticate(method_id=method)
+            session = await connection.new_session(**where)
+        if self.settings.model:
+            await _choose(connection, session, self.settings.model)
+        return session
+
+    def _said(self, client: Client, answer: PromptResponse | None, error: str) -> Said:
+        tokens, cost = None, client.cost_usd
+        if answer is not None and answer.usage is not None:
+            tokens, price = answer.usage.total_tokens, self.settings.price
+            if cost is None and price is not None:
+                into, out = answer.usage.input_tokens, answer.usage.output_tokens
+                cost = (into * price[0] + out * price[1]) / 1e6
+        stop = answer.stop_reason if answer is not None else ""
+        if stop == "refusal":
+            error = "its model refused to go on"
+        why = client.why or STOPS.get(stop, "")
+        return Said(client.text, error or why, stopped=bool(why) and not error, tokens=tokens,
+                    cost_usd=cost, refused=tuple(client.refused))
+
+    def _wrong(self, error: Any, client: Client) -> AgentFailed:
+        """An error that the agent answered with, in its words."""
+        data = error.data if isinstance(error.data, dict) else {"details": error.data}
+        more = data.get("details") or data.get("message") or ""
+        what = stripped(f"{error} {more if str(more) != str(error) else ''}", 300)
+        if error.code == SIGNED_OUT and "auth" not in what.lower():
+            what = f"authentication required: {what}"
+        said = Said(client.text, what, cost_usd=client.cost_usd)
+        return self.failure(Ended(0, "", "", None, 0.0), said)
+
+
+async def _broke_off(process: asyncio.subprocess.Process, messages: Messages) -> str:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 2.0)
+    status = process.returncode
+    what = "broke the conversation off" if status is None else (
+        f"ended in mid-turn with exit status {status}")
+    return f"{what}, after {messages.nonsense!r}" if messages.nonsense else what
+
+
+def _by_environment(hello: InitializeResponse) -> str | None:
+    """A way to sign in that needs nobody: its variables are set, or it is named as one is."""
+    for method in hello.auth_methods or ():
+        needed = [v.name for v in getattr(method, "vars", None) or () if not v.optional]
+        named = method.id.upper().replace("-", "_")  # such as gemini-api-key
+        if (needed and all(name in os.environ for name in needed)) or named in os.environ:
+            return str(method.id)
+    return None
+
+
+async def _choose(
+    connection: ClientSideConnection, session: NewSessionResponse, model: str
+) -> None:
+    """Set the session's model.
+
+    Raises:
+        AgentFailed: the agent offers no choice, or not this one.
+    """
+    for option in session.config_options or ():
+        if option.type == "select" and "model" in (option.category, option.id):
+            break
+    else:
+        what = "offers no choice of models: name it in the program's own arguments"
+        raise AgentFailed(what, "fatal")
+    values = [row for entry in option.options for row in getattr(entry, "options", [entry])]
+    for row in values:
+        if model in (row.value, row.name):
+            await connection.set_config_option(option.id, session.session_id, row.value)
+            return
+    names = ", ".join(stripped(row.value, 60) for row in values[:20])
+    raise AgentFailed(f"has no model '{model}'; it has: {names}", "fatal")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The library logs an agent's mistakes, with tracebacks, to the root logger."""
+    root, deaf = logging.getLogger(), logging.NullHandler()
+    root.addHandler(deaf)
+    try:
+        yield
+    finally:
+        root.removeHandler(deaf)

@@ -1,0 +1,78 @@
+"""Any command as the agent: `--agent 'cmd:my-agent --fast'`.
+
+It runs in the kernel's directory with the prompt on standard input and edits `kernels.rs`
+there; exit status 0 is success. The last line it prints is its hypothesis, or a JSON object:
+
+    {"hypothesis": "unroll by two", "predicted": 3, "tokens": 5200, "cost_usd": 0.04}
+
+It gets the environment of the person who typed the command: what the program is, they know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lance_autoresearch.agents import Settings, Turn
+from lance_autoresearch.agents.driven import Driven, Said, amount
+from lance_autoresearch.agents.prompt import contract, report
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.agent_sandbox import Ended, program
+from lance_autoresearch.text.plain_text import stripped
+
+
+class CommandAgent(Driven):
+    """A program and its arguments, split as a shell would, run without one."""
+
+    prefix = "cmd:"
+
+    def __init__(self, line: str, settings: Settings | None = None) -> None:
+        """Raises UsageError where the line is empty or its program is not there."""
+        super().__init__(settings)
+        try:
+            self._words = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"cannot read the command: {error}", where=line) from error
+        if not self._words:
+            raise UsageError(f"no command behind {self.prefix}",
+                             next=f"./lar loop TARGET --agent '{self.prefix}my-agent'")
+        self.usual = str(program(self._words[0]))
+        self.name = f"{self.prefix}{Path(self._words[0]).name}"
+
+    def command(self, turn: Turn) -> Sequence[str]:
+        """The words behind the program."""
+        return self._words[1:]
+
+    def input(self, turn: Turn) -> str:
+        """The contract and where the campaign stands."""
+        return f"{contract(turn)}\n\n# Now\n\n{report(turn)}"
+
+    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+        """The person's own, and where things are."""
+        return {**os.environ, "LAR_KERNEL": str(turn.kernel), "LAR_TARGET": turn.target}
+
+    def heard(self, ended: Ended) -> Said:
+        """Its last line, as JSON or as it is."""
+        lines = [line for line in ended.stdout.splitlines() if line.strip()]
+        row = _object(lines[-1]) if lines else {}
+        text = ended.stdout
+        if row:
+            idea, guess = stripped(str(row.get("hypothesis", "")), 400), row.get("predicted")
+            text = f"HYPOTHESIS: {idea}\nPREDICTED GAIN: {guess}"
+        error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
+        tokens = amount(row.get("tokens"))
+        cost = amount(row.get("cost_usd"))
+        spent = None if tokens is None else int(tokens)
+        return Said(text, error, tokens=spent, cost_usd=cost)
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}

@@ -1,0 +1,185 @@
+"""What every driven program has in common: a turn is a run in the box, the file is the answer.
+
+    prompt ──> program in its box ──> Said(text, tokens, cost) ──┐
+                    └─ edits kernels.rs ── read_kernel ──────────┴─> Proposal
+
+After a turn only the bytes of the one file are read. A program that was stopped (rounds, money,
+time) has still proposed what the file holds, if it changed; one that broke off has not.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lance_autoresearch.agents import AgentFailed, Proposal, Settings, Turn
+from lance_autoresearch.agents.prompt import hypothesis, predicted
+from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.host.agent_sandbox import Ended, Errand, run
+from lance_autoresearch.host.kernel_file import read_kernel
+from lance_autoresearch.text.plain_text import stripped
+
+BUSY = re.compile(
+    r"\b(?:429|500|502|503|504|529)\b|rate.?limit|overload|usage limit|too many requests|"
+    r"internal server error|service unavailable|connection (?:error|refused|reset)|"
+    r"stream (?:disconnected|error)|error sending request|timed? ?out",
+    re.I,
+)
+"""Complaints that pass with time."""
+SIGNED_OUT = re.compile(
+    r"not logged in|/login|invalid.api.key|\b401\b|unauthori[sz]ed|authentication|"
+    r"missing environment variable|api key", re.I
+)
+"""Complaints that need a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a program reported about its turn."""
+
+    text: str
+    """Its last message."""
+    error: str = ""
+    """Why it ended early, in its own words; empty: it ended by itself."""
+    stopped: bool = False
+    """It ended early because a limit of ours was reached."""
+    tokens: int | None = None
+    cost_usd: float | None = None
+    refused: tuple[str, ...] = ()
+    """What its own rules refused it."""
+
+
+class Driven:
+    """Runs a program once a turn. A driver says how: `command`, `heard`, `environment`."""
+
+    name = "driven"
+    driven = True
+    """A turn runs a program of somebody else's, which may cost money."""
+    usual = ""
+    """The program's name on PATH."""
+    sign_in = ""
+    """The command that signs a person in."""
+    keeps: tuple[str, ...] = ()
+    """Files of the person's home that sign the program in; copied into its private home."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._homes: set[Path] = set()
+
+    def propose(self, turn: Turn) -> Proposal | None:
+        """One turn. Raises AgentFailed where the file is as before, or no plain file."""
+        before = _text(turn)
+        ended, said = self.converse(turn, self._home(turn))
+        after = _text(turn)
+        if after is None:
+            raise AgentFailed("left no plain file in the kernel's place",
+                              tokens=said.tokens, cost_usd=said.cost_usd)
+        broken = bool(said.error) and not said.stopped and not ended.killed
+        if broken or after in (before, turn.champion):
+            raise self.failure(ended, said)
+        return Proposal(
+            after, hypothesis(said.text), said.tokens, said.cost_usd, predicted(said.text),
+            note="; ".join(said.refused),
+        )
+
+    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+        """One turn of the program, from its prompt to its report."""
+        ended = run(self.errand(turn, home))
+        return ended, self.heard(ended)
+
+    def errand(self, turn: Turn, home: Path) -> Errand:
+        """The run of the program for a turn."""
+        return Errand(
+            [self.settings.program or self.usual, *self.command(turn), *self.settings.arguments],
+            writes=turn.kernel.parent,
+            home=home,
+            cwd=turn.kernel.parent,
+            reads=papers(turn),
+            hides=(turn.kernel.parent.parent / "cheats",),
+            env=self.environment(turn, home),
+            stdin=self.input(turn).encode(),
+            seconds=60.0 * self.settings.minutes,
+        )
+
+    def failure(self, ended: Ended, said: Said) -> AgentFailed:
+        """Why a turn brought nothing, and whether asking again can help."""
+        cost = {"tokens": said.tokens, "cost_usd": said.cost_usd}
+        if ended.killed:
+            what = f"did not end within {self.settings.minutes:g} minutes"
+            return AgentFailed(what, tokens=said.tokens, cost_usd=said.cost_usd)
+        if not said.error and ended.code == 0:
+            end = f", saying {stripped(said.text, 160)!r}" if said.text else ""
+            return AgentFailed(f"ended its turn without changing the file{end}", **cost)  # type: ignore[arg-type]
+        tail = ended.stderr.strip()[-400:]
+        complaint = stripped(said.error or tail or f"exit status {ended.code}", 300)
+        if BUSY.search(complaint) and not SIGNED_OUT.search(complaint):
+            return AgentFailed(complaint, "busy", **cost)  # type: ignore[arg-type]
+        if SIGNED_OUT.search(complaint):
+            return AgentFailed(complaint, "fatal", next=self.sign_in or None, **cost)  # type: ignore[arg-type]
+        return AgentFailed(complaint, **cost)  # type: ignore[arg-type]
+
+    # -- what a driver says ----------------------------------------------------------------
+
+    def command(self, turn: Turn) -> Sequence[str]:
+        """Arguments of the program."""
+        raise NotImplementedError
+
+    def input(self, turn: Turn) -> str:
+        """What it reads on standard input."""
+        raise NotImplementedError
+
+    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+        """Its environment beside PATH, HOME and TMPDIR."""
+        raise NotImplementedError
+
+    def heard(self, ended: Ended) -> Said:
+        """Its report, out of what it printed."""
+        raise NotImplementedError
+
+    def _home(self, turn: Turn) -> Path:
+        """Its private home, with the files that sign it in, copied once a loop."""
+        home = turn.home / self.name.split(":")[0]
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if home not in self._homes:
+            self._homes.add(home)
+            for name in self.keeps:
+                theirs, ours = Path.home() / name, home / name
+                if theirs.is_file() and not ours.is_symlink():
+                    ours.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(theirs, ours)
+                    ours.chmod(0o600)
+        return home
+
+
+def table(value: object) -> dict[str, Any]:
+    """A JSON object out of a program's report; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def amount(value: object) -> float | None:
+    """A number of tokens or dollars as a program reports it; None where it is not one."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e15:
+        return None
+    return float(value)
+
+
+def counted(*values: object) -> int:
+    """Sum of numbers of tokens; what is no number counts nothing."""
+    return sum(int(amount(value) or 0) for value in values)
+
+
+def papers(turn: Turn) -> tuple[Path, ...]:
+    """What an agent may read: the target's directory, and Lance's own code as it is built."""
+    slices = turn.root / ".lar" / "slices" / turn.target
+    return tuple(path for path in (turn.kernel.parent.parent, slices) if path.is_dir())
+
+
+def _text(turn: Turn) -> bytes | None:
+    try:
+        return read_kernel(turn.kernel, inside=turn.kernel.parents[3])
+    except RejectedKernel:
+        return None

@@ -1,0 +1,1 @@
+"""What do kernels do on this machine? Inputs, answers, processes, pairs."""

@@ -1,0 +1,398 @@
+"""The conductor's client: builds the measuring programs, starts one, speaks its lines.
+
+    with Conductor(root) as conductor:
+        conductor.expect(upstream_so, pool, want)
+        conductor.check(kernel_so, [(pool, want)], seed=7)      -> CheckResult
+        conductor.pair(champion_so, kernel_so, [(pool, want)], seed=8)  -> PairResult
+
+One JSON object a line each way, version 1. Everything that a kernel's process could have
+written is bounded and stripped of control characters before it leaves this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Self
+
+from lance_autoresearch.errors import BuildFault, LarError, MachineError
+from lance_autoresearch.host import sandbox
+from lance_autoresearch.host.sandbox import SYSTEM_PATH
+from lance_autoresearch.records import Fault, PairTimes
+from lance_autoresearch.text.plain_text import stripped
+
+VERSION = 1
+"""Version of every line; the conductor refuses any other."""
+TEXT_LIMIT = 1024
+"""Characters kept of a text that a worker may have written."""
+BOX_GONE = "the box is gone"
+"""How the conductor says that the process which starts its workers has ended."""
+PROGRAMS = ("lar-conductor", "lar-worker")
+
+PoolPair = tuple[Path, Path]
+"""A pool file and the file of upstream's outputs for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the conductor found when it opened its box."""
+
+    box: str
+    """bwrap, landlock or none."""
+    ticks_per_ns: float
+    """Rate of the conductor's clock."""
+    features: int
+    """CPU features as bits of the shim's features word."""
+    notes: tuple[str, ...]
+    """What is weaker than it should be, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Every call once; `fault` is the first thing found wrong, if anything was."""
+
+    calls: int
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectResult:
+    """Upstream's outputs were written; or upstream itself is at fault."""
+
+    ns_per_call: tuple[float, ...]
+    """One rough time a call: a single cold run each."""
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """One process pair. `times` is None where a fault ended it or it is void at the start."""
+
+    times: PairTimes | None
+    fault: Fault | None
+    void: str | None
+    wall_ms: float
+    foreign_cpu: float
+    """Share of the measuring core that belonged to others."""
+    arm_ns: tuple[float, float]
+    """Median time from arm to ready: champion, candidate."""
+    peak_kib: tuple[int, int]
+    """Peak resident memory of the two processes."""
+    overhead: dict[str, float] = field(default_factory=dict)
+    """start_ms, ready_ms, slices, late (slices whose end may have been seen late)."""
+
+
+def source_digest(root: Path) -> str:
+    """sha256 over the names and bytes of everything under `rust/` but build products."""
+    digest = hashlib.sha256()
+    base = root / "rust"
+    tops = sorted(p for p in base.iterdir() if p.name != "target")
+    inner = (sorted(p.rglob("*")) if p.is_dir() else [p] for p in tops)
+    for path in (p for group in inner for p in group if p.is_file()):
+        name = path.relative_to(base).as_posix()
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def ensure_built(root: Path) -> Path:
+    """Build conductor and worker if their sources changed; returns `.lar/bin`.
+
+    Raises BuildFault where cargo is missing or the build fails.
+    """
+    bin_dir = root / ".lar" / "bin"
+    stamp = bin_dir / "rust.digest"
+    digest = source_digest(root)
+    built = all((bin_dir / name).is_file() for name in PROGRAMS)
+    if built and stamp.is_file() and stamp.read_text() == digest:
+        return bin_dir
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise BuildFault("cargo is not on PATH; the measuring programs cannot be built",
+                         next="lar doctor")
+    target = root / ".lar" / "cache" / "rust-target"
+    command = [cargo, "build", "--release", "--locked", "--target-dir", str(target)]
+    done = subprocess.run(command, cwd=root / "rust", capture_output=True, text=True, check=False,
+                          env=_plain_environment())
+    if done.returncode != 0:
+        raise BuildFault(f"the measuring programs did not build:\n{done.stderr[-4000:]}",
+                         where="rust/", next="cargo build --release  (in rust/)")
+    bin_dir.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS:
+        _replace(target / "release" / name, bin_dir / name)
+    stamp.write_text(digest)
+    return bin_dir
+
+
+def _plain_environment() -> dict[str, str]:
+    """The caller's environment without what would change how cargo and rustc build.
+
+    Flags and wrappers that stand in a configuration file of cargo yield to these variables; where
+    it looks for crates is left to the file.
+    """
+    ours = {"CARGO_ENCODED_RUSTFLAGS": "", "RUSTC_WRAPPER": "", "RUSTC_WORKSPACE_WRAPPER": "",
+            "CARGO_PROFILE_RELEASE_OPT_LEVEL": "3", "CARGO_PROFILE_RELEASE_PANIC": "abort"}
+    steering = ("RUSTC", "RUSTFLAGS", "CARGO_BUILD", "CARGO_ENCODED", "CARGO_TARGET",
+                "CARGO_PROFILE", "LD_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return env | ours
+
+
+def _replace(source: Path, to: Path) -> None:
+    """Copy so that a program already running keeps its old file."""
+    part = to.with_name(f".{to.name}.{os.getpid()}")
+    shutil.copy2(source, part)
+    part.replace(to)
+
+
+def audit(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
+    """`lar-conductor audit`: undefined symbols, sections, exports, text_bytes of an object."""
+    command = [str(ensure_built(root) / "lar-conductor"), "audit", str(obj)]
+    if lib is not None:
+        command += ["--lib", str(lib)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    report = _object(done.stdout)
+    if report.get("ok") is not True:
+        raise BuildFault(f"audit: {clean(str(report.get('error')))}", where=obj.name)
+    return report
+
+
+def clean(text: str) -> str:
+    """Untrusted text, stripped to one line of at most TEXT_LIMIT characters."""
+    return stripped(text, TEXT_LIMIT)
+
+
+class Conductor:
+    """One running conductor with its box open. Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        box: str | None = None,
+        core_a: int = 1,
+        core_b: int = 0,
+        mem_mb: int = 512,
+        call_ms: int = 2000,
+        bin_dir: Path | None = None,
+    ) -> None:
+        self._root = root
+        self._bin = bin_dir
+        self._call_ms = call_ms
+        self._open = {
+            "box": box or sandbox.choose(landlocked=True),
+            "core_a": core_a,
+            "core_b": core_b,
+            "limits": {"mem_mb": mem_mb, "call_ms": call_ms},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+        self.opened: Opened | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> Opened:
+        """Start the program and open its box. Raises MachineError where the box cannot be."""
+        bin_dir = self._bin or ensure_built(self._root)
+        self._rest = b""
+        self._process = subprocess.Popen(
+            [str(bin_dir / "lar-conductor"), "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Neither LD_PRELOAD nor a false bwrap in front of PATH is handed on.
+            env={"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}"},
+        )
+        try:
+            answer = self._ask({"cmd": "open", "worker": str(bin_dir / "lar-worker"), **self._open})
+        except LarError:
+            self.close()
+            raise
+        self.opened = Opened(
+            box=str(answer["box"]),
+            ticks_per_ns=float(answer["ticks_per_ns"]),
+            features=int(answer["features"]),
+            notes=tuple(str(n) for n in answer["notes"]),
+        )
+        return self.opened
+
+    def ensure(self) -> None:
+        """Start the program again where it has ended, or its box with all workers has."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            self.close()
+            self.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running program."""
+        return None if self._process is None else self._process.pid
+
+    def close(self) -> None:
+        """End the program; its workers end with it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def expect(self, lib: Path, pool: Path, want: Path) -> ExpectResult:
+        """Run upstream's library on every call of `pool` and write its outputs to `want`."""
+        answer = self._ask({"cmd": "expect", "lib": str(lib), "pool": str(pool),
+                            "want": str(want)}, patience=120.0)
+        times = tuple(float(t) for t in answer.get("ns_per_call", ()))
+        return ExpectResult(ns_per_call=times, fault=_fault(answer.get("fault")))
+
+    def check(
+        self, lib: Path, pools: Sequence[PoolPair], *, seed: int, features: int | None = None
+    ) -> CheckResult:
+        """Every call once, inputs and outputs flush at unmapped pages, on the tier asked for."""
+        answer = self._ask({"cmd": "check", "lib": str(lib), "pools": _paths(pools),
+                            "seed": seed, "features": features}, patience=120.0)
+        return CheckResult(calls=int(answer.get("calls", 0)), fault=_fault(answer.get("fault")))
+
+    def pair(
+        self,
+        champion: Path,
+        candidate: Path,
+        pools: Sequence[PoolPair],
+        *,
+        seed: int,
+        rounds: int = 20,
+        slice_us: float = 50.0,
+        calls: Sequence[int] | None = None,
+        block_ms: float | None = None,
+        features: int | None = None,
+        features_b: int | None = None,
+        opponent: Path | None = None,
+    ) -> PairResult:
+        """One process pair; `calls` are those of an earlier pair, None to calibrate anew.
+
+        `features` forces a tier on both sides, `features_b` another one on the candidate's.
+        `opponent`: both times are one champion process's: behind this library (as `champion`)
+        and behind the candidate (as `candidate`).
+        """
+        command = {
+            "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
+            "pools": _paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
+            "calls": None if calls is None else list(calls), "block_ms": block_ms,
+            "features": features, "features_b": features_b,
+            "opponent": None if opponent is None else str(opponent),
+        }
+        return _pair_result(self._ask(command, patience=120.0))
+
+    def _ask(self, command: dict[str, Any], patience: float = 30.0) -> dict[str, Any]:
+        """One line out, one line in. Raises MachineError on anything but an answer."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise MachineError("the conductor is not running", next="lar doctor")
+        line = json.dumps({"v": VERSION, **command}) + "\n"
+        try:
+            process.stdin.write(line.encode())
+            process.stdin.flush()
+            reply = self._line(process.stdout, patience + self._call_ms / 1000)
+        except (OSError, TimeoutError) as error:
+            self.close()
+            raise MachineError(f"the conductor was lost: {error}", where=command["cmd"],
+                               next="lar doctor") from error
+        answer = _object(reply)
+        if answer.get("v") != VERSION or "error" in answer:
+            if str(answer.get("error", BOX_GONE)).startswith(BOX_GONE):
+                self.close()  # nothing can be measured with it any more
+            raise MachineError(f"conductor: {clean(str(answer.get('error', reply)))}",
+                               where=command["cmd"], next="lar doctor")
+        return answer
+
+    def _line(self, stream: IO[bytes], patience: float) -> str:
+        """The next line of output. Raises TimeoutError or OSError."""
+        end = time.monotonic() + patience
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                if not selector.select(max(0.0, end - time.monotonic())):
+                    raise TimeoutError(f"no answer in {patience:.0f} s")
+                data = os.read(stream.fileno(), 1 << 20)
+                if not data:
+                    raise OSError("it ended")
+                self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        return line.decode(errors="replace")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"error": f"a garbled answer: {text[:200]!r}"}
+
+
+def _paths(pools: Sequence[PoolPair]) -> list[list[str]]:
+    return [[str(pool), str(want)] for pool, want in pools]
+
+
+def _fault(data: dict[str, Any] | None) -> Fault | None:
+    """A fault from its JSON; texts cleaned."""
+    if data is None:
+        return None
+    note, syscall = data.get("note"), data.get("syscall")
+    return Fault(
+        kind=str(data["kind"]),
+        combo=str(data["combo"]),
+        call=int(data["call"]),
+        part=int(data["part"]),
+        offset=int(data["offset"]),
+        differs=int(data["differs"]),
+        total=int(data["total"]),
+        got=bytes.fromhex(data["got_hex"]),
+        want=bytes.fromhex(data["want_hex"]),
+        note=None if note is None else clean(str(note)),
+        signal=data.get("signal"),
+        syscall=None if syscall is None else clean(str(syscall)),
+        side=str(data["side"]),
+    )
+
+
+def _ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in rows)
+
+
+def _pair_result(answer: dict[str, Any]) -> PairResult:
+    fault, void = _fault(answer.get("fault")), answer.get("void")
+    times = None
+    if fault is None and answer["calls"]:
+        champion_empty, candidate_empty = answer["empty"]
+        times = PairTimes(
+            calls=tuple(answer["calls"]),
+            champion=_ticks(answer["champion"]),
+            candidate=_ticks(answer["candidate"]),
+            empty=(champion_empty, candidate_empty),
+            void=void,
+        )
+    a, b = answer["arm"]
+    peak_a, peak_b = answer["peak_kib"]
+    return PairResult(
+        times=times, fault=fault, void=void, wall_ms=float(answer["wall_ms"]),
+        foreign_cpu=float(answer["foreign_cpu"][0]), arm_ns=(float(a), float(b)),
+        peak_kib=(int(peak_a), int(peak_b)), overhead=dict(answer["overhead"]),
+    )

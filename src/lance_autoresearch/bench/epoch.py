@@ -1,0 +1,170 @@
+"""Epochs: how long one set of secret pools lives.
+
+    epoch = current(rig)          # made on demand, reused for 10 minutes or 50 trials
+    epoch.timed, epoch.checks     # pools with upstream's answers
+
+The seed stays in the epoch's directory (mode 0700, hidden from driven agents) until the epoch
+ends; then it is published in the ledger and the directory is removed, so that anyone can make
+the same pools again and nobody could have known them in time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.targets.spec import Combo, Maker, Target
+
+MAX_AGE_S = 600.0
+MAX_TRIALS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One generation of pools."""
+
+    name: str
+    seed: int
+    directory: Path
+    timed: tuple[Pool, ...]
+    checks: tuple[Pool, ...]
+    lease: int | None = None
+    """Descriptor of a shared lock, held while someone measures with these pools: an epoch in
+    use is not ended by others, or its seed would be out and its files gone in mid-trial."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the next trial should use new pools."""
+        note = _note(self.directory)
+        return note is None or not _young(self.directory, note)
+
+    def release(self) -> None:
+        """Let go of it; whoever comes next may end it."""
+        if self.lease is not None:
+            os.close(self.lease)
+
+    def count(self) -> None:
+        """Note that one more trial has used these pools."""
+        with (self.directory / "trials").open("ab") as file:
+            file.write(b".")
+
+
+Answer = Callable[[Pool], None]
+"""Writes a pool's want file: runs upstream's library over it."""
+
+
+def make_epoch(
+    target: Target, directory: Path, maker: Maker | None, answer: Answer, *, seed: int | None = None
+) -> Epoch:
+    """Fresh pools of every timed and checked combo, with upstream's answers.
+
+    `seed` is for public pools only (`lar check --seed`); by default it is secret.
+    """
+    chosen = secrets.randbits(62) if seed is None else seed
+    public = seed is not None
+    timed = make_pools(target, target.timed, directory / "timed", chosen, maker, public=public)
+    checks = make_pools(
+        target, target.checks, directory / "checks", chosen + 1, maker, public=public
+    )
+    for pool in (*timed, *checks):
+        answer(pool)
+    return Epoch(directory.name, chosen, directory, tuple(timed), tuple(checks))
+
+
+@contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def current(
+    target: Target,
+    parent: Path,
+    key: str,
+    maker: Maker | None,
+    answer: Answer,
+    publish: Callable[[str, int], None],
+    announce: Callable[[str, int], None],
+) -> Epoch:
+    """The living epoch of a target, or a fresh one.
+
+    Args:
+        parent: `.lar/epochs/<target>`.
+        key: digest of target and upstream; pools of another key are not reused.
+        publish: called with (name, seed) of an epoch that has ended.
+        announce: called with (name, seed) of a fresh epoch, before anyone can use it.
+    """
+    with _locked(parent):
+        found = [(p, _load(target, p, key)) for p in sorted(parent.iterdir()) if p.is_dir()]
+        for directory, living in found:
+            if living is None:
+                _end(directory, publish)
+        for directory, living in found:
+            if living is not None:
+                return replace(living, lease=_leased(directory))
+        directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+        epoch = make_epoch(target, directory, maker, answer)
+        note = {"seed": epoch.seed, "key": key, "created": time.time()}
+        announce(epoch.name, epoch.seed)
+        (directory / "epoch.json").write_text(json.dumps(note))
+        return replace(epoch, lease=_leased(directory))
+
+
+def _leased(directory: Path) -> int:
+    lease = os.open(directory / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lease, fcntl.LOCK_SH)
+    return lease
+
+
+def _note(directory: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((directory / "epoch.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _young(directory: Path, note: dict[str, Any]) -> bool:
+    count = directory / "trials"
+    used = count.stat().st_size if count.exists() else 0
+    return used < MAX_TRIALS and 0 <= time.time() - float(note["created"]) <= MAX_AGE_S
+
+
+def _load(target: Target, directory: Path, key: str) -> Epoch | None:
+    note = _note(directory)
+    if note is None or note["key"] != key or not _young(directory, note):
+        return None
+    pools = [
+        tuple(_pool(directory / kind / f"{i:03d}.pool", combo) for i, combo in enumerate(combos))
+        for kind, combos in (("timed", target.timed), ("checks", target.checks))
+    ]
+    return Epoch(directory.name, note["seed"], directory, pools[0], pools[1])
+
+
+def _pool(path: Path, combo: Combo) -> Pool:
+    return Pool(combo, path, path.with_suffix(".want"))
+
+
+def _end(directory: Path, publish: Callable[[str, int], None]) -> None:
+    """Remove the pools and publish their seed, unless somebody still measures with them."""
+    with (directory / "lease").open("ab") as lease:
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        note = _note(directory)
+        if note is not None:            # else it was never finished and nobody has used it
+            publish(directory.name, int(note["seed"]))
+        shutil.rmtree(directory, ignore_errors=True)

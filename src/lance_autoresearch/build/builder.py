@@ -1,0 +1,404 @@
+"""Builds kernel libraries with plain rustc: one table of flags, trusted parts cached.
+
+    built = build_kernel(root, "pq-l2", text)        # RejectedKernel when it does not compile
+    built.so, built.obj, built.digest, built.seconds, built.cached
+    relink_many(built, [3, 4, 5])                    # the same code at other addresses
+
+    shim ──┐
+    prelude┼─> kernels.rs (rlib + object, in the box) ─> contract.rs ─> linker ─> library
+    slice ─┘
+
+Upstream's library is built the same way from `first_kernel`, so both sides of a comparison
+differ in the kernel's text and in nothing else. Everything lies under `.lar/cache/`, named by
+the digest of what it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lance_autoresearch.build.compiler import compiler_message, loader, refuse
+from lance_autoresearch.build.flags import COMMON, rust_flags
+from lance_autoresearch.build.link import (
+    KEEPER,
+    ORDERS,
+    SHUFFLED,
+    Layout,
+    capture,
+    code_digest,
+    link,
+    untouched,
+)
+from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
+from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.machine import cores
+from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.move_in import move_in
+from lance_autoresearch.host.sandbox import Done, Limits, run
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.oracle import slices_dir
+
+RECIPE = 1
+"""Raise it when this file changes what comes out: it is part of every key."""
+
+LIMITS = Limits()
+"""Bounds of one compiler run on a kernel: a minute, 8 GiB."""
+
+_SLICE = re.compile(rb'^[ \t]*slice!\("([^"]+)"\);[ \t]*$', re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One kernel library."""
+
+    so: Path
+    """The library; every library and layout has a path of the same length."""
+    obj: Path
+    """The kernel's own object, for the audit."""
+    digest: str
+    """sha256 of linked code and constants: two kernels with one digest are one program."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time per step; empty when cached."""
+    cached: bool = False
+    home: Path = Path()
+    """Directory of everything needed to link again."""
+    flags: str = "screen"
+    box: str = ""
+    """Box the compiler ran in: `bwrap` or `none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The trusted half of a build, compiled."""
+
+    tools: Toolchain
+    flags: str
+    shim: Path
+    """Directory of liblar_shim.rlib."""
+    prelude: Path
+    """Directory of libprelude.rlib."""
+    contract: bytes
+    digest: str
+    """Names shim, prelude, contract, flags and compiler."""
+
+
+def first_kernel(root: Path, target: str) -> bytes:
+    """Upstream's own items with the target's adapter: baseline, oracle and starting point."""
+    path = slices_dir(root, target) / "kernel.rs"
+    if not path.is_file():
+        raise BuildFault(
+            f"no [[targets.{target}.kernel]] in upstream.toml",
+            where=target,
+            next="lar upstream show",
+        )
+    return path.read_bytes()
+
+
+def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
+    """Lance's library. A failure is a defect of the target, not of a kernel."""
+    try:
+        return build_kernel(root, target, first_kernel(root, target), flags=flags)
+    except RejectedKernel as error:
+        raise BuildFault(
+            f"upstream's slice does not build: {error.what}",
+            where=f"{target} {error.where}",
+            next=f"lar upstream show {target}",
+        ) from error
+
+
+def kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
+    """The trusted half of a target's build, compiled once per toolchain and flags.
+
+    Args:
+        bare: with a shim whose `has` always says no.
+
+    Raises:
+        BuildFault: prelude or shim do not compile.
+    """
+    tools = Toolchain.probe(root)
+    options = [*COMMON, *rust_flags(tools.host, flags)]
+    shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
+    place = root / "targets" / target
+    text = expand(_read(place / "prelude.rs"), slices_dir(root, target) / "prelude")
+    externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
+    home = _rlib(
+        root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
+    )
+    contract = _read(place / "contract.rs")
+    digest = _digest(home.name, shim.name, contract, " ".join(options))
+    return Kit(tools, flags, shim, home, contract, digest)
+
+
+def _shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
+    base = root / "rust"
+    files = {
+        str(path.relative_to(base)): path.read_bytes()
+        for folder in ("shim", "abi/src")
+        for path in sorted((base / folder).glob("*.rs"))
+    }
+    if "shim/lib.rs" not in files:
+        raise BuildFault("rust/shim/lib.rs is missing", where="shim", next="git status")
+    return _rlib(root, tools, "lar_shim", files, options, [], "rust/shim", entry="shim/lib.rs")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BuildFault("file is missing", where=f"{path.parent.name}/{path.name}") from None
+
+
+def expand(text: bytes, slices: Path) -> bytes:
+    """Replace each line `slice!("crate/file.rs");` by that generated file."""
+
+    def one(match: re.Match[bytes]) -> bytes:
+        path = slices / match[1].decode()
+        if not path.is_file():
+            made = [str(p.relative_to(slices)) for p in sorted(slices.glob("**/*.rs"))]
+            raise BuildFault(f"no slice '{match[1].decode()}'", allowed=made, where="prelude.rs")
+        return path.read_bytes().strip(b"\n")
+
+    return _SLICE.sub(one, text)
+
+
+def _digest(*parts: str | bytes) -> str:
+    sha = hashlib.sha256(f"recipe {RECIPE}".encode())
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()
+
+
+def _rlib(
+    root: Path, tools: Toolchain, name: str, files: Mapping[str, bytes], options: Sequence[str],
+    externs: Sequence[str], where: str, *, entry: str | None = None, kind: str = "rlib",
+) -> Path:  # fmt: skip
+    """Compile a trusted crate once; the directory that holds it."""
+    entry = entry or f"{name}.rs"
+    listed = [x for item in sorted(files.items()) for x in item]
+    key = _digest(tools.verbose, " ".join([*options, *externs, kind]), *listed)
+    product = f"lib{name}.rlib" if kind == "rlib" else name
+
+    def make(build_dir: Path) -> None:
+        for path, data in files.items():
+            atomic_write(build_dir / path, data)
+        argv = [tools.rustc, *options, "--crate-name", name, "--crate-type", kind, *externs, entry]
+        needed = [Path(e.partition("=")[2]) for e in externs if "=" in e]
+        readable = [Path(tools.sysroot), *(p if p.is_dir() else p.parent for p in needed)]
+        done = run(argv, workdir=build_dir, readable=readable, env=loader(tools))
+        if done.code:
+            raise BuildFault(compiler_message(done)[0], where=where)
+
+    return _place(root, name, key, product, make)
+
+
+def _place(root: Path, shelf: str, key: str, product: str, make: Callable[[Path], None]) -> Path:
+    """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there when complete."""
+    home = lar_dir(root, "cache", shelf) / key
+    if (home / product).is_file():
+        return home
+    with machine_lock("shared"):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=lar_dir(root, "tmp")))
+        try:
+            make(fresh)
+            move_in(fresh, home, complete=(home / product).is_file)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return home
+
+
+def maker(root: Path, target: str) -> Path:
+    """The target's fixture program, built from its maker.rs, prelude and maker slices."""
+    base = kit(root, target, flags="quote")
+    place = slices_dir(root, target) / "maker"
+    text = expand(_read(root / "targets" / target / "maker.rs"), place)
+    options = [*COMMON, *rust_flags(base.tools.host, "quote")]
+    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
+        options.append("-Clinker-features=-lld")
+    externs = [
+        "-L", f"dependency={base.shim}",
+        "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
+    ]  # fmt: skip
+    files = {"maker.rs": text}
+    return _rlib(root, base.tools, "maker", files, options, externs, target, kind="bin") / "maker"
+
+
+def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen") -> Built:
+    """Compile a kernel's bytes and link them behind the target's contract.
+
+    Args:
+        root: the checkout.
+        target: its name.
+        text: kernels.rs; treated as hostile, compiled in the box.
+        flags: `screen` or `quote`.
+
+    Raises:
+        RejectedKernel: it does not compile, or does not offer the target's surface.
+        BuildFault: a trusted part does not build.
+    """
+    begun = time.perf_counter()
+    parts = kit(root, target, flags=flags)
+    key = _digest(parts.digest, text)
+    home = lar_dir(root, "cache", "kernels") / key
+    if (home / "built.json").is_file():
+        known = _known(home)
+        if untouched(known.so, known.digest):
+            return known
+        shutil.rmtree(home, ignore_errors=True)
+    seconds = {"kit": time.perf_counter() - begun}
+
+    def make(build_dir: Path) -> None:
+        _make_kernel(build_dir, parts, text, seconds)
+
+    _place(root, "kernels", key, "built.json", make)
+    return replace(_known(home), seconds=seconds, cached=False)
+
+
+def _known(home: Path) -> Built:
+    facts = json.loads((home / "built.json").read_text())
+    os.utime(home)  # the cache is swept by age of use
+    return Built(
+        _layout_path(home, 0), home / "kernels.o", facts["digest"], {}, True, home,
+        facts["flags"], facts["box"],
+    )  # fmt: skip
+
+
+def bare_object(root: Path, target: str, text: bytes) -> Path:
+    """The kernel's object where every `has` says no: what is left runs on any processor.
+
+    Raises:
+        RejectedKernel: it does not compile.
+        BuildFault: a trusted part does not build.
+    """
+    parts = kit(root, target, bare=True)
+
+    def make(build_dir: Path) -> None:
+        (build_dir / "kernels.rs").write_bytes(text)
+        done = _compile(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
+        refuse(done, "does not compile")
+
+    return _place(root, "bare", _digest(parts.digest, text), "kernels.o", make) / "kernels.o"
+
+
+def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:
+    """`build_kernel`, and `bare_object` beside it on the other core; raises as they do."""
+    with ThreadPoolExecutor(1) as beside:
+        bare = beside.submit(bare_object, root, target, text)
+        return build_kernel(root, target, text), bare.result()
+
+
+_KERNEL = ("--crate-name=kernels", "--crate-type=rlib")
+
+
+def _compile(build_dir: Path, parts: Kit, words: Sequence[str]) -> Done:
+    """rustc in its box, with the flags of the kit."""
+    tools = parts.tools
+    argv = [
+        tools.rustc, *COMMON, *rust_flags(tools.host, parts.flags),
+        "--extern", f"prelude={parts.prelude / 'libprelude.rlib'}",
+        "--extern", f"lar_shim={parts.shim / 'liblar_shim.rlib'}",
+        "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}", *words,
+    ]  # fmt: skip
+    readable = [Path(tools.sysroot), parts.shim, parts.prelude]
+    return run(argv, workdir=build_dir, readable=readable, env=loader(tools), limits=LIMITS)
+
+
+def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float]) -> None:
+    tools, readable = parts.tools, [parts.shim, parts.prelude]
+    (build_dir / "kernels.rs").write_bytes(text)
+    (build_dir / "contract.rs").write_bytes(parts.contract)
+    (build_dir / "cc").write_text(KEEPER)
+    (build_dir / "cc").chmod(0o755)
+    (build_dir / "layouts").mkdir()
+    kernel = [*_KERNEL, "--emit=link,obj", "kernels.rs"]
+    done = _timed(seconds, "kernel", lambda: _compile(build_dir, parts, kernel))
+    refuse(done, "does not compile")
+    contract = [
+        "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
+        "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
+    ]  # fmt: skip
+    done = _timed(seconds, "contract", lambda: _compile(build_dir, parts, contract))
+    refuse(done, "does not offer the target's surface")
+    command = capture(build_dir, tools)
+    out = _layout_path(build_dir, 0)
+    done = _timed(
+        seconds, "link", lambda: link(command, build_dir, out, tools=tools, readable=readable)
+    )
+    refuse(done, "does not link")
+    for name in ("cc", "contract.rs"):
+        (build_dir / name).unlink()
+    facts = {
+        "digest": code_digest(out),
+        "flags": parts.flags,
+        "box": done.box,
+        "command": command,
+        "readable": [str(p) for p in readable],
+        "tools": {f: getattr(tools, f) for f in Toolchain.__dataclass_fields__},
+    }
+    (build_dir / "built.json").write_text(json.dumps(facts))
+
+
+def _timed(seconds: dict[str, float], step: str, work: Callable[[], Done]) -> Done:
+    begun = time.perf_counter()
+    done = work()
+    seconds[step] = time.perf_counter() - begun
+    return done
+
+
+def _layout_path(home: Path, seed: int, order: str = SHUFFLED) -> Path:
+    """Names of equal length: a longer name moves every later buffer of a worker."""
+    begin = "lib" if order == SHUFFLED else order[:3]
+    return home / "layouts" / f"{begin}{seed & (2**64 - 1):016x}.so"
+
+
+def relink(built: Built, seed: int, *, flags: str | None = None, order: str = SHUFFLED) -> Path:
+    """The same library with another layout: padding before the kernel, sections shuffled.
+
+    Args:
+        built: a library.
+        seed: 1 to 2^64 - 1; the same seed gives the same bytes.
+        flags: must be those it was built with (checked where given).
+        order: of `link.ORDERS`.
+
+    Returns:
+        Path of the new library, as long as every other one's. Cached.
+    """
+    if flags not in (None, built.flags):
+        raise UsageError(f"built with '{built.flags}'; build it with '{flags}' to relink so")
+    if not 0 < seed < 2**64:
+        raise UsageError(f"layout seed {seed}", allowed=["1 .. 2^64 - 1"])
+    if order not in ORDERS:
+        raise UsageError(f"no link order '{order}'", allowed=list(ORDERS))
+    out = _layout_path(built.home, seed, order)
+    if out.is_file():
+        return out
+    facts = json.loads((built.home / "built.json").read_text())
+    layout = Layout(seed, 64 if built.flags == "screen" else 4, order)
+    with tempfile.TemporaryDirectory(dir=out.parent) as box:
+        fresh = Path(box) / out.name
+        done = link(
+            facts["command"], built.home, fresh, tools=Toolchain(**facts["tools"]),
+            readable=[Path(p) for p in facts["readable"]], layout=layout,
+        )  # fmt: skip
+        if done.code:
+            raise BuildFault(compiler_message(done)[0], where=f"relink with layout {seed}")
+        fresh.replace(out)
+    return out
+
+
+def relink_many(built: Built, seeds: Iterable[int]) -> list[Path]:
+    """Many layouts at once, as many in parallel as there are cores."""
+    wanted = list(seeds)
+    with machine_lock("shared"), ThreadPoolExecutor(max_workers=len(cores())) as pool:
+        return list(pool.map(lambda seed: relink(built, seed), wanted))

@@ -1,0 +1,1 @@
+"""Does the judge see what is known to be there, and nothing else?"""

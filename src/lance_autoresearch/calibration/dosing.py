@@ -1,0 +1,215 @@
+"""How many steps make one percent: kernels with a delay of known share, found by measuring.
+
+    dose = find_dose(rig, rig.champion_text, share=0.03)
+    slow = dose.text({label: 0.03 for label in dose.rows})    # every combo 3 % slower
+    plain = dose.text({})                                     # the same code, no delay
+    dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
+    dose.came                                                 # what a delay of `share` comes to
+
+    keys   a kernel that panics with them, at each combo's first and second size
+    loop   `plain` against a delay of `ASKED`, large enough to be measured in two dozen
+    came   `plain` against a delay of the share that will be injected: as screening measures it,
+           and as confirmation does, at second sizes in fresh layouts; corrected until it is right
+
+A small delay is not its share of a large one, for part of it hides behind the call it follows: of
+1.5 % asked, `topk-merge` had 1.4 % in screening and 1.2 % in confirmation.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lance_autoresearch.bench.pools import Pool
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build.builder import build_kernel, relink_many
+from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed
+from lance_autoresearch.errors import MachineError
+from lance_autoresearch.judge.compare import times
+from lance_autoresearch.records import Comparison
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.estimator import Samples, call_ns, samples
+
+ASKED = 0.08
+"""Delay that is measured to find the loop's speed, as a share of the call."""
+NS_PER_STEP = 1.3
+"""First guess; corrected by measuring."""
+ROUNDS = 3
+"""How often the response to a delay is measured; its median counts, since a busy neighbour
+slows a kernel but not the delay loop."""
+TRIMS = 4
+"""How often a small delay is measured, and corrected where it is not near."""
+TRIM_PAIRS = 3
+"""Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %
+where a pair spreads as planned."""
+NEAR = 0.1
+"""A small delay is right when it comes to within this share of itself."""
+TRIM_STEP = 0.75
+"""Share of a correction that is made: what hides is a length, not a share, so that a delay
+that is made half as long again becomes twice as long."""
+TRIM_LIMITS = (0.5, 2.0)
+"""More than this is nothing hidden but a disturbed machine."""
+CLOSE = 0.2
+"""A combo is right when what was measured is within this share of what was asked."""
+
+Rows = Mapping[str, Row]
+"""Combo label -> its key; `steps` are those of a delay of 100 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dose:
+    """Keys of all combos, and the steps that double a call's time."""
+
+    base: bytes
+    ops: Mapping[str, str]
+    """Combo label -> op."""
+    rows: Rows
+    """At the first size, which screening measures."""
+    second: Rows
+    """At the second size, which confirmation measures."""
+    measured: Mapping[str, float]
+    """What a delay of `ASKED` came out as, by combo."""
+    came: tuple[float, float] = (0.0, 0.0)
+    """What a delay of the share asked for came to, all combos: in screening, in confirmation."""
+
+    @property
+    def off(self) -> dict[str, float]:
+        """Combos whose delay is not right to a fifth of itself, with measured / asked."""
+        shares = {label: m / ASKED for label, m in self.measured.items()}
+        return {label: s for label, s in shares.items() if abs(s - 1) > CLOSE}
+
+    def near(self, share: float) -> bool:
+        """Came a delay of this share to within a tenth of itself, as both stages see it?"""
+        return all(abs(came / share - 1.0) <= NEAR for came in self.came)
+
+    def text(self, shares: Mapping[str, float]) -> bytes:
+        """The base kernel, each combo slower by its share (0.03: 3 %); a missing one by 0."""
+        table: dict[str, list[Row]] = {}
+        for rows in (self.rows, self.second):
+            for label, row in rows.items():
+                dosed = replace(row, steps=row.steps * shares.get(label, 0.0))
+                table.setdefault(self.ops[label], []).append(dosed)
+        return delayed(self.base, table)
+
+
+def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
+    """Measure how long the delay loop must run for each combo.
+
+    Args:
+        share: the delay that will be injected, as a share of a call; 0.015 is 1.5 %.
+
+    Raises:
+        MachineError: so many pairs were void that nothing was learnt.
+    """
+    ops = {combo.label: combo.op for combo in rig.combos}
+    first, second = rig.epoch.timed, rig.fresh_pools()[0]
+    one, two = (_keys(rig, base, ops, pools) for pools in (first, second))
+    dose = _guessed(rig, Dose(base, ops, one, two, {}))
+    answers: list[dict[str, float]] = []
+    for _ in range(ROUNDS):
+        data = _response(rig, dose, ASKED, pairs, first)
+        seen = {
+            label: _slower(stats.median(combo.values))
+            for label, combo in zip(ops, data.combos, strict=True)
+        }
+        answers.append({k: max(0.05 * ASKED, m) / dose.rows[k].steps for k, m in seen.items()})
+        dose = _with_steps(
+            dose, {k: ASKED / stats.median([answer[k] for answer in answers]) for k in ops}
+        )
+    last = answers[-1]
+    dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
+    enough = math.ceil((rig.policy.planned_sd / (0.5 * NEAR * share)) ** 2)
+    return _trimmed(rig, dose, share, min(TRIM_PAIRS * pairs, enough), second)
+
+
+def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
+    """Steps of calls of the first size; of the second as many for its size."""
+    rows = {label: replace(row, steps=steps[label]) for label, row in dose.rows.items()}
+    second = {
+        label: replace(row, steps=steps[label] * row.size / rows[label].size)
+        for label, row in dose.second.items()
+    }
+    return replace(dose, rows=rows, second=second)
+
+
+def _trimmed(rig: Rig, dose: Dose, share: float, pairs: int, second: Sequence[Pool]) -> Dose:
+    """Steps such that a delay of `share` is right in the mean of all combos."""
+    for last in (*[False] * (TRIMS - 1), True):
+        seen = (
+            _response(rig, dose, share, pairs, rig.epoch.timed),
+            _response(rig, dose, share, pairs, second, layouts=rig.policy.confirm_pairs),
+        )
+        one, two = (_slower(data.components[0].mean) for data in seen)
+        dose = replace(dose, came=(one, two))
+        if last or dose.near(share):
+            break
+        dose = replace(
+            dose, rows=_longer(dose.rows, one / share), second=_longer(dose.second, two / share)
+        )
+    return dose
+
+
+def _longer(rows: Rows, found: float) -> dict[str, Row]:
+    """Steps for delays that came to `found` times what they should."""
+    least, most = TRIM_LIMITS
+    factor = 1.0 + TRIM_STEP * (1 / min(max(found, 1 / most), 1 / least) - 1.0)
+    return {label: replace(row, steps=row.steps * factor) for label, row in rows.items()}
+
+
+def _slower(gain: float) -> float:
+    """ln(plain / delayed) as a share by which a call is longer."""
+    return math.expm1(-gain)
+
+
+def _keys(rig: Rig, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]) -> dict[str, Row]:
+    """One call of every combo, as the kernel sees it."""
+    probe = probed(base, list(dict.fromkeys(ops.values())))
+    library = build_kernel(rig.root, rig.target.name, probe)
+    rows = {}
+    for label, pool in zip(ops, pools, strict=True):
+        fault = rig.check(library.so, "native", [pool]).fault
+        if fault is None or fault.note is None:
+            raise MachineError("a probed kernel said nothing", where=label, next="./lar doctor")
+        key, size = key_of(fault.note)
+        rows[label] = Row(key, size, 0.0)
+    return rows
+
+
+def _guessed(rig: Rig, dose: Dose) -> Dose:
+    """Steps from the time of a call of the plain kernel."""
+    plain = build_kernel(rig.root, rig.target.name, dose.text({})).so
+    seen = _compared(rig, [(plain, plain)] * 2, rig.epoch.timed)
+    return _with_steps(
+        dose, {label: call_ns(seen, i)[0] / NS_PER_STEP for i, label in enumerate(dose.rows)}
+    )
+
+
+def _response(
+    rig: Rig, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], layouts: int = 0
+) -> Samples:
+    """Plain against delayed by a share; with `layouts`, so many fresh ones in turn."""
+    texts = dose.text({}), dose.text(dict.fromkeys(dose.rows, share))
+    plain, slow = (build_kernel(rig.root, rig.target.name, text) for text in texts)
+    sides = [(plain.so, slow.so)]
+    if layouts:
+        seeds = [secrets.randbits(32) for _ in range(2 * layouts)]
+        linked = relink_many(plain, seeds[:layouts]), relink_many(slow, seeds[layouts:])
+        sides = list(zip(*linked, strict=True))
+    pairs = max(pairs, layouts)
+    in_turn = [sides[i % len(sides)] for i in range(pairs)]
+    return samples(_compared(rig, in_turn, pools), rig.policy)
+
+
+def _compared(rig: Rig, sides: Sequence[tuple[Path, Path]], pools: Sequence[Pool]) -> Comparison:
+    with rig.measuring():
+        found = [times(rig, rig.pair(*one, pools)) for one in sides]
+    comparison = rig.comparison(found, floored=False)
+    if all(p.void for p in found):
+        raise MachineError(
+            "every pair of the dose's measuring was void: the machine is too busy",
+            next="./lar doctor",
+        )
+    return comparison

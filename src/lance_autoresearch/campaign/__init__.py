@@ -1,0 +1,1 @@
+"""What happens over many trials of one target?"""

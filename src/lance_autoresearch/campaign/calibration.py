@@ -1,0 +1,242 @@
+"""Real trials of nulls and of injected effects: what the gate does when the truth is known.
+
+    aa        the champion, rebuilt, as its own candidate
+    padding   the same functions renamed, in another order, linked in a fresh layout: shuffled,
+              or behind or before the contract's code with 0 to 60 bytes of no-ops between
+    identity  Lance's own text, rebuilt and linked afresh, against Lance
+    delay     the champion is slower by X %; the same code without the delay is the candidate
+    regress   a kernel 3 % faster everywhere but in one combo, where it is X % slower
+
+Each is a whole trial, from admission to confirmation, on real builds and real pairs, and a row of
+the ledger with its raw pairs. Rows of the same kind under the same rules are counted, so a
+calibration goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
+from lance_autoresearch.build.link import SHUFFLED
+from lance_autoresearch.build.provenance import immutable
+from lance_autoresearch.calibration.dosing import Dose, find_dose
+from lance_autoresearch.calibration.scores import Shot
+from lance_autoresearch.campaign.attempt import write
+from lance_autoresearch.campaign.nulls import null
+from lance_autoresearch.errors import MachineError, UsageError
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.trial import Story, run_trial
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.rules.policy import DEFAULT
+from lance_autoresearch.targets import catalogue
+
+NULLS = ("aa", "padding", "identity")
+EFFECTS = ("delay", "regress")
+FASTER = 0.03
+"""What a `regress` kernel gains in every other combo."""
+ONCE = ("setup", "session", "pools", "lock", "waited", "python_cpu", "dose")
+"""Phases that are no part of what one more trial costs on a quiet machine."""
+DOSES = 2
+"""How often a dose is looked for while a combo, or the mean of all, is off."""
+LOAD = " +load "
+PATIENCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is injected, and what else the machine does meanwhile."""
+
+    name: str
+    effect: float = 0.0
+    """Injected effect in %; 0 for nulls."""
+    load: str | None = None
+    """`measuring`: a busy process shares the workers' core; `conductor`: the conductor's."""
+
+    @property
+    def label(self) -> str:
+        """The row's kind: `aa`, `delay 1.5`, `regress 5 +load conductor`."""
+        plain = self.name if self.name in NULLS else f"{self.name} {self.effect:g}"
+        return plain + (f"{LOAD}{self.load}" if self.load else "")
+
+    def faults(self) -> str:
+        """What is wrong with the options, or an empty string."""
+        if self.name in EFFECTS and not 0 < self.effect <= 50:
+            return f"--kind {self.name} needs --effect, above 0 and at most 50 (%)"
+        if self.name in NULLS and self.effect:
+            return f"--kind {self.name} is a null: it has no --effect"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One trial to come."""
+
+    champion: bytes
+    candidate: bytes
+    layout: int | None
+    about: str
+    order: str = SHUFFLED
+
+
+def run(
+    root: Path, target: str, champion: bytes | None, kind: Kind, *,
+    trials: int | None, hours: float | None, show: Callable[[str], None], patience: int = PATIENCE,
+) -> Iterator[TrialRecord]:  # fmt: skip
+    """Run trials of one kind until so many stand in the ledger, or time is over.
+
+    Args:
+        patience: trials in a row that the machine may fail (too busy, say) before it is raised.
+
+    Raises:
+        UsageError: an effect is missing or out of range.
+        LarError: the machine, the ledger or trusted code failed; the rows so far stand.
+    """
+    if fault := kind.faults():
+        raise UsageError(fault, where=kind.name)
+    end = None if hours is None else time.monotonic() + 3600 * hours
+    dose: Dose | None = None
+    lost = 0
+    with Rig(root, target, champion=champion, phases=Phases(show)) as rig:
+        first = builder.first_kernel(root, target)
+        base = first if kind.name == "identity" else rig.champion_text
+        done = len(_rows(rig.ledger, target, kind.label, rig.immutable["all"]))
+        while (trials is None or done < trials) and (end is None or time.monotonic() < end):
+            rig.phases = Phases(show)
+            try:
+                if dose is None and kind.name in EFFECTS:
+                    with rig.phases("dose"):
+                        dose = _dose(rig, base, kind)
+                record = _one(rig, _case(rig, kind, base, dose, done), kind, dose)
+            except MachineError as error:
+                lost += 1
+                if lost > patience:
+                    raise
+                rig.phases.say(f"not measured: {error.what}")
+                continue
+            done, lost = done + 1, 0
+            yield record
+
+
+def _dose(rig: Rig, base: bytes, kind: Kind) -> Dose:
+    """The best of a few doses; one that is right everywhere and in the mean ends the search."""
+    share = kind.effect / 100 if kind.name == "delay" else FASTER
+    doses: list[Dose] = []
+    while len(doses) < DOSES and not any(dose.near(share) and not dose.off for dose in doses):
+        doses.append(find_dose(rig, base, share))
+    return min(doses, key=lambda dose: (not dose.near(share), len(dose.off)))
+
+
+def _one(rig: Rig, case: Case, kind: Kind, dose: Dose | None) -> TrialRecord:
+    """Judge one case and write its row."""
+    if rig.champion_text != case.champion:
+        rig.crown(case.champion)
+    rig.forget_session()
+    _ = rig.aa_sd  # the session's noise is that of the machine without our load
+    story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
+    with busy(rig, kind.load):
+        judged = run_trial(rig, case.candidate, story)
+    if dose is not None:
+        rig.ledger.put_blob(case.champion)  # what was kept can be measured again on another day
+        told = {**judged.record.numbers, "came": dose.came}
+        judged = replace(judged, record=replace(judged.record, numbers=told))
+    return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
+
+
+def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> Case:
+    """Champion and candidate of the trial with a number."""
+    if kind.name in NULLS:
+        made = null(rig, kind.name, base, number)
+        return Case(base, made.text, made.layout, made.about, made.order)
+    assert dose is not None
+    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
+    everywhere = dict.fromkeys(dose.rows, kind.effect / 100)
+    off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
+    if kind.name == "delay":
+        about = f"without a delay of {kind.effect:g} %{off and ' (off by:' + off[1:] + ')'}"
+        return Case(dose.text(everywhere), dose.text({}) + mark, None, about)
+    slow = rig.combos[number % len(rig.combos)].label
+    shares = dict.fromkeys(dose.rows, FASTER)
+    worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
+    about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
+    return Case(dose.text(shares), dose.text(worse) + mark, None, about)
+
+
+@contextmanager
+def busy(rig: Rig, load: str | None) -> Iterator[None]:
+    """Keep one core busy: `measuring` (the workers') or `conductor`; None: neither."""
+    if load is None:
+        yield
+        return
+    core = rig.cores[0 if load == "measuring" else 1]
+    program = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        yield
+    finally:
+        process.kill()
+        with contextlib.suppress(OSError):
+            process.wait()
+
+
+def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
+    """Every calibration trial of some targets that was judged under today's rules."""
+    with Ledger.open(root) as ledger:
+        return [_shot(record) for record in recorded(ledger, root, targets)]
+
+
+def recorded(ledger: Ledger, root: Path, targets: Sequence[str]) -> Iterator[TrialRecord]:
+    """The rows of those trials, target by target, oldest first."""
+    for name in targets:
+        rules = immutable(root, catalogue.load(root, name), DEFAULT)["all"]
+        yield from _rows(ledger, name, None, rules)
+
+
+def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[TrialRecord]:
+    rows = (row.record for row in ledger.trials(target=target, kind=label))
+    return [record for record in rows if _counts(record, rules)]
+
+
+def _counts(record: TrialRecord, rules: str | None) -> bool:
+    """Was this trial a calibration under these rules (`immutable["all"]`)?
+
+    A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
+    asked it had 1.2 to 2.
+    """
+    whole = not record.kind.startswith("delay") or "came" in record.numbers
+    return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
+
+
+def _shot(record: TrialRecord) -> Shot:
+    gate = record.numbers.get("gate")
+    spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
+    return Shot(
+        record.target,
+        record.kind,
+        str(record.verdict),
+        0 if gate is None else int(gate["pairs"]),
+        0.0 if gate is None else float(gate["components"][0]["gain"]),
+        round(spent, 2),
+        record.pairs_blob or "",
+        record.reason.splitlines()[0] if record.reason else "",
+    )
+
+
+def targets_of(root: Path, target: str) -> tuple[str, ...]:
+    """One target by name, or every one for `all`."""
+    found = tuple(t.name for t in catalogue.load_all(root))
+    if target != "all" and target not in found:
+        raise UsageError(f"no target '{target}'", allowed=["all", *found])
+    return found if target == "all" else (target,)
+
+
+__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "recorded", "run", "shots",
+           "targets_of"]  # fmt: skip

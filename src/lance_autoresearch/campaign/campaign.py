@@ -1,0 +1,302 @@
+"""A campaign: trials on one target, on a branch of its own, in a worktree of its own.
+
+    campaign = create(root, "pq-l2", first_kernel, origin="upstream", era="14.0.2")
+    text = campaign.read()                   # the worktree's kernel, read once
+    champion = campaign.champion()           # what it is compared with
+    trial = campaign.record(record, text)    # keep: branch moves; else: kernel restored
+
+The order of a keep: the commit object (nothing points to it; its message carries the chain's
+head), one transaction that names it (the decision), then branch and worktree (`settle`). A
+kernel judged outside a worktree is recorded and nothing else: `Ledger.append`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import count, product
+from pathlib import Path
+from typing import Final
+
+from lance_autoresearch.campaign.settle import Desk, Intent, repair, settle
+from lance_autoresearch.errors import LarError, LedgerError, UsageError
+from lance_autoresearch.host.git import HEAD_TRAILER, Git
+from lance_autoresearch.host.kernel_file import read_kernel
+from lance_autoresearch.ledger import Champion, Ledger, Verified, digest_of, ledger_path
+from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.text.plain_text import stripped
+
+__all__ = ["Campaign", "create", "default_name", "find_campaign", "load", "repair", "verify"]
+
+NAME: Final = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign of a checkout; holds nothing open."""
+
+    root: Path
+    name: str
+    target: str
+
+    @property
+    def desk(self) -> Desk:
+        """Its places on disk."""
+        return Desk(self.root, self.name, self.target)
+
+    @property
+    def worktree(self) -> Path:
+        """`<root>/.lar/work/<campaign>`."""
+        return self.desk.worktree
+
+    @property
+    def branch(self) -> str:
+        """`lar/<target>/<campaign>`."""
+        return self.desk.branch
+
+    @property
+    def kernel_path(self) -> Path:
+        """The one file to edit."""
+        return self.worktree / self.desk.kernel
+
+    def read(self) -> bytes:
+        """The worktree's kernel, as it is now. Raises RejectedKernel where it is no file."""
+        return read_kernel(self.kernel_path, inside=self.worktree)
+
+    def champion(self) -> Champion:
+        """What the next trial is compared with."""
+        with Ledger.open(self.root) as ledger:
+            return ledger.champion(self.name)
+
+    def champion_text(self) -> bytes:
+        """Bytes of the champion's kernel, from the ledger."""
+        with Ledger.open(self.root) as ledger:
+            return ledger.get_blob(ledger.champion(self.name).kernel)
+
+    def record(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
+        """Write a trial and do what its verdict says; returns its id.
+
+        An inconclusive trial leaves the kernel where it is, to be tried again.
+
+        Raises:
+            LedgerError: not written (disk full, another process moved the champion), or
+                written while git could not follow; the next command repairs that.
+        """
+        if record.verdict is Verdict.KEEP:
+            return self.keep(record, kernel, judged=judged)
+        if record.verdict is Verdict.INCONCLUSIVE:
+            with Ledger.open(self.root) as ledger:
+                mine = self._mine(record, kernel, ledger.champion(self.name))
+                return ledger.append(mine, judged=judged, blobs={"kernel": kernel})
+        return self.revert(record, kernel, judged=judged)
+
+    def keep(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
+        """Make a kernel the champion; returns the trial's id. Raises as `record` does."""
+        with self._deciding("keep", record, kernel) as (git, ledger, mine, champion):
+            path, scratch = self.desk.kernel, self.desk.scratch
+            tree = git.tree_with(champion.commit, path, kernel, scratch)
+            with ledger.transaction():
+                self._check_champion(ledger, mine)
+                message = keep_message(mine, ledger.head())
+                commit = git.commit(tree, champion.commit, message)
+                blobs = {"kernel": kernel}
+                trial = ledger.append(mine, judged=judged, commit=commit, blobs=blobs)
+            self._carry_out(ledger, git, trial, "keep")
+        return trial
+
+    def revert(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
+        """Record a kernel that was not kept and restore the champion's; returns the id.
+
+        The file is left alone where it holds a text no trial has seen: that is the next idea.
+        """
+        with self._deciding("revert", record, kernel) as (git, ledger, mine, _):
+            trial = ledger.append(mine, judged=judged, blobs={"kernel": kernel})
+            self._carry_out(ledger, git, trial, "revert")
+        return trial
+
+    @contextmanager
+    def _deciding(
+        self, verb: str, record: TrialRecord, kernel: bytes
+    ) -> Iterator[tuple[Git, Ledger, TrialRecord, Champion]]:
+        with self.desk.locked() as git, Ledger.open(self.root) as ledger:
+            if self.desk.intent() is not None:
+                settle(self.desk, ledger, git)
+            champion = ledger.champion(self.name)
+            mine = self._mine(record, kernel, champion)
+            last = ledger.trials(campaign=self.name, limit=1)
+            self.desk.begin(Intent(verb, mine.kernel, last[-1].id if last else 0))
+            yield git, ledger, mine, champion
+
+    def _mine(self, record: TrialRecord, kernel: bytes, champion: Champion) -> TrialRecord:
+        """The record with this campaign's name and the champion's trial, checked."""
+        if record.kernel != digest_of(kernel):
+            raise LedgerError("the record is about another kernel than the one given")
+        if record.target != self.target:
+            raise LedgerError(
+                f"a trial of '{record.target}' in a campaign on '{self.target}'",
+                allowed=[self.target],
+            )
+        # A trial that outlived its champion is still a fact, but no longer this one's child.
+        parent = champion.trial if record.champion == champion.kernel else record.parent
+        return dataclasses.replace(record, campaign=self.name, parent=parent)
+
+    def _check_champion(self, ledger: Ledger, record: TrialRecord) -> None:
+        """A kernel is kept only over the champion it was measured against."""
+        if ledger.champion(self.name).kernel != record.champion:
+            raise LedgerError(
+                f"the champion of '{self.name}' changed while this trial ran; not recorded",
+                next="lar try",
+            )
+
+    def _carry_out(self, ledger: Ledger, git: Git, trial: int, verb: str) -> None:
+        try:
+            settle(self.desk, ledger, git)
+        except (LarError, OSError) as error:
+            raise LedgerError(
+                f"trial {trial} is recorded ({verb}), but its worktree could not follow: {error}",
+                where=str(self.worktree),
+                next="lar status (repairs it)",
+            ) from error
+
+
+def keep_message(record: TrialRecord, head: str) -> str:
+    """Commit message of a keep: subject, hypothesis, trailers; the head comes last."""
+    idea = stripped(record.hypothesis, 1000)
+    gain = "" if record.gain is None else f"{record.gain:+.2f}%"
+    if record.low is not None and record.high is not None:
+        gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
+    subject = " ".join(filter(None, (f"{record.target}: keep", gain.split(" ")[0], idea[:50])))
+    trailers = {
+        "Lar-Campaign": record.campaign,
+        "Lar-Kernel": record.kernel,
+        "Lar-Gain": gain or "none",
+        HEAD_TRAILER: head,
+    }
+    tail = "\n".join(f"{name}: {value}" for name, value in trailers.items())
+    return f"{subject}\n\n{idea}\n\n{tail}\n" if idea else f"{subject}\n\n{tail}\n"
+
+
+def create(
+    root: Path,
+    target: str,
+    kernel: bytes,
+    *,
+    origin: str,
+    era: str = "",
+    parent: int | None = None,
+    name: str | None = None,
+) -> Campaign:
+    """Begin a campaign: a branch from the checkout's commit plus `kernel`, and a worktree.
+
+    Args:
+        kernel: bytes of the starting kernel: its first champion.
+        origin: `upstream`, `champion` or `trial 17`, as the ledger will say.
+        era: upstream's version.
+        parent: the trial the kernel came from, None for upstream's.
+        name: lower-case letters, digits, hyphens; by default target, date and a letter.
+
+    Raises:
+        UsageError: the name is not of that form, or taken.
+        LedgerError: no repository, no commit, disk full.
+    """
+    repair(root)
+    name = name or default_name(root, target)
+    if not NAME.fullmatch(name) or len(name) > 64:
+        raise UsageError(
+            f"'{name}' cannot be a campaign's name",
+            allowed=["at most 64 of a-z, 0-9, single - and _"],
+        )
+    desk = Desk(root, name, target)
+    with desk.locked() as git, Ledger.open(root) as ledger:
+        if ledger.campaign(name) or desk.worktree.exists() or git.refs(desk.ref):
+            raise UsageError(f"campaign '{name}' exists already", next="lar status")
+        base = git.head()
+        desk.begin(Intent("create", digest_of(kernel), 0))
+        tree = git.tree_with(base, desk.kernel, kernel, desk.scratch)
+        with ledger.transaction():
+            head = ledger.head()
+            message = f"{target}: start {name} from {origin}\n\n{HEAD_TRAILER}: {head}\n"
+            ledger.add_campaign(
+                name,
+                target,
+                desk.branch,
+                ledger.put_blob(kernel, "kernel"),
+                origin=origin,
+                parent=parent,
+                era=era,
+                base=base,
+                commit=git.commit(tree, base, message),
+            )
+        settle(desk, ledger, git)
+    return Campaign(root, name, target)
+
+
+def default_name(root: Path, target: str, today: date | None = None) -> str:
+    """`pq-l2-20261122a`: the first letter that neither ledger nor git knows."""
+    day = (today or datetime.now(UTC).date()).strftime("%Y%m%d")
+    with Ledger.open(root) as ledger:
+        taken = {row.name for row in ledger.campaigns()}
+    taken |= {ref.rsplit("/", 1)[1] for ref in Git(root).refs(f"refs/heads/lar/{target}/")}
+    letters = ("".join(s) for n in count(1) for s in product(string.ascii_lowercase, repeat=n))
+    return next(
+        name
+        for name in (f"{target}-{day}{letter}" for letter in letters)
+        if name not in taken and not Desk(root, name, target).worktree.exists()
+    )
+
+
+def load(root: Path, name: str) -> Campaign:
+    """A campaign by name; its worktree is made again where it was removed.
+
+    Raises:
+        UsageError: no such campaign.
+        LedgerError: its commits are gone from git.
+    """
+    with Ledger.open(root) as ledger:
+        row = ledger.campaign(name)
+        if row is None:
+            names = [c.name for c in ledger.campaigns()]
+            raise UsageError(f"no campaign '{name}'", allowed=names, next="lar status")
+        found = Campaign(root, name, row.target)
+        if not found.worktree.exists():
+            with found.desk.locked() as git:
+                if found.worktree.exists():
+                    return found
+                found.desk.begin(Intent("create", row.start_kernel, 0))
+                settle(found.desk, ledger, git)
+    return found
+
+
+def find_campaign(cwd: Path) -> Campaign | None:
+    """The campaign whose worktree this directory is in, or None."""
+    here = cwd.resolve()
+    for place in (here, *here.parents):
+        if place.parent.name == "work" and place.parent.parent.name == ".lar":
+            root = place.parent.parent.parent
+            if not ledger_path(root).exists():
+                continue
+            with Ledger.open(root) as ledger:
+                row = ledger.campaign(place.name)
+            if row is not None:
+                return Campaign(root, row.name, row.target)
+    return None
+
+
+def verify(root: Path) -> Verified:
+    """Walk the ledger's chain with git's commits as witnesses."""
+    with Ledger.open(root) as ledger:
+        commits = Git(root).testimony() if ledger.campaigns() else _testimony_or_none(root)
+        return ledger.verify(commits)
+
+
+def _testimony_or_none(root: Path) -> dict[str, str]:
+    """Git's word where there may be no git at all: a ledger that knows no campaign."""
+    try:
+        return Git(root).testimony()
+    except LedgerError:
+        return {}

@@ -1,0 +1,136 @@
+"""What was tried and did not work, to be searched before it is tried again.
+
+    for end in dead_ends(ledger, "pq-l2", grep="gather", limit=5):
+        print(end.line())      # 13 revert -27.45%  +31 -12  "scan with AVX2 gathers" | slower ...
+
+The record is the ledger itself; nothing is stored twice. Texts in it are agents' own words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from lance_autoresearch.campaign.feedback import measured
+from lance_autoresearch.ledger import Ledger, Row
+from lance_autoresearch.ledger.kinds import is_idea
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.text.curve import overall
+from lance_autoresearch.text.difference import difference
+from lance_autoresearch.text.plain_text import stripped
+
+BATCH = 200
+"""Rows read at a time: most callers want the newest few of a long ledger."""
+FAILED = (Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED)
+COMMON = frozenset({"the", "and", "for", "with", "into", "from", "that", "this", "one", "per"})
+"""Words that make no two ideas alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadEnd:
+    """One failed idea. Texts are stripped of control characters, not escaped."""
+
+    trial: int
+    created: str
+    campaign: str | None
+    verdict: str
+    hypothesis: str
+    reason: str
+    gain: float | None
+    """Over all combos, %; None: not measured."""
+    profile: dict[str, float]
+    """Gain of each combo, %."""
+    diff: str | None
+    """`+12 -4` lines against its champion; None where a text was dropped by `lar gc`."""
+    kernel: str
+
+    def line(self) -> str:
+        """One line for people and prompts."""
+        gain = "" if self.gain is None else f" {self.gain:+.2f}%"
+        size = f"  {self.diff}" if self.diff else ""
+        why = " | ".join(filter(None, (self.reason, self.spread())))
+        return f"{self.trial} {self.verdict}{gain}{size}  \"{self.hypothesis}\" | {why}"
+
+    def spread(self) -> str:
+        """Worst and best combo; empty where nothing was measured."""
+        ordered = sorted(self.profile.items(), key=lambda item: item[1])
+        return ", ".join(f"{name} {gain:+.1f}%" for name, gain in ordered[:1] + ordered[1:][-1:])
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return asdict(self)
+
+
+def dead_ends(
+    ledger: Ledger, target: str, *, grep: str = "", limit: int | None = 20,
+    without: str | None = None,
+) -> list[DeadEnd]:
+    """Failed ideas on a target, newest first.
+
+    Args:
+        grep: only those whose hypothesis, reason or a losing combo contains this, in any case.
+        limit: at most so many; None: all.
+        without: leave out this campaign's.
+    """
+    wanted = grep.casefold()
+    found = (
+        row for row in _newest_first(ledger, target)
+        if failed(row) and wanted in _text(row)
+        and (without is None or row.record.campaign != without)
+    )
+    return [dead_end(ledger, row) for row in islice(found, limit)]
+
+
+def _newest_first(ledger: Ledger, target: str) -> Iterator[Row]:
+    """A target's trials, a batch at a time: a long ledger is not held in memory."""
+    before = None
+    while rows := ledger.trials(target=target, before=before, limit=BATCH):
+        yield from reversed(rows)
+        before = rows[0].id
+
+
+def related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> list[DeadEnd]:
+    """Failed ideas that share most words with this one; the newer of equals first."""
+    mine = _words(idea)
+    rows = [row for row in reversed(ledger.trials(target=target)) if failed(row)]
+    ranked = sorted(rows, key=lambda row: -len(mine & _words(row.record.hypothesis)))
+    near = [row for row in ranked[:limit] if mine & _words(row.record.hypothesis)]
+    return [dead_end(ledger, row) for row in near]
+
+
+def failed(row: Row) -> bool:
+    """Whether a row is an idea that was judged and not kept."""
+    return row.record.verdict in FAILED and is_idea(row.record.kind)
+
+
+def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
+    """What is remembered of one row."""
+    record = row.record
+    fields = measured(record)
+    before, after = ledger.find_blob(record.champion), ledger.find_blob(record.kernel)
+    return DeadEnd(
+        trial=row.id,
+        created=row.created,
+        campaign=record.campaign,
+        verdict=str(record.verdict),
+        hypothesis=stripped(record.hypothesis, 300),
+        reason=stripped(record.reason, 300),
+        gain=overall(record),
+        profile={f"{c['op']} {c['name']}": c["gain"] for c in fields["combos"]} if fields else {},
+        diff=None if before is None or after is None else difference(before, after).size,
+        kernel=record.kernel,
+    )
+
+
+def _text(row: Row) -> str:
+    record = row.record
+    fields = measured(record)
+    lost = [f"{c['op']} {c['name']}" for c in fields["combos"] if c["gain"] < 0] if fields else []
+    return "\n".join((record.hypothesis, record.reason, *lost)).casefold()
+
+
+def _words(text: str) -> set[str]:
+    return {w for w in re.findall(r"[a-z0-9_]{3,}", text.casefold()) if w not in COMMON}

@@ -1,0 +1,134 @@
+"""What the last trials advise: refine, change the idea, stop. A pure function of the history.
+
+    advise(history)     # [Hint("pivot", "5 trials without a keep: leave this idea ...")]
+
+An agent that is stuck repeats itself; saying so is cheaper than another ten trials. Hints only
+advise: the loop ends on its own budget, and the verdict never looks here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.text.curve import overall
+
+SHOWN = 3
+"""Combos named at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """After how many misses in a row what is advised."""
+
+    refine: int = 3
+    pivot: int = 5
+    plateau: int = 15
+    same: int = 3
+    """So many wrong or refused kernels in a row deserve a word of their own."""
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One piece of advice."""
+
+    kind: str
+    """refine, pivot, plateau, wrong, refused, near or worst."""
+    text: str
+
+
+def misses(history: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials since the last keep that said something about their idea, oldest first."""
+    since: list[TrialRecord] = []
+    for trial in reversed(history):
+        if trial.verdict is Verdict.KEEP:
+            break
+        if trial.verdict is not Verdict.INCONCLUSIVE:
+            since.append(trial)
+    return since[::-1]
+
+
+def advise(history: Sequence[TrialRecord], patience: Patience = PATIENCE) -> list[Hint]:
+    """Hints for whoever makes the next kernel; empty while things go well.
+
+    Args:
+        history: the campaign's trials, oldest first.
+    """
+    since = misses(history)
+    stuck = _stuck(since, patience)
+    found = [stuck] if stuck else []
+    found += _in_a_row(since, patience)
+    if stuck:
+        found += _near(since) + _worst(since)
+    return found
+
+
+def _stuck(since: Sequence[TrialRecord], patience: Patience) -> Hint | None:
+    count = len(since)
+    if count >= patience.plateau:
+        return Hint(
+            "plateau",
+            f"{count} trials without a keep: a plateau. Stop here, or begin again from another "
+            "kernel or another target.",
+        )
+    if count >= patience.pivot:
+        return Hint(
+            "pivot",
+            f"{count} trials without a keep: leave this idea. Take another part of the kernel, "
+            "another data layout or another algorithm.",
+        )
+    if count >= patience.refine:
+        return Hint(
+            "refine",
+            f"{count} trials without a keep: refine. Go back to the one that came nearest, change "
+            "one thing, and say which cost it removes.",
+        )
+    return None
+
+
+def _in_a_row(since: Sequence[TrialRecord], patience: Patience) -> list[Hint]:
+    last = since[-patience.same :]
+    if len(last) < patience.same:
+        return []
+    if all(trial.verdict is Verdict.INCORRECT for trial in last):
+        text = "wrong outputs each time: first make a small change that is right, then a fast one."
+        return [Hint("wrong", text)]
+    if all(trial.verdict is Verdict.REJECTED for trial in last):
+        text = "refused each time: read the rules of the kernel in HARNESS.md before the next one."
+        return [Hint("refused", text)]
+    return []
+
+
+def _near(since: Sequence[TrialRecord]) -> list[Hint]:
+    """The miss that gained most over all combos, if one gained."""
+    gains = [(overall(trial) or 0.0, i) for i, trial in enumerate(since)]
+    gain, place = max(gains, default=(0.0, 0))
+    if gain <= 0.0:
+        return []
+    back = len(since) - 1 - place
+    where = "the last trial" if back == 0 else f"{back + 1} trials ago"
+    return [Hint("near", f"nearest: {where}, {gain:+.2f}% over all combos and still not kept.")]
+
+
+def _worst(since: Sequence[TrialRecord]) -> list[Hint]:
+    """The combos that lost most often: what the next idea must not pay with."""
+    losses = Counter(name for trial in since for name in losing(trial))
+    often = [name for name, count in losses.most_common(SHOWN) if count >= 2]
+    return [Hint("worst", f"lost again and again: {', '.join(often)}.")] if often else []
+
+
+def losing(trial: TrialRecord) -> list[str]:
+    """Labels of the combos that surely lost, by their interval."""
+    numbers = trial.numbers
+    fields = numbers.get("confirm") or numbers.get("gate") or {}
+    combos = fields.get("combos", ()) if isinstance(fields, dict) else ()
+    return [
+        f"{row['op']} {row['name']}"
+        for row in combos
+        if row.get("high") is not None and row["high"] < 0.0
+    ]

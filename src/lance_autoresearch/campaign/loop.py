@@ -1,0 +1,363 @@
+"""Many trials on one target: an agent proposes, the trial judges, the campaign follows.
+
+    loop(rig, campaign, agent, Budget(trials=50), show, report)
+
+    turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
+      └─ every tenth timed trial is a hidden null (`nulls`), before the agent is asked
+              └─ failed: the file is put back, ask again; five in a row end the loop
+              └─ busy (rate limit, overload): wait longer each time, then ask again
+              └─ fatal (not signed in): end
+
+Ctrl-C once finishes the turn and trial that run and ends the loop; twice stops at once (the
+ledger and the branch are consistent at every instant, so nothing is lost either way).
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.campaign import lessons
+from lance_autoresearch.campaign.attempt import Done, attempt
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.dead_ends import dead_ends
+from lance_autoresearch.campaign.nulls import watch
+from lance_autoresearch.campaign.tally import Budget, Run, Tally, place, save
+from lance_autoresearch.campaign.teaching import teach
+from lance_autoresearch.campaign.undecided import pairs_before
+from lance_autoresearch.errors import MachineError, UsageError
+from lance_autoresearch.host.kernel_file import place_kernel
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.trial import Story
+from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
+from lance_autoresearch.text.plain_text import stripped
+
+__all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
+
+LESSONS = 8
+"""Lessons, and dead ends of other campaigns, in a prompt."""
+KEPT = 50
+"""Finished trials and complaints that are held in memory: a night may have thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the loop waits before it asks again. Seconds."""
+
+    failed: float = 2.0
+    busy: float = 60.0
+    """Doubled each time..."""
+    longest: float = 900.0
+    """...up to this."""
+    tries: int = 30
+    """Busy answers in a row, then the loop ends: about seven hours."""
+    machine: float = 5.0
+    """Before a trial that the machine spoiled is begun again."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this process's loop has done."""
+
+    tally: Tally
+    done: list[Done] = field(default_factory=list)
+    """The newest few; all of them are in the ledger."""
+    ended: str = ""
+    """Why it ended, in words."""
+    failed: bool = False
+    """It ended because the agent could not go on."""
+    failures: int = 0
+    """Turns in a row without a candidate."""
+    busy: int = 0
+    """Busy answers in a row."""
+    unfair: int = 0
+    """Attempts in a row to bring suspended keeps back."""
+    note: str = ""
+    """What the agent hears about its last turn."""
+    complaints: list[str] = field(default_factory=list)
+    """What went wrong in turns without a candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one loop works with."""
+
+    rig: Rig
+    campaign: Campaign
+    agent: Agent
+    kind: str
+    show: Callable[[str], None]
+    patience: Patience
+
+
+def loop(
+    rig: Rig,
+    campaign: Campaign,
+    agent: Agent,
+    budget: Budget,
+    show: Callable[[str], None],
+    report: Callable[[Done], None],
+    *,
+    kind: str = "trial",
+    run: Run | None = None,
+    patience: Patience | None = None,
+) -> Progress:
+    """Run trials until the budget is spent, the agent has no more ideas, or Ctrl-C.
+
+    Args:
+        show: live progress (one line, replaced).
+        report: called with every finished trial.
+        kind: of the rows; `replay` is exempt from being answered by memory.
+        run: go on with this one, its own budget in force; None begins a new one.
+    """
+    desk = Desk(rig, campaign, agent, kind, show, patience or Patience())
+    if run is None:
+        last = rig.ledger.trials(limit=1)
+        run = Run(agent.name, budget, after=last[-1].id if last else 0)
+    progress = Progress(Tally.read(rig.ledger, campaign.name, run))
+    with polite_interrupt(lambda: show("finishing this turn; Ctrl-C again stops at once")) as stop:
+        progress.ended = progress.tally.over()
+        while not progress.ended:
+            fair = _fair(desk, progress, stop)
+            proposal = _ask(desk, progress, stop) if fair else None
+            if proposal is not None:
+                for done in _judge(desk, progress, proposal):
+                    report(done)
+                progress.ended = progress.ended or progress.tally.over()
+            if stop() and not progress.ended:
+                progress.ended = "interrupted"
+    run.ended, run.phase = progress.ended, "ended"
+    save(campaign.desk, run)
+    return progress
+
+
+# -- before a turn -----------------------------------------------------------------------------
+
+
+def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
+    """Whether a turn may be asked for; else time has passed. An agent is not paid in vain."""
+    def show(text: str) -> None:
+        _enter(desk, progress, "null", text)
+
+    try:
+        watch(desk.rig, desk.campaign, show)
+    except MachineError as error:
+        progress.unfair += 1
+        patience, what = desk.patience, stripped(error.what, 300)
+        if progress.unfair >= patience.tries:
+            _give_up(progress, what)
+            return False
+        wait = min(patience.longest, patience.busy * 2.0 ** (progress.unfair - 1))
+        _enter(desk, progress, "suspended", f"{what}; measuring again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.over()))
+        progress.ended = progress.tally.over()
+        return False
+    progress.unfair = 0
+    return True
+
+
+# -- the agent's half of a turn ----------------------------------------------------------------
+
+
+def _thinking(agent: str) -> str:
+    return agent if agent in EMBEDDED else f"{agent} thinks"
+
+
+def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal | None:
+    """A candidate, or None: then the agent was done (`ended` says so) or it failed."""
+    _enter(desk, progress, "agent", _thinking(desk.agent.name))
+    try:
+        proposal = desk.agent.propose(_turn(desk, progress))
+    except AgentFailed as failure:
+        _failed(desk, progress, failure, stop)
+        return None
+    if proposal is None:
+        progress.ended = f"{desk.agent.name} has nothing left to try"
+        return None
+    progress.failures = progress.busy = 0
+    progress.note = proposal.note
+    unknown = proposal.cost_usd is None and progress.tally.run.budget.usd is not None
+    if unknown and _costs(desk.agent):
+        _give_up(progress, f"{desk.agent.name} does not say what a turn costs: --budget-usd "
+                           "cannot be kept (with --price IN,OUT tokens are counted)")
+    return proposal
+
+
+def _turn(desk: Desk, progress: Progress) -> Turn:
+    rig, campaign, tally = desk.rig, desk.campaign, progress.tally
+    history = tally.history
+    return Turn(
+        rig.target.name, rig.champion_text, campaign.kernel_path,
+        (*history, *_remembered(progress)),
+        root=rig.root,
+        home=place(campaign.desk) / "agent",
+        advice=_advice(desk, progress) if _costs(desk.agent) else (),
+        note=progress.note,
+        usd_left=tally.usd_left,
+    )
+
+
+def _remembered(progress: Progress) -> list[TrialRecord]:
+    last = progress.done[-1:]
+    return [done.record for done in last if done.remembered]  # the verdict to learn from
+
+
+def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
+    """Feedback on the last trial, hints, and what earlier campaigns learnt."""
+    ledger, target = desk.rig.ledger, desk.rig.target.name
+    lines: list[str] = []
+    last = progress.done[-1].record if progress.done else None
+    if last is None and progress.tally.history:
+        last = progress.tally.history[-1]
+    if last is not None:
+        taught = teach(ledger, last, desk.campaign.name)
+        lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
+    lines += [f"lesson: {text}" for text in lessons.read(desk.rig.root, target)[-LESSONS:]]
+    # This campaign's own are listed as trials.
+    ends = dead_ends(ledger, target, limit=LESSONS, without=desk.campaign.name)
+    return (*lines, *(f"failed before: {end.line()}" for end in ends))
+
+
+def _costs(agent: Agent) -> bool:
+    """Whether a turn is a run of somebody's program, which may cost money."""
+    return bool(getattr(agent, "driven", False))
+
+
+def _failed(
+    desk: Desk, progress: Progress, failure: AgentFailed, stop: Callable[[], bool]
+) -> None:
+    """Count, put the champion back, wait; or end."""
+    run = progress.tally.run
+    run.lost_usd += failure.cost_usd or 0.0
+    run.lost_tokens += failure.tokens or 0
+    what = stripped(failure.what, 300)
+    progress.complaints.append(what)
+    del progress.complaints[:-KEPT]
+    progress.note = f"your last turn brought no candidate: {what}"
+    desk.show(f"{desk.agent.name}: {what}")
+    _put_back(desk)
+    if failure.kind == "fatal":
+        hint = f" (next: {failure.next})" if failure.next else ""
+        _give_up(progress, f"{desk.agent.name} cannot go on: {what}{hint}")
+    elif failure.kind == "busy":
+        progress.busy += 1
+        wait = min(desk.patience.longest, desk.patience.busy * 2.0 ** (progress.busy - 1))
+        if progress.busy >= desk.patience.tries:
+            times = f"{progress.busy} times in a row"
+            return _give_up(progress, f"{desk.agent.name} was busy {times}: {what}")
+        _enter(desk, progress, "wait", f"{what}; asking again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.over()))
+    else:
+        progress.failures += 1
+        if progress.failures >= run.budget.failures:
+            turns = f"{progress.failures} turns in a row"
+            why = f"{desk.agent.name} brought no candidate in {turns}; the last time: {what}"
+            return _give_up(progress, why)
+        _pause(desk.patience.failed, stop)
+    progress.ended = progress.ended or progress.tally.over()
+    return None
+
+
+def _give_up(progress: Progress, why: str) -> None:
+    progress.ended, progress.failed = why, True
+
+
+def _put_back(desk: Desk) -> None:
+    campaign = desk.campaign
+    with campaign.desk.locked():
+        place_kernel(campaign.kernel_path, desk.rig.champion_text, inside=campaign.worktree,
+                     scratch=campaign.desk.scratch)
+
+
+# -- the judge's half --------------------------------------------------------------------------
+
+
+def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]:
+    """The trial; an undecided one goes on once with more pairs, or begins again without any."""
+    story = Story(
+        proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+        tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
+    )
+    _enter(desk, progress, "trial", "trial")
+    done = _attempt(desk, progress, proposal.text, story)
+    yield done
+    again = done.record.verdict is Verdict.INCONCLUSIVE and desk.kind == "trial"
+    if not again or progress.ended or progress.tally.over():
+        return
+    try:
+        before = pairs_before(desk.rig, proposal.text)
+    except UsageError:
+        before = ()
+    free = Story(proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+                 predicted=proposal.predicted)
+    yield _attempt(desk, progress, proposal.text, free, before)
+
+
+def _attempt(
+    desk: Desk, progress: Progress, text: bytes, story: Story, before: tuple[PairTimes, ...] = ()
+) -> Done:
+    """One trial, begun again (twice at most) where the machine failed."""
+    rig = desk.rig
+    for left in (2, 1, 0):
+        rig.phases = Phases(desk.show)
+        try:
+            done = attempt(rig, text, story, desk.campaign, before=before)
+            break
+        except MachineError as error:
+            if not left:
+                raise
+            desk.show(f"the machine failed, once more: {stripped(error.what, 120)}")
+            time.sleep(desk.patience.machine)
+            rig.conductor.close()
+            rig.conductor.start()
+    progress.done.append(done)
+    del progress.done[:-KEPT]
+    if done.remembered:
+        progress.tally.run.remembered += 1
+        progress.tally.run.lost_usd += story.cost_usd or 0.0
+        progress.tally.run.lost_tokens += story.tokens or 0
+    else:
+        progress.tally.add(done.record)
+    if done.record.verdict is Verdict.KEEP:
+        rig.crown(text)
+    return done
+
+
+# -- waiting and stopping ----------------------------------------------------------------------
+
+
+def _enter(desk: Desk, progress: Progress, phase: str, text: str) -> None:
+    desk.show(text)
+    progress.tally.run.phase = phase
+    save(desk.campaign.desk, progress.tally.run)
+
+
+def _pause(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop():
+        time.sleep(min(0.2, left))
+
+
+@contextmanager
+def polite_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """The first Ctrl-C only sets a flag and is answered; the second raises KeyboardInterrupt."""
+    asked = False
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        told()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

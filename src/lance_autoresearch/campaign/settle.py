@@ -1,0 +1,279 @@
+"""What was decided, carried out: git and the worktree follow the ledger.
+
+A decision is one row. Around it stands an *intent*, a small file written before and removed
+when everything follows; so whoever finds one knows that a process died half-way:
+
+    intent written      a commit object may exist, nothing points to it   -> intent removed
+    row written         the decision: from here on the rest is owed       -> all of the below
+    branch moved        refs/heads/lar/<target>/<campaign>
+    worktree made       of a campaign that begins, unless it stands there whole
+    kernel restored     unless the file holds a text no trial has seen: somebody's next idea
+    intent removed
+
+`settle` is both the second half of a keep or revert and its repair. Running it twice changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from lance_autoresearch.errors import LedgerError, RejectedKernel
+from lance_autoresearch.host.git import Git, abandoned_locks, made_whole
+from lance_autoresearch.host.kernel_file import place_kernel, read_kernel
+from lance_autoresearch.ledger import Champion, Ledger, digest_of, ledger_path
+
+KERNEL: Final = "targets/{target}/kernel/kernels.rs"
+WAIT_S: Final = 30.0
+"""How long a keep waits for another process that works on the same campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a process was about to do."""
+
+    verb: str
+    """create, keep or revert."""
+    kernel: str
+    """sha256 of the judged kernel."""
+    after: int
+    """The campaign's newest trial before it."""
+    v: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a campaign works: its worktree, and a private directory beside it."""
+
+    root: Path
+    name: str
+    target: str
+
+    @property
+    def branch(self) -> str:
+        """`lar/<target>/<campaign>`."""
+        return f"lar/{self.target}/{self.name}"
+
+    @property
+    def ref(self) -> str:
+        """Full name of the branch."""
+        return f"refs/heads/{self.branch}"
+
+    @property
+    def worktree(self) -> Path:
+        """`<root>/.lar/work/<campaign>`."""
+        return self.root / ".lar" / "work" / self.name
+
+    @property
+    def kernel(self) -> str:
+        """Path of the kernel inside checkout and worktree."""
+        return KERNEL.format(target=self.target)
+
+    @property
+    def private(self) -> Path:
+        """Lock, intent and temporary files; never inside the worktree."""
+        return self.root / ".lar" / "work" / f".{self.name}"
+
+    @property
+    def scratch(self) -> Path:
+        """A file that may be overwritten at any time under the lock."""
+        return self.private / "scratch"
+
+    @contextlib.contextmanager
+    def locked(self, wait_s: float = WAIT_S) -> Iterator[Git]:
+        """The campaign to oneself.
+
+        Raises:
+            LedgerError: it stays taken for `wait_s`, or a file inside could not be written.
+        """
+        try:
+            self.private.mkdir(parents=True, exist_ok=True)
+            with (self.private / "lock").open("wb") as lock:
+                self._take(lock.fileno(), wait_s)
+                yield Git(self.root, lock.fileno())
+        except OSError as error:
+            raise LedgerError(
+                f"a file could not be written: {error.strerror or error}",
+                where=str(error.filename or self.private),
+                next="free disk space (lar gc), then again",
+            ) from error
+
+    def _take(self, lock: int, wait_s: float) -> None:
+        until = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise LedgerError(
+                        f"another process works on campaign '{self.name}'", next="lar status"
+                    ) from error
+            time.sleep(0.005)
+
+    def begin(self, intent: Intent) -> None:
+        """Write the intent, durably."""
+        new = self.private / "intent.new"
+        with new.open("w") as file:
+            json.dump(asdict(intent), file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.private / "intent")
+
+    def intent(self) -> Intent | None:
+        """The intent that stands, if any."""
+        try:
+            return Intent(**json.loads((self.private / "intent").read_text()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            return Intent("unknown", "", 0)
+
+    def leftovers(self) -> list[Path]:
+        """Everything in the private directory but the lock."""
+        try:
+            return sorted(p for p in self.private.iterdir() if p.name != "lock")
+        except FileNotFoundError:
+            return []
+
+    def clear(self) -> None:
+        """Nothing is owed any more: remove the intent, and temporary files before it."""
+        for path in sorted(self.leftovers(), key=lambda p: p.name == "intent"):
+            path.unlink(missing_ok=True)
+
+    def read(self) -> str | None:
+        """Digest of what lies in the worktree, None where it is no readable kernel."""
+        try:
+            return digest_of(read_kernel(self.worktree / self.kernel, inside=self.worktree))
+        except RejectedKernel:
+            return None
+
+    def place(self, data: bytes) -> None:
+        """Put a kernel into the worktree."""
+        path = self.worktree / self.kernel
+        place_kernel(path, data, inside=self.worktree, scratch=self.scratch)
+
+
+def settle(desk: Desk, ledger: Ledger, git: Git) -> list[str]:
+    """Let branch, worktree and index follow the ledger; the caller holds `desk.locked()`.
+
+    Returns what was done, in words; empty where all was as it should be.
+    """
+    intent = desk.intent()
+    champion = ledger.champion(desk.name)
+    done = []
+    if intent is not None and git.unlock(desk.ref):
+        done.append("removed a lock that a killed git left")
+    moved, said = _follow(desk, champion, ledger, git, owed=intent is not None)
+    done += said
+    if intent is not None and intent.verb == "create":
+        done += _check_out(desk, champion, ledger, git)
+    elif intent is not None and desk.worktree.is_dir():
+        done += _restore(desk, intent, champion, ledger)
+    if (moved or intent is not None) and desk.worktree.is_dir() and git.has(champion.commit):
+        git.restage(desk.worktree, desk.kernel, champion.commit)
+    desk.clear()
+    return done
+
+
+def _follow(
+    desk: Desk, champion: Champion, ledger: Ledger, git: Git, *, owed: bool
+) -> tuple[bool, list[str]]:
+    """Move the branch to the champion's commit. Returns (moved, what to say)."""
+    now = git.refs(desk.ref).get(desk.ref)
+    if now == champion.commit or (now is None and not owed):
+        return False, []
+    if not git.has(champion.commit):
+        return False, [f"commit {champion.commit[:12]} is gone from git; branch left as it is"]
+    if now is not None and now not in ledger.commits(desk.name) and git.testifies(now):
+        return False, [
+            f"branch left as it is: the ledger names no commit {now[:12]}; lar log --verify"
+        ]
+    git.move(desk.ref, champion.commit, old=now)
+    return True, [f"branch moved from {(now or 'nothing')[:12]} to {champion.commit[:12]}"]
+
+
+def _check_out(desk: Desk, champion: Champion, ledger: Ledger, git: Git) -> list[str]:
+    """The worktree of a campaign that was being created; whole, somebody may work in it."""
+    if made_whole(desk.worktree):
+        return _put_back(desk, champion, ledger)
+    if desk.worktree.exists():
+        shutil.rmtree(desk.worktree)
+    git.add_worktree(desk.worktree, desk.branch)
+    if desk.read() != champion.kernel:
+        desk.place(ledger.get_blob(champion.kernel))
+    return [f"worktree made at {desk.worktree}"]
+
+
+def _restore(desk: Desk, intent: Intent, champion: Champion, ledger: Ledger) -> list[str]:
+    """Put the champion where a judged kernel lies, or nothing readable does."""
+    later = ledger.trials(campaign=desk.name, after=intent.after)
+    if not any(row.record.kernel == intent.kernel for row in later):
+        return []
+    return _put_back(desk, champion, ledger)
+
+
+def _put_back(desk: Desk, champion: Champion, ledger: Ledger) -> list[str]:
+    """The champion, unless a text lies there that no trial has seen."""
+    lies = desk.read()
+    if lies == champion.kernel or (lies is not None and not ledger.knows(desk.name, lies)):
+        return []
+    desk.place(ledger.get_blob(champion.kernel))
+    return ["kernel restored to the champion"]
+
+
+def repair(root: Path) -> list[str]:
+    """Finish or undo what a killed process left in any campaign; every command's first act.
+
+    Returns one line per campaign that needed it. A campaign in use by another process is left
+    alone. Idempotent; costs one git process and a few reads where all is well.
+    """
+    if not ledger_path(root).exists():
+        return []
+    said = []
+    with Ledger.open(root) as ledger:
+        campaigns = ledger.campaigns()
+        refs = Git(root).refs("refs/heads/lar/") if campaigns else {}
+        for row in campaigns:
+            desk = Desk(root, row.name, row.target)
+            commit = ledger.champion(row.name).commit
+            astray = refs.get(desk.ref) not in (None, commit)
+            if astray or desk.leftovers() or abandoned_locks(desk.worktree):
+                done = _mend(desk, ledger)
+                said += [f"{row.name}: {'; '.join(done)}"] if done else []
+        _forget_unborn(root, {row.name for row in campaigns}, ledger)
+    return said
+
+
+def _mend(desk: Desk, ledger: Ledger) -> list[str]:
+    with contextlib.ExitStack() as stack:
+        try:
+            git = stack.enter_context(desk.locked(wait_s=2.0))
+        except LedgerError:
+            return []
+        done = []
+        for lock in abandoned_locks(desk.worktree):
+            lock.unlink(missing_ok=True)
+            done.append(f"removed {lock.name}, left by a killed git")
+        return done + settle(desk, ledger, git)
+
+
+def _forget_unborn(root: Path, born: set[str], ledger: Ledger) -> None:
+    """Empty the private directory of a campaign whose row was never written."""
+    work = root / ".lar" / "work"
+    for private in work.glob(".*") if work.is_dir() else ():
+        desk = Desk(root, private.name[1:], "")
+        if desk.name in born or not desk.leftovers():
+            continue
+        with contextlib.suppress(LedgerError), desk.locked(wait_s=0.0):
+            if ledger.campaign(desk.name) is None:
+                desk.clear()

@@ -1,0 +1,87 @@
+"""Which kernel is judged, and against what: found from where the command was typed.
+
+    in a campaign's worktree           its kernel, its champion, kept or reverted
+    elsewhere, a campaign on T exists  the newest campaign's kernel, the same
+    --kernel FILE                      that file, the target's champion, only judged
+    no campaign                        targets/T/kernel/kernels.rs, upstream's code, only judged
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.kernel_file import read_kernel
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.targets import catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A kernel's text and the champion it has to beat."""
+
+    text: bytes
+    path: Path
+    champion: bytes | None
+    """None: upstream's first kernel."""
+    campaign: Campaign | None
+    """None: the kernel is only judged."""
+
+    @property
+    def unchanged(self) -> bool:
+        """A campaign's kernel that is its champion to the byte."""
+        return self.campaign is not None and self.text == self.champion
+
+    @property
+    def campaign_name(self) -> str | None:
+        """Name for the row, or None."""
+        return None if self.campaign is None else self.campaign.name
+
+
+def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
+    """Find the kernel and its champion.
+
+    Raises:
+        UsageError: no such target, another target's worktree, or no kernel anywhere.
+        RejectedKernel: the file is not a plain file of at most 2 MiB.
+    """
+    catalogue.load(root, target)
+    if kernel is not None:
+        return Subject(read_kernel(kernel), kernel, committed_champion(root, target), None)
+    mine = campaigns.find_campaign(cwd)
+    if mine is not None and mine.target != target:
+        raise UsageError(
+            f"this worktree belongs to campaign '{mine.name}' on {mine.target}",
+            next=f"./lar try {mine.target}",
+        )
+    mine = mine or newest(root, target)
+    if mine is not None:
+        return Subject(mine.read(), mine.kernel_path, mine.champion_text(), mine)
+    path = root / "targets" / target / "kernel" / "kernels.rs"
+    if path.exists():
+        return Subject(read_kernel(path), path, None, None)
+    raise UsageError(
+        f"no campaign on {target} and no kernel of your own yet",
+        where=str(path.relative_to(root)),
+        next=f"./lar start {target}",
+    )
+
+
+def newest(root: Path, target: str) -> Campaign | None:
+    """The campaign on a target that was begun last and still has its worktree."""
+    with Ledger.open(root) as ledger:
+        rows = ledger.campaigns(target)
+    for row in reversed(rows):
+        found = Campaign(root, row.name, row.target)
+        if found.kernel_path.exists():
+            return found
+    return None
+
+
+def committed_champion(root: Path, target: str) -> bytes | None:
+    """The champion that the repository carries for a target, or None."""
+    path = root / "targets" / target / "kernel" / "kernels.rs"
+    return read_kernel(path) if path.exists() else None

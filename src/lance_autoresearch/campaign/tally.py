@@ -1,0 +1,198 @@
+"""What a loop may spend and what it has spent, so that it can go on after any kill.
+
+    Budget(trials=50, usd=5.0)     the limits; the first one reached ends the loop
+    Run                            one loop over a campaign: .lar/loops/<campaign>/loop.json
+    Tally                          run + rows of the ledger -> trials, misses, gain, USD
+
+Trials, keeps and their cost are counted from the ledger; the file holds only what the ledger
+cannot know: where the loop began, its limits, and what turns without a candidate have cost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from lance_autoresearch.campaign.settle import Desk
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.kinds import is_idea
+from lance_autoresearch.records import TrialRecord, Verdict
+
+WHOLE = 50
+"""So many of the newest trials are held with all their numbers: prompts look no further back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """When to stop; the first limit reached ends the loop."""
+
+    trials: int | None = None
+    hours: float | None = None
+    """Wall clock from the loop's beginning; sleep and reboots count."""
+    plateau: int | None = None
+    """End after so many trials in a row without a keep."""
+    usd: float | None = None
+    until_gain: float | None = None
+    """End when the champion is so many % faster than what the campaign began with."""
+    failures: int = 5
+    """End after so many turns in a row in which the agent brought no candidate."""
+
+    def faults(self) -> list[str]:
+        """What is wrong with the limits, all of it."""
+        wanted = {"trials": self.trials, "hours": self.hours, "plateau": self.plateau,
+                  "budget-usd": self.usd, "until-gain": self.until_gain,
+                  "max-failures": self.failures}
+        return [f"--{name} must be above 0" for name, value in wanted.items()
+                if value is not None and not value > 0]
+
+
+@dataclass(slots=True)
+class Run:
+    """One loop over a campaign."""
+
+    agent: str
+    budget: Budget = field(default_factory=Budget)
+    after: int = 0
+    """The ledger's newest trial when it began."""
+    begun: float = field(default_factory=time.time)
+    """Unix time."""
+    remembered: int = 0
+    """Proposals answered from the ledger: they wrote no row."""
+    lost_usd: float = 0.0
+    """Cost of turns that brought no candidate."""
+    lost_tokens: int = 0
+    phase: str = "begin"
+    """begin, null, suspended, agent, trial, wait or ended: for other terminals."""
+    ended: str = ""
+    """Why it ended; empty: it runs, or was killed."""
+    pid: int = field(default_factory=os.getpid)
+    v: int = 1
+
+
+def place(desk: Desk) -> Path:
+    """Where a campaign's loop keeps its file, its lock and its agent's private home."""
+    directory = desk.root / ".lar" / "loops" / desk.name
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return directory
+
+
+def save(desk: Desk, run: Run) -> None:
+    """Write the run's file, whole or not at all."""
+    atomic_write(place(desk) / "loop.json", json.dumps(asdict(run)).encode())
+
+
+def load_run(desk: Desk) -> Run | None:
+    """The campaign's newest run, or None; a damaged file is none."""
+    try:
+        fields = json.loads((place(desk) / "loop.json").read_bytes())
+        if fields.pop("v") != 1:
+            return None
+        return Run(**fields | {"budget": Budget(**fields["budget"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def only_loop(desk: Desk) -> Iterator[None]:
+    """One loop a campaign at a time. Raises UsageError where another runs."""
+    with (place(desk) / "loop.lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"another loop runs in campaign '{desk.name}'",
+                next=f"./lar loop {desk.target} --campaign OTHER, or ./lar start {desk.target}",
+            ) from error
+        for part in place(desk).glob(".loop.json.*"):  # of a loop that was killed in `save`
+            part.unlink(missing_ok=True)
+        yield
+
+
+@dataclass(slots=True)
+class Tally:
+    """A run's counts."""
+
+    run: Run
+    earlier: tuple[TrialRecord, ...] = ()
+    """The campaign's trials before this run, oldest first."""
+    trials: list[TrialRecord] = field(default_factory=list)
+    """Trials of this run, also those of an earlier process; without remembered ones."""
+
+    @classmethod
+    def read(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
+        """Count from the ledger: ideas only, no null and no quoted figure."""
+        rows = [row for row in ledger.trials(campaign=campaign) if is_idea(row.record.kind)]
+        whole = {row.id for row in rows[-WHOLE:]}
+        ids = [(row.id, row.record if row.id in whole else slim(row.record)) for row in rows]
+        earlier = tuple(record for number, record in ids if number <= run.after)
+        return cls(run, earlier, [record for number, record in ids if number > run.after])
+
+    def add(self, record: TrialRecord) -> None:
+        """One more trial of this run; an old one lets go of its numbers."""
+        self.trials.append(record)
+        if len(self.trials) > WHOLE:
+            self.trials[-WHOLE - 1] = slim(self.trials[-WHOLE - 1])
+
+    @property
+    def history(self) -> tuple[TrialRecord, ...]:
+        """All trials of the campaign, oldest first."""
+        return (*self.earlier, *self.trials)
+
+    @property
+    def count(self) -> int:
+        """Trials of this run, answered from memory or measured."""
+        return len(self.trials) + self.run.remembered
+
+    @property
+    def misses(self) -> int:
+        """Trials of this run since its last keep."""
+        for back, record in enumerate(reversed(self.trials)):
+            if record.verdict is Verdict.KEEP:
+                return back
+        return self.count
+
+    @property
+    def usd(self) -> float:
+        """What the run has cost, turns without a candidate included."""
+        return self.run.lost_usd + sum(record.cost_usd or 0.0 for record in self.trials)
+
+    @property
+    def usd_left(self) -> float | None:
+        """What may still be spent; None: no limit."""
+        limit = self.run.budget.usd
+        return None if limit is None else limit - self.usd
+
+    @property
+    def gain(self) -> float:
+        """How much faster the champion is than the campaign's beginning, %: keeps multiplied."""
+        kept = (r.gain or 0.0 for r in self.history if r.verdict is Verdict.KEEP)
+        return 100.0 * (math.prod(1.0 + gain / 100.0 for gain in kept) - 1.0)
+
+    def over(self) -> str:
+        """The limit that is reached, in words, or an empty string."""
+        budget = self.run.budget
+        if budget.trials is not None and self.count >= budget.trials:
+            return f"{budget.trials} trials done"
+        if budget.hours is not None and time.time() - self.run.begun >= budget.hours * 3600:
+            return f"{budget.hours:g} hours are over"
+        if budget.usd is not None and self.usd >= budget.usd:
+            return f"{budget.usd:g} USD are spent"
+        if budget.until_gain is not None and self.gain >= budget.until_gain:
+            return f"gain of {self.gain:.2f}% reached"
+        if budget.plateau is not None and self.misses >= budget.plateau:
+            return f"plateau: {self.misses} trials without a keep"
+        return ""
+
+
+def slim(record: TrialRecord) -> TrialRecord:
+    """A trial without its numbers: what counting needs. A night of thousands stays small."""
+    return replace(record, numbers={}, phases={}, immutable={}, machine={})

@@ -1,0 +1,40 @@
+"""Feedback and hints of a finished trial together, from the ledger: what `lar try` prints last.
+
+    teach(ledger, record, "pq-l2-20261122a")    {"feedback": ["lost ..."], "hints": ["refine ..."]}
+"""
+
+from __future__ import annotations
+
+from lance_autoresearch.campaign.feedback import feedback
+from lance_autoresearch.campaign.hints import advise
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.kinds import is_idea
+from lance_autoresearch.records import TrialRecord, Verdict
+
+RECENT = 100
+"""Trials that hints look at."""
+
+
+def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str, list[str]]:
+    """What to know before the next kernel.
+
+    Args:
+        record: the trial that just ended, as it was judged.
+        campaign: whose history the hints look at; None: no hints.
+    """
+    rows = kept_rows = []
+    if campaign is not None:
+        rows = ledger.trials(campaign=campaign, limit=RECENT)
+        kept_rows = ledger.trials(campaign=campaign, verdict=Verdict.KEEP)
+    kept = {row.record.kernel: row.record for row in kept_rows}
+    hints = advise([row.record for row in rows if is_idea(row.record.kind)])
+    return {
+        "feedback": feedback(record, kept.get(record.champion)),
+        "hints": [f"{hint.kind}: {hint.text}" for hint in hints],
+    }
+
+
+def taught_text(taught: dict[str, list[str]]) -> str:
+    """One line each behind an empty line; empty where there is nothing to say."""
+    lines = [*taught["feedback"], *(f"hint    {hint}" for hint in taught["hints"])]
+    return "\n\n" + "\n".join(lines) if lines else ""

@@ -1,1 +1,0 @@
-"""Evidence: Lance's source, libraries built from it, inputs with its answers, measured pairs."""

@@ -1,0 +1,1 @@
+"""What does this machine give: checkout, toolchain, locks, git, sandbox?"""

@@ -1,0 +1,240 @@
+"""The box a coding agent's program runs in: it sees the kernel's papers, writes one directory.
+
+    ended = run(Errand(["/usr/bin/codex", "exec", "-"], writes=kernel_dir, cwd=kernel_dir,
+                       home=private, reads=(target_dir,), stdin=prompt, seconds=1800))
+    ended.code, ended.stdout, ended.stderr, ended.killed
+
+The box is bubblewrap on an empty root: system programs, name resolution and certificates, the
+agent's own program and what is named in `reads`, all read-only; `writes` and `home` can be
+written. So `.lar/` (ledger, epochs with their seeds, caches), the judge, other kernels and the
+person's own home do not exist in it. The **network is open**: the agent has to reach its model.
+Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1).
+A program that is talked to, not run to its end, is started by `conversing` in the same box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.sandbox import bubblewrap, choose
+
+READABLE = "LAR_AGENT_READABLE"
+"""Further files and directories an agent's program needs, separated by colons."""
+
+OUTPUT_BYTES = 16 << 20
+"""How much of an agent's output is read back: the end of it."""
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix")
+_ETC = (
+    "alternatives", "ca-certificates", "ca-certificates.conf", "gai.conf", "group", "host.conf",
+    "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "nsswitch.conf", "passwd",
+    "pki", "protocols", "resolv.conf", "services", "ssl",
+)
+_SHARED_ENV = (
+    "LANG", "LC_ALL", "TERM", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One run of an agent's program."""
+
+    argv: Sequence[str]
+    """The program (a name on PATH or a path) and its arguments."""
+    writes: Path
+    """The one directory it may change."""
+    home: Path
+    """Its private home; kept between turns, so that it can keep notes."""
+    cwd: Path
+    reads: Sequence[Path] = ()
+    hides: Sequence[Path] = ()
+    """Directories inside `reads` that are empty for it."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes = b""
+    seconds: float = 1800.0
+    """Wall clock; then its whole process tree is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the program ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    killed: str | None
+    """`timeout`, or None."""
+    seconds: float
+
+
+def program(name: str) -> Path:
+    """An installed program.
+
+    Raises:
+        UsageError: not on PATH.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise UsageError(f"no program '{name}' on PATH", next=f"install {name}, or name its path")
+    return Path(found).absolute()
+
+
+def passed_on(*prefixes: str) -> dict[str, str]:
+    """What the agent gets of our environment: language, proxies, and its own vendor's names."""
+    return {
+        name: value for name, value in os.environ.items()
+        if name in _SHARED_ENV or name.startswith(prefixes or ("\0",))
+    }
+
+
+def run(errand: Errand) -> Ended:
+    """Run it to its end, or to the end of its time.
+
+    Raises:
+        UsageError: no such program.
+        MachineError: no box, and running without one was not allowed.
+    """
+    command, env = _boxed(errand)
+    begun = time.monotonic()
+    with _spool() as out, _spool() as err, _spool() as source:
+        source.write(errand.stdin)
+        source.seek(0)
+        process = subprocess.Popen(
+            command, cwd=errand.cwd, env=env, stdin=source, stdout=out, stderr=err,
+            start_new_session=True,
+        )
+        killed = None
+        try:
+            process.wait(errand.seconds)
+        except subprocess.TimeoutExpired:
+            killed = "timeout"
+        finally:
+            _end(process)
+        texts = (_tail(out), _tail(err))
+    return Ended(process.returncode, *texts, killed, time.monotonic() - begun)
+
+
+@dataclass(slots=True)
+class Spoken:
+    """A program that is talked to over its standard input and output."""
+
+    process: asyncio.subprocess.Process
+    stderr: str = ""
+    """What it complained, known once it has ended."""
+
+
+@contextlib.asynccontextmanager
+async def conversing(errand: Errand, longest_line: int) -> AsyncIterator[Spoken]:
+    """Start it with pipes; its whole process tree is killed on the way out.
+
+    Args:
+        longest_line: bytes; reading a longer line from it raises ValueError.
+
+    Raises:
+        UsageError: no such program.
+        MachineError: no box, and running without one was not allowed.
+    """
+    command, env = _boxed(errand)
+    with _spool() as err:
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=errand.cwd, env=env, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=err, limit=longest_line,
+            start_new_session=True,
+        )
+        spoken = Spoken(process)
+        try:
+            yield spoken
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):  # somebody may hold its pipes open
+                await asyncio.wait_for(process.wait(), 2.0)
+            process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
+            spoken.stderr = _tail(err)
+
+
+def _boxed(errand: Errand) -> tuple[list[str], dict[str, str]]:
+    """The command line that runs it in its box, and its environment."""
+    first = program(errand.argv[0])
+    command = [str(first), *errand.argv[1:]]
+    if choose() == "bwrap":
+        command = [*_bwrap(errand, first), *command]
+    scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
+    scratch.mkdir(exist_ok=True)
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
+    return command, env | {"HOME": str(errand.home), "TMPDIR": str(scratch)}
+
+
+@contextlib.contextmanager
+def _spool() -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        yield file
+
+
+def _tail(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - OUTPUT_BYTES))
+    return file.read().decode("utf-8", "replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole tree: the box's own init dies with the box, the rest with its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _bwrap(errand: Errand, first: Path) -> list[str]:
+    args = [bubblewrap() or "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc"]
+    args += ["--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
+    for directory in map(Path, _SYSTEM):
+        if directory.is_symlink():
+            args += ["--symlink", str(directory.readlink()), str(directory)]
+        elif directory.is_dir():
+            args += ["--ro-bind", str(directory), str(directory)]
+    for name in _ETC:
+        args += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    args += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]
+    for path in (*_installation(first), *_named(), *errand.reads):
+        args += ["--ro-bind-try", str(path), str(path)]
+    for path in errand.hides:
+        if path.is_dir():
+            args += ["--tmpfs", str(path)]
+    for path in (errand.home, errand.writes):
+        args += ["--bind", str(path), str(path)]
+    return [*args, "--chdir", str(errand.cwd)]
+
+
+def _named() -> list[Path]:
+    return [Path(p) for p in os.environ.get(READABLE, "").split(":") if p.startswith("/")]
+
+
+def _installation(first: Path) -> list[Path]:
+    """What has to be there so that a program outside the system's directories starts."""
+    resolved = Path("/etc/resolv.conf").resolve()
+    found = [resolved.parent] if resolved.is_relative_to("/run") else []
+    for path in (first, first.resolve()):
+        if path.is_relative_to("/usr"):
+            continue
+        parts = path.parts
+        if "node_modules" in parts:  # <prefix>/lib/node_modules/...: node itself is beside it
+            found.append(Path(*parts[: max(2, parts.index("node_modules") - 1)]))
+        elif path.parent.name == "bin" and path.parent.parent.parent != Path("/"):
+            found.append(path.parent if path.is_symlink() else path.parent.parent)
+        else:
+            found.append(path)
+    return found

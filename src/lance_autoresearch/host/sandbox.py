@@ -1,0 +1,235 @@
+"""The box untrusted processes run in: rustc on a kernel's bytes, the linker, makers.
+
+    done = run([rustc, "kernels.rs"], workdir=fresh, readable=[sysroot], box=choose())
+    done.code, done.stderr, done.killed
+
+The box is bubblewrap: an empty root with read-only `/usr`, the toolchain and what is named in
+`readable`; only `workdir` can be written; no network, no other processes, no environment.
+Where bubblewrap cannot start, Landlock keeps files and TCP away (`landlock.py`). Where there is
+neither, the same limits hold but nothing is hidden; that has to be asked for by name
+(LAR_ALLOW_UNBOXED=1). Which box it was is written down with every build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.errors import MachineError
+from lance_autoresearch.host import landlock
+
+UNBOXED = "LAR_ALLOW_UNBOXED"
+"""Environment variable that allows running without a box."""
+
+SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"
+"""Directories that only the machine's owner writes."""
+
+_HOST_DIRS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_HOST_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one boxed process tree may use."""
+
+    seconds: float = 60.0
+    """Wall clock; then the whole group is killed."""
+    memory_bytes: int = 8 << 30
+    """Address space of each process."""
+    file_bytes: int = 256 << 20
+    """Size of any file it writes, its output included."""
+    output_bytes: int = 64 << 10
+    """How much of its output is read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a boxed process ended."""
+
+    code: int
+    """Exit status; negative: the signal."""
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    box: str
+    """`bwrap`, `landlock` or `none`."""
+    killed: str | None
+    """Why the box ended it (`timeout`), or None."""
+
+
+def system_program(name: str) -> str | None:
+    """Path of a program, from the system's directories before any other on PATH.
+
+    Whoever writes in front of PATH must not choose the box, the linker or the shell of a build.
+    """
+    found = shutil.which(name)
+    return None if found is None else shutil.which(name, path=SYSTEM_PATH) or found
+
+
+@functools.cache
+def bubblewrap() -> str | None:
+    """Path of a bubblewrap that works here, or None."""
+    path = system_program("bwrap")
+    if path is None:
+        return None
+    try:
+        trial = subprocess.run(
+            # The conductor's box has a /proc of its own, which some containers refuse.
+            [*_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
+            capture_output=True,
+            env={"PATH": SYSTEM_PATH},
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return path if trial.returncode == 0 else None
+
+
+def choose(*, landlocked: bool = False) -> str:
+    """The strongest box here: `bwrap`, `landlock`, or `none` where that was allowed explicitly.
+
+    Args:
+        landlocked: Landlock will do, as it does for a compiler or a kernel, which only
+            compute. It hides too little for a program that talks to the network.
+
+    Raises:
+        MachineError: no box, and none was not allowed.
+    """
+    if bubblewrap() is not None:
+        return "bwrap"
+    if landlocked and landlock.version():
+        return "landlock"
+    if os.environ.get(UNBOXED) == "1":
+        return "none"
+    raise MachineError(
+        "no box for untrusted code: bubblewrap is missing or may not create user namespaces",
+        where="sandbox",
+        next=f"apt-get install bubblewrap (in a container: allow user namespaces), or accept the "
+        f"risk with {UNBOXED}=1",
+    )
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    workdir: Path,
+    readable: Iterable[str | Path] = (),
+    env: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    stdin: bytes = b"",
+    box: str | None = None,
+) -> Done:
+    """Run `argv` in `workdir` inside the box and wait for it.
+
+    Args:
+        argv: absolute program and its arguments.
+        workdir: the only writable directory, also the working directory.
+        readable: further files and directories it may read.
+        env: its whole environment, on top of a PATH of system directories.
+        limits: bounds; the defaults suit a compiler.
+        stdin: bytes it can read.
+        box: `bwrap`, `landlock` or `none`; default the strongest.
+    """
+    box = box or choose(landlocked=True)
+    limits = limits or Limits()
+    command = _boxed(argv, box, limits, workdir, readable)
+    clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(workdir), **(env or {})}
+    begun = time.monotonic()
+    expired = threading.Event()
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        tempfile.TemporaryFile() as source,
+    ):
+        source.write(stdin)
+        source.seek(0)
+        process = subprocess.Popen(
+            command,
+            cwd=workdir,
+            env=clean,
+            stdin=source,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        timer = threading.Timer(limits.seconds, _kill, (process, expired))
+        timer.daemon = True
+        timer.start()
+        try:
+            code = process.wait()
+        finally:
+            timer.cancel()
+            if box != "bwrap":  # nothing else ends what it may have left behind
+                _kill(process, None)
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read(limits.output_bytes))
+    killed = "timeout" if expired.is_set() else None
+    return Done(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
+
+
+def _boxed(
+    argv: Sequence[str], box: str, limits: Limits, workdir: Path, readable: Iterable[str | Path]
+) -> list[str]:
+    """Landlock is the program's own last act before it; bubblewrap goes around all."""
+    if box == "landlock":
+        argv = [*_landlock(workdir, readable), *argv]
+    command = _limited(argv, limits)
+    if box == "bwrap":
+        command = _bwrap(bubblewrap() or "bwrap", workdir, readable) + command
+    return command
+
+
+def _kill(process: subprocess.Popen[bytes], expired: threading.Event | None) -> None:
+    """End the whole group; `expired` records that time ran out."""
+    if expired is not None:
+        expired.set()
+    if process.poll() is None or expired is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
+    """Resource limits through the shell: no Python code runs between fork and exec."""
+    script = (
+        f"ulimit -v {limits.memory_bytes >> 10} 2>/dev/null; "
+        f"ulimit -f {limits.file_bytes >> 9}; ulimit -c 0; "
+        f'ulimit -t {int(limits.seconds) + 1}; exec "$@"'
+    )
+    return ["/bin/sh", "-c", script, "sh", *argv]
+
+
+def _bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str]:
+    args = [path, "--unshare-all", "--die-with-parent", "--new-session"]
+    args += ["--ro-bind", "/usr", "/usr"]
+    for directory in _HOST_DIRS:
+        if Path(directory).is_symlink():
+            args += ["--symlink", str(Path(directory).readlink()), directory]
+        elif Path(directory).is_dir():
+            args += ["--ro-bind", directory, directory]
+    for file in _HOST_FILES:
+        args += ["--ro-bind-try", file, file]
+    args += ["--dev", "/dev", "--tmpfs", "/tmp"]
+    for item in readable:
+        args += ["--ro-bind", str(item), str(item)]
+    if workdir != Path("/"):
+        args += ["--bind", str(workdir), str(workdir), "--chdir", str(workdir)]
+    return args
+
+
+def _landlock(workdir: Path, readable: Iterable[str | Path]) -> list[str]:
+    shown = ["/usr", *_HOST_DIRS, *_HOST_FILES, *map(str, readable)]
+    return [sys.executable, "-I", "-S", landlock.__file__, str(workdir), *shown, "--"]

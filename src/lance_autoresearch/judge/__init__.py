@@ -1,0 +1,1 @@
+"""May this kernel run, is it right, is it faster? One verdict."""

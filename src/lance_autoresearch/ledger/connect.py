@@ -1,0 +1,120 @@
+"""Opening the SQLite file: its settings, its version, and what its errors mean to a person."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from lance_autoresearch.errors import LedgerError
+from lance_autoresearch.ledger.schema import APPLICATION_ID, VERSION, statements
+
+BUSY_S: Final = 30.0
+"""How long a process waits for another one's transaction."""
+
+_MENDS: Final = (
+    ("full", "the disk is full; nothing was recorded", "free disk space (lar gc), then again"),
+    ("disk I/O", "the disk failed; nothing was recorded", "lar log --verify"),
+    ("readonly", "it may not be written", "make the file and its directory writable"),
+    ("unable to open", "it cannot be opened", "make its directory writable"),
+    ("locked", f"another process held it for {BUSY_S:.0f} s", "lar status"),
+    ("malformed", "the file is damaged", "restore it from a copy; exports are in records/"),
+    ("not a database", "it is not a ledger", "move the file away; lar start begins a new one"),
+)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ones that name the mend. A wrong statement stays a defect."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        for sign, what, mend in _MENDS:
+            if sign in text:
+                raise LedgerError(f"{what} ({text})", where=str(path), next=mend) from error
+        if isinstance(error, sqlite3.IntegrityError) and "append-only" in text:
+            raise LedgerError(f"refused: {text}", where=str(path), next="lar log") from error
+        raise
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or create a ledger: WAL, durable commits, autocommit outside `BEGIN`.
+
+    Raises:
+        LedgerError: unknown version, not a ledger, not writable.
+    """
+    with explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(
+                f"its directory cannot be made ({error.strerror})",
+                where=str(path),
+                next="make the checkout writable, then again",
+            ) from error
+        db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        try:
+            if _version(db, path) == 0:
+                _create(db, path)
+            db.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """0 for an empty file, else our version. Raises LedgerError for anything else."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    kind = int(db.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if version == 0 and kind == 0 and tables == 0:
+        return 0
+    if kind != APPLICATION_ID:
+        raise LedgerError(
+            "it is a SQLite file, but not a ledger",
+            where=str(path),
+            next="move the file away; lar start begins a new one",
+        )
+    if version != VERSION:
+        raise LedgerError(
+            f"it has format {version}; this release reads and writes {VERSION}",
+            where=str(path),
+            allowed=[str(VERSION)],
+            next="use the release of lance-autoresearch that wrote it",
+        )
+    return version
+
+
+def _create(db: sqlite3.Connection, path: Path) -> None:
+    """Lay out an empty file; harmless where another process does so at the same time."""
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    _patiently(db, "PRAGMA journal_mode = WAL")
+    _patiently(db, "BEGIN IMMEDIATE")
+    try:
+        if _version(db, path) == 0:
+            for statement in statements():
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _patiently(db: sqlite3.Connection, statement: str) -> None:
+    """Run a statement for which SQLite's own busy handler does not wait."""
+    for attempt in range(200):
+        try:
+            db.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or attempt == 199:
+                raise
+        time.sleep(0.02)

@@ -1,0 +1,115 @@
+"""Between the plain records of this package and the columns of the ledger.
+
+    of_record(TrialRecord(...)) -> {"target": "pq-l2", "numbers": '{"e":9100.0}', ...}
+    to_row({...all columns...}) -> Row(id=1, record=TrialRecord(...), ...)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+from lance_autoresearch.ledger import chain
+from lance_autoresearch.ledger.schema import (
+    JSONS,
+    REALS,
+    CampaignRow,
+    EpochRow,
+    Row,
+    SessionRow,
+)
+from lance_autoresearch.records import TrialRecord, Verdict
+
+LONGEST: Final = 4000
+"""Characters of a free text (hypothesis, reason); agents write it."""
+
+FIELDS: Final = tuple(field.name for field in dataclasses.fields(TrialRecord))
+
+
+def json_text(value: Any) -> str:
+    """Canonical JSON as stored; `inf` and `nan` become strings."""
+    return chain.canonical(chain.plain(value)).decode()
+
+
+def of_record(record: TrialRecord) -> dict[str, Any]:
+    """Columns of a record, each in the form SQLite will give back."""
+    values: dict[str, Any] = {}
+    for name in FIELDS:
+        value = getattr(record, name)
+        if name in JSONS:
+            values[name] = json_text(value)
+        elif name in REALS:
+            values[name] = chain.real(value)
+        elif value is None:
+            values[name] = None
+        elif name in ("parent", "tokens"):
+            values[name] = int(value)
+        else:
+            values[name] = chain.clean(str(value))[:LONGEST]
+    return values
+
+
+def to_record(values: dict[str, Any]) -> TrialRecord:
+    """The record back from its columns. Raises ValueError where one has another shape."""
+    fields = {name: values[name] for name in FIELDS}
+    for name in JSONS & fields.keys():
+        fields[name] = json.loads(fields[name])
+        if not isinstance(fields[name], list if name == "burnt_seeds" else dict):
+            raise ValueError(f"{name} has another shape")
+    fields["verdict"] = Verdict(fields["verdict"])
+    fields["burnt_seeds"] = tuple(fields["burnt_seeds"])
+    return TrialRecord(**fields)
+
+
+def to_row(values: dict[str, Any]) -> Row:
+    """A trial with its place in the chain."""
+    return Row(
+        id=values["id"],
+        seq=values["seq"],
+        created=values["created"],
+        record=to_record(values),
+        judged=values["judged"],
+        commit=values["keep_commit"],
+        prev=values["prev"],
+        digest=values["digest"],
+    )
+
+
+def of_row(row: Row) -> dict[str, Any]:
+    """All columns of a trial, as they were hashed."""
+    values = of_record(row.record)
+    ours = {"id": row.id, "seq": row.seq, "created": row.created, "judged": row.judged}
+    return values | ours | {"keep_commit": row.commit, "prev": row.prev, "digest": row.digest}
+
+
+def to_campaign(values: dict[str, Any]) -> CampaignRow:
+    """A campaign from its columns."""
+    rest = {name: value for name, value in values.items() if name != "start_commit"}
+    return CampaignRow(**rest, commit=values["start_commit"])
+
+
+def of_campaign(row: CampaignRow) -> dict[str, Any]:
+    """All columns of a campaign, as they were hashed."""
+    values = dataclasses.asdict(row)
+    return values | {"start_commit": values.pop("commit")}
+
+
+def to_session(values: dict[str, Any]) -> SessionRow:
+    """A session from its columns."""
+    names = ("target", "champion", "boot_id", "created", "bias", "key", "seq")
+    return SessionRow(
+        **{name: values[name] for name in names}, aa_sd=tuple(json.loads(values["aa_sd"]))
+    )
+
+
+def to_epoch(begun: dict[str, Any], end: dict[str, Any] | None) -> EpochRow:
+    """An epoch from its beginning and, where it is over, its end."""
+    return EpochRow(
+        name=begun["name"],
+        target=begun["target"],
+        created=begun["created"],
+        seal=begun["seal"],
+        ended=end["created"] if end else None,
+        seed=end["seed"] if end else None,
+    )

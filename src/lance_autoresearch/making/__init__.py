@@ -1,1 +1,0 @@
-"""Making a target out of a function of Lance: `lar new`."""

@@ -1,0 +1,288 @@
+"""From verified archives to generated Rust files under `.lar/slices/<target>/`.
+
+    upstream.toml ── entries ──> Slicer ──> prelude/lance-linalg/distance/l2.rs   (slice!("..."))
+                                       ├─> maker/fsst/fsst.rs
+                                       └─> kernel.rs = header, `use prelude::*;`, items, adapter.rs
+
+`fetch` does nothing, within milliseconds, while the inputs (manifest, lock, adapter, this
+package's slicer) and the generated files are those of its last run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lance_autoresearch.errors import UpstreamError
+from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.move_in import move_in
+from lance_autoresearch.oracle.archives import Archives, Progress, sha256
+from lance_autoresearch.oracle.lock import NAME as LOCK_NAME
+from lance_autoresearch.oracle.lock import Lock, item_key
+from lance_autoresearch.oracle.manifest import NAME as MANIFEST_NAME
+from lance_autoresearch.oracle.manifest import (
+    Entry,
+    Manifest,
+    TargetSlices,
+    load_manifest,
+)
+from lance_autoresearch.oracle.slicer import Slicer
+from lance_autoresearch.oracle.syntax import Source
+
+_ADAPTER_RULE = b"// ---- adapter: fits the items above to the surface (written by hand)\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLine:
+    """One sliced item, for `lar upstream show`."""
+
+    target: str
+    group: str
+    source: str
+    spec: str
+    line: int
+    lines: int
+    sha256: str
+
+
+def slices_dir(root: Path, target: str) -> Path:
+    """`.lar/slices/<target>`, made or refreshed first where it is missing or stale."""
+    fetch(root, targets=[target])
+    return lar_dir(root, "slices") / target
+
+
+def slice_digest(root: Path, target: str) -> str:
+    """sha256 over every generated file of a target: the ledger's name for the oracle."""
+    directory = slices_dir(root, target)
+    stamp: dict[str, Any] = json.loads((directory / "stamp.json").read_text())
+    return sha256(json.dumps(stamp["files"], sort_keys=True).encode())
+
+
+def fetch(
+    root: Path,
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+    targets: Sequence[str] | None = None,
+) -> None:
+    """Bring, verify, slice and compare with upstream.lock; nothing where all stands.
+
+    Args:
+        root: the checkout.
+        offline: use only archives that cargo already has.
+        progress: told one line for each step that takes time.
+        targets: only these; default all of upstream.toml.
+
+    Raises:
+        UpstreamError: an archive or an item is not what upstream.lock says.
+    """
+    manifest, lock = load_manifest(root), Lock.read(root)
+    wanted = [manifest.target(n) for n in (targets or manifest.targets)]
+    stale = [t for t in wanted if not _stands(root, t, _inputs_digest(root, manifest, lock, t))]
+    if not stale:
+        return
+    if lock.version != manifest.version:
+        raise UpstreamError(
+            f"{MANIFEST_NAME} says {manifest.version}, "
+            f"{LOCK_NAME} says {lock.version or 'nothing'}",
+            next=f"lar upstream pin --to {manifest.version}",
+        )
+    archives = Archives(root, manifest, offline=offline, progress=progress)
+    cutter = Cutter(archives, lock)
+    for target in stale:
+        _compare(target, cutter.items(target), lock)
+        write_slices(root, target, cutter, _inputs_digest(root, manifest, lock, target))
+        if progress:
+            progress(f"sliced {target.name}")
+
+
+class Cutter:
+    """Cuts entries out of archives; parses each file once."""
+
+    def __init__(self, archives: Archives, lock: Lock | None) -> None:
+        self.archives = archives
+        self.lock = lock
+        self._parsed: dict[str, Slicer] = {}
+
+    def slicer(self, entry: Entry) -> Slicer:
+        """The parsed file of an entry.
+
+        Raises:
+            UpstreamError: the archive is not the pinned one, or has no such file.
+        """
+        if entry.source not in self._parsed:
+            registry = self.archives.manifest.kind == "registry"
+            expected = None
+            if self.lock is not None and registry:
+                expected = self.lock.archives.get(entry.crate)
+                if expected is None:
+                    raise UpstreamError(
+                        "crate is not in upstream.lock", where=entry.crate, next="lar upstream pin"
+                    )
+            path = self.archives.directory(entry.crate, expected) / entry.file
+            if not path.is_file():
+                raise UpstreamError(
+                    "no such file in the crate", where=entry.source, next="lar upstream drift"
+                )
+            self._parsed[entry.source] = Slicer(Source.read(entry.source, path))
+        return self._parsed[entry.source]
+
+    def items(self, target: TargetSlices) -> dict[str, tuple[str, int]]:
+        """item_key -> (sha256 of the verbatim bytes, line), for the lock."""
+        found = {}
+        for entry in target.entries:
+            for spec in entry.items:
+                piece = self.slicer(entry).piece(spec)
+                found[item_key(entry, spec)] = (sha256(piece.text), piece.line)
+        return found
+
+    def text(self, entry: Entry) -> bytes:
+        """The generated text of an entry: cut, lifted, edited as declared."""
+        text = self.slicer(entry).cut(entry.items, inline=entry.inline)
+        for edit in entry.edits:
+            count = text.count(edit.old.encode())
+            if count != edit.count:
+                raise UpstreamError(
+                    f"declared edit {edit.old!r} occurs {count} times, not {edit.count}",
+                    where=entry.source,
+                    next=f"correct its count in {MANIFEST_NAME}",
+                )
+            text = text.replace(edit.old.encode(), edit.new.encode())
+        return text
+
+
+def write_slices(root: Path, target: TargetSlices, cutter: Cutter, inputs: str) -> None:
+    """Generate every file of a target, then put the directory in place at once."""
+    files: dict[str, bytes] = {}
+    for entry in (*target.group("prelude"), *target.group("maker")):
+        files[f"{entry.group}/{entry.output}"] = cutter.text(entry)
+    if target.group("kernel"):
+        files["kernel.rs"] = first_kernel_text(
+            [cutter.text(e) for e in target.group("kernel")], _adapter(root, target.name)
+        )
+    final = lar_dir(root, "slices") / target.name
+    fresh = Path(tempfile.mkdtemp(prefix=f"slices-{target.name}-", dir=lar_dir(root, "tmp")))
+    for name, data in files.items():
+        atomic_write(fresh / name, data)
+    stamp = {"inputs": inputs, "files": {name: sha256(data) for name, data in files.items()}}
+    atomic_write(fresh / "stamp.json", json.dumps(stamp, indent=1, sort_keys=True).encode())
+    move_in(fresh, final, complete=lambda: _stands(root, target, inputs))
+
+
+def first_kernel_text(slices: Iterable[bytes], adapter: bytes) -> bytes:
+    """Licence header once, `use prelude::*;`, the items, the adapter.
+
+    The adapter's own leading comments stay with it; imports follow the header because Rust
+    wants no order here and a reader does.
+    """
+    header: list[bytes] = []
+    bodies: list[bytes] = []
+    for text in slices:
+        lines = text.split(b"\n")
+        while lines and lines[0].startswith(b"// SPDX"):
+            if lines[0] not in header:
+                header.append(lines[0])
+            lines.pop(0)
+        bodies.append(b"\n".join(lines).strip(b"\n"))
+    parts = [*header, b"", b"use prelude::*;", b"", *bodies, b"", _ADAPTER_RULE + adapter]
+    return b"\n".join(parts)
+
+
+def _adapter(root: Path, target: str) -> bytes:
+    path = root / "targets" / target / "adapter.rs"
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _inputs_digest(root: Path, manifest: Manifest, lock: Lock, target: TargetSlices) -> str:
+    """Everything the generated files depend on; for a path source the sources themselves too."""
+    parts = [
+        manifest.version, manifest.kind, repr(manifest.path), repr(target),
+        repr(sorted((e.crate, lock.archives.get(e.crate)) for e in target.entries)),
+        repr(sorted(lock.items.get(target.name, {}).items())),
+        sha256(_adapter(root, target.name)),
+        *(sha256((Path(__file__).parent / n).read_bytes()) for n in ("slicer.py", "syntax.py")),
+        sha256(Path(__file__).read_bytes()),
+    ]  # fmt: skip
+    if manifest.kind == "path":
+        archives = Archives(root, manifest)
+        for entry in target.entries:
+            parts.append(sha256((archives.directory(entry.crate, None) / entry.file).read_bytes()))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _stands(root: Path, target: TargetSlices, inputs: str) -> bool:
+    directory = root / ".lar" / "slices" / target.name
+    try:
+        stamp = json.loads((directory / "stamp.json").read_text())
+        return bool(stamp["inputs"] == inputs) and all(
+            sha256((directory / name).read_bytes()) == digest
+            for name, digest in stamp["files"].items()
+        )
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _compare(target: TargetSlices, found: dict[str, tuple[str, int]], lock: Lock) -> None:
+    pinned = lock.items.get(target.name, {})
+    new = [key for key in found if key not in pinned]
+    changed = [key for key in found if key in pinned and pinned[key][0] != found[key][0]]
+    if changed:
+        raise UpstreamError(
+            "items differ from upstream.lock: " + "; ".join(changed[:8]),
+            where=target.name,
+            next="lar upstream drift shows how; `lar upstream pin` accepts it",
+        )
+    if new:
+        raise UpstreamError(
+            "items are not in upstream.lock yet: " + "; ".join(new[:8]),
+            where=target.name,
+            next="lar upstream pin",
+        )
+
+
+def show(root: Path, target: str) -> list[ItemLine]:
+    """Every item of a target with its place and size."""
+    manifest, lock = load_manifest(root), Lock.read(root)
+    cutter = Cutter(Archives(root, manifest), lock)
+    lines = []
+    for entry in manifest.target(target).entries:
+        for spec in entry.items:
+            piece = cutter.slicer(entry).piece(spec)
+            size, digest = piece.text.count(b"\n"), sha256(piece.text)
+            lines.append(
+                ItemLine(target, entry.group, entry.source, spec, piece.line, size, digest)
+            )
+    return lines
+
+
+def pin(root: Path, to: str | None = None, *, progress: Progress | None = None) -> Lock:
+    """Write upstream.lock for `to` (default: the manifest's version) and slice all targets.
+
+    Moving to another version also rewrites the `version` line of upstream.toml; nothing is
+    written unless every item of every target is found there.
+    """
+    old = load_manifest(root)
+    manifest = replace(old, version=to) if to else old
+    archives = Archives(root, manifest, progress=progress)
+    cutter = Cutter(archives, None)
+    items = {name: cutter.items(target) for name, target in manifest.targets.items()}
+    for target in manifest.targets.values():
+        for entry in target.entries:
+            cutter.text(entry)  # declared edits must fit as well
+    crates = sorted({e.crate for t in manifest.targets.values() for e in t.entries})
+    digests = {} if manifest.kind == "path" else {c: archives.digest(c) for c in crates}
+    lock = Lock(manifest.version, digests, items)
+    if manifest.version != old.version:
+        path = root / MANIFEST_NAME
+        text = path.read_text()
+        changed = text.replace(f'version = "{old.version}"', f'version = "{to}"', 1)
+        atomic_write(path, changed.encode())
+    lock.write(root)
+    fetch(root, progress=progress)
+    return lock

@@ -1,0 +1,13 @@
+"""The morning report: one self-contained HTML page a target, and the same night as a picture.
+
+    ledger ── gather ──> Night ── sections ──> plain data ── page.html.j2 ──> index.html
+                                └ chart ────────────────────┘             └─> progress.png
+
+The page loads nothing: no network, no font, no file beside it; its content policy allows nothing
+but its own style and script. Whatever agents wrote is escaped and marked as theirs.
+"""
+
+from lance_autoresearch.report.night import Night, gather
+from lance_autoresearch.report.page import write_index, write_report
+
+__all__ = ["Night", "gather", "write_index", "write_report"]

@@ -1,0 +1,145 @@
+"""Everything a report is made of, read from the ledger once.
+
+    night = gather(ledger, "pq-l2")                  # the newest campaign on the target
+    night.rows, night.quotes, night.kernels          # trials, quoted figures, texts of keeps
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.campaign.settle import Desk
+from lance_autoresearch.campaign.standing import Standing, standing
+from lance_autoresearch.campaign.tally import Run, load_run
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
+from lance_autoresearch.ledger.kinds import is_idea, is_null
+from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.text.curve import speedups
+
+QUOTE = "quote"
+SESSIONS = 12
+"""Sessions shown, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Another campaign on the target, in one line."""
+
+    name: str
+    created: str
+    trials: int
+    kept: int
+    speed: float
+    """Against its starting kernel; see `curve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One campaign, or the trials of a target that were made outside campaigns."""
+
+    target: str
+    campaign: CampaignRow | None
+    rows: tuple[Row, ...]
+    """Its trials, oldest first; nulls and quoted figures are not among them."""
+    champion: str
+    """sha256 of its last kept kernel, or of what it began with; empty without a campaign."""
+    quotes: tuple[Row, ...]
+    """Rows of `lar bench` on the target, newest first."""
+    nulls: tuple[Row, ...]
+    """Null trials on the target: comparisons in which nothing may be kept."""
+    sessions: tuple[SessionRow, ...]
+    """A/A measurements of the target, newest first."""
+    epochs: tuple[EpochRow, ...]
+    """Of these trials."""
+    kernels: dict[str, bytes]
+    """Texts of kept kernels and of what each was compared with, by sha256."""
+    others: tuple[Brief, ...]
+    standing: Standing | None = None
+    """Its hidden nulls counted; None outside campaigns."""
+    run: Run | None = None
+    """Its newest loop, where an agent drove it: why it ended, what lost turns cost."""
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """The trials without their place in the chain."""
+        return [row.record for row in self.rows]
+
+    @property
+    def keeps(self) -> list[Row]:
+        """The kept ones, oldest first."""
+        return [row for row in self.rows if row.record.verdict is Verdict.KEEP]
+
+
+def gather(
+    ledger: Ledger, target: str, campaign: str | None = None, *, root: Path | None = None
+) -> Night:
+    """Read one campaign; by default the newest on the target that has a trial.
+
+    Args:
+        root: the checkout, where the campaign's loop left word of itself.
+
+    Raises:
+        UsageError: no such campaign on this target.
+    """
+    everything = ledger.trials(target=target)
+    by_campaign: dict[str | None, list[Row]] = {}
+    for row in everything:
+        if is_idea(row.record.kind):
+            by_campaign.setdefault(row.record.campaign, []).append(row)
+    mine = _chosen(ledger, target, campaign, by_campaign)
+    name = mine.name if mine else None
+    rows = tuple(by_campaign.get(name, ()))
+    used = {row.record.epoch for row in rows}
+    nulls = [r for r in everything if is_null(r.record.kind)]
+    return Night(
+        target=target,
+        campaign=mine,
+        rows=rows,
+        champion=ledger.champion(mine.name).kernel if mine else "",
+        quotes=tuple(r for r in reversed(everything) if r.record.kind == QUOTE),
+        nulls=tuple(nulls),
+        sessions=tuple(reversed(ledger.sessions(target, SESSIONS))),
+        epochs=tuple(epoch for epoch in ledger.epochs(target) if epoch.name in used),
+        kernels=_kernels(ledger, rows),
+        others=tuple(
+            _brief(row, by_campaign.get(row.name, []))
+            for row in reversed(ledger.campaigns(target))
+            if row.name != name
+        ),
+        standing=standing(ledger, mine) if mine else None,
+        run=load_run(Desk(root, mine.name, target)) if root and mine else None,
+    )
+
+
+def _chosen(
+    ledger: Ledger, target: str, campaign: str | None, rows: dict[str | None, list[Row]]
+) -> CampaignRow | None:
+    known = ledger.campaigns(target)
+    if campaign is not None:
+        for row in known:
+            if row.name == campaign:
+                return row
+        names = [row.name for row in known]
+        raise UsageError(
+            f"no campaign '{campaign}' on {target}", allowed=names, next=f"./lar report {target}"
+        )
+    if not known:
+        return None
+    return next((row for row in reversed(known) if row.name in rows), known[-1])
+
+
+def _kernels(ledger: Ledger, rows: tuple[Row, ...]) -> dict[str, bytes]:
+    kept = [row.record for row in rows if row.record.verdict is Verdict.KEEP]
+    names = {name for record in kept for name in (record.kernel, record.champion)}
+    texts = {name: ledger.find_blob(name) for name in names}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _brief(campaign: CampaignRow, rows: list[Row]) -> Brief:
+    records = [row.record for row in rows]
+    kept = sum(record.verdict is Verdict.KEEP for record in records)
+    line = speedups(records).line
+    speed = line[-1] if line else 1.0
+    return Brief(campaign.name, campaign.created, len(rows), kept, speed)

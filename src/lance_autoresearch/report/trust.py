@@ -1,0 +1,87 @@
+"""How far the night's verdicts can be trusted: what noise was, what a false keep costs.
+
+    trust(night).bound      # 2.5e-4: expected number of false keeps in 100 trials, at most
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lance_autoresearch.campaign.feedback import measured
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.report.night import Night
+from lance_autoresearch.rules.policy import DEFAULT, Policy
+from lance_autoresearch.rules.stats import exact_bounds
+
+
+class Session(NamedTuple):
+    """One session's A/A: the champion against its own copy, %."""
+
+    created: str
+    champion: str
+    bias: float
+    spread: float
+    """SD of one pair over all combos."""
+    worst: float
+    """SD of one pair in the noisiest combo."""
+
+
+class Trust(NamedTuple):
+    """The counters that the ledger has."""
+
+    judged: int
+    """Trials that were timed: only these can be kept falsely."""
+    each: float
+    """Bound on the probability that one of them is."""
+    bound: float
+    """Their product: expected false keeps, at most."""
+    screened: int
+    """Trials that passed the screening..."""
+    refuted: int
+    """...and failed the confirmation."""
+    void: int
+    pairs: int
+    nulls: int
+    """Those that reached a verdict: the campaigns' hidden ones and those of `lar calibrate`."""
+    nulls_kept: int
+    nulls_most: float | None
+    """Upper end of the exact 99 % interval of the share of nulls that are kept."""
+    sessions: list[Session]
+
+
+def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
+    """Count.
+
+    The bound is that of the method for normal noise: 1 / need at the screening (an e-value
+    under the null exceeds `need` at most that often), times 1 - confirm_level on fresh data.
+    """
+    timed = [r for r in night.records if measured(r) is not None]
+    gates = [r.numbers["gate"] for r in timed if isinstance(r.numbers.get("gate"), dict)]
+    need = max([policy.need, *(float(g["need"]) for g in gates if g.get("need"))])
+    each = (1.0 - policy.confirm_level) / need
+    screened = [r for r in timed if "confirm" in r.numbers]
+    decided = [r for r in night.nulls if r.record.verdict is not Verdict.INCONCLUSIVE]
+    kept = sum(r.record.verdict is Verdict.KEEP for r in decided)
+    count = len(decided)
+    return Trust(
+        judged=len(timed),
+        each=each,
+        bound=each * len(timed),
+        screened=len(screened),
+        refuted=sum(r.verdict is not Verdict.KEEP for r in screened),
+        void=sum(int(g["void"]) for g in gates),
+        pairs=sum(int(g["pairs"]) for g in gates),
+        nulls=count,
+        nulls_kept=kept,
+        nulls_most=exact_bounds(kept, count).high if count else None,
+        sessions=_sessions(night),
+    )
+
+
+def _sessions(night: Night) -> list[Session]:
+    found = []
+    for s in night.sessions:
+        spread = 100 * s.aa_sd[-1] if s.aa_sd else 0.0
+        worst = 100 * max(s.aa_sd, default=0.0)
+        found.append(Session(s.created, s.champion, 100 * s.bias, spread, worst))
+    return found

@@ -1,0 +1,1 @@
+"""What is a target, which are there, and how is a new one made?"""

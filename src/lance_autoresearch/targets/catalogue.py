@@ -1,0 +1,188 @@
+"""The targets of a checkout: those that run (targets/*/target.py) and those that wait.
+
+    load(root, "pq-l2")     -> Target, every rule of `problems` checked
+    names(root)             -> ["fsst", "pq-l2", ...]
+    load(root, "pql2")      -> UsageError: no target named 'pql2'
+                                 allowed: fsst, pq-l2, ...
+                                 next:    lar targets (nearest: pq-l2)
+    waiting(root)           -> ten rows of targets/waiting.toml
+
+A target.py is loaded by path under a private module name, so two targets may both have a
+`helpers.py` next door and nothing shows up in `sys.modules` under a name someone else uses.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.targets.spec import RULES, Combo, Op, Target
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MAX_TIMED = 12
+"""Combos one pair can time in its budget of 0.2 s (method: 12 combos x 20 rounds)."""
+CONFIRM_SPAN = 0.10
+"""A combo's second size lies within this fraction of its first."""
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+CALL_SITE = re.compile(r"\S+\.rs:\d+")
+TIERS = ("native", "avx512", "avx2", "scalar")
+ARCHETYPES = ("slices", "capacity", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A kernel on the list that has no target yet."""
+
+    name: str
+    call_site: str
+    """`crate/src/file.rs:line` at the pinned release."""
+    surface: str
+    """The ops it would have."""
+    cost: str
+    """Share of real work, as far as it is known."""
+    state: str
+    """What stands between it and a target."""
+    headroom: str
+    """What bit-equal prototypes reached: a hint, never an accepted result."""
+    group: str
+    """`first`, `next` or `later`."""
+
+
+def names(root: Path) -> list[str]:
+    """Names of the targets that run, sorted."""
+    return sorted(p.parent.name for p in (root / "targets").glob("*/target.py"))
+
+
+def directory(root: Path, name: str) -> Path:
+    """`targets/<name>`. Raises UsageError, with the nearest names, for an unknown one."""
+    known = names(root)
+    if name in known:
+        return root / "targets" / name
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    waits = any(w.name == name for w in waiting(root))
+    what = f"'{name}' waits for its target" if waits else f"no target named '{name}'"
+    hint = f" (nearest: {near[0]})" if near else ""
+    raise UsageError(what, allowed=known, next=f"lar targets{hint}")
+
+
+def load(root: Path, name: str) -> Target:
+    """The target, checked. Raises UsageError for an unknown or a faulty one."""
+    path = directory(root, name) / "target.py"
+    target = getattr(_execute(path), "TARGET", None)
+    if not isinstance(target, Target):
+        raise UsageError("defines no TARGET = Target(...)", where=f"targets/{name}/target.py")
+    faults = problems(target)
+    if target.name != name:
+        faults.insert(0, f"is named '{target.name}', its directory '{name}'")
+    if faults:
+        raise UsageError("\n  ".join(faults), where=f"targets/{name}/target.py")
+    return target
+
+
+def load_all(root: Path) -> list[Target]:
+    """Every target that runs, by name."""
+    return [load(root, name) for name in names(root)]
+
+
+def _execute(path: Path) -> ModuleType:
+    """Run a target.py as a module of its own. Errors in it are the author's: they crash."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(f"_lar_target_{path.parent.name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up in sys.modules while the class body runs.
+    import sys
+
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+    return module
+
+
+def problems(target: Target) -> list[str]:
+    """Everything wrong with a target, one sentence each; empty when it is sound."""
+    faults = [
+        (not NAME.fullmatch(target.name), f"name '{target.name}' is not lower-case-with-dashes"),
+        (not target.summary, "summary is empty"),
+        (not CALL_SITE.fullmatch(target.call_site), "call_site is not crate/src/file.rs:line"),
+        (not target.cost, "cost is empty: say what share of real work the call is"),
+        (not target.ops, "has no op"),
+        (not target.timed, "times no combo"),
+        (len(target.timed) > MAX_TIMED, f"times {len(target.timed)} combos, at most {MAX_TIMED}"),
+        (
+            target.archetype not in ARCHETYPES,
+            f"archetype '{target.archetype}' is not one of " + ", ".join(ARCHETYPES),
+        ),
+        (not set(target.tiers) <= set(TIERS), f"tiers are not among {', '.join(TIERS)}"),
+    ]
+    out = [text for wrong, text in faults if wrong]
+    out += [f for op in target.ops for f in _op_problems(op)]
+    out += _repeated([op.name for op in target.ops], "op")
+    out += _repeated([f"{c.op} {c.name}" for c in target.timed], "timed combo")
+    out += _repeated([f"{c.op} {c.name}" for c in target.checks], "check")
+    known = {op.name for op in target.ops}
+    for combo in (*target.timed, *target.checks):
+        if combo.op not in known:
+            out.append(f"combo '{combo.name}' names op '{combo.op}', which does not exist")
+    for op in target.ops:
+        if target.timed and not any(c.op == op.name for c in target.timed):
+            out.append(f"op '{op.name}' is never timed")
+    out += [f for c in target.timed for f in _timed_problems(c)]
+    return out
+
+
+def _op_problems(op: Op) -> list[str]:
+    out = [] if op.outputs else [f"op '{op.name}' has no output"]
+    for part in op.outputs:
+        if part.rule not in RULES and not re.fullmatch(r"ulp32:\d+", part.rule):
+            out.append(f"op '{op.name}': no rule '{part.rule}' ({', '.join(RULES)}, ulp32:N)")
+        if not re.fullmatch(r"[uif](8|16|32|64)", part.dtype):
+            out.append(f"op '{op.name}': dtype '{part.dtype}' is not like f32 or u8")
+        if not 0 <= part.align < 64:
+            out.append(f"op '{op.name}': align {part.align} is not within 0..63")
+    return out
+
+
+def _timed_problems(combo: Combo) -> list[str]:
+    out = []
+    label = f"{combo.op} {combo.name}"
+    if combo.calls < 1:
+        out.append(f"'{label}' has no calls")
+    if combo.weight <= 0:
+        out.append(f"'{label}' has weight {combo.weight}, must be above 0")
+    if combo.confirm is None:
+        return [*out, f"'{label}' has no second size (confirm=...)"]
+    if set(combo.confirm) != set(combo.shape):
+        return [*out, f"'{label}': confirm has other dimensions than shape"]
+    if dict(combo.confirm) == dict(combo.shape):
+        out.append(f"'{label}': confirm is the same size as shape")
+    for dim, size in combo.shape.items():
+        if abs(combo.confirm[dim] - size) > CONFIRM_SPAN * size:
+            out.append(f"'{label}': confirm {dim}={combo.confirm[dim]} is over 10 % off {size}")
+    changed = [v for d, v in combo.confirm.items() if v != combo.shape[d]]
+    out += [f"'{label}': confirm size {v} is a multiple of 64" for v in changed if v % 64 == 0]
+    return out
+
+
+def _repeated(items: list[str], kind: str) -> list[str]:
+    return [f"{kind} '{i}' appears twice" for i in dict.fromkeys(items) if items.count(i) > 1]
+
+
+def waiting(root: Path) -> list[Waiting]:
+    """The kernels that wait, in the order of targets/waiting.toml; none where it is absent."""
+    path = root / "targets" / "waiting.toml"
+    if not path.exists():
+        return []
+    rows = tomllib.loads(path.read_text())["target"]
+    running = set(names(root))
+    return [Waiting(**row) for row in rows if row["name"] not in running]

@@ -1,0 +1,325 @@
+"""The files of a new target, as text. Pure: a card goes in, path -> contents comes out.
+
+Every template is meant to be read and changed by the target's author; the comments in them say
+what to change first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lance_autoresearch.targets.signature import OUTPUTS, SLICES, WIDTH, Param, Signature
+
+VALUES = '''def values(dtype, n, dist, rng):
+    """n values of a NumPy dtype: random, skewed (small values, wide range), extremes."""
+    if np.issubdtype(dtype, np.floating):
+        if dist == "extremes":
+            odd = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny]
+            return rng.choice(np.array(odd, dtype), n)
+        wide = np.exp2(rng.uniform(-20, 20, n)) if dist == "skewed" else 1.0
+        return (rng.standard_normal(n) * wide).astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if dist == "extremes":
+        return rng.choice(np.array([low, 0, 1, high], dtype), n)
+    if dist == "skewed":
+        return np.minimum(rng.geometric(0.2, n), high).astype(dtype)
+    return rng.integers(low, high, n, dtype, endpoint=True)
+'''
+"""The generator every new target starts with: by NumPy type and distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known about the new target."""
+
+    name: str
+    crate: str
+    file: str
+    """`src/...` inside the crate."""
+    call_site: str
+    cost: float
+    signature: Signature
+
+    @property
+    def op(self) -> str:
+        """Upstream's function; also the op's name."""
+        return self.signature.name
+
+    @property
+    def surface(self) -> str:
+        """What kernels.rs must define."""
+        return f"{self.op}_op"
+
+    @property
+    def appends(self) -> bool:
+        """True when the number of values written is only known afterwards."""
+        return self.signature.returns_vec or any(p.kind == "vec" for p in self.signature.params)
+
+    @property
+    def source(self) -> str:
+        """`lance-linalg/src/distance/hamming.rs`."""
+        return f"{self.crate}/{self.file}"
+
+
+def render(card: Card, prelude: Sequence[str]) -> dict[str, str]:
+    """Path below targets/<name>/ -> contents; `prelude` lists slices of other files."""
+    return {
+        "target.py": target_py(card),
+        "contract.rs": contract_rs(card),
+        "adapter.rs": adapter_rs(card),
+        "prelude.rs": prelude_rs(card, prelude),
+        "cheats/constant.rs": cheat_rs(card),
+        "program.md": program_md(card),
+        "capsule.md": capsule_md(card),
+    }
+
+
+def target_py(card: Card) -> str:
+    """Inputs: slices of equal length n, a `usize` is n, everything else random."""
+    outs = ", ".join(f'Out("{t}", rule="{_rule(t)}")' for _, t in card.signature.outputs)
+    args = ", ".join(_argument(p) for p in card.signature.inputs)
+    caps = ", ".join(_capacity(card, n, t) for n, t in card.signature.outputs)
+    archetype = "capacity" if card.appends else "slices"
+    return f'''"""{card.name}: `{card.op}` of {card.source}, as Lance calls it.
+
+Slices of one call have the same length n, a `usize` is n. Where Lance calls it otherwise,
+`inputs` is the place to say so; sizes and distributions should be those of the call site.
+"""
+
+import numpy as np
+
+from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+
+CONFIRM = {{256: 270, 1024: 1100, 4096: 4400}}
+"""Size when timed -> size at confirmation (within 10 %, not a multiple of 64)."""
+
+
+{VALUES}
+
+def inputs(op, shape, dist, rng, calls, make):
+    """Calls of `{card.op}`."""
+    n = shape["n"]
+    for _ in range(calls):
+        yield Call(
+            args=({args},),
+            caps=({caps},),
+        )
+
+
+TARGET = Target(
+    name="{card.name}",
+    summary="{card.op} of {card.crate}",
+    call_site="{card.call_site}",
+    cost="{card.cost * 100:g} % (given to `lar new`; say here how it was measured)",
+    ops=(Op("{card.op}", outputs=({outs},)),),
+    timed=tuple(
+        Combo("{card.op}", {{"n": n}}, dist, calls=max(16, 65536 // n), confirm={{"n": second}})
+        for n, second in CONFIRM.items()
+        for dist in ("random", "skewed")
+    ),
+    checks=tuple(
+        Combo("{card.op}", {{"n": n}}, dist)
+        for n in (0, 1, 2, 7, 8, 31, 63, 64, 65, 257, 1000)
+        for dist in ("random", "skewed", "extremes")
+    ),
+    inputs=inputs,
+    archetype="{archetype}",
+)
+'''
+
+
+def _rule(wire: str) -> str:
+    return {"f32": "bits32", "f64": "bits64"}.get(wire, "bytes")
+
+
+def _numpy(wire: str) -> str:
+    kind = {"u": "uint", "i": "int", "f": "float"}[wire[0]]
+    return f"np.{kind}{wire[1:]}"
+
+
+def _argument(param: Param) -> str:
+    if param.kind != "scalar":
+        return f"values({_numpy(param.wire)}, n, dist, rng)"
+    if param.rust in ("usize", "isize"):
+        return f"np.array([n], {_numpy(param.wire)})"
+    if param.rust == "bool":
+        return "rng.integers(0, 2, 1, np.uint8)"
+    return f"values({_numpy(param.wire)}, 1, dist, rng)"
+
+
+def _capacity(card: Card, name: str, wire: str) -> str:
+    whole = name != "returned" or card.signature.returns_vec
+    return f"{WIDTH[wire]} * n" if whole else str(WIDTH[wire])
+
+
+def contract_rs(card: Card) -> str:
+    """How one call's buffers become the arguments of the surface."""
+    lines, part, arg, names = [], 0, 0, []
+    for param in card.signature.params:
+        names.append(param.name)
+        if param.kind in ("slice", "scalar"):
+            lines.append(f"let {param.name} = {_read(param, arg)};")
+        else:
+            lines.append(f"let {param.name} = call.{OUTPUTS[param.rust]}({part});")
+            if param.kind == "inout":
+                read = f"call.{SLICES[param.rust]}({arg})"
+                lines.append(f"{param.name}.copy_from_slice({read}); // read and written")
+            part += 1
+        arg += param.is_input
+    lines += _finish(card, part, names)
+    body = "\n".join(f"    {line}" for line in lines)
+    return f"""use lar_shim::Call;
+
+/// One call as {card.call_site} makes it.
+pub fn {card.op}(call: &mut Call) {{
+{body}
+}}
+
+lar_shim::ops!({card.op});
+"""
+
+
+def _read(param: Param, at: int) -> str:
+    if param.kind == "slice":
+        return f"call.{SLICES[param.rust]}({at})"
+    if param.rust in ("usize", "isize"):
+        return f"call.{param.wire}({at}) as {param.rust}"
+    if param.rust == "bool":
+        return f"call.bytes({at})[0] != 0"
+    return f"call.{SLICES[param.rust]}({at})[0]"
+
+
+def _finish(card: Card, part: int, names: list[str]) -> list[str]:
+    """The call itself and what becomes of its result."""
+    signature = card.signature
+    if card.appends:
+        at = next((i for i, p in enumerate(p for p in signature.params if not _pure_input(p))
+                   if p.kind == "vec"), part)  # fmt: skip
+        element = next(t for n, t in signature.outputs if signature.returns_vec or t)
+        lines = []
+        if signature.returns_vec:
+            element = str(signature.returns)
+            lines.append(f"let out = call.{OUTPUTS[element]}({part});")
+            names = [*names, "out"]
+        call = f"kernels::{card.surface}({', '.join(names)})"
+        return [
+            *lines,
+            f"let written = {call};",
+            f"call.set_len({at}, written * {WIDTH[element]});",
+        ]
+    call = f"kernels::{card.surface}({', '.join(names)})"
+    if signature.returns is None:
+        return [f"{call};"]
+    wire = signature.outputs[-1][1]
+    value = f"{call} as {wire}" if signature.returns in ("usize", "isize", "bool") else call
+    return [f"call.{OUTPUTS[wire]}({part})[0] = {value};"]
+
+
+def _pure_input(param: Param) -> bool:
+    return param.kind in ("slice", "scalar")
+
+
+def _rust_params(card: Card, *, unused: bool = False) -> str:
+    """The surface's parameters; a Vec becomes a slice the caller owns."""
+    mark = "_" if unused else ""
+    out = []
+    for p in card.signature.params:
+        ty = {"slice": f"&[{p.rust}]", "scalar": p.rust}.get(p.kind, f"&mut [{p.rust}]")
+        out.append(f"{mark}{p.name}: {ty}")
+    if card.signature.returns_vec:
+        out.append(f"{mark}out: &mut [{card.signature.returns}]")
+    return ", ".join(out)
+
+
+def _rust_returns(card: Card) -> str:
+    if card.appends:
+        return " -> usize"
+    return f" -> {card.signature.returns}" if card.signature.returns else ""
+
+
+def adapter_rs(card: Card) -> str:
+    """Upstream's own items behind the surface."""
+    passed = ", ".join("&mut found" if p.kind == "vec" else p.name for p in card.signature.params)
+    lines = [f"{card.op}({passed})"]
+    if card.appends:
+        out = next((p.name for p in card.signature.params if p.kind == "vec"), "out")
+        begin = f"let found = {card.op}({passed});"
+        lines = [begin, f"{out}[..found.len()].copy_from_slice(&found);", "found.len()"]
+        if not card.signature.returns_vec:
+            lines[:1] = [
+                f"let mut found = Vec::with_capacity({out}.len());",
+                f"{card.op}({passed});",
+            ]
+    body = "\n".join(f"    {line}" for line in lines)
+    more = "\n/// Returns the number of values written." if card.appends else ""
+    return f"""/// The surface. Never inlined, so that the audit sees all of it.{more}
+#[inline(never)]
+pub fn {card.surface}({_rust_params(card)}){_rust_returns(card)} {{
+{body}
+}}
+"""
+
+
+def prelude_rs(card: Card, slices: Sequence[str]) -> str:
+    """The trusted crate: what the op calls elsewhere in Lance."""
+    lines = [f'slice!("{path}");' for path in slices]
+    return "\n".join([f"//! What `{card.op}` calls elsewhere in Lance, and stand-ins.", "", *lines]
+                     ).rstrip("\n") + "\n"  # fmt: skip
+
+
+def cheat_rs(card: Card) -> str:
+    """A kernel that answers without looking; it must be found incorrect."""
+    kind = card.signature.returns
+    value = "0" if card.appends else "false" if kind == "bool" else "0.0" if kind in (
+        "f32", "f64") else "0" if kind else ""  # fmt: skip
+    body = f"\n    {value}\n" if value else ""
+    return f"""//! hack 31: answers without looking at its input; stopped by E
+#[inline(never)]
+pub fn {card.surface}({_rust_params(card, unused=True)}){_rust_returns(card)} {{{body}}}
+"""
+
+
+def program_md(card: Card) -> str:
+    """Priors for whoever searches; a person edits them between runs."""
+    return f"""# {card.name}: what to try
+
+Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{card.op}`
+({card.source}). Keep its signature; give the same bits for every input.
+
+## Known
+
+- Where the time goes: (profile the first kernel, write it down here)
+- What the call site fixes: sizes, alignment, value ranges: (see capsule.md)
+
+## Ideas, best first
+
+1. Wider vectors, more than one accumulator, no bounds checks in the inner loop.
+2. Less memory traffic: fewer passes over the data.
+
+## Do not
+
+- Change what is computed for tails, empty input, NaN or extremes: those are checked.
+"""
+
+
+def capsule_md(card: Card) -> str:
+    """Why the target exists, and what became of its kernels in Lance."""
+    return f"""# {card.name}
+
+| | |
+| --- | --- |
+| call site | `{card.call_site}` |
+| kernel | `{card.op}` in `{card.source}` |
+| share of real work | {card.cost * 100:g} % (given when the target was made) |
+
+## How the share was measured
+
+(Which query or scan, on what data, with which profiler. A champion is offered upstream only
+when share x gain makes a difference someone can see.)
+
+## Integration
+
+(Not tried yet: which champion, spliced into which version, which of Lance's tests and
+benchmarks, what it gave end to end.)
+"""

@@ -1,0 +1,1 @@
+"""How is a result said to people? Nothing here decides."""
