@@ -3,9 +3,9 @@
 
     python tools/fuzz.py --seconds 600      token scan, slicer, conductor in turn; prints figures
 
-Found cases belong into tests/test_fuzz.py or tests/test_admit.py. The container's blob carries
-no checksum: a flipped byte there is other input, which the comparison answers. So only damage
-of magic, length, JSON and size counts as damage here.
+Found cases belong into tests/house/test_fuzz.py or tests/judge/test_admit.py. The container's blob
+carries no checksum: a flipped byte there is other input, which the comparison answers. So only
+damage of magic, length, JSON and size counts as damage here.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
     python tools/fuzz_guided.py --record                    # adds to docs/figures/fuzz.json
 
 Each subject runs in a process of its own and keeps its corpus in .lar/cache/fuzz. A find is
-minimised and written to tests/data/fuzz/SUBJECT, where tests/test_fuzz.py runs it for ever.
+minimised and written to tests/data/fuzz/SUBJECT, where tests/house/test_fuzz.py runs it for ever.
 """
 
 from __future__ import annotations

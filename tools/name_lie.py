@@ -9,7 +9,7 @@ output, and take the time themselves; the driver lets them run 50 us slices in t
 and takes the median of the log ratios: 0.1 s a pair of fresh processes. The library is that of a
 target (pq-l2, its scan) under names of different length: the very same bytes. Then each of name,
 environment, directory and a block on the heap is varied alone; last, our own pairs get the names.
-`tests/test_sides_alike.py` asks the same of our pairs without timing anything.
+`tests/bench/test_sides_alike.py` asks the same of our pairs without timing anything.
 """
 
 from __future__ import annotations

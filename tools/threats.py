@@ -5,7 +5,7 @@
     python tools/threats.py --record    run every cheat and every named test; write the date and
                                         what stopped each to docs/figures/threats.json; run again
                                         after it was ended, it goes on; about ten minutes
-    python tools/threats.py --record pq-l2/zeros tests/test_ledger.py    these alone
+    python tools/threats.py --record pq-l2/zeros tests/ledger/test_ledger.py    these alone
 
 A cheat names in its first line what is to stop it: `//! hack 36: ...; stopped by F`. The stage
 or fault that did stop it says which defences can have been at work (table STOPS); a stop by
@@ -57,7 +57,7 @@ STOPS: Mapping[str, str] = {
     "unseen": "D",
 }
 """Which defences can have been at work where a trial ended so. A mismatch is always found by
-comparing; the tests of tests/test_threats.py with `alone` in their name tell what exposed it."""
+comparing; tests in tests/judge/test_threats.py with `alone` in their name tell what exposed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def gaps() -> Iterator[str]:
 
 def _alone(threat: Mapping[str, Any]) -> list[str]:
     name = threat.get("alone", "")
-    return [name if "::" in name else f"tests/test_threats.py::{name}"] if name else []
+    return [name if "::" in name else f"tests/judge/test_threats.py::{name}"] if name else []
 
 
 def _exists(test: str) -> bool:

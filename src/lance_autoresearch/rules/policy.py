@@ -1,7 +1,7 @@
 """Every threshold of the decision, in one place. Documents are spliced from here.
 
 Sources: e-value (mSPRT family) Robbins 1970 and Johari et al. 2017; the numbers were chosen
-by simulation (`tests/test_gate_simulation.py`) and confirmed by real A/A trials.
+by simulation (`tests/rules/test_gate_simulation.py`) and confirmed by real A/A trials.
 """
 
 from __future__ import annotations

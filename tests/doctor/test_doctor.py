@@ -1,0 +1,156 @@
+"""`lar doctor`: it tries the real thing, reports all faults at once, and mends what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch import doctor
+from lance_autoresearch.cli.doctor import lines
+from lance_autoresearch.host import landlock, sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+LAR = Path(sys.executable).parent / "lar"
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, doctor.Finding]:
+    return {f.name: f for f in doctor.examine(ROOT)}
+
+
+def report(**env: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """Exit code and findings of `lar doctor --json` in another environment."""
+    done = subprocess.run(
+        [LAR, "doctor", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LAR_ROOT": str(ROOT), **env},
+    )
+    return done.returncode, {f["name"]: f for f in json.loads(done.stdout)["findings"]}
+
+
+def test_every_check_answers_once(findings: dict[str, doctor.Finding]) -> None:
+    assert len(findings) == len(doctor.CHECKS)
+
+
+def test_whatever_is_not_well_says_what_it_costs(findings: dict[str, doctor.Finding]) -> None:
+    for finding in findings.values():
+        assert finding.found
+        assert finding.state == "ok" or finding.weaker, finding
+        assert finding.state != "fault" or finding.mend, finding
+
+
+def test_this_environment_is_the_locked_one(findings: dict[str, doctor.Finding]) -> None:
+    assert findings["environment"].state == "ok", findings["environment"]
+
+
+def test_all_faults_at_once_without_any_tool(tmp_path: Path) -> None:
+    code, found = report(PATH=str(tmp_path))
+    assert code == 4
+    faults = {name for name, f in found.items() if f["state"] == "fault"}
+    assert {"git", "rust", "linker"} <= faults
+    assert found["box"]["state"] == ("weak" if landlock.version() else "fault")
+    assert found["box"]["mend"].startswith("apt-get install bubblewrap")
+    assert all(found[name]["mend"] for name in faults)
+
+
+def test_an_old_compiler_is_a_fault_that_names_its_version(tmp_path: Path) -> None:
+    old = tmp_path / "rustc"
+    old.write_text("#!/bin/sh\nprintf 'rustc 1.70.0\\nrelease: 1.70.0\\nhost: x86_64-x\\n'\n")
+    old.chmod(0o755)
+    _, found = report(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert found["rust"]["state"] == "fault"
+    assert "1.70.0" in found["rust"]["found"]
+
+
+def test_a_bubblewrap_that_does_not_work_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bwrap = tmp_path / "bwrap"
+    bwrap.write_text("#!/bin/sh\nexit 1\n")
+    bwrap.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sandbox, "SYSTEM_PATH", str(tmp_path))
+    sandbox.bubblewrap.cache_clear()
+    try:
+        found = doctor._box(ROOT)
+    finally:
+        sandbox.bubblewrap.cache_clear()
+    assert found.state == ("weak" if landlock.version() else "fault")
+    assert "bubblewrap does not start" in found.found and found.mend
+
+
+def test_accepting_the_risk_is_weaker_not_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.bubblewrap.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(doctor.landlock, "version", lambda: 0)  # a kernel without Landlock
+    try:
+        assert doctor._box(ROOT).state == "fault"
+        monkeypatch.setenv(sandbox.UNBOXED, "1")
+        found = doctor._box(ROOT)
+    finally:
+        sandbox.bubblewrap.cache_clear()
+    assert found.state == "weak" and sandbox.UNBOXED in found.weaker
+
+
+def test_agents_on_path_are_named(tmp_path: Path) -> None:
+    agent = tmp_path / "codex"
+    agent.write_text("#!/bin/sh\n")
+    agent.chmod(0o755)
+    _, found = report(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert "codex" in found["agents"]["found"]
+
+
+def test_one_core_is_not_enough() -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("no pinning on this system")
+    one = min(os.sched_getaffinity(0))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{one}}});"
+         "from pathlib import Path; from lance_autoresearch import doctor;"
+         "print(doctor._cores(Path('.')).state)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "fault"
+
+
+def test_checking_the_cores_leaves_the_affinity_alone() -> None:
+    before = os.sched_getaffinity(0)
+    doctor._cores(ROOT)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_missing_sources_are_a_fault_with_the_command(tmp_path: Path) -> None:
+    assert doctor._upstream(tmp_path).state == "fault"
+    shutil.copy(ROOT / "upstream.lock", tmp_path)
+    found = doctor._upstream(tmp_path)
+    assert found.state == "fault" and "lance-linalg" in found.found
+    assert found.mend.startswith("./lar upstream fetch")
+
+
+def test_missing_conductor_is_a_fault_with_the_command(tmp_path: Path) -> None:
+    found = doctor._conductor(tmp_path)
+    assert (found.state, found.mend) == ("fault", "./lar doctor --build")
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="Landlock is Linux's")
+def test_kernel_facilities_are_asked_not_assumed() -> None:
+    assert landlock.version() >= 0
+    assert doctor.user_namespaces() in (True, False)
+    done = subprocess.run(["unshare", "-U", "true"], capture_output=True)
+    assert doctor.user_namespaces() == (done.returncode == 0)
+
+
+def test_text_has_the_mend_below_the_fault() -> None:
+    finding = doctor.Finding("box", "fault", "no bwrap", "untrusted code is refused", "apt-get x")
+    assert lines(finding)[0].startswith("fault box")
+    assert lines(finding)[-1].strip() == "mend: apt-get x"

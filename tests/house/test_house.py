@@ -1,0 +1,173 @@
+"""The house itself: layers, sizes, fresh documents, and what may never be committed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch.cli.app import build, present
+from lance_autoresearch.rules.policy import DEFAULT
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+WRITTEN_BY_TOOLS = {"uv.lock", "rust/Cargo.lock", "tools/fuzz_rust/Cargo.lock"}
+"""Lock files carry the name of the registry their tool used; nobody writes them by hand."""
+SHARED_LINES = 10
+"""A tracked file that shares this many lines in a row with Lance is a copy of Lance."""
+MAX_TRACKED = 2 << 20
+"""Bytes of one tracked file: sources and records are text, and small."""
+
+
+@functools.cache
+def tracked() -> tuple[str, ...]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return tuple(n for n in done.stdout.splitlines() if (ROOT / n).is_file())
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8", errors="ignore")
+
+
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_layers_hold() -> None:
+    done = run(BIN / "lint-imports", "--no-logo")
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_is_too_long() -> None:
+    done = run(sys.executable, "tools/size.py", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_generated_text_is_fresh() -> None:
+    done = run(sys.executable, "tools/docs.py", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_stale_text_is_noticed() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import docs
+    finally:
+        sys.path.pop(0)
+    marker = "<!-- generated: python tools/docs.py exit-codes -->\n"
+    renewed = docs.refreshed(f"{marker}old\n<!-- end -->\n")
+    assert "inconclusive" in renewed and "old" not in renewed
+    assert docs.refreshed(renewed) == renewed
+    with pytest.raises(ValueError, match="cannot generate"):
+        docs.refreshed("<!-- generated: rm -rf x -->\n<!-- end -->\n")
+
+
+def documents() -> str:
+    return "\n".join(text_of(n) for n in tracked() if n.endswith(".md"))
+
+
+@pytest.mark.parametrize("verb", present(), ids=lambda v: v.name)
+def test_every_command_and_option_is_documented(verb) -> None:
+    prose, app = documents(), build()
+    for word in verb.name.split():
+        app = app[word]
+    assert f"lar {verb.name}" in prose
+    for argument in (a for a in app.assemble_argument_collection() if a.show):
+        for name in (n for n in argument.names if n != "*" and not n.startswith("--no-")):
+            assert f"`{name}`" in prose, f"{verb.name} {name}"
+
+
+def test_every_threshold_is_documented() -> None:
+    prose = documents()
+    missing = [f for f in DEFAULT.__dataclass_fields__ if f"`{f}`" not in prose]
+    assert not missing
+
+
+def test_every_environment_variable_is_documented() -> None:
+    prose = documents()
+    code = "\n".join(text_of(n) for n in tracked() if n.startswith("src/") and n.endswith(".py"))
+    # Names the build passes to rustc are no settings: they never come from a user.
+    read = set(re.findall(r"environ(?:\.get\(|\[)\s*\"(LAR_\w+)\"", code))
+    read |= set(re.findall(r"^\w+ = \"(LAR_(?:ALLOW|AGENT)\w*)\"", code, re.M))
+    assert read, "the search itself is broken"
+    assert not [name for name in sorted(read) if name not in prose]
+
+
+def hits(pattern: str, skip: set[str]) -> list[str]:
+    found = []
+    for name in tracked():
+        if name not in skip and not name.endswith((".png", ".whl")):
+            for number, line in enumerate(text_of(name).splitlines(), 1):
+                if re.search(pattern, line):
+                    found.append(f"{name}:{number}: {line.strip()[:100]}")
+    return found
+
+
+def test_no_absolute_path_of_a_machine_is_committed() -> None:
+    homes = "|".join(("/ro" + "ot/", "/ho" + r"me/\w", "/Use" + r"rs/\w", "/wo" + "rk/"))
+    assert not hits(rf"(?<![\w.}}/])(?:{homes})", set())
+
+
+def test_no_registry_host_is_committed() -> None:
+    hosts = "|".join(("cra" + r"tes\.io", "py" + r"pi\.org", "python" + "hosted",
+                      "de" + r"b\.debian", "npm" + r"js\.", "static.rust" + "-lang"))  # fmt: skip
+    assert not hits(hosts, WRITTEN_BY_TOOLS)
+
+
+def test_tracked_files_are_small() -> None:
+    large = [f"{n}: {(ROOT / n).stat().st_size} bytes" for n in tracked()
+             if (ROOT / n).stat().st_size > MAX_TRACKED]  # fmt: skip
+    assert not large
+
+
+def windows(text: str) -> set[bytes]:
+    """Digests of every run of SHARED_LINES lines that say something."""
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    told = [line for line in lines if len(line) > 2 and not line.startswith("//")]
+    return {
+        hashlib.blake2b("\n".join(told[i : i + SHARED_LINES]).encode(), digest_size=8).digest()
+        for i in range(len(told) - SHARED_LINES + 1)
+    }
+
+
+def test_no_text_of_lance_is_committed() -> None:
+    sources = sorted((ROOT / ".lar" / "upstream").rglob("*.rs"))
+    assert sources, "run: make setup"
+    lance: set[bytes] = set()
+    for path in sources:
+        lance |= windows(path.read_text(encoding="utf-8"))
+    texts = [n for n in tracked() if n.endswith((".rs", ".txt", ".md"))]
+    copies = [n for n in texts if windows(text_of(n)) & lance]
+    assert not copies
+
+
+def test_a_copy_of_lance_would_be_noticed() -> None:
+    source = next(iter((ROOT / ".lar" / "upstream").rglob("lance-linalg/src/distance/l2.rs")))
+    lines = source.read_text().splitlines()
+    excerpt = "\n".join(f"\t{line}  " for line in lines[100:160])
+    assert windows(excerpt) & windows(source.read_text())
+
+
+def test_pure_rules_are_listed_in_the_second_contract() -> None:
+    contract = text_of("pyproject.toml").partition("the rules touch neither")[2]
+    assert '"lance_autoresearch.rules"' in contract
+    for module in ("gate", "stats", "estimator", "confirmation", "policy"):
+        assert (ROOT / "src" / "lance_autoresearch" / "rules" / f"{module}.py").is_file()
+
+
+def test_every_module_says_what_it_is() -> None:
+    modules = [n for n in tracked() if n.startswith("src/") and n.endswith(".py")]
+    assert len(modules) > 20
+    assert not [n for n in modules if not ast.get_docstring(ast.parse(text_of(n)))]
+
+
+def test_every_verb_says_how_it_ends() -> None:
+    assert "Exit codes:" in inspect.getsource(sys.modules["lance_autoresearch.cli.app"])

@@ -1,0 +1,383 @@
+"""No known cheat is kept: each is refused by the defence it names; each defence alone matters.
+
+The tests with `alone` in their name take one defence away, in this process or by a cargo
+feature that no shipped build sets, and show that the cheat then passes everything that looks
+at outputs; with the defence in place the same cheat does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch.bench import conductor
+from lance_autoresearch.bench.conductor import Conductor, source_digest
+from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.build import builder
+from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.judge import trial
+from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.records import Fault
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Op, Target
+from lance_autoresearch.text.plain_text import stripped
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import threats  # noqa: E402
+
+CHEATS = {c.name: c for c in threats.cheats()}
+TARGETS = sorted({name.partition("/")[0] for name in CHEATS})
+
+
+@pytest.fixture(scope="module")
+def rigs() -> Iterator[dict[str, Rig]]:
+    """A rig per target, opened when first used."""
+    ready: dict[str, Rig] = {}
+
+    class Opened(dict[str, Rig]):
+        def __missing__(self, target: str) -> Rig:
+            self[target] = ready[target] = Rig(ROOT, target).__enter__()
+            return ready[target]
+
+    yield Opened()
+    for rig in ready.values():
+        rig.__exit__(None, None, None)
+
+
+def text_of(name: str) -> bytes:
+    return CHEATS[name].path.read_bytes()
+
+
+# ---- coverage ----------------------------------------------------------------------------
+
+
+def test_every_row_of_the_catalogue_has_an_attempt_or_a_reason() -> None:
+    assert list(threats.gaps()) == []
+
+
+def test_a_missing_attempt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = threats.threats()
+    del rows[3]["cheats"]
+    rows[5]["tests"] = ["tests/test_nothing.py::test_x"]
+    monkeypatch.setattr(threats, "threats", lambda: rows[:-1])
+    found = "\n".join(threats.gaps())
+    assert "row 64 stands 0 times" in found
+    assert "no test tests/test_nothing.py::test_x" in found
+    assert "neither an attempt" in found
+
+
+def test_a_record_goes_on_where_it_was_ended(tmp_path: Path) -> None:
+    log = threats.Log(tmp_path / "threats.json")
+    log.add("cheats", "pq-l2/zeros", {"all on": "mismatch"})
+    log.add("cheats", "pq-l2/by-shape", {"all on": "admission", "without A": "!passes"})
+    again = threats.Log(tmp_path / "threats.json")
+    assert again.done("cheats", "pq-l2/zeros") and not again.done("cheats", "pq-l2/by-shape")
+    assert not again.done("tests", "tests/ledger/test_ledger.py")
+    row = {"row": "22", "hack": "", "defence": "A", "cheats": ["pq-l2/by-shape"]}
+    assert threats._last(row, again.data).endswith("NOT AS NAMED")
+    assert threats._last(row | {"cheats": ["pq-l2/atexit"]}, again.data) == "not run"
+    again.tree = "another"
+    assert not again.done("cheats", "pq-l2/zeros")
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Rig]) -> None:
+    rig = rigs[name.partition("/")[0]]
+    for when, end, named in threats.verdicts(rig, CHEATS[name]):
+        if end == "undecided":
+            pytest.skip("the machine is too busy to measure anything")
+        assert end != "passes", f"{name} got through ({when})"
+        assert end != "does not build", f"{name} proves nothing ({when})"
+        assert named, f"{name}, {when}: stopped by accident, at {end}"
+
+
+# ---- each defence alone ------------------------------------------------------------------
+
+
+@functools.cache
+def programs(*features: str) -> Path:
+    """Conductor and worker with a defence taken away, built beside the shipped ones."""
+    cache = ROOT / ".lar" / "cache" / "rust-tests"
+    home = cache / f"{'+'.join(features).replace('/', '.')}-{source_digest(ROOT)[:12]}"
+    if not (home / "lar-worker").is_file():
+        command = ["cargo", "build", "--release", "--locked", "--target-dir", str(cache / "target"),
+                   "--features", ",".join(features)]
+        done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        home.mkdir(parents=True, exist_ok=True)
+        for name in conductor.PROGRAMS:       # another test process may be running the old file
+            part = home / f".{name}.{os.getpid()}"
+            part.write_bytes((cache / "target" / "release" / name).read_bytes())
+            part.chmod(0o755)
+            part.replace(home / name)
+    return home
+
+
+def outcome(rig: Rig, text: bytes, conductor: Conductor | None = None) -> Fault | None:
+    """Fault of a check of every case and a pair, without admission and audit."""
+    conductor = conductor or rig.conductor
+    so = builder.build_kernel(ROOT, rig.target.name, text).so
+    pools = [(p.path, p.want) for p in (*rig.epoch.checks, *rig.epoch.timed)]
+    fault = conductor.check(so, pools, seed=7).fault
+    if fault is not None:
+        return fault
+    timed = [(p.path, p.want) for p in rig.epoch.timed]
+    return conductor.pair(rig.champion.so, so, timed, seed=8, rounds=4).fault
+
+
+def test_admission_alone_stops(rigs: dict[str, Rig]) -> None:
+    """What is kept between calls and always right is stopped by admission and audit only."""
+    text = text_of("pq-l2/codebook-memo")
+    with pytest.raises(RejectedKernel):
+        admit(text)
+    assert outcome(rigs["pq-l2"], text) is None
+
+
+@pytest.mark.parametrize("name", ["print-lines", "second-core", "read-answers"])
+def test_the_fence_alone_stops(name: str, rigs: dict[str, Rig]) -> None:
+    rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
+    on = outcome(rig, text)
+    assert on is not None and set(threats.STOPS[on.kind]) & {"B"}
+    bare = programs("lar-worker/test-no-fence", "lar-conductor/test-no-fence")
+    with Conductor(ROOT, box="none", bin_dir=bare) as off:
+        assert outcome(rig, text, off) is None
+
+
+def test_a_forged_result_is_seen_even_without_the_fence(rigs: dict[str, Rig]) -> None:
+    bare = programs("lar-worker/test-no-fence", "lar-conductor/test-no-fence")
+    with Conductor(ROOT, box="none", bin_dir=bare) as off:
+        assert outcome(rigs["pq-l2"], text_of("pq-l2/forge-result"), off) is not None
+
+
+def test_the_counter_alone_stops(rigs: dict[str, Rig]) -> None:
+    rig, text = rigs["pq-l2"], text_of("pq-l2/read-counter")
+    on = outcome(rig, text)
+    assert on is not None and on.signal == 11
+    with Conductor(ROOT, bin_dir=programs("lar-worker/test-counter")) as off:
+        assert outcome(rig, text, off) is None
+
+
+def test_poison_alone_stops(rigs: dict[str, Rig]) -> None:
+    rig, text = rigs["pq-l2"], text_of("pq-l2/assume-zero")
+    on = outcome(rig, text)
+    assert on is not None and on.kind in ("mismatch", "poison")
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    # Without poison a call with an empty output cannot be told from none: timed pools only.
+    timed = [(p.path, p.want) for p in rig.epoch.timed]
+    with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-poison")) as off:
+        assert off.check(so, timed, seed=7).fault is None
+        assert off.pair(rig.champion.so, so, timed, seed=8, rounds=4).fault is None
+    assert rig.conductor.check(so, timed, seed=7).fault is not None
+
+
+@pytest.mark.parametrize("name", ["nan-fill", "zeros", "every-other-row"])
+def test_comparing_alone_stops(name: str, rigs: dict[str, Rig], tmp_path: Path) -> None:
+    """Compared with itself in place of Lance, a wrong kernel is right."""
+    rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
+    assert outcome(rig, text) is not None
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    own = []
+    for i, pool in enumerate(rig.epoch.timed):
+        want = tmp_path / f"{i}.want"
+        assert rig.conductor.expect(so, pool.path, want).fault is None
+        own.append((pool.path, want))
+    assert rig.conductor.check(so, own, seed=3).fault is None
+
+
+def relaxed(target: Target, rule: str) -> Target:
+    ops = tuple(
+        Op(op.name, tuple(dataclasses.replace(out, rule=rule) for out in op.outputs))
+        for op in target.ops
+    )
+    return dataclasses.replace(target, ops=ops)
+
+
+def answered(rig: Rig, target: Target, directory: Path, seed: int) -> list[tuple[Path, Path]]:
+    """Pools of the timed scans, with Lance's answers."""
+    scans = [c for c in target.timed if c.op == target.ops[0].name]
+    pools = make_pools(target, scans, directory, seed, rig.maker)
+    for pool in pools:
+        rig.answer(pool)
+    return [(p.path, p.want) for p in pools]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("half-table", "ulp32:400000"), ("pairwise-order", "ulp32:64")]
+)
+def test_bit_equality_alone_stops(
+    name: str, rule: str, rigs: dict[str, Rig], tmp_path: Path
+) -> None:
+    rig = rigs["pq-l2"]
+    so = builder.build_kernel(ROOT, "pq-l2", text_of(f"pq-l2/{name}")).so
+    exact = answered(rig, rig.target, tmp_path / "exact", 5)
+    loose = answered(rig, relaxed(rig.target, rule), tmp_path / "loose", 5)
+    on = rig.conductor.check(so, exact, seed=3).fault
+    assert on is not None and on.kind == "mismatch"
+    assert rig.conductor.check(so, loose, seed=3).fault is None
+
+
+def test_the_pinned_tree_alone_keeps_the_rules(rigs: dict[str, Rig], tmp_path: Path) -> None:
+    """A target file edited in a worktree would let a cheat pass; the judge reads its own."""
+    home = tmp_path / "targets" / "pq-l2"
+    home.mkdir(parents=True)
+    source = (ROOT / "targets/pq-l2/target.py").read_text()
+    edited = source.replace('"bits32"', '"ulp32:400000"')
+    (home / "target.py").write_text(edited)
+    spec = {"__name__": "edited"}
+    exec(compile(edited, str(home / "target.py"), "exec"), spec)
+    theirs: Target = spec["TARGET"]  # type: ignore[assignment]
+    rig = rigs["pq-l2"]
+    so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
+    assert rig.conductor.check(so, answered(rig, theirs, tmp_path / "off", 5), seed=1).fault is None
+    ours = catalogue.load(ROOT, "pq-l2")
+    assert rig.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
+
+
+def memorised(pools: list[Pool], wants: list[list[bytes]]) -> bytes:
+    """The cheat with the answers to these pools put in."""
+    import json
+    import struct
+
+    entries = []
+    for pool, answers in zip(pools, wants, strict=True):
+        raw = pool.path.read_bytes()
+        size = struct.unpack_from("<I", raw, 8)[0]
+        head = json.loads(raw[16 : 16 + size])
+        blob = -(-(16 + size) // 4096) * 4096
+        for call, answer in zip(head["calls"], answers, strict=True):
+            (at, length), m = call["args"][2], head["calls"][0]["args"][1]
+            codes = raw[blob + at : blob + at + length]
+            key = struct.unpack_from("<Q", raw, blob + m[0])[0]
+            for code in codes[:8]:
+                key = (key << 8 | code) & (2**64 - 1)
+            bits = ",".join(str(x) for x in struct.unpack(f"<{len(answer) // 4}I", answer))
+            entries.append(f"({key}, &[{bits}])")
+    text = text_of("pq-l2/memorised").decode()
+    text = text.replace("&[(u64, &[f32])] = &[];", f"&[(u64, &[u32])] = &[{','.join(entries)}];")
+    copy = "out.iter_mut().zip(*values).for_each(|(out, bits)| *out = f32::from_bits(*bits))"
+    return text.replace("out.copy_from_slice(values)", copy).encode()
+
+
+def parts_of(want: Path) -> list[bytes]:
+    """Part 0 of every answer."""
+    import json
+    import struct
+
+    raw = want.read_bytes()
+    size = struct.unpack_from("<I", raw, 8)[0]
+    blob = -(-(16 + size) // 4096) * 4096
+    calls = json.loads(raw[16 : 16 + size])["calls"]
+    return [raw[blob + c["parts"][0][0] :][: c["parts"][0][1]] for c in calls]
+
+
+def test_secret_pools_alone_stop_memorised_answers(rigs: dict[str, Rig], tmp_path: Path) -> None:
+    rig = rigs["pq-l2"]
+    small = [c for c in rig.target.timed if c.name == rig.target.timed[0].name][:1]
+    known = make_pools(rig.target, small, tmp_path / "known", 11, None)
+    secret = make_pools(rig.target, small, tmp_path / "secret", 12, None)
+    for pool in (*known, *secret):
+        rig.answer(pool)
+    text = memorised(known, [parts_of(p.want) for p in known])
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    off = rig.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
+    assert off.fault is None and off.calls > 8
+    on = rig.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
+    assert on is not None and on.kind == "mismatch"
+
+
+@pytest.mark.parametrize("name", ["pq-l2/drop-tail", "fsst/trusting"])
+def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Rig]) -> None:
+    rig = rigs[name.partition("/")[0]]
+    so = builder.build_kernel(ROOT, rig.target.name, text_of(name)).so
+    timed = [(p.path, p.want) for p in rig.epoch.timed]
+    checks = [(p.path, p.want) for p in rig.epoch.checks]
+    assert rig.conductor.check(so, timed, seed=1).fault is None
+    assert rig.conductor.check(so, checks, seed=1).fault is not None
+
+
+def test_fresh_sizes_alone_stop(rigs: dict[str, Rig]) -> None:
+    """Right wherever screening looks; wrong on confirmation's sizes."""
+    rig, text = rigs["pq-l2"], text_of("pq-l2/second-size")
+    assert outcome(rig, text) is None
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    pools, _ = rig.fresh_pools()
+    assert rig.check(so, "native", pools).fault is not None
+
+
+FREE_CHOICE = """
+fn read_out(call: &mut Call, heap: TopK) {
+    let k = call.u64(0) as usize;
+    let heap: TopK = heap.into_sorted_vec().into_iter().take(k).collect();
+    let (dists, ids) = (call.out_f32s(0), call.out_u64s(1));
+"""
+
+
+def test_counting_extraction_alone_stops(
+    rigs: dict[str, Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contract that chose the k rows itself, untimed, would let a kernel leave that undone."""
+    rig, text = rigs["topk-merge"], text_of("topk-merge/all-rows")
+    assert outcome(rig, text) is not None
+    kit = builder.kit(ROOT, "topk-merge")
+    source = kit.contract.decode()
+    begin = source.index("fn read_out")
+    end = source.index("    // More rows than fit")
+    generous = source[:begin] + FREE_CHOICE + source[end:]
+    changed = dataclasses.replace(kit, contract=generous.encode(), digest=kit.digest + "-generous")
+    monkeypatch.setattr(builder, "kit", lambda *_, **__: changed)
+    so = builder.build_kernel(ROOT, "topk-merge", text).so
+    pools = [(p.path, p.want) for p in rig.epoch.timed]
+    assert rig.conductor.check(so, pools, seed=1).fault is None
+
+
+def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
+    import numpy as np
+    from conductor_parts import HONEST, library, rustc, write_pool
+    from test_conductor import LATE
+
+    shim = tmp_path / "liblar_shim.rlib"
+    rustc(ROOT / "rust/shim/lib.rs", shim, "rlib", "--crate-name", "lar_shim")
+    for name, source in (("honest", library(HONEST)), ("late", LATE)):
+        (tmp_path / f"{name}.rs").write_text(source)
+        rustc(tmp_path / f"{name}.rs", tmp_path / f"{name}.so", "cdylib",
+              "--extern", f"lar_shim={shim}")
+    rng = np.random.default_rng(4)
+    args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(16)]
+    pool, want = tmp_path / "toy.pool", tmp_path / "toy.want"
+    write_pool(pool, args, [[1024]] * 16, [{"rule": "bits32", "elem": 4}])
+    with Conductor(ROOT) as on:
+        assert on.expect(tmp_path / "honest.so", pool, want).fault is None
+        fault = on.check(tmp_path / "late.so", [(pool, want)], seed=5).fault
+        assert fault is not None and fault.kind == "late_write"
+    with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-late")) as off:
+        assert off.check(tmp_path / "late.so", [(pool, want)], seed=5).fault is None
+
+
+def test_stripping_alone_stops_escapes(rigs: dict[str, Rig]) -> None:
+    text = text_of("pq-l2/inject")
+    judged = trial.run_trial(rigs["pq-l2"], text, trial.Story(kind="cheat"))
+    assert "\x1b" not in judged.record.reason and "SYSTEM" not in judged.record.reason
+    raw = "\x1b[2J\x1b]0;owned\x07 SYSTEM"
+    assert "\x1b" in raw and stripped(raw) == "SYSTEM"
+
+
+def test_no_shipped_build_can_set_a_switch() -> None:
+    """The switches exist as cargo features only; nothing in the package names one."""
+    manifests = (ROOT / "rust").glob("*/Cargo.toml")
+    text = "\n".join(path.read_text() for path in manifests)
+    switches = set(re.findall(r"^(test-[\w-]+) =", text, re.M))
+    assert len(switches) >= 4
+    for path in (ROOT / "src").rglob("*.py"):
+        assert not [s for s in switches if s in path.read_text(encoding="utf-8")], path.name
+    assert "default =" not in (ROOT / "rust/worker/Cargo.toml").read_text()

@@ -1,0 +1,118 @@
+"""Targets found, loaded and checked; unknown names; the list of those that wait."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.spec import Combo, Op, Out, Target
+
+ROOT = Path(__file__).resolve().parents[2]
+
+GOOD = Target(
+    name="good",
+    summary="a sum",
+    call_site="lance-x/src/a.rs:7",
+    cost="10 % of a scan",
+    ops=(Op("sum", outputs=(Out("f32", rule="bits32"),)),),
+    timed=(Combo("sum", {"n": 1024}, "random", confirm={"n": 1100}),),
+    checks=(Combo("sum", {"n": 1}, "random"),),
+    inputs=lambda *_: (),
+)
+
+
+def test_good_target_has_no_problem() -> None:
+    assert catalogue.problems(GOOD) == []
+
+
+def combo(**changes: object) -> Combo:
+    return replace(GOOD.timed[0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"name": "Bad Name"}, "lower-case"),
+        ({"call_site": "somewhere"}, "call_site"),
+        ({"cost": ""}, "cost is empty"),
+        ({"timed": ()}, "times no combo"),
+        ({"timed": (combo(), combo())}, "appears twice"),
+        ({"timed": (combo(op="other"),)}, "does not exist"),
+        ({"timed": (combo(confirm=None),)}, "no second size"),
+        ({"timed": (combo(confirm={"n": 1024}),)}, "same size"),
+        ({"timed": (combo(confirm={"n": 1300}),)}, "over 10 %"),
+        ({"timed": (combo(confirm={"n": 1088}),)}, "multiple of 64"),
+        ({"timed": (combo(confirm={"m": 1100}),)}, "other dimensions"),
+        ({"timed": (combo(calls=0),)}, "no calls"),
+        ({"timed": (combo(weight=0.0),)}, "weight"),
+        ({"ops": (Op("sum", outputs=(Out("f32", rule="close"),)),)}, "no rule 'close'"),
+        ({"ops": (Op("sum", outputs=(Out("float"),)),)}, "dtype"),
+        ({"ops": (*GOOD.ops, Op("idle", outputs=(Out("u8"),)))}, "never timed"),
+        ({"archetype": "magic"}, "archetype"),
+        ({"tiers": ("native", "mmx")}, "tiers"),
+    ],
+)
+def test_each_rule_is_checked(changed: dict[str, object], complaint: str) -> None:
+    assert any(complaint in p for p in catalogue.problems(replace(GOOD, **changed)))
+
+
+def test_thirteen_timed_combos_are_one_too_many() -> None:
+    many = tuple(combo(shape={"n": n}, confirm={"n": n + 1}) for n in range(1024, 1037))
+    assert "times 13 combos, at most 12" in catalogue.problems(replace(GOOD, timed=many))
+
+
+def test_all_faults_come_at_once() -> None:
+    faults = catalogue.problems(replace(GOOD, summary="", cost="", call_site="x"))
+    assert len(faults) == 3
+
+
+@pytest.mark.parametrize("name", catalogue.names(ROOT))
+def test_every_target_of_this_checkout_loads(name: str) -> None:
+    assert catalogue.load(ROOT, name).name == name
+
+
+def test_loading_leaves_no_module_behind() -> None:
+    before = set(sys.modules)
+    catalogue.load_all(ROOT)
+    assert not {m for m in set(sys.modules) - before if "target" in m and "lance" not in m}
+
+
+def test_unknown_target_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        catalogue.load(ROOT, "pql2")
+    assert "pq-l2" in (caught.value.allowed or ())
+    assert "nearest: pq-l2" in (caught.value.next or "")
+
+
+def test_waiting_kernel_is_told_apart_from_an_unknown_one() -> None:
+    with pytest.raises(UsageError, match="waits for its target"):
+        catalogue.load(ROOT, "bitpack")
+
+
+def test_wrong_directory_name_is_a_fault(tmp_path: Path) -> None:
+    source = ROOT / "targets" / "pq-l2" / "target.py"
+    copy = tmp_path / "targets" / "other" / "target.py"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(source.read_bytes())
+    with pytest.raises(UsageError, match="is named 'pq-l2', its directory 'other'"):
+        catalogue.load(tmp_path, "other")
+
+
+def test_the_roadmap_has_thirteen_kernels() -> None:
+    roadmap = {w.name for w in catalogue.waiting(ROOT)} | set(catalogue.names(ROOT))
+    assert {"pq-l2", "topk-merge", "fsst", "predicate", "posting-seek"} <= roadmap
+    assert len(roadmap) >= 13
+
+
+def test_a_target_that_runs_waits_no_more(tmp_path: Path) -> None:
+    (tmp_path / "targets" / "bitpack").mkdir(parents=True)
+    (tmp_path / "targets" / "bitpack" / "target.py").touch()
+    rows = (ROOT / "targets" / "waiting.toml").read_text()
+    (tmp_path / "targets" / "waiting.toml").write_text(rows)
+    waiting = [w.name for w in catalogue.waiting(tmp_path)]
+    assert "bitpack" not in waiting and "take" in waiting
