@@ -202,18 +202,18 @@ def _step(
     """What the gate says of `live` after the pairs `seen`; their numbers go to `ends`."""
     n = seen.shape[1]
     clipped = clip(seen, policy)
-    half = stats.any_stop_t(n, policy.prior, 1.0 - policy.stop_level) / np.sqrt(n)
+    half = stats.any_stop_t(n, policy.mixture_variance, 1.0 - policy.stop_level) / np.sqrt(n)
     combo_mean, combo_sd = moments(clipped, floors[0])
     guarded = (-(combo_mean + half * combo_sd) > policy.screen_guard).any(axis=1)
     mean, sd = moments(components(clipped, layout), floors[1])
     t = (mean - policy.margin) / (sd / np.sqrt(n))
-    e = e_values(t, n, policy.prior)
+    e = e_values(t, n, policy.mixture_variance)
     above = np.where(t > 0, e, 0.0)
     proof = above.mean(axis=1)
-    slower = (t < 0).all(axis=1) & (e[:, 0] >= policy.need_below)
+    slower = (t < 0).all(axis=1) & (e[:, 0] >= policy.futility_threshold)
     outcome = np.full(live.size, CONTINUE)
     outcome[slower] = SLOWER
-    outcome[proof >= policy.need] = KEEP
+    outcome[proof >= policy.e_threshold] = KEEP
     outcome[guarded] = GUARD
     ends.pairs[live] = n
     ends.claim[live], ends.e[live] = above.argmax(axis=1), proof

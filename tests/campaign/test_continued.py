@@ -76,7 +76,7 @@ def test_a_trial_is_stored_with_the_policy_that_judged_it() -> None:
 def test_what_a_document_without_a_policy_means_never_changes() -> None:
     """Fails where a default was changed: add its old value to `BASE`."""
     named = {k: v for k, v in asdict(BASE).items() if v != getattr(DEFAULT, k)}
-    assert named == {"max_pairs": 24, "licence_errors": 3.0, "slow_floor": -99.0, "most_times": 1.0}
+    assert named == {"max_pairs": 24, "long_block_errors": 3.0, "slow_floor": -99.0, "most_times": 1.0}
     digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
     assert digest == "fe007feadd43a8917d1505e7667508ad986d8bcf6696f9688420d58d90c927a3"
 

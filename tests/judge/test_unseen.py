@@ -101,7 +101,7 @@ def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Rig]
             pytest.skip("the machine is too busy to measure anything")
         return unseen(rig.comparison(found, floored=False), "all", 100.0)
 
-    few, many = rig.policy.unseen_rounds, rig.policy.unseen_rounds * rig.policy.unseen_pairs
+    few, many = rig.policy.distinct_rounds, rig.policy.distinct_rounds * rig.policy.distinct_pairs
     living, fresh = seen(8, many), seen(24, few)
     assert living.gain > 50 and not living.rejected, "in a process that lives on it gains"
     assert fresh.gain < 10 and fresh.rejected

@@ -181,7 +181,7 @@ def test_a_gain_of_one_op_is_not_reverted_for_the_other() -> None:
     rows = [[-0.02 + e, 0.012 + e] for e in np.linspace(-0.004, 0.004, 9)]
     result = gate(comparison(rows, rng(), ["scan", "table"]))
     whole = result.components[0]
-    assert whole.e_below >= DEFAULT.need_below, "alone, `all` would revert"
+    assert whole.e_below >= DEFAULT.futility_threshold, "alone, `all` would revert"
     assert result.outcome is Outcome.CONTINUE
 
 
@@ -194,12 +194,12 @@ def test_the_claim_is_the_strongest_component_and_the_mean_must_reach_the_thresh
 
 
 def test_planned_trials_raise_the_threshold() -> None:
-    assert DEFAULT.planned(100).need == 4000
+    assert DEFAULT.planned(100).e_threshold == 4000
     policy = DEFAULT.planned(20_000)
     built = comparison(noisy(0.02, 8, sd=0.001), rng())
     assert gate(built).outcome is Outcome.KEEP_CANDIDATE
     need = gate(built).e * 2
-    assert gate(built, replace(policy, need=need)).outcome is Outcome.CONTINUE
+    assert gate(built, replace(policy, e_threshold=need)).outcome is Outcome.CONTINUE
 
 
 def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
@@ -331,7 +331,7 @@ def test_json_keeps_every_bit(seed: int, pairs: int) -> None:
 
 def test_a_case_keeps_its_policy_and_expectations() -> None:
     case = case_from_json(RECORDED[0].read_bytes())
-    case = replace(case, policy=replace(DEFAULT, need=9000.0, max_pairs=30))
+    case = replace(case, policy=replace(DEFAULT, e_threshold=9000.0, max_pairs=30))
     assert case_from_json(case_to_json(case)) == case
 
 

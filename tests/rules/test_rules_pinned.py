@@ -68,7 +68,7 @@ def test_a_proof_says_what_comes_next() -> None:
     result = gate(rows([0.05] * 3, 12))
     assert result.outcome is Outcome.KEEP_CANDIDATE
     assert result.reason == "proven: confirm on fresh pools and layouts"
-    assert gate(rows([0.05] * 3, 12), replace(DEFAULT, need=result.e)).outcome is result.outcome
+    assert gate(rows([0.05] * 3, 12), replace(DEFAULT, e_threshold=result.e)).outcome is result.outcome
 
 
 def test_the_guard_names_the_worst_combo() -> None:
@@ -95,7 +95,7 @@ def test_e_values_stand_on_the_side_of_the_margin_where_the_mean_is() -> None:
 
 def test_evidence_of_exactly_what_is_needed_is_enough() -> None:
     built = rows([0.001] * 2, 9)
-    policy = replace(DEFAULT, need_below=gate(built).components[0].e_below)
+    policy = replace(DEFAULT, futility_threshold=gate(built).components[0].e_below)
     assert gate(built, policy).outcome is Outcome.REVERT
 
 
@@ -274,12 +274,12 @@ def test_each_of_three_bounds_lets_long_blocks_be_slower() -> None:
         policy = replace(DEFAULT, **slack)  # type: ignore[arg-type]
         return str(confirm(rows([gain]), rows([long], 4), "all", policy).verdict)
 
-    off = {"licence_slack": 0.0, "licence_errors": 0.0, "licence_share": 0.0}
+    off = {"long_block_slack": 0.0, "long_block_errors": 0.0, "long_block_share": 0.0}
     assert ends(0.03, 0.021, **off) == "revert"
-    assert ends(0.03, 0.021, **{**off, "licence_slack": 0.02}) == "keep"
-    assert ends(0.03, 0.021, **{**off, "licence_errors": 9.0}) == "keep"
-    assert ends(0.03, 0.021, **{**off, "licence_share": 0.5}) == "keep"
-    assert ends(0.03, 0.005, **{**off, "licence_share": 0.5}) == "revert"
+    assert ends(0.03, 0.021, **{**off, "long_block_slack": 0.02}) == "keep"
+    assert ends(0.03, 0.021, **{**off, "long_block_errors": 9.0}) == "keep"
+    assert ends(0.03, 0.021, **{**off, "long_block_share": 0.5}) == "keep"
+    assert ends(0.03, 0.005, **{**off, "long_block_share": 0.5}) == "revert"
 
 
 def doubtful(**change: object) -> ConfirmResult:
@@ -325,7 +325,7 @@ def test_what_an_unseen_input_shows_is_told() -> None:
     assert found.rejected and found.gain < found.high < 2.0
     assert found.gain == pytest.approx(1.0, abs=0.1)
     assert not unseen(built, "all", 5.0).rejected
-    strict = replace(DEFAULT, unseen_slack=0.0, unseen_share=0.9)
+    strict = replace(DEFAULT, distinct_slack=0.0, distinct_share=0.9)
     assert unseen(built, "all", 5.0, strict).rejected
     assert not unseen(rows([0.08], 24, 0.2), "all", 30.0).rejected
     assert unseen(rows([0.05], 24, 0.2), "all", 30.0).rejected

@@ -15,7 +15,7 @@ from pathlib import Path
 from lance_autoresearch.agents import Turn
 from lance_autoresearch.records import TrialRecord
 from lance_autoresearch.text.plain_text import stripped
-from lance_autoresearch.text.verdict_text import trial_text
+from lance_autoresearch.text.verdict_text import print_trial
 
 EARLIER = 20
 """Trials listed in one line each."""
@@ -71,7 +71,7 @@ def report(turn: Turn) -> str:
     kept = sum(1 for trial in turn.history if trial.verdict.exit_code == 0)
     parts = [f"{len(turn.history)} trials so far in this campaign, {kept} kept."]
     if turn.history:
-        block = trial_text(turn.history[-1]).splitlines()[:LAST_LINES]
+        block = print_trial(turn.history[-1]).splitlines()[:LAST_LINES]
         parts.append("The last verdict:\n" + "\n".join(quoted(line) for line in block))
     if turn.advice:
         parts.append("\n".join(quoted(line) for line in turn.advice))

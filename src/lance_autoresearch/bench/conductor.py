@@ -27,7 +27,7 @@ from typing import IO, Any, Self
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.sandbox import SYSTEM_PATH
-from lance_autoresearch.records import Fault, PairTimes
+from lance_autoresearch.records import Fault, FaultKind, PairTimes, Void, VoidCause
 from lance_autoresearch.text.plain_text import stripped
 
 VERSION = 1
@@ -79,7 +79,7 @@ class PairResult:
 
     times: PairTimes | None
     fault: Fault | None
-    void: str | None
+    void: Void | None
     wall_ms: float
     foreign_cpu: float
     """Share of the measuring core that belonged to others."""
@@ -357,7 +357,7 @@ def _fault(data: dict[str, Any] | None) -> Fault | None:
         return None
     note, syscall = data.get("note"), data.get("syscall")
     return Fault(
-        kind=str(data["kind"]),
+        kind=FaultKind(data["kind"]),
         combo=str(data["combo"]),
         call=int(data["call"]),
         part=int(data["part"]),
@@ -377,8 +377,24 @@ def _ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
+_CAUSES = (
+    ("the clock jumped", VoidCause.CLOCK_JUMPED),
+    ("the machine slept", VoidCause.MACHINE_SLEPT),
+    ("foreign", VoidCause.FOREIGN_WORK),
+    ("arm: the champion", VoidCause.CHAMPION_SLOW_TO_ARM),
+    ("arm: the candidate", VoidCause.CANDIDATE_SLOW_TO_ARM),
+)
+
+
+def _void(text: str | None) -> Void | None:
+    if text is None:
+        return None
+    found = (cause for begin, cause in _CAUSES if text.startswith(begin))
+    return Void(next(found, VoidCause.OTHER), text)
+
+
 def _pair_result(answer: dict[str, Any]) -> PairResult:
-    fault, void = _fault(answer.get("fault")), answer.get("void")
+    fault, void = _fault(answer.get("fault")), _void(answer.get("void"))
     times = None
     if fault is None and answer["calls"]:
         champion_empty, candidate_empty = answer["empty"]

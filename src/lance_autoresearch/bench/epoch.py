@@ -1,32 +1,36 @@
 """Epochs: how long one set of secret pools lives.
 
-    epoch = current(rig)          # made on demand, reused for 10 minutes or 50 trials
+    epoch = current(target, ...)  # made on demand, reused for 10 minutes or 50 trials
     epoch.timed, epoch.checks     # pools with upstream's answers
 
 The seed stays in the epoch's directory (mode 0700, hidden from driven agents) until the epoch
-ends; then it is published in the ledger and the directory is removed, so that anyone can make
-the same pools again and nobody could have known them in time.
+ends. Then the directory is removed and a note keeps the seed until the ledger has published it, so
+that anyone can make the same pools again and no kernel could have known them in time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.host.files import atomic_write
 from lance_autoresearch.targets.spec import Combo, Maker, Target
 
 MAX_AGE_S = 600.0
 MAX_TRIALS = 50
+ENDED = ".ended"
+"""Ends the name of a note that holds an ended epoch's seed until the ledger has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +99,41 @@ def current(
     key: str,
     maker: Maker | None,
     answer: Answer,
-    publish: Callable[[str, int], None],
-    announce: Callable[[str, int], None],
 ) -> Epoch:
     """The living epoch of a target, or a fresh one.
 
     Args:
         parent: `.lar/epochs/<target>`.
         key: digest of target and upstream; pools of another key are not reused.
-        publish: called with (name, seed) of an epoch that has ended.
-        announce: called with (name, seed) of a fresh epoch, before anyone can use it.
     """
     with _locked(parent):
         found = [(p, _load(target, p, key)) for p in sorted(parent.iterdir()) if p.is_dir()]
         for directory, living in found:
             if living is None:
-                _end(directory, publish)
+                _end(directory)
         for directory, living in found:
             if living is not None:
                 return replace(living, lease=_leased(directory))
         directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
         epoch = make_epoch(target, directory, maker, answer)
         note = {"seed": epoch.seed, "key": key, "created": time.time()}
-        announce(epoch.name, epoch.seed)
         (directory / "epoch.json").write_text(json.dumps(note))
         return replace(epoch, lease=_leased(directory))
+
+
+def list_ended(parent: Path) -> tuple[tuple[str, int], ...]:
+    """Name and seed of ended epochs whose seeds are not published yet."""
+    found = []
+    for path in sorted(parent.glob(f"*{ENDED}")) if parent.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):
+            found.append((path.name.removesuffix(ENDED), int(path.read_text())))
+    return tuple(found)
+
+
+def forget_ended(parent: Path, ended: Iterable[tuple[str, int]]) -> None:
+    """Remove the notes of ended epochs once the ledger holds their seeds."""
+    for name, _ in ended:
+        (parent / f"{name}{ENDED}").unlink(missing_ok=True)
 
 
 def _leased(directory: Path) -> int:
@@ -157,8 +171,8 @@ def _pool(path: Path, combo: Combo) -> Pool:
     return Pool(combo, path, path.with_suffix(".want"))
 
 
-def _end(directory: Path, publish: Callable[[str, int], None]) -> None:
-    """Remove the pools and publish their seed, unless somebody still measures with them."""
+def _end(directory: Path) -> None:
+    """Remove the pools and leave a note of their seed, unless a process measures with them."""
     with (directory / "lease").open("ab") as lease:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,5 +180,6 @@ def _end(directory: Path, publish: Callable[[str, int], None]) -> None:
             return
         note = _note(directory)
         if note is not None:            # else it was never finished and nobody has used it
-            publish(directory.name, int(note["seed"]))
+            kept = directory.with_name(f"{directory.name}{ENDED}")
+            atomic_write(kept, str(int(note["seed"])).encode(), mode=0o600)
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,8 +1,19 @@
-"""Digests of everything a kernel could not touch: what the ledger writes beside a verdict.
+"""What a verdict was made by: digests that the ledger writes beside it.
 
-    immutable(root, target, policy) -> {"target": ..., "upstream": ..., ..., "all": ...}
+    measure_provenance(root, target, policy) -> {"ruleset": ..., "instrument": ..., ..., "all": ...}
 
-Two rows with the same `all` were judged by the same rules on the same oracle.
+Two rows with the same `all` were judged by the same rules, on the same oracle, with the same
+instrument. What only words or draws a result (text, report, cli), drives trials (campaign,
+agents) or belongs to another target is not in it.
+
+    ruleset      judge/, rules/: whatever decides, with every threshold
+    instrument   bench/, build/, rust/: whatever builds and measures
+    target       the target's own trusted files
+    fixtures     generators that several targets share
+    upstream     what is taken from Lance
+    flags        compiler flags
+    policy       the values of the thresholds in force
+    inputs       over target, fixtures, upstream and instrument: what an epoch's pools depend on
 """
 
 from __future__ import annotations
@@ -18,37 +29,48 @@ from lance_autoresearch.build import flags
 from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets.spec import Target
 
-TRUSTED = ("target.py", "contract.rs", "prelude.rs", "adapter.rs", "maker.rs")
+TRUSTED = ("target.py", "fixtures.py", "contract.rs", "prelude.rs", "adapter.rs", "maker.rs")
 """The files of a target that stand still during a campaign."""
+RULESET = ("judge", "rules")
+"""Rooms that decide."""
+INSTRUMENT = ("bench", "build")
+"""Rooms that build and measure; the Rust programs belong to them."""
+RUST = ("abi", "conductor", "shim", "worker")
 
 
-def immutable(root: Path, target: Target, policy: Policy) -> dict[str, str]:
+def measure_provenance(root: Path, target: Target, policy: Policy) -> dict[str, str]:
     """Short name -> sha256, and `all` over them."""
     home = root / "targets" / target.name
     package = Path(__file__).parent.parent
-    rust = root / "rust"
+    rust = [p for name in RUST for p in (root / "rust" / name).rglob("*.rs")]
+    locks = [root / "rust" / "Cargo.lock"]
     parts = {
-        "target": _files(home / name for name in TRUSTED),
+        "ruleset": hash_files(package, _room_files(package, RULESET)),
+        "instrument": hash_files(root, [*_room_files(package, INSTRUMENT), *rust, *locks]),
+        "target": hash_files(home, (home / name for name in TRUSTED)),
+        "fixtures": hash_files(package, _room_files(package, ("fixtures",))),
         "upstream": oracle.slice_digest(root, target.name),
-        "measuring": _files(sorted({*rust.rglob("*.rs")} - {*(rust / "target").rglob("*")})),
-        "fixtures": _files(sorted((package / "fixtures").glob("*.py"))),
-        "rules": _files(sorted((package / "rules").glob("*.py"))),
-        "package": _files(sorted(package.rglob("*.py"))),
-        "flags": _text(flags.FLAGS),
-        "policy": _text(dataclasses.asdict(policy)),
+        "flags": _hash_value(flags.FLAGS),
+        "policy": _hash_value(dataclasses.asdict(policy)),
     }
-    judged_by = {k: v for k, v in parts.items() if k != "package"}
-    return {**parts, "all": _text(judged_by)}
+    inputs = {k: parts[k] for k in ("target", "fixtures", "upstream", "instrument")}
+    return {**parts, "inputs": _hash_value(inputs), "all": _hash_value(parts)}
 
 
-def _files(paths: Iterable[Path]) -> str:
+def _room_files(package: Path, rooms: Iterable[str]) -> list[Path]:
+    return [path for room in rooms for path in (package / room).rglob("*.py")]
+
+
+def hash_files(base: Path, paths: Iterable[Path]) -> str:
+    """sha256 over names (relative to `base` where they lie below it) and bytes, in order."""
     digest = hashlib.sha256()
-    for path in paths:
+    for path in sorted(paths):
         if path.is_file():
-            digest.update(path.name.encode() + b"\0")
+            name = path.relative_to(base) if path.is_relative_to(base) else Path(path.name)
+            digest.update(name.as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _text(value: object) -> str:
+def _hash_value(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

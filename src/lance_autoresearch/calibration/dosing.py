@@ -1,6 +1,6 @@
 """How many steps make one percent: kernels with a delay of known share, found by measuring.
 
-    dose = find_dose(rig, rig.champion_text, share=0.03)
+    dose = find_dose(bench, champion_text, share=0.03, policy=policy)
     slow = dose.text({label: 0.03 for label in dose.rows})    # every combo 3 % slower
     plain = dose.text({})                                     # the same code, no delay
     dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
@@ -21,17 +21,17 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.meter import Sides, gather
 from lance_autoresearch.bench.pools import Pool
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build.builder import build_kernel, relink_many
+from lance_autoresearch.build.builder import relink_many
 from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.judge.compare import times
 from lance_autoresearch.records import Comparison
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import Samples, call_ns, samples
+from lance_autoresearch.rules.policy import Policy
 
 ASKED = 0.08
 """Delay that is measured to find the loop's speed, as a share of the call."""
@@ -95,7 +95,9 @@ class Dose:
         return delayed(self.base, table)
 
 
-def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
+def find_dose(
+    bench: Bench, base: bytes, share: float, policy: Policy, pairs: int = 24
+) -> Dose:
     """Measure how long the delay loop must run for each combo.
 
     Args:
@@ -104,13 +106,13 @@ def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
     Raises:
         MachineError: so many pairs were void that nothing was learnt.
     """
-    ops = {combo.label: combo.op for combo in rig.combos}
-    first, second = rig.epoch.timed, rig.fresh_pools()[0]
-    one, two = (_keys(rig, base, ops, pools) for pools in (first, second))
-    dose = _guessed(rig, Dose(base, ops, one, two, {}))
+    ops = {combo.label: combo.op for combo in bench.combos}
+    first, second = bench.inputs.epoch.timed, bench.inputs.make_fresh()[0]
+    one, two = (_keys(bench, base, ops, pools) for pools in (first, second))
+    dose = _guessed(bench, Dose(base, ops, one, two, {}), policy)
     answers: list[dict[str, float]] = []
     for _ in range(ROUNDS):
-        data = _response(rig, dose, ASKED, pairs, first)
+        data = _response(bench, dose, ASKED, pairs, first, policy)
         seen = {
             label: _slower(stats.median(combo.values))
             for label, combo in zip(ops, data.combos, strict=True)
@@ -121,8 +123,8 @@ def find_dose(rig: Rig, base: bytes, share: float, pairs: int = 24) -> Dose:
         )
     last = answers[-1]
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
-    enough = math.ceil((rig.policy.planned_sd / (0.5 * NEAR * share)) ** 2)
-    return _trimmed(rig, dose, share, min(TRIM_PAIRS * pairs, enough), second)
+    enough = math.ceil((policy.planned_sd / (0.5 * NEAR * share)) ** 2)
+    return _trimmed(bench, dose, share, min(TRIM_PAIRS * pairs, enough), second, policy)
 
 
 def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
@@ -135,12 +137,14 @@ def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
     return replace(dose, rows=rows, second=second)
 
 
-def _trimmed(rig: Rig, dose: Dose, share: float, pairs: int, second: Sequence[Pool]) -> Dose:
+def _trimmed(
+    bench: Bench, dose: Dose, share: float, pairs: int, second: Sequence[Pool], policy: Policy
+) -> Dose:
     """Steps such that a delay of `share` is right in the mean of all combos."""
     for last in (*[False] * (TRIMS - 1), True):
         seen = (
-            _response(rig, dose, share, pairs, rig.epoch.timed),
-            _response(rig, dose, share, pairs, second, layouts=rig.policy.confirm_pairs),
+            _response(bench, dose, share, pairs, bench.inputs.epoch.timed, policy),
+            _response(bench, dose, share, pairs, second, policy, layouts=policy.confirm_pairs),
         )
         one, two = (_slower(data.components[0].mean) for data in seen)
         dose = replace(dose, came=(one, two))
@@ -164,13 +168,15 @@ def _slower(gain: float) -> float:
     return math.expm1(-gain)
 
 
-def _keys(rig: Rig, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]) -> dict[str, Row]:
+def _keys(
+    bench: Bench, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]
+) -> dict[str, Row]:
     """One call of every combo, as the kernel sees it."""
     probe = probed(base, list(dict.fromkeys(ops.values())))
-    library = build_kernel(rig.root, rig.target.name, probe)
+    library = bench.build(probe)
     rows = {}
     for label, pool in zip(ops, pools, strict=True):
-        fault = rig.check(library.so, "native", [pool]).fault
+        fault = bench.check(library.so, "native", [pool]).fault
         if fault is None or fault.note is None:
             raise MachineError("a probed kernel said nothing", where=label, next="./lar doctor")
         key, size = key_of(fault.note)
@@ -178,35 +184,39 @@ def _keys(rig: Rig, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]) 
     return rows
 
 
-def _guessed(rig: Rig, dose: Dose) -> Dose:
+def _guessed(bench: Bench, dose: Dose, policy: Policy) -> Dose:
     """Steps from the time of a call of the plain kernel."""
-    plain = build_kernel(rig.root, rig.target.name, dose.text({})).so
-    seen = _compared(rig, [(plain, plain)] * 2, rig.epoch.timed)
+    plain = bench.build(dose.text({})).so
+    seen = _compared(bench, [Sides(plain, plain)] * 2, bench.inputs.epoch.timed, policy)
     return _with_steps(
         dose, {label: call_ns(seen, i)[0] / NS_PER_STEP for i, label in enumerate(dose.rows)}
     )
 
 
 def _response(
-    rig: Rig, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], layouts: int = 0
-) -> Samples:
+    bench: Bench, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], policy: Policy,
+    layouts: int = 0,
+) -> Samples:  # fmt: skip
     """Plain against delayed by a share; with `layouts`, so many fresh ones in turn."""
     texts = dose.text({}), dose.text(dict.fromkeys(dose.rows, share))
-    plain, slow = (build_kernel(rig.root, rig.target.name, text) for text in texts)
-    sides = [(plain.so, slow.so)]
+    plain, slow = (bench.build(text) for text in texts)
+    sides = [Sides(plain.so, slow.so)]
     if layouts:
         seeds = [secrets.randbits(32) for _ in range(2 * layouts)]
         linked = relink_many(plain, seeds[:layouts]), relink_many(slow, seeds[layouts:])
-        sides = list(zip(*linked, strict=True))
+        sides = [Sides(*both) for both in zip(*linked, strict=True)]
     pairs = max(pairs, layouts)
     in_turn = [sides[i % len(sides)] for i in range(pairs)]
-    return samples(_compared(rig, in_turn, pools), rig.policy)
+    return samples(_compared(bench, in_turn, pools, policy), policy)
 
 
-def _compared(rig: Rig, sides: Sequence[tuple[Path, Path]], pools: Sequence[Pool]) -> Comparison:
-    with rig.measuring():
-        found = [times(rig, rig.pair(*one, pools)) for one in sides]
-    comparison = rig.comparison(found, floored=False)
+def _compared(
+    bench: Bench, sides: Sequence[Sides], pools: Sequence[Pool], policy: Policy
+) -> Comparison:
+    meter = bench.meter(sides, pools, policy)
+    with bench.measuring():
+        found = [meter.measure_pair() for _ in sides]
+    comparison = gather(meter, found)
     if all(p.void for p in found):
         raise MachineError(
             "every pair of the dose's measuring was void: the machine is too busy",

@@ -12,18 +12,25 @@ Each line is a fact that was just established here, with its figure.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.judge.compare import times
-from lance_autoresearch.judge.early_verdict import Ended
-from lance_autoresearch.judge.trial import Evidence, Story, admit_and_build, check, run_trial
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.meter import Sides
+from lance_autoresearch.bench.noise import measure_aa, measure_noise
+from lance_autoresearch.build.builder import Built
+from lance_autoresearch.judge.check import check_text
+from lance_autoresearch.judge.job import EarlyVerdict, Job
+from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.records import Comparison, Outcome, Verdict
-from lance_autoresearch.rules import gate, stats
-from lance_autoresearch.rules.confirmation import aa_bias
+from lance_autoresearch.rules import stats
+from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
+from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.text.fault_text import describe_fault
+from lance_autoresearch.text.reasons import describe_reason
 
 PAIR_LIMIT_S = 0.25
 """A target whose A/A pair takes longer makes every trial slow."""
@@ -38,80 +45,92 @@ class Line:
     detail: str
 
 
-def prove(rig: Rig, *, pairs: int) -> Iterator[Line]:
+def prove(bench: Bench, champion: bytes, policy: Policy, *, pairs: int) -> Iterator[Line]:
     """All lines for a target, one at a time.
 
     Args:
-        pairs: of the A/A and identity nulls.
+        champion: text of the kernel that cheats are judged against.
+        pairs: of the A/A test.
     """
-    yield equal("champion", rig, rig.champion_text)
-    yield from cheats(rig)
-    yield from honest(rig)
-    yield null("A/A: the champion against its copy", rig, rig.measure_aa(pairs))
-    yield cost(rig)
+    built = bench.build(champion)
+    yield prove_equal("champion", bench, champion)
+    yield from prove_cheats(bench, champion, policy)
+    yield from prove_near_misses(bench)
+    measured = measure_aa(bench, built.so, pairs, policy)
+    yield prove_null("A/A: the champion against its copy", measured, policy)
+    yield measure_cost(bench, built, policy)
 
 
-def equal(what: str, rig: Rig, text: bytes) -> Line:
+def prove_equal(what: str, bench: Bench, text: bytes) -> Line:
     """A kernel is admitted and equals Lance on every case."""
-    found = Evidence()
-    try:
-        admit_and_build(rig, text, found)
-        check(rig, found)
-    except (RejectedKernel, Ended) as fault:
-        return Line(False, f"{what} equals Lance", str(fault))
-    tiers = ", ".join(rig.target.tiers)
-    return Line(True, f"{what} equals Lance", f"{found.checked:,} calls compared ({tiers})")
+    calls, end = check_text(bench, text)
+    if end is not None:
+        return Line(False, f"{what} equals Lance", describe_early_verdict(end, bench))
+    tiers = ", ".join(bench.target.tiers)
+    return Line(True, f"{what} equals Lance", f"{calls:,} calls compared ({tiers})")
 
 
-def cheats(rig: Rig) -> Iterator[Line]:
+def describe_early_verdict(end: EarlyVerdict, bench: Bench) -> str:
+    """Why a kernel was refused, in words."""
+    if end.fault is not None:
+        return describe_fault(bench.target, end.fault)
+    return describe_reason(end.reason)
+
+
+def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line]:
     """Every committed cheat is refused: incorrect or rejected, never merely slow.
 
     A cheat that only confirmation can catch (defence R) may be reverted before it gets there.
     """
-    for path in _kernels(rig, "cheats"):
+    built = bench.build(champion)
+    noise = measure_noise(bench, built, champion, policy)
+    for path in list_kernels(bench, "cheats"):
         text = path.read_bytes()
-        record = run_trial(rig, text, Story(path.stem, kind="cheat")).record
-        refused = record.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
-        refused |= late(text) and record.verdict is Verdict.REVERT
-        reason = record.reason.splitlines()[0]
-        yield Line(refused, f"cheat {path.stem}", f"{record.verdict}: {reason}")
+        judged = judge(Job(bench.target.name, text, champion, policy, noise=noise), bench)
+        refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
+        refused |= is_late(text) and judged.verdict is Verdict.REVERT
+        end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
+        reason = describe_early_verdict(end, bench).splitlines()[0]
+        yield Line(refused, f"cheat {path.stem}", f"{judged.verdict}: {reason}")
 
 
-def late(text: bytes) -> bool:
+def is_late(text: bytes) -> bool:
     """Whether a cheat's first line says that confirmation is what stops it."""
     return text.split(b"\n", 1)[0].endswith((b"stopped by R", b"stopped by D"))
 
 
-def honest(rig: Rig) -> Iterator[Line]:
+def prove_near_misses(bench: Bench) -> Iterator[Line]:
     """Every odd but honest kernel gets through admission, build, audit and check."""
-    for path in _kernels(rig, "honest"):
-        line = equal(path.stem, rig, path.read_bytes())
+    for path in list_kernels(bench, "honest"):
+        line = prove_equal(path.stem, bench, path.read_bytes())
         yield Line(line.ok, f"honest {path.stem} is not refused", line.detail)
 
 
-def null(what: str, rig: Rig, comparison: Comparison) -> Line:
-    """A comparison of a thing with itself is not kept."""
-    floored = rig.comparison(comparison.pairs)
-    result = gate.gate(floored, rig.policy)
-    bias = aa_bias(comparison, rig.policy)
+def prove_null(what: str, measured: Comparison, policy: Policy) -> Line:
+    """A comparison of a program with itself is not kept."""
+    spread = measure_spread(measured, policy)
+    result = gate(replace(measured, aa_sd=spread), policy)
+    bias = measure_bias(measured, policy)
     detail = (
         f"{bias.gain:+.2f}% [{bias.low:+.2f} {bias.high:+.2f}] over {result.pairs} pairs, "
-        f"SD {100 * floored.aa_sd[-1]:.2f}% a pair"
+        f"SD {100 * spread[-1]:.2f}% a pair"
     )
     return Line(result.outcome is not Outcome.KEEP_CANDIDATE, f"{what} is not kept", detail)
 
 
-def cost(rig: Rig) -> Line:
+def measure_cost(bench: Bench, champion: Built, policy: Policy) -> Line:
     """Seconds of one A/A pair: median of five."""
+    meter = bench.meter([Sides(champion.so, champion.so)], bench.inputs.epoch.timed, policy)
     spent = []
-    with rig.measuring():
+    with bench.measuring():
         for _ in range(5):
-            pair = rig.pair(rig.champion.so, rig.champion.so, rig.epoch.timed)
-            times(rig, pair)
-            spent.append(pair.wall_ms / 1000)
+            begun = time.perf_counter()
+            meter.measure_pair()
+            spent.append(time.perf_counter() - begun)
     median = stats.median(spent)
     return Line(median <= PAIR_LIMIT_S, f"a pair takes at most {PAIR_LIMIT_S} s", f"{median:.3f} s")
 
 
-def _kernels(rig: Rig, folder: str) -> list[Path]:
-    return sorted((rig.root / "targets" / rig.target.name / folder).glob("*.rs"))
+def list_kernels(bench: Bench, folder: str) -> list[Path]:
+    """Kernels of one of the target's folders, by name."""
+    return sorted((bench.root / "targets" / bench.target.name / folder).glob("*.rs"))

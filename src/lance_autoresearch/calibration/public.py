@@ -8,44 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.epoch import make_epoch
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.calibration.proof import Line
-from lance_autoresearch.errors import RejectedKernel, UsageError
-from lance_autoresearch.judge.trial import Evidence, admit_and_build
-from lance_autoresearch.text.fault_text import fault_text
+from lance_autoresearch.calibration.proof import Line, describe_early_verdict
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.judge.job import Job
+from lance_autoresearch.judge.prepare import prepare
+from lance_autoresearch.rules.policy import DEFAULT
+from lance_autoresearch.text.fault_text import describe_fault
 
 SEED = 1402
 
 
-def compare_public(rig: Rig, kernel: bytes, case: int | None) -> Iterator[Line]:
+def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[Line]:
     """One line per tier, or the first difference of each case.
 
     Raises:
         UsageError: no such case.
     """
-    found = Evidence()
-    try:
-        admit_and_build(rig, kernel, found)
-    except RejectedKernel as refusal:
-        yield Line(False, "admitted", str(refusal))
+    prepared = prepare(Job(bench.target.name, kernel, bench.first_kernel, DEFAULT), bench)
+    if prepared.built is None:
+        assert prepared.refusal is not None
+        yield Line(False, "admitted", describe_early_verdict(prepared.refusal, bench))
         return
-    assert found.built is not None
-    epoch = make_epoch(rig.target, rig.scratch / "public", rig.maker, rig.answer, seed=SEED)
+    inputs = bench.inputs
+    folder = bench.scratch / "public"
+    epoch = make_epoch(bench.target, folder, inputs.maker, inputs.answer, seed=SEED)
     pools = (*epoch.checks, *epoch.timed)
     if case is not None and not 0 <= case < len(pools):
         raise UsageError(f"no case {case}", allowed=[f"0 to {len(pools) - 1}"])
-    numbers = range(len(pools)) if case is None else [case]
-    for tier in rig.target.tiers:
+    cases = range(len(pools)) if case is None else [case]
+    for tier in bench.target.tiers:
         wrong = 0
-        for i in numbers:
-            result = rig.check(found.built.so, tier, [pools[i]])
+        for i in cases:
+            result = bench.check(prepared.built.so, tier, [pools[i]])
             if result.fault is not None:
                 wrong += 1
-                text = fault_text(rig.target, result.fault, tier, public=True, case=i)
+                text = describe_fault(bench.target, result.fault, public=True, case=i)
                 yield Line(False, f"case {i}", text)
-        equal = f"{len(numbers) - wrong} of {len(numbers)} cases equal"
+        equal = f"{len(cases) - wrong} of {len(cases)} cases equal"
         yield Line(wrong == 0, f"tier {tier}", equal)
-
-
-

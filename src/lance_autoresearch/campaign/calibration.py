@@ -23,17 +23,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build import builder
+from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.build.link import SHUFFLED
-from lance_autoresearch.build.provenance import immutable
+from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.calibration.dosing import Dose, find_dose
 from lance_autoresearch.calibration.scores import Shot
-from lance_autoresearch.campaign.attempt import write
+from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.campaign.nulls import null
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import TrialRecord
 from lance_autoresearch.rules.policy import DEFAULT
@@ -105,56 +103,61 @@ def run(
     end = None if hours is None else time.monotonic() + 3600 * hours
     dose: Dose | None = None
     lost = 0
-    with Rig(root, target, champion=champion, phases=Phases(show)) as rig:
-        first = builder.first_kernel(root, target)
-        base = first if kind.name == "identity" else rig.champion_text
-        done = len(_rows(rig.ledger, target, kind.label, rig.immutable["all"]))
+    with Coordinator(root, target, champion=champion, phases=Phases(show)) as coordinator:
+        bench = coordinator.bench
+        base = bench.first_kernel if kind.name == "identity" else coordinator.champion_text
+        done = len(_rows(coordinator.ledger, target, kind.label, coordinator.ruleset))
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
-            rig.phases = Phases(show)
+            coordinator.begin_phases(Phases(show))
             try:
                 if dose is None and kind.name in EFFECTS:
-                    with rig.phases("dose"):
-                        dose = _dose(rig, base, kind)
-                record = _one(rig, _case(rig, kind, base, dose, done), kind, dose)
+                    with bench.phases("dose"):
+                        dose = _dose(coordinator, base, kind)
+                case = _case(coordinator, kind, base, dose, done)
+                record = _one(coordinator, case, kind, dose)
             except MachineError as error:
                 lost += 1
                 if lost > patience:
                     raise
-                rig.phases.say(f"not measured: {error.what}")
+                bench.phases.say(f"not measured: {error.what}")
                 continue
             done, lost = done + 1, 0
             yield record
 
 
-def _dose(rig: Rig, base: bytes, kind: Kind) -> Dose:
+def _dose(coordinator: Coordinator, base: bytes, kind: Kind) -> Dose:
     """The best of a few doses; one that is right everywhere and in the mean ends the search."""
     share = kind.effect / 100 if kind.name == "delay" else FASTER
     doses: list[Dose] = []
     while len(doses) < DOSES and not any(dose.near(share) and not dose.off for dose in doses):
-        doses.append(find_dose(rig, base, share))
+        doses.append(find_dose(coordinator.bench, base, share, coordinator.policy))
     return min(doses, key=lambda dose: (not dose.near(share), len(dose.off)))
 
 
-def _one(rig: Rig, case: Case, kind: Kind, dose: Dose | None) -> TrialRecord:
+def _one(
+    coordinator: Coordinator, case: Case, kind: Kind, dose: Dose | None
+) -> TrialRecord:
     """Judge one case and write its row."""
-    if rig.champion_text != case.champion:
-        rig.crown(case.champion)
-    rig.forget_session()
-    _ = rig.aa_sd  # the session's noise is that of the machine without our load
+    coordinator.crown(case.champion)
+    if coordinator.find_noise() is None:
+        coordinator.measure_noise()  # of the machine without our load
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
-    with busy(rig, kind.load):
-        judged = run_trial(rig, case.candidate, story)
+    with busy(coordinator.bench, kind.load):
+        judged = coordinator.judge(case.candidate, story)
     if dose is not None:
-        rig.ledger.put_blob(case.champion)  # what was kept can be measured again on another day
-        told = {**judged.record.numbers, "came": dose.came}
-        judged = replace(judged, record=replace(judged.record, numbers=told))
-    return rig.ledger.trial(write(rig, case.candidate, judged, None)).record
+        # What was kept can be measured again on another day.
+        coordinator.ledger.put_blob(case.champion)
+        judged = replace(judged, results=replace(judged.results, dose=dose.came))
+    number = coordinator.record(case.candidate, judged, story).number
+    return coordinator.ledger.trial(number).record
 
 
-def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> Case:
+def _case(
+    coordinator: Coordinator, kind: Kind, base: bytes, dose: Dose | None, number: int
+) -> Case:
     """Champion and candidate of the trial with a number."""
     if kind.name in NULLS:
-        made = null(rig, kind.name, base, number)
+        made = null(coordinator, kind.name, base, number)
         return Case(base, made.text, made.layout, made.about, made.order)
     assert dose is not None
     mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
@@ -163,7 +166,8 @@ def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> 
     if kind.name == "delay":
         about = f"without a delay of {kind.effect:g} %{off and ' (off by:' + off[1:] + ')'}"
         return Case(dose.text(everywhere), dose.text({}) + mark, None, about)
-    slow = rig.combos[number % len(rig.combos)].label
+    combos = coordinator.bench.combos
+    slow = combos[number % len(combos)].label
     shares = dict.fromkeys(dose.rows, FASTER)
     worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
     about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
@@ -171,12 +175,12 @@ def _case(rig: Rig, kind: Kind, base: bytes, dose: Dose | None, number: int) -> 
 
 
 @contextmanager
-def busy(rig: Rig, load: str | None) -> Iterator[None]:
+def busy(bench: Bench, load: str | None) -> Iterator[None]:
     """Keep one core busy: `measuring` (the workers') or `conductor`; None: neither."""
     if load is None:
         yield
         return
-    core = rig.cores[0 if load == "measuring" else 1]
+    core = bench.cores[0 if load == "measuring" else 1]
     program = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
@@ -196,7 +200,7 @@ def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
 def recorded(ledger: Ledger, root: Path, targets: Sequence[str]) -> Iterator[TrialRecord]:
     """The rows of those trials, target by target, oldest first."""
     for name in targets:
-        rules = immutable(root, catalogue.load(root, name), DEFAULT)["all"]
+        rules = measure_provenance(root, catalogue.load(root, name), DEFAULT)["all"]
         yield from _rows(ledger, name, None, rules)
 
 
@@ -211,19 +215,19 @@ def _counts(record: TrialRecord, rules: str | None) -> bool:
     A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
     asked it had 1.2 to 2.
     """
-    whole = not record.kind.startswith("delay") or "came" in record.numbers
+    whole = not record.kind.startswith("delay") or bool(record.results.dose)
     return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
 
 
 def _shot(record: TrialRecord) -> Shot:
-    gate = record.numbers.get("gate")
+    gate = record.results.screening
     spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
     return Shot(
         record.target,
         record.kind,
         str(record.verdict),
-        0 if gate is None else int(gate["pairs"]),
-        0.0 if gate is None else float(gate["components"][0]["gain"]),
+        0 if gate is None else gate.pairs,
+        0.0 if gate is None else gate.components[0].gain,
         round(spent, 2),
         record.pairs_blob or "",
         record.reason.splitlines()[0] if record.reason else "",

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from lance_autoresearch.campaign.feedback import measured
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
@@ -109,7 +108,7 @@ def failed(row: Row) -> bool:
 def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
     """What is remembered of one row."""
     record = row.record
-    fields = measured(record)
+    stage = record.results.measured
     before, after = ledger.find_blob(record.champion), ledger.find_blob(record.kernel)
     return DeadEnd(
         trial=row.id,
@@ -119,7 +118,7 @@ def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
         hypothesis=stripped(record.hypothesis, 300),
         reason=stripped(record.reason, 300),
         gain=overall(record),
-        profile={f"{c['op']} {c['name']}": c["gain"] for c in fields["combos"]} if fields else {},
+        profile={c.combo.label: c.gain for c in stage.combos} if stage else {},
         diff=None if before is None or after is None else difference(before, after).size,
         kernel=record.kernel,
     )
@@ -127,8 +126,8 @@ def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
 
 def _text(row: Row) -> str:
     record = row.record
-    fields = measured(record)
-    lost = [f"{c['op']} {c['name']}" for c in fields["combos"] if c["gain"] < 0] if fields else []
+    stage = record.results.measured
+    lost = [c.combo.label for c in stage.combos if c.gain < 0] if stage else []
     return "\n".join((record.hypothesis, record.reason, *lost)).casefold()
 
 

@@ -19,11 +19,10 @@ from typing import Any
 
 from lance_autoresearch import oracle
 from lance_autoresearch.agents import Agent
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.attempt import Done
 from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.coordinator import Coordinator, Done
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress, loop
 from lance_autoresearch.campaign.nulls import SUSPENDED
 from lance_autoresearch.campaign.standing import standing
@@ -100,9 +99,11 @@ def drive(
         _begun(where, agent, (run.budget if run else budget), json, resume)
         policy = DEFAULT.planned((run.budget if run else budget).trials or 0)
         champion = where.champion_text()
-        with Rig(root, target, champion=champion, phases=phases, policy=policy) as rig:
+        with Coordinator(
+            root, target, champion=champion, phases=phases, policy=policy
+        ) as coordinator:
             progress = loop(
-                rig, where, agent, budget, show,
+                coordinator, where, agent, budget, show,
                 lambda done: _report(done, live, json, where, hooks), kind=kind, run=run,
                 patience=patience,
             )

@@ -11,11 +11,11 @@ Everything comes from the row of the ledger: no seed, no input, no expected valu
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import ComboRow, Guard, TrialRecord, Verdict
 from lance_autoresearch.text.curve import overall
 
 SHOWN = 4
@@ -28,66 +28,42 @@ def feedback(record: TrialRecord, champion: TrialRecord | None = None) -> list[s
     Args:
         champion: the row that kept the champion, for its code size; None: upstream's own.
     """
-    fields = measured(record)
+    stage = record.results.measured
     lines = []
-    if fields is not None and record.verdict is not Verdict.KEEP:
-        combos = fields["combos"]
-        lost = sorted((c for c in combos if _lost(c)), key=_gain)
-        won = sorted((c for c in combos if _won(c)), key=_gain, reverse=True)
-        lines += _named("lost", lost or [c for c in combos if c["guard"] != "ok"])
+    if stage is not None and record.verdict is not Verdict.KEEP:
+        combos = stage.combos
+        lost = sorted((c for c in combos if c.high < 0.0), key=lambda c: c.gain)
+        won = sorted((c for c in combos if c.low > 0.0), key=lambda c: c.gain, reverse=True)
+        lines += _named("lost", lost or [c for c in combos if c.guard is not Guard.OK])
         lines += _named("gained", won)
-        lines += _noise(combos, fields["pairs"])
+        lines += _noise(combos, stage.pairs)
     return lines + _code(record, champion) + _guess(record)
-
-
-def measured(record: TrialRecord) -> Mapping[str, Any] | None:
-    """The confirmation's numbers, else the screening's; None where no pair counted."""
-    for stage in ("confirm", "gate"):
-        fields = record.numbers.get(stage)
-        if isinstance(fields, Mapping) and fields.get("pairs") and fields.get("combos"):
-            return fields
-    return None
 
 
 def code_bytes(record: TrialRecord | None) -> int | None:
     """Bytes of machine code in the kernel's object, None where it was not recorded."""
-    code = record.numbers.get("code") if record else None
-    size = code.get("text_bytes") if isinstance(code, Mapping) else None
-    return int(size) if size is not None else None
+    code = record.results.code if record else None
+    return None if code is None else code.text_bytes
 
 
-def _gain(combo: Mapping[str, Any]) -> float:
-    return float(combo["gain"])
-
-
-def _lost(combo: Mapping[str, Any]) -> bool:
-    return combo["high"] is not None and combo["high"] < 0.0
-
-
-def _won(combo: Mapping[str, Any]) -> bool:
-    return combo["low"] is not None and combo["low"] > 0.0
-
-
-def _named(word: str, combos: Sequence[Mapping[str, Any]]) -> list[str]:
-    shown = [
-        f"{c['op']} {c['name']} {c['gain']:+.1f}% {_bounds(c)}"
-        for c in combos[:SHOWN]
-    ]
+def _named(word: str, combos: Sequence[ComboRow]) -> list[str]:
+    shown = [f"{c.combo.label} {c.gain:+.1f}% {_bounds(c)}" for c in combos[:SHOWN]]
     if len(combos) > SHOWN:
         shown.append(f"{len(combos) - SHOWN} more")
     return [f"{word:7} {', '.join(shown)}"] if shown else []
 
 
-def _bounds(combo: Mapping[str, Any]) -> str:
-    """`[-2.1 +0.4]`; an end is None while too few pairs bound it."""
-    if combo["low"] is None and combo["high"] is None:
+def _bounds(combo: ComboRow) -> str:
+    """`[-2.1 +0.4]`; an end is infinite while too few pairs bound it."""
+    ends = (combo.low, combo.high)
+    if not any(map(math.isfinite, ends)):
         return "(too few pairs for bounds)"
-    low, high = ("open" if c is None else f"{c:+.1f}" for c in (combo["low"], combo["high"]))
+    low, high = (f"{end:+.1f}" if math.isfinite(end) else "open" for end in ends)
     return f"[{low} {high}]"
 
 
-def _noise(combos: Sequence[Mapping[str, Any]], pairs: int) -> list[str]:
-    widths = [0.5 * (c["high"] - c["low"]) for c in combos if None not in (c["low"], c["high"])]
+def _noise(combos: Sequence[ComboRow], pairs: int) -> list[str]:
+    widths = [0.5 * (c.high - c.low) for c in combos if math.isfinite(c.high - c.low)]
     if not widths:
         return []
     half = statistics.median(widths)
@@ -105,7 +81,7 @@ def _code(record: TrialRecord, champion: TrialRecord | None) -> list[str]:
 
 
 def _guess(record: TrialRecord) -> list[str]:
-    guess = record.numbers.get("predicted")
+    guess = record.results.predicted
     if guess is None:
         return []
     gain = overall(record)

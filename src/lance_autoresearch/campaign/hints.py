@@ -124,11 +124,6 @@ def _worst(since: Sequence[TrialRecord]) -> list[Hint]:
 
 def losing(trial: TrialRecord) -> list[str]:
     """Labels of the combos that surely lost, by their interval."""
-    numbers = trial.numbers
-    fields = numbers.get("confirm") or numbers.get("gate") or {}
-    combos = fields.get("combos", ()) if isinstance(fields, dict) else ()
-    return [
-        f"{row['op']} {row['name']}"
-        for row in combos
-        if row.get("high") is not None and row["high"] < 0.0
-    ]
+    stage = trial.results.confirmation or trial.results.screening
+    combos = stage.combos if stage is not None else ()
+    return [row.combo.label for row in combos if row.high < 0.0]

@@ -1,6 +1,6 @@
 """Many trials on one target: an agent proposes, the trial judges, the campaign follows.
 
-    loop(rig, campaign, agent, Budget(trials=50), show, report)
+    loop(coordinator, campaign, agent, Budget(trials=50), show, report)
 
     turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
       └─ every tenth timed trial is a hidden null (`nulls`), before the agent is asked
@@ -22,10 +22,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.campaign import lessons
-from lance_autoresearch.campaign.attempt import Done, attempt
 from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.coordinator import Coordinator, Done, Story
 from lance_autoresearch.campaign.dead_ends import dead_ends
 from lance_autoresearch.campaign.nulls import watch
 from lance_autoresearch.campaign.tally import Budget, Run, Tally, place, save
@@ -34,7 +33,6 @@ from lance_autoresearch.campaign.undecided import pairs_before
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.kernel_file import place_kernel
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story
 from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import stripped
 
@@ -88,7 +86,7 @@ class Progress:
 class Desk:
     """What one loop works with."""
 
-    rig: Rig
+    coordinator: Coordinator
     campaign: Campaign
     agent: Agent
     kind: str
@@ -97,7 +95,7 @@ class Desk:
 
 
 def loop(
-    rig: Rig,
+    coordinator: Coordinator,
     campaign: Campaign,
     agent: Agent,
     budget: Budget,
@@ -116,11 +114,11 @@ def loop(
         kind: of the rows; `replay` is exempt from being answered by memory.
         run: go on with this one, its own budget in force; None begins a new one.
     """
-    desk = Desk(rig, campaign, agent, kind, show, patience or Patience())
+    desk = Desk(coordinator, campaign, agent, kind, show, patience or Patience())
     if run is None:
-        last = rig.ledger.trials(limit=1)
+        last = coordinator.ledger.trials(limit=1)
         run = Run(agent.name, budget, after=last[-1].id if last else 0)
-    progress = Progress(Tally.read(rig.ledger, campaign.name, run))
+    progress = Progress(Tally.read(coordinator.ledger, campaign.name, run))
     with polite_interrupt(lambda: show("finishing this turn; Ctrl-C again stops at once")) as stop:
         progress.ended = progress.tally.over()
         while not progress.ended:
@@ -146,7 +144,7 @@ def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
         _enter(desk, progress, "null", text)
 
     try:
-        watch(desk.rig, desk.campaign, show)
+        watch(desk.coordinator, desk.campaign, show)
     except MachineError as error:
         progress.unfair += 1
         patience, what = desk.patience, stripped(error.what, 300)
@@ -190,12 +188,12 @@ def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal |
 
 
 def _turn(desk: Desk, progress: Progress) -> Turn:
-    rig, campaign, tally = desk.rig, desk.campaign, progress.tally
+    coordinator, campaign, tally = desk.coordinator, desk.campaign, progress.tally
     history = tally.history
     return Turn(
-        rig.target.name, rig.champion_text, campaign.kernel_path,
+        coordinator.target.name, coordinator.champion_text, campaign.kernel_path,
         (*history, *_remembered(progress)),
-        root=rig.root,
+        root=coordinator.bench.root,
         home=place(campaign.desk) / "agent",
         advice=_advice(desk, progress) if _costs(desk.agent) else (),
         note=progress.note,
@@ -210,7 +208,7 @@ def _remembered(progress: Progress) -> list[TrialRecord]:
 
 def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
     """Feedback on the last trial, hints, and what earlier campaigns learnt."""
-    ledger, target = desk.rig.ledger, desk.rig.target.name
+    ledger, target = desk.coordinator.ledger, desk.coordinator.target.name
     lines: list[str] = []
     last = progress.done[-1].record if progress.done else None
     if last is None and progress.tally.history:
@@ -218,7 +216,8 @@ def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
     if last is not None:
         taught = teach(ledger, last, desk.campaign.name)
         lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
-    lines += [f"lesson: {text}" for text in lessons.read(desk.rig.root, target)[-LESSONS:]]
+    learnt = lessons.read(desk.coordinator.bench.root, target)[-LESSONS:]
+    lines += [f"lesson: {text}" for text in learnt]
     # This campaign's own are listed as trials.
     ends = dead_ends(ledger, target, limit=LESSONS, without=desk.campaign.name)
     return (*lines, *(f"failed before: {end.line()}" for end in ends))
@@ -271,7 +270,7 @@ def _give_up(progress: Progress, why: str) -> None:
 def _put_back(desk: Desk) -> None:
     campaign = desk.campaign
     with campaign.desk.locked():
-        place_kernel(campaign.kernel_path, desk.rig.champion_text, inside=campaign.worktree,
+        place_kernel(campaign.kernel_path, desk.coordinator.champion_text, inside=campaign.worktree,
                      scratch=campaign.desk.scratch)
 
 
@@ -291,7 +290,7 @@ def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]
     if not again or progress.ended or progress.tally.over():
         return
     try:
-        before = pairs_before(desk.rig, proposal.text)
+        before = pairs_before(desk.coordinator, proposal.text)
     except UsageError:
         before = ()
     free = Story(proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
@@ -303,19 +302,19 @@ def _attempt(
     desk: Desk, progress: Progress, text: bytes, story: Story, before: tuple[PairTimes, ...] = ()
 ) -> Done:
     """One trial, begun again (twice at most) where the machine failed."""
-    rig = desk.rig
+    coordinator = desk.coordinator
     for left in (2, 1, 0):
-        rig.phases = Phases(desk.show)
+        coordinator.begin_phases(Phases(desk.show))
         try:
-            done = attempt(rig, text, story, desk.campaign, before=before)
+            done = coordinator.attempt(text, story, desk.campaign, earlier=before)
             break
         except MachineError as error:
             if not left:
                 raise
             desk.show(f"the machine failed, once more: {stripped(error.what, 120)}")
             time.sleep(desk.patience.machine)
-            rig.conductor.close()
-            rig.conductor.start()
+            coordinator.bench.conductor.close()
+            coordinator.bench.conductor.start()
     progress.done.append(done)
     del progress.done[:-KEPT]
     if done.remembered:
@@ -325,7 +324,7 @@ def _attempt(
     else:
         progress.tally.add(done.record)
     if done.record.verdict is Verdict.KEEP:
-        rig.crown(text)
+        coordinator.crown(text)
     return done
 
 

@@ -1,6 +1,6 @@
 """Hidden nulls: now and then the champion itself is judged like a candidate.
 
-    watch(rig, campaign, show)      before a trial of a campaign
+    watch(coordinator, campaign, show)      before a trial of a campaign
 
 A null goes the whole way of a trial, from admission to confirmation, and is a row of the ledger
 of its own kind. It is no idea: no count, curve, plateau or prompt knows it. If one is kept, or
@@ -15,15 +15,13 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build.link import ORDERS, SHUFFLED
 from lance_autoresearch.calibration.effects import renamed, shuffled
-from lance_autoresearch.campaign.attempt import write
 from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.campaign.standing import Standing, standing
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.ledger import CampaignRow
 from lance_autoresearch.records import TrialRecord
 
@@ -43,7 +41,7 @@ class Null(NamedTuple):
     """Its objects in this order (`link.ORDERS`)."""
 
 
-def null(rig: Rig, kind: str, base: bytes, number: int) -> Null:
+def null(coordinator: Coordinator, kind: str, base: bytes, number: int) -> Null:
     """A kernel with nothing to gain over `base`; other bytes, so that it is built anew.
 
     Args:
@@ -57,38 +55,41 @@ def null(rig: Rig, kind: str, base: bytes, number: int) -> Null:
     if kind == "identity":
         return Null(base + mark, layout, f"Lance's own text, layout {layout}")
     rng, order = random.Random(number), ORDERS[number % len(ORDERS)]
-    text = shuffled(renamed(base, _called(rig), rng), rng) + mark
+    text = shuffled(renamed(base, _called(coordinator), rng), rng) + mark
     about = f"functions renamed, in order {number}, layout {layout}, {order}"
     return Null(text, layout, about, order)
 
 
-def _called(rig: Rig) -> set[str]:
+def _called(coordinator: Coordinator) -> set[str]:
     """Functions of a kernel that its contract calls."""
-    contract = rig.root / "targets" / rig.target.name / "contract.rs"
+    home = coordinator.bench.root / "targets" / coordinator.target.name
+    contract = home / "contract.rs"
     return set(re.findall(r"\bkernels::(\w+)", contract.read_text()))
 
 
-def watch(rig: Rig, campaign: Campaign, show: Callable[[str], None]) -> Standing:
+def watch(
+    coordinator: Coordinator, campaign: Campaign, show: Callable[[str], None]
+) -> Standing:
     """Do what is due before the next trial: a null, or the way back.
 
     Args:
-        rig: with the campaign's champion.
+        coordinator: with the campaign's champion.
 
     Raises:
         MachineError: keeps are suspended and did not come back; nothing was judged.
     """
-    row = rig.ledger.campaign(campaign.name)
+    row = coordinator.ledger.campaign(campaign.name)
     assert row is not None
     judged = 0
     while True:
-        now = standing(rig.ledger, row)
+        now = standing(coordinator.ledger, row)
         if now.suspended:
-            _one_step_back(rig, row, now, show)
+            _one_step_back(coordinator, row, now, show)
         elif now.due and judged < 2:
             show("a null: the champion is judged like a candidate")
-            rig.phases = Phases(show)
+            coordinator.begin_phases(Phases(show))
             judged += 1
-            _judge(rig, campaign, now.due, now.rows)
+            _judge(coordinator, campaign, now.due, now.rows)
         elif now.owed:
             raise _suspended(now, f"the {now.owed} null could not be judged again")
         else:
@@ -96,15 +97,15 @@ def watch(rig: Rig, campaign: Campaign, show: Callable[[str], None]) -> Standing
 
 
 def _one_step_back(
-    rig: Rig, campaign: CampaignRow, now: Standing, show: Callable[[str], None]
+    coordinator: Coordinator, campaign: CampaignRow, now: Standing, show: Callable[[str], None]
 ) -> None:
     """One A/A of the champion, written as a session."""
     show(f"{SUSPENDED}: {now.suspended}; A/A {now.good + 1} of the way back")
     try:
-        bias = 100 * rig.new_session().bias
+        bias = 100 * coordinator.measure_noise().bias
     except MachineError as error:
         raise _suspended(now, error.what) from error
-    then = standing(rig.ledger, campaign)
+    then = standing(coordinator.ledger, campaign)
     if then.suspended and then.good <= now.good:
         raise _suspended(now, f"the A/A just now was off by {bias:+.2f}%")
 
@@ -117,13 +118,13 @@ def _suspended(now: Standing, detail: str) -> MachineError:
     )
 
 
-def _judge(rig: Rig, campaign: Campaign, kind: str, number: int) -> TrialRecord:
+def _judge(
+    coordinator: Coordinator, campaign: Campaign, kind: str, number: int
+) -> TrialRecord:
     """One null as a whole trial; its row names it and moves nothing, whatever the verdict."""
-    made = null(rig, kind, rig.champion_text, number)
+    made = null(coordinator, kind, coordinator.champion_text, number)
     story = Story(
         f"hidden null: {made.about}", AGENT, kind, campaign.name, layout=made.layout,
         order=made.order,
     )
-    judged = run_trial(rig, made.text, story)
-    write(rig, made.text, judged, None)
-    return judged.record
+    return coordinator.attempt(made.text, story).record

@@ -7,24 +7,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.ledger.comparison_json import GateCase, trial_from_json
 from lance_autoresearch.ledger.export import load_records
-from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
-from lance_autoresearch.rules.gate import replay as gate_again
-from lance_autoresearch.text.verdict_text import confirm_numbers, defence_numbers, gate_numbers
+from lance_autoresearch.ledger.pairs_json import trial_from_json
+from lance_autoresearch.records import Results, TrialPairs, TrialRecord, Verdict
+from lance_autoresearch.rules.rejudge import rejudge
 
 Show = Callable[[str], None]
 
@@ -81,40 +77,42 @@ def replay(root: Path, recorded: Recorded, show: Show) -> Iterator[Part]:
     if recorded.pairs is not None:
         yield decided_again(recorded)
     target = recorded.record.target
-    with Rig(root, target, champion=recorded.champion, phases=Phases(show)) as rig:
-        judged = run_trial(rig, recorded.kernel, Story(kind="replay"))
-    yield from measured_again(recorded.record, judged.record)
+    story = Story(kind="replay")
+    phases = Phases(show)
+    with Coordinator(root, target, champion=recorded.champion, phases=phases) as coordinator:
+        judged = coordinator.judge(recorded.kernel, story)
+        now = make_record(judged, story, coordinator.target)
+    yield from measured_again(recorded.record, now)
 
 
 def decided_again(recorded: Recorded) -> Part:
-    """The gate and the confirmation on the recorded pairs."""
+    """The gate, the confirmation and the defences on the recorded pairs."""
     assert recorded.pairs is not None
-    parts = trial_from_json(recorded.pairs)
-    first = parts[0]
-    result = gate_again(first.comparison, first.policy, first.before)
-    fields = [gate_numbers(result, policy=first.policy)]
-    numbers = recorded.record.numbers
-    wanted = [numbers["gate"]]
-    if len(parts) >= 3:
-        confirmed = _confirmed(parts, fields[0]["claim"])
-        fields.append(confirm_numbers(confirmed, first.policy))
-        wanted.append(numbers["confirm"])
-        seen = [part.comparison for part in parts[3:]]
-        for name, found in defence_numbers(confirmed, seen, first.policy).items():
-            fields.append(found)
-            wanted.append(numbers[name])
-    same = _decisive(fields) == _decisive(wanted)
+    document = trial_from_json(recorded.pairs)
+    again = _decisive(rejudge(document.pairs, document.policy))
+    same = again == _decisive(recorded.record.results)
     word = "identical" if same else "different"
-    return Part("gate", same, f"{word} on {sum(len(p.comparison.pairs) for p in parts)} pairs")
+    return Part("gate", same, f"{word} on {count_pairs(document.pairs)} pairs")
 
 
-def _confirmed(parts: Sequence[GateCase], claim: str) -> ConfirmResult:
-    return confirm(parts[1].comparison, parts[2].comparison, claim, parts[1].policy)
+def count_pairs(pairs: TrialPairs) -> int:
+    """Pairs of all stages."""
+    stages = (pairs.screening, pairs.confirmation, pairs.long_blocks, pairs.distinct_inputs,
+              pairs.opponent, *pairs.lower_tiers.values())  # fmt: skip
+    return sum(len(stage.pairs) for stage in stages if stage is not None)
 
 
-def _decisive(blocks: list[dict[str, Any]]) -> Any:
-    """Without what is known beside the pairs (seconds, core, the session's A/A)."""
-    return json.loads(json.dumps([{**block, "facts": None} for block in blocks]))
+def _decisive(results: Results) -> list[Any]:
+    """Every number that decided; reasons as kinds, since old rows hold only their sentences."""
+    gate, confirmed = results.screening, results.confirmation
+    found: list[Any] = []
+    if gate is not None:
+        found += [gate.outcome, gate.claim, gate.e, gate.threshold, gate.components, gate.combos,
+                  gate.pairs, gate.void]
+    if confirmed is not None:
+        found += [confirmed.verdict, confirmed.claim, confirmed.components, confirmed.combos,
+                  confirmed.long_blocks, confirmed.pairs, confirmed.void]
+    return [*found, results.distinct_inputs, results.opponent]
 
 
 def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lance_autoresearch.campaign.feedback import measured
 from lance_autoresearch.ledger import CampaignRow, Ledger, Row, SessionRow
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
@@ -100,9 +99,9 @@ class Standing:
             return
         if record.kind == self.owed:
             self.owed = ""
-        gate = record.numbers.get("gate")
-        if record.kind == "aa" and isinstance(gate, dict) and gate.get("pairs"):
-            self._pool(float(gate["components"][0]["gain"]), int(gate["pairs"]))
+        gate = record.results.screening
+        if record.kind == "aa" and gate is not None and gate.pairs:
+            self._pool(gate.components[0].gain, gate.pairs)
 
     def add_session(self, bias: float) -> None:
         """One 16-pair A/A of a champion of the campaign, in %."""
@@ -128,7 +127,7 @@ def standing(ledger: Ledger, campaign: CampaignRow) -> Standing:
     now = replayed(nulls, _sessions(ledger, campaign))
     last = max((row.id for row in nulls), default=0)
     since = ledger.trials(campaign=campaign.name, after=last)
-    now.slots = sum(is_idea(r.record.kind) and measured(r.record) is not None for r in since)
+    now.slots = sum(is_idea(r.record.kind) and r.record.results.measured is not None for r in since)
     return now
 
 
@@ -138,7 +137,7 @@ def replayed(nulls: Iterable[Row], sessions: Iterable[SessionRow]) -> Standing:
     events: list[Row | SessionRow] = [*nulls, *sessions]
     for event in sorted(events, key=lambda event: event.seq):
         if isinstance(event, SessionRow):
-            now.add_session(100 * event.bias)
+            now.add_session(100 * event.noise.bias)
         else:
             now.add_null(event)
     return now
@@ -149,4 +148,4 @@ def _sessions(ledger: Ledger, campaign: CampaignRow) -> list[SessionRow]:
     kept = ledger.trials(campaign=campaign.name, verdict=Verdict.KEEP)
     champions = {campaign.start_kernel, *(row.record.kernel for row in kept if row.commit)}
     found = ledger.sessions(campaign.target)
-    return [s for s in found if s.seq > campaign.seq and s.champion in champions]
+    return [s for s in found if s.seq > campaign.seq and s.noise.champion in champions]

@@ -17,6 +17,7 @@ from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.champion import kernel_path, read_champion
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
     """
     catalogue.load(root, target)
     if kernel is not None:
-        return Subject(read_kernel(kernel), kernel, committed_champion(root, target), None)
+        return Subject(read_kernel(kernel), kernel, read_champion(root, target), None)
     mine = campaigns.find_campaign(cwd)
     if mine is not None and mine.target != target:
         raise UsageError(
@@ -60,7 +61,7 @@ def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
     mine = mine or newest(root, target)
     if mine is not None:
         return Subject(mine.read(), mine.kernel_path, mine.champion_text(), mine)
-    path = root / "targets" / target / "kernel" / "kernels.rs"
+    path = kernel_path(root, target)
     if path.exists():
         return Subject(read_kernel(path), path, None, None)
     raise UsageError(
@@ -79,9 +80,3 @@ def newest(root: Path, target: str) -> Campaign | None:
         if found.kernel_path.exists():
             return found
     return None
-
-
-def committed_champion(root: Path, target: str) -> bytes | None:
-    """The champion that the repository carries for a target, or None."""
-    path = root / "targets" / target / "kernel" / "kernels.rs"
-    return read_kernel(path) if path.exists() else None

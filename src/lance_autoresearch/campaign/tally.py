@@ -25,7 +25,7 @@ from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.files import atomic_write
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.kinds import is_idea
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import Results, TrialRecord, Verdict
 
 WHOLE = 50
 """So many of the newest trials are held with all their numbers: prompts look no further back."""
@@ -195,4 +195,6 @@ class Tally:
 
 def slim(record: TrialRecord) -> TrialRecord:
     """A trial without its numbers: what counting needs. A night of thousands stays small."""
-    return replace(record, numbers={}, phases={}, immutable={}, machine={})
+    return replace(
+        record, results=Results(), stored=None, phases={}, immutable={}, machine={}
+    )

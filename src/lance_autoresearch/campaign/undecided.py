@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 
-from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import Row
-from lance_autoresearch.ledger.comparison_json import trial_from_json
-from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
+from lance_autoresearch.ledger.pairs_json import trial_from_json
+from lance_autoresearch.records import PairTimes, ReasonKind, TrialRecord, Verdict
 from lance_autoresearch.rules.estimator import valid_pairs
-from lance_autoresearch.rules.gate import NOT_PROVEN
 
 
-def pairs_before(rig: Rig, text: bytes) -> tuple[PairTimes, ...]:
+def pairs_before(coordinator: Coordinator, text: bytes) -> tuple[PairTimes, ...]:
     """The valid pairs of the newest undecided trial of this kernel against this champion.
 
     Void pairs say nothing about the kernel, and counted again they would end every continuation
@@ -27,41 +26,47 @@ def pairs_before(rig: Rig, text: bytes) -> tuple[PairTimes, ...]:
         UsageError: there is none, or it was decided.
     """
     kernel = hashlib.sha256(text).hexdigest()
-    rows = [row for row in _of_champion(rig) if row.record.kernel == kernel]
+    rows = [row for row in _of_champion(coordinator) if row.record.kernel == kernel]
     last = rows[-1].record if rows else None
     if last is None or not _undecided(last) or last.pairs_blob is None:
         raise UsageError(
             "no undecided trial of this kernel against this champion to continue",
-            next=f"./lar try {rig.target.name}",
+            next=f"./lar try {coordinator.target.name}",
         )
-    return valid_pairs(trial_from_json(rig.ledger.get_blob(last.pairs_blob))[0].comparison)
+    document = trial_from_json(coordinator.ledger.get_blob(last.pairs_blob))
+    return valid_pairs(document.pairs.screening)
 
 
-def put_back(rig: Rig, campaign: str | None) -> bytes:
+def put_back(coordinator: Coordinator, campaign: str | None) -> bytes:
     """The kernel of a campaign's last undecided trial: its file holds the champion again.
 
     Raises:
         UsageError: the campaign's last trial against this champion was decided, or there is none.
     """
-    rows = [row.record for row in _of_champion(rig)
+    rows = [row.record for row in _of_champion(coordinator)
             if row.record.campaign == campaign and row.record.kind == "trial"]
     if not rows or not _undecided(rows[-1]):
         raise UsageError(
             "the last trial against this champion was decided: nothing to continue",
-            next=f'./lar try {rig.target.name} -m "what you changed and why"',
+            next=f'./lar try {coordinator.target.name} -m "what you changed and why"',
         )
-    return rig.ledger.get_blob(rows[-1].kernel)
+    return coordinator.ledger.get_blob(rows[-1].kernel)
 
 
-def _of_champion(rig: Rig) -> list[Row]:
+def _of_champion(coordinator: Coordinator) -> list[Row]:
     """Trials against this champion under today's rules, oldest first."""
-    champion = hashlib.sha256(rig.champion_text).hexdigest()
+    champion = hashlib.sha256(coordinator.champion_text).hexdigest()
     return [
         row
-        for row in rig.ledger.trials(target=rig.target.name)
-        if row.record.champion == champion and row.record.immutable["all"] == rig.immutable["all"]
+        for row in coordinator.ledger.trials(target=coordinator.target.name)
+        if row.record.champion == champion and row.record.immutable["all"] == coordinator.ruleset
     ]
 
 
 def _undecided(record: TrialRecord) -> bool:
-    return record.verdict is Verdict.INCONCLUSIVE or record.reason == NOT_PROVEN
+    return record.verdict is Verdict.INCONCLUSIVE or _is_not_proven(record)
+
+
+def _is_not_proven(record: TrialRecord) -> bool:
+    reason = record.results.reason
+    return reason is not None and reason.kind is ReasonKind.NOT_PROVEN

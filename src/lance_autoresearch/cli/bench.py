@@ -29,33 +29,36 @@ def bench(
         pairs: pairs of fresh processes, each in a fresh layout.
         json: one object per tier.
     """
-    from lance_autoresearch.bench.rig import Rig
-    from lance_autoresearch.calibration.quote import quote, quote_block, quote_record
-    from lance_autoresearch.campaign.subject import committed_champion, newest
+    from lance_autoresearch.calibration.quote import print_quote, quote, quote_record
+    from lance_autoresearch.campaign.coordinator import Coordinator
+    from lance_autoresearch.campaign.subject import newest
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.host.kernel_file import read_kernel
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.host.phases import Phases
-    from lance_autoresearch.text.verdict_text import confirm_numbers
+    from lance_autoresearch.ledger.results_json import encode_confirm
+    from lance_autoresearch.targets.champion import read_champion
 
     root = checkout.find_root()
     campaign = None if kernel else newest(root, target)
     if kernel is not None:
         text: bytes | None = read_kernel(kernel)
     else:
-        text = campaign.champion_text() if campaign else committed_champion(root, target)
+        text = campaign.champion_text() if campaign else read_champion(root, target)
     live = Live(enabled=not json)
-    with live, Rig(root, target, champion=text, phases=Phases(live.show)) as rig:
-        if tier is not None and tier not in rig.target.tiers:
-            raise UsageError(f"{target} has no tier '{tier}'", allowed=rig.target.tiers)
-        for name in rig.target.tiers if tier is None else (tier,):
-            result = quote(rig, tier=name, pairs=pairs)
-            kernel_blob = {"kernel": rig.champion_text}
-            rig.ledger.append(quote_record(rig, name, result), blobs=kernel_blob)
+    phases = Phases(live.show)
+    with live, Coordinator(root, target, champion=text, phases=phases) as coordinator:
+        bench, policy, champion = coordinator.bench, coordinator.policy, coordinator.champion_text
+        if tier is not None and tier not in bench.target.tiers:
+            raise UsageError(f"{target} has no tier '{tier}'", allowed=bench.target.tiers)
+        for name in bench.target.tiers if tier is None else (tier,):
+            result = quote(bench, champion, policy, tier=name, pairs=pairs)
+            record = quote_record(bench, champion, policy, name, result)
+            coordinator.ledger.append(record, blobs={"kernel": champion})
             if json:
-                body = {"v": 1, "target": target, "tier": name, **confirm_numbers(result)}
+                body = {"v": 1, "target": target, "tier": name, **encode_confirm(result)}
                 print(json_module.dumps(body), flush=True)
             else:
                 live.clear()
-                print(quote_block(target, name, confirm_numbers(result)), flush=True)
+                print(print_quote(target, name, result), flush=True)
     return 0

@@ -69,17 +69,17 @@ def _run(
     root: Path, target: str, kind: Kind, trials: int | None, hours: float | None, json: bool
 ) -> None:
     from lance_autoresearch.campaign.calibration import run, shots
-    from lance_autoresearch.campaign.subject import committed_champion
     from lance_autoresearch.host.live import Live
-    from lance_autoresearch.text.verdict_text import trial_numbers
+    from lance_autoresearch.targets.champion import read_champion
+    from lance_autoresearch.text.verdict_text import record_to_json
 
-    champion = committed_champion(root, target)
+    champion = read_champion(root, target)
     with Live(enabled=not json, prefix=f"{target} {kind.label}  ") as live:
         made = run(root, target, champion, kind, trials=trials, hours=hours, show=live.show)
         before = sum(shot.kind == kind.label for shot in shots(root, [target]))
         for number, record in enumerate(made, before + 1):
             if json:
-                print(json_module.dumps({"v": 1, **trial_numbers(record)}), flush=True)
+                print(json_module.dumps({"v": 1, **record_to_json(record)}), flush=True)
                 continue
             live.clear()
             gain = "" if record.gain is None else f"  {record.gain:+.2f}%"

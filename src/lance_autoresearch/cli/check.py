@@ -37,12 +37,12 @@ def check(
         pairs: of the A/A null.
         json: one object per line.
     """
-    from lance_autoresearch.bench.rig import Rig
     from lance_autoresearch.calibration.proof import Line, prove
     from lance_autoresearch.calibration.public import compare_public
-    from lance_autoresearch.campaign.subject import committed_champion
+    from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.host.kernel_file import read_kernel
+    from lance_autoresearch.targets.champion import read_champion
 
     if case is not None and kernel is None and trial is None:
         raise UsageError(
@@ -61,11 +61,16 @@ def check(
         else:
             print(f"{'ok  ' if line.ok else 'FAIL'}  {line.what}: {line.detail}", flush=True)
 
-    with Rig(root, target, champion=committed_champion(root, target)) as rig:
+    with Coordinator(root, target, champion=read_champion(root, target)) as coordinator:
+        bench, ledger = coordinator.bench, coordinator.ledger
         text = read_kernel(kernel) if kernel else None
         if trial is not None:
-            text = rig.ledger.get_blob(rig.ledger.trial(trial).record.kernel)
-        lines = prove(rig, pairs=pairs) if text is None else compare_public(rig, text, case)
+            text = ledger.get_blob(ledger.trial(trial).record.kernel)
+        if text is None:
+            champion, policy = coordinator.champion_text, coordinator.policy
+            lines = prove(bench, champion, policy, pairs=pairs)
+        else:
+            lines = compare_public(bench, text, case)
         for line in lines:
             show(line)
     return 0 if ok else EXIT_FAILED

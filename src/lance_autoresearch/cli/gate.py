@@ -5,11 +5,11 @@ from __future__ import annotations
 import json as jsonlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lance_autoresearch.ledger.comparison_json import GateCase
-    from lance_autoresearch.records import Outcome
+    from lance_autoresearch.ledger.pairs_json import GateCase, TrialDocument
+    from lance_autoresearch.records import Results
 
 
 def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
@@ -26,73 +26,68 @@ def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
         json: print one JSON object instead of the block.
     """
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.ledger.comparison_json import recorded_from_json
+    from lance_autoresearch.ledger.pairs_json import recorded_from_json
 
     try:
         text = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read it: {error.strerror}", where=str(file)) from error
-    return _trial(recorded_from_json(text), all_pairs, json)
+    return _judge_document(recorded_from_json(text), all_pairs, json)
 
 
-def _trial(parts: tuple[GateCase, ...], all_pairs: bool, json: bool) -> int:
-    from lance_autoresearch.records import Verdict
-    from lance_autoresearch.rules.confirmation import confirm
-    from lance_autoresearch.rules.gate import gate as rule
-    from lance_autoresearch.rules.gate import replay
-    from lance_autoresearch.text.verdict_text import (
-        Facts,
-        confirm_block,
-        confirm_numbers,
-        defence_block,
-        defence_numbers,
-        gate_block,
-        gate_numbers,
-        slices,
-    )
+def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: bool) -> int:
+    from lance_autoresearch.ledger.pairs_json import GateCase
+    from lance_autoresearch.ledger.results_json import results_to_json
+    from lance_autoresearch.records import ScreeningFacts, TrialPairs
+    from lance_autoresearch.rules.gate import gate as decide
+    from lance_autoresearch.rules.rejudge import rejudge
+    from lance_autoresearch.text.verdict_text import count_slices, print_results
 
-    case, *rest = parts
-    whole = replace(case.policy, max_pairs=case.policy.max_pairs + case.before)
+    case = document if isinstance(document, GateCase) else None
+    policy = document.policy
+    pairs = TrialPairs(document.comparison) if isinstance(document, GateCase) else document.pairs
+    results = rejudge(pairs, policy)
     if all_pairs:
-        result = rule(case.comparison, whole)
-    else:
-        result = replay(case.comparison, case.policy, case.before)
-    facts = Facts(slices=slices(case.comparison))
-    fields: dict[str, Any] = {"gate": gate_numbers(result, facts, case.policy)}
-    code = _exit_code(result.outcome)
-    if rest:
-        licence = rest[1].comparison if len(rest) > 1 else None
-        confirmed = confirm(rest[0].comparison, licence, result.claim, case.policy)
-        fields["confirm"] = confirm_numbers(confirmed, case.policy)
-        code = confirmed.verdict.exit_code
-        defences = defence_numbers(confirmed, [p.comparison for p in rest[2:]], case.policy)
-        fields |= defences
-        if any(found["rejected"] for found in defences.values()):
-            code = Verdict.REJECTED.exit_code
+        whole = replace(policy, max_pairs=policy.max_pairs + pairs.before)
+        results = replace(results, screening=decide(pairs.screening, whole))
+    facts = ScreeningFacts(slices=count_slices(pairs.screening))
+    results = replace(results, screening_facts=facts)
     if json:
-        print(jsonlib.dumps(fields))
+        print(jsonlib.dumps(results_to_json(results)))
     else:
-        print(gate_block(fields["gate"]))
-        if rest:
-            print(f"\n{confirm_block(fields['confirm'])}")
-            print(defence_block(fields), end="\n" if len(rest) > 2 else "")
-    _hold(case, fields["gate"])
-    return code
+        print("\n".join(print_results(results)).strip("\n"))
+    if case is not None:
+        _hold(case, results)
+    return _exit_code(results)
 
 
-def _exit_code(outcome: Outcome) -> int:
+def _exit_code(results: Results) -> int:
     from lance_autoresearch.records import Outcome, Verdict
 
+    defences = (results.distinct_inputs, results.opponent)
+    if any(found is not None and found.rejected for found in defences):
+        return Verdict.REJECTED.exit_code
+    if results.confirmation is not None:
+        return results.confirmation.verdict.exit_code
+    assert results.screening is not None
     verdict = {Outcome.KEEP_CANDIDATE: Verdict.KEEP, Outcome.REVERT: Verdict.REVERT}
-    return verdict.get(outcome, Verdict.INCONCLUSIVE).exit_code
+    return verdict.get(results.screening.outcome, Verdict.INCONCLUSIVE).exit_code
 
 
-def _hold(case: GateCase, fields: dict[str, Any]) -> None:
+def _hold(case: GateCase, results: Results) -> None:
     """Raise UsageError where a recorded case did not end as it says."""
     from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.text.reasons import describe_reason
 
+    gate = results.screening
+    assert gate is not None
+    seen = {
+        "outcome": str(gate.outcome), "reason": describe_reason(gate.reason),
+        "claim": gate.claim, "pairs": gate.pairs, "void": gate.void, "e": gate.e,
+        "gain": gate.claimed.gain,
+    }  # fmt: skip
     wrong = [
-        f"{k} is {fields.get(k)!r}, not {v!r}" for k, v in case.expect.items() if fields.get(k) != v
+        f"{k} is {seen.get(k)!r}, not {v!r}" for k, v in case.expect.items() if seen.get(k) != v
     ]
     if wrong:
         raise UsageError("; ".join(wrong), where="recorded case")

@@ -122,14 +122,14 @@ def explained(record: dict[str, Any]) -> str:
 
     from lance_autoresearch.campaign.feedback import feedback
     from lance_autoresearch.records import TrialRecord, Verdict
-    from lance_autoresearch.text.verdict_text import trial_text
+    from lance_autoresearch.text.verdict_text import print_trial
 
     names = {field.name for field in dataclasses.fields(TrialRecord)}
     fields = {name: value for name, value in record.items() if name in names}
     fields["verdict"] = Verdict(fields["verdict"])
     fields["burnt_seeds"] = ()  # seeds are of no use to whoever makes kernels
     trial = TrialRecord(**fields)
-    return "\n".join([trial_text(trial, record.get("id")), "", *feedback(trial)]).strip()
+    return "\n".join([print_trial(trial, record.get("id")), "", *feedback(trial)]).strip()
 
 
 def server(root: Path) -> MCPServer:

@@ -116,13 +116,13 @@ def _trial(root: Path, target: str, number: int) -> Beginning:
 
 def _champion(root: Path, target: str, era: str) -> Beginning | None:
     """The newest keep of this release in the ledger, else the kernel the checkout carries."""
-    from lance_autoresearch.campaign.subject import committed_champion
     from lance_autoresearch.ledger import Ledger
+    from lance_autoresearch.targets.champion import read_champion
 
     with Ledger.open(root) as ledger:
         kept = ledger.last_keep(target)
         campaign = ledger.campaign(kept.record.campaign) if kept and kept.record.campaign else None
         if kept is not None and campaign is not None and campaign.era == era:
             return Beginning(ledger.get_blob(kept.record.kernel), "champion", kept.id)
-    text = committed_champion(root, target)
+    text = read_champion(root, target)
     return None if text is None else Beginning(text, "champion", None)

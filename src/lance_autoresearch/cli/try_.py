@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.campaign.subject import Subject
     from lance_autoresearch.records import PairTimes
 
@@ -43,16 +43,14 @@ def try_(
             was put back, where the file holds the champion.
         json: print the row as JSON.
     """
-    from lance_autoresearch.bench.rig import Rig
-    from lance_autoresearch.campaign.attempt import attempt
     from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.coordinator import Coordinator, Story
     from lance_autoresearch.campaign.nulls import watch
     from lance_autoresearch.campaign.subject import choose
     from lance_autoresearch.campaign.teaching import taught_text, teach
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.host.phases import Phases
-    from lance_autoresearch.judge.trial import Story
-    from lance_autoresearch.text.verdict_text import trial_text
+    from lance_autoresearch.text.verdict_text import print_trial
 
     root = checkout.find_root()
     for line in repair(root):
@@ -61,20 +59,22 @@ def try_(
     _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
-        with Rig(root, target, champion=subject.champion, phases=phases) as rig:
-            text, before = _go_on(rig, subject) if again else (subject.text, ())
+        with Coordinator(
+            root, target, champion=subject.champion, phases=phases
+        ) as coordinator:
+            text, before = _go_on(coordinator, subject) if again else (subject.text, ())
             if subject.campaign is not None:
-                watch(rig, subject.campaign, live.show)
-                rig.phases = Phases(live.show)
+                watch(coordinator, subject.campaign, live.show)
+                coordinator.begin_phases(Phases(live.show))
             story = Story(message, campaign=subject.campaign_name, predicted=predict)
-            done = attempt(rig, text, story, subject.campaign, before=before)
-            taught = teach(rig.ledger, done.record, subject.campaign_name)
+            done = coordinator.attempt(text, story, subject.campaign, earlier=before)
+            taught = teach(coordinator.ledger, done.record, subject.campaign_name)
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
     else:
         if done.remembered:
             print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
-        print(trial_text(done.record, number=done.number) + taught_text(taught))
+        print(print_trial(done.record, number=done.number) + taught_text(taught))
     return done.record.verdict.exit_code
 
 
@@ -89,9 +89,9 @@ def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) ->
         )  # fmt: skip
 
 
-def _go_on(rig: Rig, subject: Subject) -> tuple[bytes, tuple[PairTimes, ...]]:
+def _go_on(coordinator: Coordinator, subject: Subject) -> tuple[bytes, tuple[PairTimes, ...]]:
     """An undecided kernel and its pairs; raises UsageError where there is none."""
     from lance_autoresearch.campaign.undecided import pairs_before, put_back
 
-    text = put_back(rig, subject.campaign_name) if subject.unchanged else subject.text
-    return text, pairs_before(rig, text)
+    text = put_back(coordinator, subject.campaign_name) if subject.unchanged else subject.text
+    return text, pairs_before(coordinator, text)

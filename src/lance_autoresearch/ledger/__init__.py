@@ -9,7 +9,6 @@
 from lance_autoresearch.ledger.blobs import digest_of
 from lance_autoresearch.ledger.chain import GENESIS, Verified
 from lance_autoresearch.ledger.chained import ledger_path
-from lance_autoresearch.ledger.keys import judged_key, seal
 from lance_autoresearch.ledger.schema import (
     BlobInfo,
     CampaignRow,
@@ -18,6 +17,7 @@ from lance_autoresearch.ledger.schema import (
     Row,
     SessionRow,
 )
+from lance_autoresearch.ledger.seals import seal
 from lance_autoresearch.ledger.store import Ledger
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "SessionRow",
     "Verified",
     "digest_of",
-    "judged_key",
     "ledger_path",
     "seal",
 ]

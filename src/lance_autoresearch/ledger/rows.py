@@ -1,6 +1,6 @@
 """Between the plain records of this package and the columns of the ledger.
 
-    of_record(TrialRecord(...)) -> {"target": "pq-l2", "numbers": '{"e":9100.0}', ...}
+    of_record(TrialRecord(...)) -> {"target": "pq-l2", "numbers": '{"v":2,...}', ...}
     to_row({...all columns...}) -> Row(id=1, record=TrialRecord(...), ...)
 """
 
@@ -11,6 +11,7 @@ import json
 from typing import Any, Final
 
 from lance_autoresearch.ledger import chain
+from lance_autoresearch.ledger.results_json import results_from_json, results_to_json
 from lance_autoresearch.ledger.schema import (
     JSONS,
     REALS,
@@ -19,12 +20,16 @@ from lance_autoresearch.ledger.schema import (
     Row,
     SessionRow,
 )
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import NoiseSession, TrialRecord, Verdict
 
 LONGEST: Final = 4000
 """Characters of a free text (hypothesis, reason); agents write it."""
 
-FIELDS: Final = tuple(field.name for field in dataclasses.fields(TrialRecord))
+FIELDS: Final = tuple(
+    field.name for field in dataclasses.fields(TrialRecord)
+    if field.name not in ("results", "stored")
+)  # fmt: skip
+"""Fields of a record that are columns under their own name; `results` is column `numbers`."""
 
 
 def json_text(value: Any) -> str:
@@ -34,7 +39,8 @@ def json_text(value: Any) -> str:
 
 def of_record(record: TrialRecord) -> dict[str, Any]:
     """Columns of a record, each in the form SQLite will give back."""
-    values: dict[str, Any] = {}
+    known = results_to_json(record.results) if record.stored is None else record.stored
+    values: dict[str, Any] = {"numbers": json_text(known)}
     for name in FIELDS:
         value = getattr(record, name)
         if name in JSONS:
@@ -53,13 +59,17 @@ def of_record(record: TrialRecord) -> dict[str, Any]:
 def to_record(values: dict[str, Any]) -> TrialRecord:
     """The record back from its columns. Raises ValueError where one has another shape."""
     fields = {name: values[name] for name in FIELDS}
+    stored = json.loads(values["numbers"])
+    if not isinstance(stored, dict):
+        raise ValueError("numbers has another shape")
     for name in JSONS & fields.keys():
         fields[name] = json.loads(fields[name])
         if not isinstance(fields[name], list if name == "burnt_seeds" else dict):
             raise ValueError(f"{name} has another shape")
     fields["verdict"] = Verdict(fields["verdict"])
     fields["burnt_seeds"] = tuple(fields["burnt_seeds"])
-    return TrialRecord(**fields)
+    results = results_from_json(stored, fields["reason"])
+    return TrialRecord(**fields, results=results, stored=stored)
 
 
 def to_row(values: dict[str, Any]) -> Row:
@@ -97,10 +107,11 @@ def of_campaign(row: CampaignRow) -> dict[str, Any]:
 
 def to_session(values: dict[str, Any]) -> SessionRow:
     """A session from its columns."""
-    names = ("target", "champion", "boot_id", "created", "bias", "key", "seq")
-    return SessionRow(
+    names = ("target", "champion", "boot_id", "bias", "key")
+    noise = NoiseSession(
         **{name: values[name] for name in names}, aa_sd=tuple(json.loads(values["aa_sd"]))
     )
+    return SessionRow(noise, values["created"], values["seq"])
 
 
 def to_epoch(begun: dict[str, Any], end: dict[str, Any] | None) -> EpochRow:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.records import NoiseSession, TrialRecord
 
 VERSION: Final = 1
 """`PRAGMA user_version`; any other is refused."""
@@ -148,7 +148,7 @@ class Row:
     """UTC, ISO 8601, seconds."""
     record: TrialRecord
     judged: str
-    """`judged_key`, or empty where the trial is exempt from being answered from memory."""
+    """Its memory key, or empty where the trial is exempt from being answered from memory."""
     commit: str | None
     """Git commit of a keep inside a campaign."""
     prev: str
@@ -196,18 +196,10 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """What noise looked like: one boot, target and champion."""
+    """A noise session as the ledger holds it."""
 
-    target: str
-    champion: str
-    boot_id: str
+    noise: NoiseSession
     created: str
-    aa_sd: tuple[float, ...]
-    """As `Comparison.aa_sd`: per combo, per op, all; natural-log ratio."""
-    bias: float
-    """Mean of the A/A over all combos; natural-log ratio."""
-    key: str
-    """Digest of whatever else the A/A depended on (contract, toolchain), or empty."""
     seq: int
     """Place in the chain of all tables."""
 

@@ -10,7 +10,7 @@ Any number of processes may hold it open. A connection belongs to the thread tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 from lance_autoresearch.errors import LedgerError, UsageError
@@ -18,9 +18,9 @@ from lance_autoresearch.ledger import chain, rows
 from lance_autoresearch.ledger.blobs import Blobs
 from lance_autoresearch.ledger.chained import now
 from lance_autoresearch.ledger.connect import explained
-from lance_autoresearch.ledger.keys import seal
 from lance_autoresearch.ledger.schema import CampaignRow, Champion, EpochRow, Row, SessionRow
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.ledger.seals import seal
+from lance_autoresearch.records import EpochFacts, NoiseSession, TrialRecord, Verdict
 
 LAST_ID = 2**63 - 1
 IS_TRIAL = "kind != 'quote' AND (campaign IS NULL OR kind NOT IN ('aa', 'padding', 'identity'))"
@@ -42,7 +42,7 @@ class Ledger(Blobs):
         """Write one trial; returns its id.
 
         Args:
-            judged: `judged_key` of it, or empty where it must not answer a later trial.
+            judged: its memory key, or empty where it must not answer a later trial.
             commit: git commit of a keep (only `campaign` has a reason to give one).
             blobs: kind -> bytes, stored in the same transaction (`kernel`, `pairs`).
         """
@@ -159,38 +159,44 @@ class Ledger(Blobs):
 
     # -- sessions and epochs ---------------------------------------------------------------
 
-    def add_session(
-        self,
-        target: str,
-        champion: str,
-        boot_id: str,
-        aa_sd: Sequence[float],
-        bias: float,
-        *,
-        key: str = "",
-    ) -> None:
-        """Record a session's A/A (method: 16 pairs of the champion against its copy)."""
-        values = {"target": target, "champion": champion, "boot_id": boot_id, "key": key}
-        noise = {"aa_sd": rows.json_text(list(aa_sd)), "bias": chain.real(bias) or 0.0}
+    def add_noise(self, session: NoiseSession) -> None:
+        """Record a noise session."""
+        values = {
+            "target": session.target, "champion": session.champion,
+            "boot_id": session.boot_id, "key": session.key,
+        }  # fmt: skip
+        noise = {
+            "aa_sd": rows.json_text(list(session.aa_sd)),
+            "bias": chain.real(session.bias) or 0.0,
+        }
         self._insert("sessions", values | noise)
 
-    def session(
+    def noise(
         self, target: str, champion: str, boot_id: str, *, key: str = "", hours: float = 12.0
-    ) -> SessionRow | None:
-        """The newest session that still counts, or None: then the A/A has to be run."""
+    ) -> NoiseSession | None:
+        """The newest noise session that still counts, or None: then the A/A has to be run."""
         tail = (
             "WHERE target = ? AND champion = ? AND boot_id = ? AND key = ? AND created >= ? "
             "ORDER BY id DESC LIMIT 1"
         )
         since = now(ago=timedelta(hours=hours))
         found = self._select("sessions", tail, (target, champion, boot_id, key, since))
-        return rows.to_session(found[0]) if found else None
+        return rows.to_session(found[0]).noise if found else None
 
     def sessions(self, target: str, limit: int | None = None) -> list[SessionRow]:
         """A target's sessions, oldest first; `limit` keeps the newest."""
         tail = "WHERE target = ? ORDER BY id DESC LIMIT ?"
         found = self._select("sessions", tail, (target, -1 if limit is None else limit))
         return [rows.to_session(values) for values in reversed(found)]
+
+    def add_epochs(self, target: str, facts: EpochFacts) -> None:
+        """Record the epoch in use, if it is new, and publish the seeds of those that ended."""
+        with self.transaction():
+            tail = "WHERE target = ? AND name = ?"
+            if facts.name and not self._select("epochs", tail, (target, facts.name)):
+                self.open_epoch(target, facts.name, secret=facts.seed)
+            for name, seed in facts.ended:
+                self.end_epoch(target, name, seed)
 
     def open_epoch(self, target: str, name: str, *, secret: int | str | None = None) -> None:
         """Record that an epoch began; of its seed only a commitment is stored."""

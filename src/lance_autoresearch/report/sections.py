@@ -5,24 +5,22 @@ Each returns plain data for the template; nothing here knows HTML.
 
 from __future__ import annotations
 
-import re
+import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from lance_autoresearch.campaign.feedback import measured
 from lance_autoresearch.ledger import Row
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import FaultKind, TrialRecord, Verdict
 from lance_autoresearch.report.night import Night
 from lance_autoresearch.text.curve import overall
 from lance_autoresearch.text.difference import Difference, difference
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.reasons import summarize_reason
 
 EXAMPLES = 4
 """Ideas shown of one kind of failure."""
-GUARD = re.compile(r"guard: (?P<combo>[^,]+?) [+-][\d.]+%")
 
 
 class Keep(NamedTuple):
@@ -130,10 +128,10 @@ def lineage(night: Night, line: Sequence[float]) -> list[Keep]:
 
 
 def _claim(record: TrialRecord) -> str:
-    fields = record.numbers.get("confirm")
-    if not isinstance(fields, Mapping) or fields["claim"] == "all":
+    confirmed = record.results.confirmation
+    if confirmed is None or confirmed.claim == "all":
         return ""
-    return f"{fields['claim']} {fields['gain']:+.1f}%"
+    return f"{confirmed.claim} {confirmed.claimed.gain:+.1f}%"
 
 
 def failures(night: Night) -> list[Failure]:
@@ -148,30 +146,25 @@ def failures(night: Night) -> list[Failure]:
 
 def why(record: TrialRecord) -> str:
     """The kind of failure, without the figures that make every reason different."""
-    fault = record.numbers.get("fault")
-    if isinstance(fault, Mapping):
-        return _FAULTS.get(str(fault["kind"]), str(fault["kind"]))
-    first = stripped(record.reason.splitlines()[0] if record.reason else "", 200)
-    if guarded := GUARD.search(first):
-        stage = "at confirmation " if first.startswith("not confirmed") else ""
-        return f"{stage}one combo became slower: {guarded['combo']}"
-    if code := re.search(r"error\[E\d+\]", first):
-        return f"did not compile: {code[0]}"
-    if record.verdict is Verdict.REJECTED:
-        return first[:90] or "no reason given"
-    return re.sub(r"[+-]?\d[\d.,]*\s?%?", "…", first)[:90] or "no reason given"
+    fault, reason = record.results.fault, record.results.reason
+    if fault is not None:
+        return FAULTS[fault.kind]
+    if reason is None:
+        return "no reason given"
+    return summarize_reason(reason)
 
 
-_FAULTS = {
-    "mismatch": "another result than Lance's",
-    "poison": "left output unwritten",
-    "slack": "wrote outside its output",
-    "late_write": "wrote after it was done",
-    "panic": "panicked",
-    "signal": "crashed",
-    "timeout": "took far too long",
-    "sandbox": "used a system call",
-    "memory": "used too much memory",
+FAULTS: Mapping[FaultKind, str] = {
+    FaultKind.MISMATCH: "another result than Lance's",
+    FaultKind.POISON: "left output unwritten",
+    FaultKind.SLACK: "wrote outside its output",
+    FaultKind.LATE_WRITE: "wrote after it was done",
+    FaultKind.PANIC: "panicked",
+    FaultKind.SIGNAL: "crashed",
+    FaultKind.TIMEOUT: "took far too long",
+    FaultKind.SANDBOX: "used a system call",
+    FaultKind.MEMORY: "used too much memory",
+    FaultKind.ARM: "worked before its call began",
 }
 
 
@@ -183,9 +176,9 @@ def quotes(night: Night) -> list[Quote]:
     mine = {night.champion, *(row.record.kernel for row in night.keeps)}
     found: dict[str, Quote] = {}
     for row in night.quotes:
-        tier = str(row.record.numbers.get("tier", "native"))
+        tier = row.record.results.tier
         current = row.record.kernel == night.champion
-        if row.record.kernel not in mine or measured(row.record) is None:
+        if row.record.kernel not in mine or row.record.results.measured is None:
             continue
         if tier not in found or (current and not found[tier].current):
             found[tier] = _quote(row, tier, current)
@@ -193,22 +186,23 @@ def quotes(night: Night) -> list[Quote]:
 
 
 def _quote(row: Row, tier: str, current: bool) -> Quote:
-    fields = measured(row.record) or {}
-    head = next(part for part in fields["components"] if part["name"] == "all")
+    stage = row.record.results.measured
+    assert stage is not None
+    head = next(part for part in stage.components if part.name == "all")
     combos = [
         Combo(
-            f"{c['op']} {c['name']}", c["champion_ns"], c["candidate_ns"],
-            1 + c["gain"] / 100, _speed(c["low"]), _speed(c["high"]),
+            c.combo.label, c.champion_ns, c.candidate_ns,
+            1 + c.gain / 100, _speed(c.low), _speed(c.high),
         )
-        for c in fields["combos"]
-    ]
-    low, high = _speed(head["low"]), _speed(head["high"])
-    speed = 1 + head["gain"] / 100
-    return Quote(row, tier, speed, low, high, combos, fields["pairs"], current)
+        for c in stage.combos
+    ]  # fmt: skip
+    low, high = _speed(head.low), _speed(head.high)
+    return Quote(row, tier, 1 + head.gain / 100, low, high, combos, stage.pairs, current)
 
 
-def _speed(gain: float | None) -> float | None:
-    return None if gain is None else 1 + gain / 100
+def _speed(gain: float) -> float | None:
+    """A gain in % as a factor; None where the interval is open."""
+    return 1 + gain / 100 if math.isfinite(gain) else None
 
 
 def phases(night: Night) -> list[Phase]:
@@ -226,9 +220,9 @@ def guesses(night: Night) -> list[Guess]:
     """Predictions that a measurement can answer."""
     found = []
     for row in night.rows:
-        predicted, gain = row.record.numbers.get("predicted"), overall(row.record)
-        if isinstance(predicted, int | float) and gain is not None:
-            found.append(Guess(row, float(predicted), gain))
+        predicted, gain = row.record.results.predicted, overall(row.record)
+        if predicted is not None and gain is not None:
+            found.append(Guess(row, predicted, gain))
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lance_autoresearch.campaign.feedback import measured
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.report.night import Night
 from lance_autoresearch.rules.policy import DEFAULT, Policy
@@ -52,14 +51,14 @@ class Trust(NamedTuple):
 def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
     """Count.
 
-    The bound is that of the method for normal noise: 1 / need at the screening (an e-value
-    under the null exceeds `need` at most that often), times 1 - confirm_level on fresh data.
+    The bound is that of the method for normal noise: 1 / threshold at the screening (an e-value
+    under the null exceeds it at most that often), times 1 - confirm_level on fresh data.
     """
-    timed = [r for r in night.records if measured(r) is not None]
-    gates = [r.numbers["gate"] for r in timed if isinstance(r.numbers.get("gate"), dict)]
-    need = max([policy.need, *(float(g["need"]) for g in gates if g.get("need"))])
-    each = (1.0 - policy.confirm_level) / need
-    screened = [r for r in timed if "confirm" in r.numbers]
+    timed = [r for r in night.records if r.results.measured is not None]
+    gates = [r.results.screening for r in timed if r.results.screening is not None]
+    threshold = max([policy.e_threshold, *(gate.threshold for gate in gates)])
+    each = (1.0 - policy.confirm_level) / threshold
+    screened = [r for r in timed if r.results.confirmation is not None]
     decided = [r for r in night.nulls if r.record.verdict is not Verdict.INCONCLUSIVE]
     kept = sum(r.record.verdict is Verdict.KEEP for r in decided)
     count = len(decided)
@@ -69,8 +68,8 @@ def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
         bound=each * len(timed),
         screened=len(screened),
         refuted=sum(r.verdict is not Verdict.KEEP for r in screened),
-        void=sum(int(g["void"]) for g in gates),
-        pairs=sum(int(g["pairs"]) for g in gates),
+        void=sum(gate.void for gate in gates),
+        pairs=sum(gate.pairs for gate in gates),
         nulls=count,
         nulls_kept=kept,
         nulls_most=exact_bounds(kept, count).high if count else None,
@@ -80,8 +79,9 @@ def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
 
 def _sessions(night: Night) -> list[Session]:
     found = []
-    for s in night.sessions:
-        spread = 100 * s.aa_sd[-1] if s.aa_sd else 0.0
-        worst = 100 * max(s.aa_sd, default=0.0)
-        found.append(Session(s.created, s.champion, 100 * s.bias, spread, worst))
+    for row in night.sessions:
+        noise = row.noise
+        spread = 100 * noise.aa_sd[-1] if noise.aa_sd else 0.0
+        worst = 100 * max(noise.aa_sd, default=0.0)
+        found.append(Session(row.created, noise.champion, 100 * noise.bias, spread, worst))
     return found

@@ -1,9 +1,9 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
-    confirm(comparison, licence, claim)    16 pairs or more, 4 with long blocks -> keep or revert
-    unseen(comparison, claim, gain)        is it faster on inputs it has never met?
-    slowed_opponent(comparison, ...)       did the candidate slow its opponent down?
-    aa_sd, aa_bias                         the session's own noise, from champion against its copy
+    confirm(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep or revert
+    judge_distinct_inputs(comparison, ...) is it faster on inputs it has never met?
+    judge_opponent(comparison, ...)        did the candidate slow its opponent down?
+    measure_spread, measure_bias           the session's own noise, from champion against its copy
     floor_flags                            times too short to be true
 
 Here n is fixed beforehand, so the intervals are Student's t, not the wider ones of the gate;
@@ -15,108 +15,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.records import ComboRow, Comparison, Verdict
+from lance_autoresearch.records import (
+    ComboRow,
+    Comparison,
+    ConfirmResult,
+    DistinctInputsResult,
+    Estimate,
+    FloorFlag,
+    Guard,
+    OpponentResult,
+    Reason,
+    ReasonKind,
+    Verdict,
+)
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import (
     Sample,
     Samples,
     call_ns,
+    count_voids,
     samples,
     too_many_void,
     unmeasurable_rounds,
     valid_pairs,
-    void_reasons,
 )
-from lance_autoresearch.rules.policy import DEFAULT, Policy
-
-MAY_BE = "may be slower"
-"""What a reason says of an op whose interval reaches below the floor."""
-GUARD = "guard:"
-"""How a reason begins that names a combo which forbids the keep."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A gain with its fixed-n interval, all in %."""
-
-    name: str
-    gain: float
-    low: float
-    high: float
-    n: int
-    """Pairs."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmResult:
-    """The confirmation's word; a pure function of its comparisons and the policy."""
-
-    verdict: Verdict
-    """keep, revert or inconclusive."""
-    reason: str
-    claim: str
-    components: tuple[Estimate, ...]
-    """`all`, then each op if there are several; level `policy.confirm_level` each."""
-    combos: tuple[ComboRow, ...]
-    """Intervals hold for all combos together at `policy.guard_level`."""
-    licence: Estimate | None
-    """The claim in the pairs with long blocks, None where they were not run."""
-    pairs: int
-    void: int
-
-    @property
-    def claimed(self) -> Estimate:
-        """The component that `claim` names: what a keep records."""
-        return next(c for c in self.components if c.name == self.claim)
-
-
-@dataclass(frozen=True, slots=True)
-class UnseenResult:
-    """Defence D: the claim on inputs that no process meets twice."""
-
-    gain: float
-    """Mean over the pairs, %."""
-    high: float
-    """Upper end of its interval, %."""
-    rejected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpponentResult:
-    """Defence S: how much slower the champion was behind the candidate than behind other code."""
-
-    slowdown: float
-    """Mean over the pairs, %; positive is slower."""
-    low: float
-    """One-sided lower bound, %."""
-    rejected: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FloorFlag:
-    """A combo that took less time than the least it can take."""
-
-    combo: str
-    candidate_ns: float
-    floor_ns: float
-    unmeasurable: int
-    """Rounds that took no longer than an empty slice."""
+from lance_autoresearch.rules.policy import Policy
 
 
 def confirm(
     comparison: Comparison,
-    licence: Comparison | None,
+    long_blocks: Comparison | None,
     claim: str,
-    policy: Policy = DEFAULT,
+    policy: Policy,
 ) -> ConfirmResult:
     """Judge a would-be keep on its confirmation pairs.
 
     Args:
         comparison: `policy.confirm_pairs` pairs, a fresh layout per pair and side.
-        licence: `policy.licence_pairs` pairs with long blocks; None skips that check.
+        long_blocks: `policy.long_block_pairs` pairs with long blocks; None skips that check.
         claim: the component the gate named, `all` or an op.
     Raises UsageError for a claim or comparison that does not fit.
     """
@@ -124,52 +62,68 @@ def confirm(
     names = [s.name for s in data.components]
     if claim not in names:
         raise UsageError(f"no component named {claim!r}", where="confirmation", allowed=names)
-    long_blocks = _claimed(samples(licence, policy), claim) if licence is not None else None
+    long_claim = (
+        _claimed(samples(long_blocks, policy), claim) if long_blocks is not None else None
+    )
     rows = _guard_rows(comparison, data, policy)
     slow = _claimed(samples(comparison, policy, slow_counts=True), claim)
-    failure = _machine_failure(comparison, licence, data, policy)
-    fault = None if failure else _fault(data, rows, slow, long_blocks, policy)
+    failure = _machine_failure(comparison, long_blocks, data, policy)
+    fault = None if failure else _fault(data, rows, slow, long_claim, policy)
     verdict = Verdict.INCONCLUSIVE if failure else Verdict.REVERT if fault else Verdict.KEEP
     return ConfirmResult(
         verdict=verdict,
-        reason=failure or fault or "confirmed",
+        reason=failure or fault or Reason(ReasonKind.CONFIRMED, at_confirmation=True),
         claim=claim,
         components=tuple(_estimate(s, policy.confirm_level) for s in data.components),
         combos=rows,
-        licence=None if long_blocks is None else _estimate(long_blocks, policy.confirm_level),
+        long_blocks=None if long_claim is None else _estimate(long_claim, policy.confirm_level),
         pairs=data.pairs,
         void=data.void,
     )
 
 
-def worth_more_pairs(result: ConfirmResult, policy: Policy = DEFAULT) -> bool:
+DOUBTS = (
+    ReasonKind.COMBO_SLOWER,
+    ReasonKind.COMBO_MAY_BE_SLOWER,
+    ReasonKind.OTHER_OP_SLOWER,
+    ReasonKind.OTHER_OP_MAY_BE_SLOWER,
+)
+"""Reasons that more pairs may remove."""
+
+
+def worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
     """Nothing stands against the keep but combos or ops that may be slower, not surely so.
 
     Layout moves a small call by several percent, and 16 layouts may leave its interval too wide
     to exclude a loss of 5 %. The claim itself is not looked at again.
     """
-    doubts = [row.guard for row in result.combos if row.guard != "ok"]
     others = [c for c in result.components if c.name != result.claim]
     return (
         result.verdict is Verdict.REVERT
-        and (result.reason.startswith(GUARD) or MAY_BE in result.reason)
-        and "slower" not in doubts
+        and result.reason.kind in DOUBTS
+        and all(row.guard is not Guard.SLOWER for row in result.combos)
         and all(c.high >= 0.0 for c in others)
         and result.pairs + result.void <= policy.confirm_pairs
     )
 
 
 def _machine_failure(
-    comparison: Comparison, licence: Comparison | None, data: Samples, policy: Policy
-) -> str | None:
+    comparison: Comparison, long_blocks: Comparison | None, data: Samples, policy: Policy
+) -> Reason | None:
     """Why nothing can be said, or None."""
     if too_many_void(comparison, policy) or data.pairs < policy.confirm_pairs - policy.max_void:
         wanted = max(policy.confirm_pairs, len(comparison.pairs))
-        return f"{data.pairs} of {wanted} pairs valid, void: {void_reasons(comparison)}"
-    if licence is not None:
-        valid = sum(p.void is None for p in licence.pairs)
-        if too_many_void(licence, policy) or valid < 2:
-            return f"{valid} of {policy.licence_pairs} pairs with long blocks valid"
+        return Reason(
+            ReasonKind.FEW_VALID_PAIRS, count=data.pairs, total=wanted,
+            voids=count_voids(comparison), at_confirmation=True,
+        )  # fmt: skip
+    if long_blocks is not None:
+        valid = sum(p.void is None for p in long_blocks.pairs)
+        if too_many_void(long_blocks, policy) or valid < 2:
+            return Reason(
+                ReasonKind.FEW_VALID_PAIRS, about="long blocks", count=valid,
+                total=policy.long_block_pairs, voids=count_voids(long_blocks), at_confirmation=True,
+            )  # fmt: skip
     return None
 
 
@@ -179,7 +133,7 @@ def _fault(
     slow: Sample,
     long_blocks: Sample | None,
     policy: Policy,
-) -> str | None:
+) -> Reason | None:
     """The first reason not to keep, or None.
 
     Args:
@@ -188,24 +142,44 @@ def _fault(
     claim, claimed = slow.name, _claimed(data, slow.name)
     low = claimed.fixed_bounds(policy.confirm_level).low
     if not low > policy.margin:
-        return f"{claim} {_show(claimed.mean)}, may be only {_show(low)}"
+        return _because(ReasonKind.CLAIM_TOO_SMALL, claim, claimed.mean, low)
     least = slow.fixed_bounds(policy.confirm_level).low
     if not least > policy.slow_floor:
-        return f"{claim} {_show(slow.mean)} with its slow processes, may be only {_show(least)}"
+        return _because(ReasonKind.SLOW_PROCESSES, claim, slow.mean, least)
     for other in data.components:
-        low = other.fixed_bounds(policy.confirm_level).low
-        if other.name != claim and low < policy.others_floor:
-            return f"{other.name} {MAY_BE}: {_show(low)}"
+        bounds = other.fixed_bounds(policy.confirm_level)
+        if other.name != claim and bounds.low < policy.others_floor:
+            if bounds.high < 0.0:
+                return _because(
+                    ReasonKind.OTHER_OP_SLOWER, other.name, other.mean, bounds.high
+                )
+            return _because(
+                ReasonKind.OTHER_OP_MAY_BE_SLOWER, other.name, other.mean, bounds.low
+            )
     for row in rows:
-        if row.guard != "ok":
-            return f"{GUARD} {row.combo.label} {row.gain:+.1f}% ({row.guard})"
+        if row.guard is not Guard.OK:
+            return _guarded(row)
     if long_blocks is not None:
         drop = claimed.mean - long_blocks.mean
         error = math.hypot(claimed.error, long_blocks.error)
-        share = policy.licence_share * claimed.mean
-        if drop > max(policy.licence_slack, policy.licence_errors * error, share):
-            return f"in long blocks only {_show(long_blocks.mean)}"
+        share = policy.long_block_share * claimed.mean
+        if drop > max(policy.long_block_slack, policy.long_block_errors * error, share):
+            return _because(ReasonKind.LONG_BLOCKS, claim, long_blocks.mean)
     return None
+
+
+def _because(kind: ReasonKind, about: str, gain: float, bound: float | None = None) -> Reason:
+    """A reason of the confirmation from natural-log ratios."""
+    end = None if bound is None else stats.percent(bound)
+    return Reason(kind, about, stats.percent(gain), end, at_confirmation=True)
+
+
+def _guarded(row: ComboRow) -> Reason:
+    """The guard's reason against one combo."""
+    slower = row.guard is Guard.SLOWER
+    kind = ReasonKind.COMBO_SLOWER if slower else ReasonKind.COMBO_MAY_BE_SLOWER
+    bound = row.high if slower else row.low
+    return Reason(kind, row.combo.label, row.gain, bound, at_confirmation=True)
 
 
 def _guard_rows(comparison: Comparison, data: Samples, policy: Policy) -> tuple[ComboRow, ...]:
@@ -238,16 +212,16 @@ def _guard_rows(comparison: Comparison, data: Samples, policy: Policy) -> tuple[
     return tuple(rows)
 
 
-def _guard_word(gain: stats.Bounds, policy: Policy) -> str:
+def _guard_word(gain: stats.Bounds, policy: Policy) -> Guard:
     if -gain.high > policy.guard_low:
-        return "slower"
-    return f"may be {_show(gain.low)}" if -gain.low >= policy.guard_high else "ok"
+        return Guard.SLOWER
+    return Guard.MAY_BE_SLOWER if -gain.low >= policy.guard_high else Guard.OK
 
 
-def unseen(
-    comparison: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
-) -> UnseenResult:
-    """Defence D: is the gain there on inputs that the process never met before?
+def judge_distinct_inputs(
+    comparison: Comparison, claim: str, claimed: float, policy: Policy
+) -> DistinctInputsResult:
+    """Is the gain there on inputs that the process never met before?
 
     A kernel that finds its earlier answers in memory it has freed is right and fast, and no
     output gives it away; only what it meets for the first time it must compute.
@@ -258,15 +232,16 @@ def unseen(
     """
     sample = _claimed(samples(comparison, policy), claim)
     high = sample.fixed_bounds(policy.confirm_level).high
-    told = math.log1p(claimed / 100.0)
-    short = told - high > max(policy.unseen_slack, (1.0 - policy.unseen_share) * told)
-    return UnseenResult(stats.percent(sample.mean), stats.percent(high), short)
+    claimed_log = math.log1p(claimed / 100.0)
+    lost = max(policy.distinct_slack, (1.0 - policy.distinct_share) * claimed_log)
+    short = claimed_log - high > lost
+    return DistinctInputsResult(stats.percent(sample.mean), stats.percent(high), short)
 
 
-def slowed_opponent(
-    comparison: Comparison, claim: str, claimed: float, policy: Policy = DEFAULT
+def judge_opponent(
+    comparison: Comparison, claim: str, claimed: float, policy: Policy
 ) -> OpponentResult:
-    """Defence S: is the champion slower behind the candidate than behind another layout of it?
+    """Is the champion slower behind the candidate than behind another layout of it?
 
     Args:
         comparison: pairs whose times are both the champion's, of one process: `champion` those
@@ -283,7 +258,7 @@ def slowed_opponent(
     )
 
 
-def aa_sd(comparison: Comparison, policy: Policy = DEFAULT) -> tuple[float, ...]:
+def measure_spread(comparison: Comparison, policy: Policy) -> tuple[float, ...]:
     """SDs of one pair's value in an A/A, in the layout of `Comparison.aa_sd`.
 
     Of the clipped values, like every other number: one process in 200 is off by up to 6 times,
@@ -295,7 +270,7 @@ def aa_sd(comparison: Comparison, policy: Policy = DEFAULT) -> tuple[float, ...]
     return tuple(stats.sd(s.values) for s in (*data.combos, *per_op, whole))
 
 
-def aa_bias(comparison: Comparison, policy: Policy = DEFAULT) -> Estimate:
+def measure_bias(comparison: Comparison, policy: Policy) -> Estimate:
     """Gain of the champion over its own copy, all combos, with its fixed-n interval."""
     return _estimate(samples(comparison, policy).components[0], policy.confirm_level)
 
@@ -327,7 +302,3 @@ def _claimed(data: Samples, claim: str) -> Sample:
 def _estimate(sample: Sample, level: float) -> Estimate:
     low, high = (stats.percent(b) for b in sample.fixed_bounds(level))
     return Estimate(sample.name, stats.percent(sample.mean), low, high, sample.n)
-
-
-def _show(log_ratio: float) -> str:
-    return f"{stats.percent(log_ratio):+.2f}%"

@@ -98,10 +98,10 @@ def too_many_void(comparison: Comparison, policy: Policy) -> bool:
     return void > max(policy.max_void, policy.max_void_share * len(comparison.pairs))
 
 
-def void_reasons(comparison: Comparison) -> str:
-    """Why pairs were void, most frequent first: `foreign work on the measuring core (3)`."""
-    seen = Counter(p.void for p in comparison.pairs if p.void is not None)
-    return ", ".join(f"{why} ({n})" for why, n in seen.most_common()) or "none"
+def count_voids(comparison: Comparison) -> tuple[tuple[str, int], ...]:
+    """Causes of the void pairs with their counts, most frequent first."""
+    seen = Counter(str(p.void.cause) for p in comparison.pairs if p.void is not None)
+    return tuple(seen.most_common())
 
 
 def samples(comparison: Comparison, policy: Policy, *, slow_counts: bool = False) -> Samples:

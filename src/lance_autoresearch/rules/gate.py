@@ -8,9 +8,9 @@
     pair 40        revert, not proven (later in a noisy session: `Policy.fitted`)
     void pairs     more than max(2, 10 %): inconclusive, whatever the rest says
 
-`gate(comparison)` looks at all pairs it is given; the caller asks after every pair and stops at
-the first answer that is not `continue` (`replay` does the same on a recorded comparison). Same
-input, same bits, on any machine: see `stats`.
+`gate(comparison, policy)` looks at all pairs it is given; the caller asks after every pair and
+stops at the first answer that is not `continue` (`replay` does the same on a recorded comparison).
+Same input, same bits, on any machine: see `stats`.
 
 What the threshold buys. For one component E is a martingale under 'gain = margin', so P(E ever
 reaches 4,000) <= 2.5e-4, and E+ grows with t, so a smaller gain only lowers it. The mean over K
@@ -29,7 +29,10 @@ from lance_autoresearch.records import (
     Comparison,
     Component,
     GateResult,
+    Guard,
     Outcome,
+    Reason,
+    ReasonKind,
 )
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import (
@@ -37,16 +40,14 @@ from lance_autoresearch.rules.estimator import (
     Sample,
     Samples,
     call_ns,
+    count_voids,
     samples,
     too_many_void,
-    void_reasons,
 )
-from lance_autoresearch.rules.policy import DEFAULT, Policy
-
-NOT_PROVEN = "not proven: worth combining with another idea"
+from lance_autoresearch.rules.policy import Policy
 
 
-def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
+def gate(comparison: Comparison, policy: Policy) -> GateResult:
     """Judge a comparison. Raises UsageError if it contradicts itself."""
     data = samples(comparison, policy)
     components = tuple(_component(s, policy) for s in data.components)
@@ -54,7 +55,12 @@ def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
     proof = stats.mean([c.e for c in components])
     if too_many_void(comparison, policy):
         outcome = Outcome.INCONCLUSIVE
-        reason = f"{data.void} of {len(comparison.pairs)} pairs void: {void_reasons(comparison)}"
+        reason = Reason(
+            ReasonKind.VOID_PAIRS,
+            count=data.void,
+            total=len(comparison.pairs),
+            voids=count_voids(comparison),
+        )
     else:
         outcome, reason = _decide(data, components, combos, proof, policy)
     return GateResult(
@@ -62,7 +68,7 @@ def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
         reason=reason,
         claim=max(components, key=lambda c: c.e).name,
         e=proof,
-        need=policy.need,
+        threshold=policy.e_threshold,
         components=components,
         combos=combos,
         pairs=data.pairs,
@@ -70,7 +76,7 @@ def gate(comparison: Comparison, policy: Policy = DEFAULT) -> GateResult:
     )
 
 
-def replay(comparison: Comparison, policy: Policy = DEFAULT, before: int = 0) -> GateResult:
+def replay(comparison: Comparison, policy: Policy, before: int = 0) -> GateResult:
     """The answer after the first pair at which the gate stopped, or after the last pair.
 
     Args:
@@ -91,33 +97,39 @@ def _decide(
     combos: tuple[ComboRow, ...],
     proof: float,
     policy: Policy,
-) -> tuple[Outcome, str]:
+) -> tuple[Outcome, Reason]:
     if data.pairs < policy.min_pairs:
-        return Outcome.CONTINUE, f"{data.pairs} of at least {policy.min_pairs} pairs"
-    guarded = [c for c in combos if c.guard != "ok"]
+        few = Reason(ReasonKind.TOO_FEW_PAIRS, count=data.pairs, total=policy.min_pairs)
+        return Outcome.CONTINUE, few
+    guarded = [c for c in combos if c.guard is not Guard.OK]
     if guarded:
         worst = min(guarded, key=lambda c: c.gain)
-        return Outcome.REVERT, f"guard: {worst.combo.label} {worst.gain:+.1f}%"
-    if proof >= policy.need:
-        return Outcome.KEEP_CANDIDATE, "proven: confirm on fresh pools and layouts"
+        slower = Reason(
+            ReasonKind.COMBO_SLOWER, about=worst.combo.label, gain=worst.gain, bound=worst.high
+        )
+        return Outcome.REVERT, slower
+    if proof >= policy.e_threshold:
+        return Outcome.KEEP_CANDIDATE, Reason(ReasonKind.PROVEN)
     whole = components[0]
-    if all(s.t(policy.margin) < 0 for s in data.components) and whole.e_below >= policy.need_below:
-        return Outcome.REVERT, _why_below(data.components[0], policy)
+    below = all(s.t(policy.margin) < 0 for s in data.components)
+    if below and whole.e_below >= policy.futility_threshold:
+        return Outcome.REVERT, Reason(_why_below(data.components[0], policy))
     if data.pairs >= policy.max_pairs:
-        return Outcome.REVERT, NOT_PROVEN
-    return Outcome.CONTINUE, f"undecided after {data.pairs} pairs"
+        return Outcome.REVERT, Reason(ReasonKind.NOT_PROVEN)
+    return Outcome.CONTINUE, Reason(ReasonKind.UNDECIDED, count=data.pairs)
 
 
-def _why_below(whole: Sample, policy: Policy) -> str:
-    """`slower` on the evidence that reverts: E >= 5, here against 'gain >= 0'."""
-    e = stats.e_value(whole.t(0.0), whole.n, policy.prior)
-    return "slower" if whole.mean < 0 and e >= policy.need_below else "no gain above the margin"
+def _why_below(whole: Sample, policy: Policy) -> ReasonKind:
+    """Slower on the evidence that reverts: E >= 5, here against 'gain >= 0'."""
+    e = stats.e_value(whole.t(0.0), whole.n, policy.mixture_variance)
+    slower = whole.mean < 0 and e >= policy.futility_threshold
+    return ReasonKind.SLOWER if slower else ReasonKind.NO_GAIN
 
 
 def _component(sample: Sample, policy: Policy) -> Component:
     bounds = _any_stop(sample, policy)
     t = sample.t(policy.margin)
-    e = stats.e_value(t, sample.n, policy.prior)
+    e = stats.e_value(t, sample.n, policy.mixture_variance)
     return Component(
         name=sample.name,
         gain=stats.percent(sample.mean),
@@ -138,12 +150,14 @@ def _row(comparison: Comparison, index: int, sample: Sample, policy: Policy) -> 
         gain=stats.percent(sample.mean),
         low=stats.percent(bounds.low),
         high=stats.percent(bounds.high),
-        guard="slower" if -bounds.high > policy.screen_guard else "ok",
+        guard=Guard.SLOWER if -bounds.high > policy.screen_guard else Guard.OK,
     )
 
 
 def _any_stop(sample: Sample, policy: Policy) -> stats.Bounds:
-    return stats.any_stop_bounds(sample.mean, sample.sd, sample.n, policy.prior, policy.stop_level)
+    return stats.any_stop_bounds(
+        sample.mean, sample.sd, sample.n, policy.mixture_variance, policy.stop_level
+    )
 
 
-__all__ = ["ALL", "NOT_PROVEN", "gate", "replay"]
+__all__ = ["ALL", "gate", "replay"]

@@ -20,11 +20,11 @@ class Policy:
     max_pairs: int = 40
     """Without proof by then: revert, `not proven`. Where a pair's SD is 0.75 % (kernels that
     were made 14 times as fast), 24 pairs prove a gain of 1.5 % in 7 cases of 10."""
-    need: float = 4000.0
+    e_threshold: float = 4000.0
     """Mean e-value for a keep-candidate; at least the number of planned trials."""
-    need_below: float = 5.0
+    futility_threshold: float = 5.0
     """E-value of `all` against 'gain >= margin' for an early revert."""
-    prior: float = 4.0
+    mixture_variance: float = 4.0
     """g of the mixture in the e-value."""
     clip: float = 3.0
     """Each combo is clipped at its median +- clip x 1.4826 x MAD across pairs..."""
@@ -62,25 +62,25 @@ class Policy:
     """At confirmation the geo and every other op may not be lower than this (lower end). At
     -1 % an op of three combos whose code had not changed failed five kernels of five: 16
     layouts leave its interval 1 to 2.5 % wide on either side."""
-    licence_pairs: int = 4
-    """Pairs with long blocks (frequency licences, warm-up)."""
-    licence_rounds: int = 4
-    licence_slack: float = 0.01
-    """They fail it only if lower by more than max(this, `licence_errors` standard errors...)."""
-    licence_share: float = 0.5
+    long_block_pairs: int = 4
+    """Pairs with long blocks (turbo licences, warm-up)."""
+    long_block_rounds: int = 4
+    long_block_slack: float = 0.01
+    """They fail it only if lower by more than max(this, `long_block_errors` standard errors...)."""
+    long_block_share: float = 0.5
     """...and this share of the gain itself: long blocks walk the whole pool, so a large gain may
     honestly be smaller in colder caches (a table build: +85 % in slices, +59 % in long blocks);
     what must not be is that most of it lives in short bursts only."""
-    licence_errors: float = 6.0
+    long_block_errors: float = 6.0
     """The standard error is that of the difference, and mostly that of four pairs: an honest
     gain exceeds three of them in up to 3 of 100 cases (t with 3 degrees of freedom), six in 0.5."""
-    unseen_pairs: int = 24
+    distinct_pairs: int = 24
     """Pairs at confirmation in which no process meets an input twice."""
-    unseen_rounds: int = 2
+    distinct_rounds: int = 2
     """Rounds of such a pair, one call a slice; calibration needs one more call of the pool."""
-    unseen_share: float = 0.25
+    distinct_share: float = 0.25
     """Rejected where the gain on such inputs is surely less than this share of the claim..."""
-    unseen_slack: float = 0.05
+    distinct_slack: float = 0.05
     """...and less by more than this: code and heap of a process that has just begun are cold."""
     opponent_pairs: int = 8
     """Pairs at confirmation: the champion behind the candidate and behind another layout."""
@@ -97,6 +97,11 @@ class Policy:
     max_void: int = 2
     max_void_share: float = 0.10
     """More void pairs than max(max_void, share): inconclusive."""
+    max_slow_arms: int = 2
+    """Rejected where more pairs than this, beyond the champion's, are void because the candidate's
+    process was slow to get ready: it works before the clock starts."""
+    session_pairs: int = 16
+    """Pairs of a noise session: the champion against its own copy."""
     rounds: int = 20
     slice_us: float = 50.0
     planned_sd: float = 0.0075
@@ -108,7 +113,7 @@ class Policy:
 
     def planned(self, trials: int) -> Policy:
         """The policy of a campaign of so many trials: the threshold is at least their number."""
-        return replace(self, need=max(self.need, float(trials)))
+        return replace(self, e_threshold=max(self.e_threshold, float(trials)))
 
     def fitted(self, sd: float) -> Policy:
         """The policy of a session in which a pair spreads by `sd`, all combos, in its A/A.

@@ -12,7 +12,7 @@ quoted is measured by `lar bench` in one step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lance_autoresearch.records import TrialRecord, Verdict
@@ -57,15 +57,13 @@ def overall(record: TrialRecord) -> float | None:
 
     `record.gain` may be the gain of one op, if that is what the keep claims.
     """
-    for stage in ("confirm", "gate"):
-        fields = record.numbers.get(stage)
-        if isinstance(fields, Mapping):
-            if not fields.get("pairs"):
-                return None
-            for part in fields.get("components", ()):
-                if part.get("name") == "all":
-                    return float(part["gain"])
-    return record.gain
+    stage = record.results.confirmation or record.results.screening
+    if stage is None:
+        return record.gain
+    if not stage.pairs:
+        return None
+    whole = (part.gain for part in stage.components if part.name == "all")
+    return next(whole, record.gain)
 
 
 def factor(gain: float) -> float:

@@ -1,4 +1,4 @@
-"""A comparison as JSON and back, without the loss of a bit: what ledger blobs and exports hold.
+"""Raw pairs as JSON and back, without the loss of a bit: what ledger blobs and exports hold.
 
     {"v": 1, "kind": "comparison", "ticks_per_ns": 3.7, "aa_sd": [...],
      "combos": [{"op": "scan8", "name": "16x2048 clustered", "weight": 1.0}],
@@ -7,12 +7,13 @@
 
 Ticks are integers and stay so; floats are written with all digits needed to read them back.
 A recorded case wraps one: {"v": 1, "kind": "gate-case", "about": ..., "comparison": {...},
-"policy": {changed fields}, "expect": {...}}. A trial's raw pairs are a list of one, or three to
-five comparisons: screening, confirmation, long blocks, inputs never met before (defence D), the
-champion behind others (defence S); of a trial that continued an earlier one, or
-was judged by another policy, {"v": 1, "kind": "trial", "before": 24, "policy": {changed fields},
-"parts": [...]}. Changed are fields that differ from `BASE`, which never changes, so that a verdict
-of last year is replayed by last year's thresholds. Unknown versions, kinds and fields are refused.
+"policy": {changed fields}, "expect": {...}}.
+
+A trial's raw pairs are {"v": 2, "kind": "trial", "before": 0, "claim": 2.1, "policy": {changed
+fields}, "parts": {"screening": {...}, "confirmation": {...}, "tier avx2": {...}, ...}}. Version 1
+held the parts in a list, in the order of `PARTS`, and a void pair as a sentence. Changed are
+fields that differ from `BASE`, which never changes, so that a verdict of last year is replayed by
+last year's thresholds. Unknown versions, kinds and fields are refused.
 """
 
 from __future__ import annotations
@@ -23,15 +24,59 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.records import ComboId, Comparison, PairTimes
+from lance_autoresearch.records import (
+    ComboId,
+    Comparison,
+    PairTimes,
+    TrialPairs,
+    Void,
+    VoidCause,
+)
 from lance_autoresearch.rules.policy import DEFAULT, Policy
 
 VERSION = 1
-MOST_PARTS = 5
+TRIAL_VERSION = 2
+PARTS = ("screening", "confirmation", "long_blocks", "distinct_inputs", "opponent")
+"""Names of a trial's parts, in the order of version 1."""
+TIER = "tier "
+"""How the name of a part begins that holds the pairs of a lower CPU tier."""
+MOST_PARTS = 12
 """Comparisons of one trial."""
-BASE = replace(DEFAULT, max_pairs=24, licence_errors=3.0, slow_floor=-99.0, most_times=1.0)
+BASE = replace(DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0)
 """The policy of a document that names none: whoever changes a default adds the old value here,
 whoever adds a rule the value that turns it off."""
+OLD_FIELDS: Mapping[str, str] = {
+    "need": "e_threshold",
+    "need_below": "futility_threshold",
+    "prior": "mixture_variance",
+    "licence_pairs": "long_block_pairs",
+    "licence_rounds": "long_block_rounds",
+    "licence_slack": "long_block_slack",
+    "licence_share": "long_block_share",
+    "licence_errors": "long_block_errors",
+    "unseen_pairs": "distinct_pairs",
+    "unseen_rounds": "distinct_rounds",
+    "unseen_share": "distinct_share",
+    "unseen_slack": "distinct_slack",
+}
+"""Fields of the policy that older documents know by another name."""
+OLD_VOIDS: Sequence[tuple[str, VoidCause]] = (
+    ("the clock jumped", VoidCause.CLOCK_JUMPED),
+    ("the machine slept", VoidCause.MACHINE_SLEPT),
+    ("foreign", VoidCause.FOREIGN_WORK),
+    ("arm: the champion", VoidCause.CHAMPION_SLOW_TO_ARM),
+    ("arm: the candidate", VoidCause.CANDIDATE_SLOW_TO_ARM),
+    ("never began", VoidCause.NEVER_BEGAN),
+)
+"""How a sentence of version 1 begins, and the cause that it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDocument:
+    """A trial's raw pairs with the policy that judged them."""
+
+    pairs: TrialPairs
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +88,6 @@ class GateCase:
     about: str = ""
     expect: Mapping[str, Any] = field(default_factory=dict)
     """`outcome`, and what else the recorder wants held: `claim`, `pairs`, `reason`, ..."""
-    before: int = 0
-    """How many of the pairs are those of an earlier, undecided trial that this one continued."""
 
 
 def to_json(comparison: Comparison) -> str:
@@ -84,44 +127,67 @@ def case_from_json(text: str | bytes) -> GateCase:
     )
 
 
-def trial_to_json(parts: Sequence[Comparison], policy: Policy = DEFAULT, before: int = 0) -> str:
+def trial_to_json(pairs: TrialPairs, policy: Policy) -> str:
     """A trial's raw pairs with all that is needed to judge them again, bit for bit."""
-    body = "[" + ",".join(to_json(part) for part in parts) + "]"
-    changed = _changed(policy)
-    if not before and not changed:
-        return body
-    head = {"v": VERSION, "kind": "trial", "before": before, "policy": changed}
-    return f'{json.dumps(head, separators=(",", ":"))[:-1]},"parts":{body}}}'
+    parts: dict[str, Comparison | None] = {name: getattr(pairs, name) for name in PARTS}
+    parts |= {f"{TIER}{tier}": found for tier, found in pairs.lower_tiers.items()}
+    document = {
+        "v": TRIAL_VERSION,
+        "kind": "trial",
+        "before": pairs.before,
+        "claim": pairs.judged_claim,
+        "policy": _changed(policy),
+        "parts": {k: _comparison_body(v) for k, v in parts.items() if v is not None},
+    }
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
-def trial_from_json(text: str | bytes) -> tuple[GateCase, ...]:
-    """Read a trial's raw pairs: [screening], or that with confirmation, long blocks, D, S."""
+def trial_from_json(text: str | bytes) -> TrialDocument:
+    """Read a trial's raw pairs, of version 2 or 1."""
     document = _load(text)
-    body = {"v": VERSION, "kind": "trial", "parts": document}
-    if not isinstance(document, list):
-        body = _typed(document, dict, "the document")
-        _head(body, "trial", {"before", "policy", "parts"})
-    parts = _typed(body.get("parts"), list, "parts")
-    if not 1 <= len(parts) <= MOST_PARTS:
-        allowed = map(str, range(1, MOST_PARTS + 1))
-        raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=allowed)
+    if isinstance(document, list):
+        document = {"v": 1, "kind": "trial", "parts": document}
+    body = _typed(document, dict, "the document")
+    _head(body, "trial", {"before", "claim", "policy", "parts"}, versions=(1, TRIAL_VERSION))
+    parts = _named_parts(body.get("parts"))
     policy = _policy(body.get("policy", {}), "trial")
     before = _typed(body.get("before", 0), int, "before")
-    whole = [_comparison(_typed(p, dict, "a comparison")) for p in parts]
-    if not 0 <= before < max(1, len(whole[0].pairs)):
-        raise UsageError(f"continued after {before} pairs of {len(whole[0].pairs)}", where="trial")
-    first = GateCase(whole[0], policy, before=before)
-    return (first, *(GateCase(c, policy) for c in whole[1:]))
+    claim = body.get("claim")
+    tiers = {k.removeprefix(TIER): v for k, v in parts.items() if k.startswith(TIER)}
+    plain = {k: v for k, v in parts.items() if not k.startswith(TIER)}
+    pairs = TrialPairs(
+        **plain, lower_tiers=tiers, before=before,
+        judged_claim=None if claim is None else float(_number(claim, "claim")),
+    )  # fmt: skip
+    seen = len(pairs.screening.pairs)
+    if not 0 <= before < max(1, seen):
+        raise UsageError(f"continued after {before} pairs of {seen}", where="trial")
+    return TrialDocument(pairs, policy)
 
 
-def recorded_from_json(text: str | bytes) -> tuple[GateCase, ...]:
-    """Read whatever `lar gate` reads: a trial's raw pairs, a recorded case, a comparison."""
+def _named_parts(parts: Any) -> dict[str, Comparison]:
+    """Part name -> comparison; a list has the names of version 1."""
+    if isinstance(parts, list):
+        if not 1 <= len(parts) <= len(PARTS):
+            allowed = map(str, range(1, len(PARTS) + 1))
+            raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=allowed)
+        parts = dict(zip(PARTS, parts, strict=False))
+    named = _typed(parts, dict, "parts")
+    unknown = [k for k in named if k not in PARTS and not k.startswith(TIER)]
+    if unknown or "screening" not in named or len(named) > MOST_PARTS:
+        what = f"unknown part {unknown[0]!r}" if unknown else "no screening, or too many parts"
+        raise UsageError(what, where="trial", allowed=[*PARTS, f"{TIER}NAME"])
+    return {k: _comparison(_typed(v, dict, "a comparison")) for k, v in named.items()}
+
+
+def recorded_from_json(text: str | bytes) -> TrialDocument | GateCase:
+    """Read whatever `lar rejudge` reads: a trial's raw pairs, a recorded case, a comparison."""
     document = _load(text)
     if isinstance(document, list) or (
         isinstance(document, dict) and document.get("kind") == "trial"
     ):
         return trial_from_json(text)
-    return (case_from_json(text),)
+    return case_from_json(text)
 
 
 def _changed(policy: Policy) -> dict[str, Any]:
@@ -135,6 +201,7 @@ def _changed(policy: Policy) -> dict[str, Any]:
 
 def _policy(body: Any, where: str) -> Policy:
     changed = _typed(body, dict, "policy")
+    changed = {OLD_FIELDS.get(k, k): v for k, v in changed.items()}
     known = {f.name for f in fields(Policy)}
     if unknown := sorted(set(changed) - known):
         raise UsageError(f"unknown policy field {unknown[0]!r}", where=where, allowed=known)
@@ -155,7 +222,7 @@ def _comparison_body(comparison: Comparison) -> dict[str, Any]:
                 "champion": p.champion,
                 "candidate": p.candidate,
                 "empty": p.empty,
-                "void": p.void,
+                "void": None if p.void is None else [str(p.void.cause), p.void.detail],
             }
             for p in comparison.pairs
         ],
@@ -174,9 +241,12 @@ def _parse(text: str | bytes) -> dict[str, Any]:
     return document
 
 
-def _head(body: Mapping[str, Any], kind: str, known: set[str]) -> None:
-    if body.get("v") != VERSION or isinstance(body.get("v"), bool):
-        raise UsageError(f"version {body.get('v')!r} is unknown", where=kind, allowed=["1"])
+def _head(
+    body: Mapping[str, Any], kind: str, known: set[str], versions: Sequence[int] = (VERSION,)
+) -> None:
+    if body.get("v") not in versions or isinstance(body.get("v"), bool):
+        allowed = map(str, versions)
+        raise UsageError(f"version {body.get('v')!r} is unknown", where=kind, allowed=allowed)
     if body.get("kind") != kind:
         raise UsageError(f"kind {body.get('kind')!r} is unknown", where=kind, allowed=[kind])
     if unknown := sorted(set(body) - known - {"v", "kind"}):
@@ -213,8 +283,20 @@ def _pair(body: Any) -> PairTimes:
         champion=tuple(_ticks(c) for c in _typed(pair.get("champion"), list, "champion")),
         candidate=tuple(_ticks(c) for c in _typed(pair.get("candidate"), list, "candidate")),
         empty=(empty[0], empty[1]),
-        void=None if void is None else _typed(void, str, "void"),
+        void=None if void is None else _void(void),
     )
+
+
+def _void(body: Any) -> Void:
+    """A void pair's cause and detail; version 1 had a sentence."""
+    if isinstance(body, str):
+        begins = ((cause, body.startswith(words)) for words, cause in OLD_VOIDS)
+        return Void(next((cause for cause, fits in begins if fits), VoidCause.OTHER), body)
+    words = _typed(body, list, "void")
+    if len(words) != 2 or words[0] not in list(VoidCause):
+        raise UsageError("void is not a cause with its detail", where="comparison",
+                         allowed=list(VoidCause))
+    return Void(VoidCause(words[0]), _typed(words[1], str, "void"))
 
 
 def _ticks(body: Any) -> tuple[int, ...]:

@@ -1,0 +1,178 @@
+"""The bench: all that is needed to run kernels of one target on this machine.
+
+    with Bench(root, "pq-l2") as bench:
+        bench.build(text)             a kernel's library
+        bench.inputs.epoch            secret pools with Lance's outputs
+        bench.check(library, "avx2")  every case once, compared with Lance
+        bench.meter(...)              pairs of champion and candidate
+
+It reads the pinned tree only, knows neither ledger nor campaign, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self, TypeVar
+
+from lance_autoresearch import oracle
+from lance_autoresearch.bench import tiers
+from lance_autoresearch.bench.conductor import CheckResult, Conductor, PairResult, ensure_built
+from lance_autoresearch.bench.inputs import Inputs, draw_seed
+from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
+from lance_autoresearch.bench.pools import Pool
+from lance_autoresearch.build import builder
+from lance_autoresearch.build.provenance import measure_provenance
+from lance_autoresearch.host import machine, scratch
+from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.records import ComboId, FaultKind
+from lance_autoresearch.rules.policy import DEFAULT, Policy
+from lance_autoresearch.targets import catalogue
+
+Answered = TypeVar("Answered", CheckResult, PairResult)
+SECOND_CHANCES = 1
+"""Answers of a trial that may come too late before the kernel is blamed."""
+QUIET_WAIT_S = 10.0
+QUIET_STEP_S = 0.25
+QUIET_SHARE = 0.2
+"""Foreign CPU on the measuring core that is worth waiting for."""
+
+
+class Bench:
+    """Libraries, inputs and the measuring program of one target; a context manager."""
+
+    def __init__(self, root: Path, target: str, *, phases: Phases | None = None) -> None:
+        """Build what is missing.
+
+        Raises:
+            LarError: no such target, no toolchain, upstream not as pinned, a build fault.
+        """
+        self.root = root
+        self.phases = phases or Phases()
+        with self.phases("setup"), machine_lock("shared"):
+            self.target = catalogue.load(root, target)
+            oracle.fetch(root)
+            ensure_built(root)
+            self.first_kernel = builder.first_kernel(root, target)
+            self.oracle = builder.build_upstream(root, target)
+            self.toolchain = Toolchain.probe(root).version
+        self.machine = machine.machine()
+        cores = machine.cores()
+        self.cores = (cores[-1], cores[0])
+        self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
+        self._provenance: dict[Policy, Mapping[str, str]] = {}
+        self._chances = 0
+
+    def __enter__(self) -> Self:
+        self.scratch = scratch.scratch(self.root, "bench")
+        self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
+        self.opened = self.conductor.start()
+        self.machine["box"] = self.opened.box
+        key = self.provenance(DEFAULT)["inputs"]
+        self.inputs = Inputs(
+            self.root, self.target, self.conductor, self.oracle, key, self.scratch,
+            lambda: self.phases,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.inputs.release()
+        self.conductor.__exit__(*why)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def begin_trial(self) -> None:
+        """Count a trial; a measuring program that was killed is started again."""
+        self.conductor.ensure()
+        self._chances = SECOND_CHANCES
+        self.inputs.count_trial()
+
+    def provenance(self, policy: Policy) -> Mapping[str, str]:
+        """Digests of everything that a kernel cannot touch, under a policy."""
+        if policy not in self._provenance:
+            self._provenance[policy] = measure_provenance(self.root, self.target, policy)
+        return self._provenance[policy]
+
+    # -- builds ----------------------------------------------------------------------------
+
+    def build(self, text: bytes) -> builder.Built:
+        """A kernel's library. Raises RejectedKernel where it does not compile."""
+        return builder.build_kernel(self.root, self.target.name, text)
+
+    def link_layouts(
+        self, champion: builder.Built, candidate: builder.Built, count: int
+    ) -> list[Sides]:
+        """Both sides, each linked in a fresh random layout, so many times."""
+        seeds = [secrets.randbits(32) for _ in range(2 * count)]
+        with machine_lock("shared"):
+            champions = builder.relink_many(champion, seeds[:count])
+            candidates = builder.relink_many(candidate, seeds[count:])
+        return [Sides(*both) for both in zip(champions, candidates, strict=True)]
+
+    # -- measuring -------------------------------------------------------------------------
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Hold the machine for measuring: no other process builds or measures meanwhile."""
+        with machine_lock("exclusive") as waited:
+            if waited > 0.1:
+                self.phases.add("lock", waited)
+            yield
+
+    def meter(
+        self,
+        sides: Sequence[Sides],
+        pools: Sequence[Pool],
+        policy: Policy,
+        *,
+        rounds: int | None = None,
+        block_ms: int | None = None,
+        calls: Sequence[int] | None = None,
+        tier: str = "native",
+    ) -> ConductorMeter:
+        """A meter of these sides over these pools, as `PairPlan` says."""
+        fixed = None if calls is None else tuple(calls)
+        plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier)
+        return ConductorMeter(self, sides, pools, plan)
+
+    def check(
+        self, library: Path, tier: str, pools: Sequence[Pool] | None = None
+    ) -> CheckResult:
+        """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
+        cases = self.inputs.select_cases(tier) if pools is None else pools
+        paths = [(pool.path, pool.want) for pool in cases]
+        features = tiers.mask(tier, self.opened.features)
+        found = self.ask_in_time(
+            lambda: self.conductor.check(library, paths, seed=draw_seed(), features=features)
+        )
+        if found.fault is None:
+            return found
+        return replace(found, fault=replace(found.fault, tier=tier))
+
+    def ask_in_time(self, ask: Callable[[], Answered]) -> Answered:
+        """An answer; the first of a trial that was too late is asked for once more.
+
+        Whatever stops this machine's processes for some seconds (a suspend, a debugger, a frozen
+        container) makes a right kernel look as if it hung. A kernel that hangs does so again.
+        """
+        found = ask()
+        late = found.fault is not None and found.fault.kind is FaultKind.TIMEOUT
+        if late and self._chances:
+            self._chances -= 1
+            self.phases.say("no answer in time: asking once more")
+            self.conductor.ensure()
+            found = ask()
+        return found
+
+    def wait_for_quiet(self) -> None:
+        """Pause, at most 10 s a trial, until others leave the measuring core alone."""
+        while self.phases.seconds.get("waited", 0.0) < QUIET_WAIT_S:
+            self.phases.add("waited", QUIET_STEP_S)
+            if machine.busy_share(self.cores[0], QUIET_STEP_S) < QUIET_SHARE:
+                return
+            self.phases.say("waiting: others keep the measuring core busy")

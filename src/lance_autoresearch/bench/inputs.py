@@ -1,0 +1,147 @@
+"""Inputs of one target with upstream's outputs: the living epoch's, fresh ones, distinct ones.
+
+    inputs = Inputs(root, target, conductor, oracle, key, scratch, phases)
+    inputs.epoch.timed            pools of the living epoch
+    inputs.make_fresh()           new secret pools at every combo's second size, and their seed
+    inputs.make_distinct()        few calls, no two alike
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.bench.epoch import Epoch, current, forget_ended, list_ended
+from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.build import builder
+from lance_autoresearch.errors import BuildFault
+from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.records import EpochFacts
+from lance_autoresearch.targets.spec import Maker, Target
+
+SEED_BITS = 62
+MANY_CALLS = 64
+"""Timed pools of more calls than this are checked at the native tier only."""
+
+
+def draw_seed() -> int:
+    """A secret seed."""
+    return secrets.randbits(SEED_BITS)
+
+
+class Inputs:
+    """Pools of one target on this machine; each is answered by Lance's own code once."""
+
+    def __init__(
+        self,
+        root: Path,
+        target: Target,
+        conductor: Conductor,
+        oracle: builder.Built,
+        key: str,
+        scratch: Path,
+        phases: Callable[[], Phases],
+    ) -> None:
+        """Args:
+            oracle: Lance's own library.
+            key: digest of what the pools depend on; an epoch of another key is not reused.
+            scratch: a private directory for pools of one trial.
+            phases: where the time of making an epoch is counted.
+        """
+        self._root, self._target, self._conductor = root, target, conductor
+        self._oracle, self._key, self._scratch = oracle, key, scratch
+        self._phases = phases
+        self._epoch: Epoch | None = None
+
+    @property
+    def epoch(self) -> Epoch:
+        """The living epoch; making a new one is a phase of its own."""
+        if self._epoch is None:
+            with self._phases()("pools"):
+                self._epoch = current(
+                    self._target, self._folder, self._key, self.maker, self.answer
+                )
+        return self._epoch
+
+    @property
+    def epoch_name(self) -> str:
+        """Name of the epoch in use; empty where none was needed."""
+        return self._epoch.name if self._epoch is not None else ""
+
+    @property
+    def facts(self) -> EpochFacts:
+        """What the ledger must know about epochs."""
+        ended = list_ended(self._folder)
+        if self._epoch is None:
+            return EpochFacts("", 0, ended)
+        return EpochFacts(self._epoch.name, self._epoch.seed, ended)
+
+    def forget_ended(self, facts: EpochFacts) -> None:
+        """The ledger holds these seeds: their notes can go."""
+        forget_ended(self._folder, facts.ended)
+
+    def count_trial(self) -> None:
+        """Count a trial on the epoch's pools; worn-out pools are replaced first."""
+        if self._epoch is not None and self._epoch.over:
+            self.release()
+        self.epoch.count()
+
+    def release(self) -> None:
+        """Let go of the epoch; the next process may end it."""
+        if self._epoch is not None:
+            self._epoch.release()
+            self._epoch = None
+
+    def make_fresh(self) -> tuple[list[Pool], int]:
+        """New secret pools at every combo's second size, and their seed (burnt afterwards)."""
+        seed = draw_seed()
+        return self._answered("fresh", seed, confirm=True), seed
+
+    def make_distinct(self) -> list[Pool]:
+        """New secret pools of few calls, no two alike in size, data or tables."""
+        return self._answered("strange", draw_seed(), strange=True)
+
+    def select_cases(self, tier: str) -> list[Pool]:
+        """All cases of a check; at lower tiers without the timed pools of very many calls.
+
+        Those are larger helpings of what the checks hold already (an fsst pool has a thousand
+        chunks), and every timed slice is compared anyway at the tier that is timed.
+        """
+        timed = [p for p in self.epoch.timed if tier == "native" or p.combo.calls <= MANY_CALLS]
+        return [*self.epoch.checks, *timed]
+
+    @cached_property
+    def maker(self) -> Maker | None:
+        """The target's maker (a trusted program made of upstream's code), or None."""
+        if not (self._root / "targets" / self._target.name / "maker.rs").is_file():
+            return None
+        program = builder.maker(self._root, self._target.name)
+        return lambda request: subprocess.run(
+            [program], input=request, stdout=subprocess.PIPE, check=True
+        ).stdout
+
+    def answer(self, pool: Pool) -> None:
+        """Write Lance's outputs for a pool. Raises BuildFault where Lance's own code fails."""
+        done = self._conductor.expect(self._oracle.so, pool.path, pool.want)
+        if done.fault is not None:
+            raise BuildFault(
+                f"Lance's own code failed on its inputs: {done.fault.kind} {done.fault.note or ''}",
+                where=f"{self._target.name} {done.fault.combo}, call {done.fault.call}",
+                next=f"./lar upstream show {self._target.name}",
+            )
+
+    @property
+    def _folder(self) -> Path:
+        return lar_dir(self._root, "epochs", self._target.name)
+
+    def _answered(self, name: str, seed: int, **kind: bool) -> list[Pool]:
+        timed = self._target.timed
+        pools = make_pools(self._target, timed, self._scratch / name, seed, self.maker, **kind)
+        for pool in pools:
+            self.answer(pool)
+        return pools

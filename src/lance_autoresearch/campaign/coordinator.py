@@ -1,0 +1,295 @@
+"""The coordinator: asks the judge, writes the ledger's row, then moves the campaign.
+
+    with Coordinator(root, "pq-l2", champion=text) as coordinator:
+        done = coordinator.attempt(kernel, Story(hypothesis="..."), campaign)
+        done.record.verdict, done.number
+
+It is the only writer of trials. Outside a campaign a kernel is only judged and recorded. A kernel
+whose linked code was already judged against this champion under these rules is answered from the
+ledger, unless the kind of trial is exempt (nulls, replays, calibration).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.noise import measure_noise
+from lance_autoresearch.build.link import SHUFFLED
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.host import machine
+from lance_autoresearch.host.kernel_file import place_kernel
+from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.judge.job import Job, JudgedTrial, hash_text
+from lance_autoresearch.judge.judge import judge, judge_prepared
+from lance_autoresearch.judge.prepare import prepare
+from lance_autoresearch.ledger import Ledger, Row
+from lance_autoresearch.ledger.pairs_json import trial_to_json
+from lance_autoresearch.records import (
+    NoiseSession,
+    PairTimes,
+    ReasonKind,
+    TrialRecord,
+    Verdict,
+)
+from lance_autoresearch.rules.policy import DEFAULT, Policy
+from lance_autoresearch.targets.spec import Target
+from lance_autoresearch.text.fault_text import describe_fault
+from lance_autoresearch.text.reasons import describe_reason
+from lance_autoresearch.text.verdict_text import record_to_json
+
+REMEMBERED_KIND = "trial"
+"""Only trials of this kind are answered from the ledger and answer later ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the row says beside the measurement."""
+
+    hypothesis: str = ""
+    agent: str = "hand"
+    kind: str = "trial"
+    campaign: str | None = None
+    parent: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    predicted: float | None = None
+    """Gain in % that its author expects; scored by the report, never used to decide."""
+    layout: int | None = None
+    """Judge the candidate linked in this layout instead of its own..."""
+    order: str = SHUFFLED
+    """...its objects in this order (`link.ORDERS`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A recorded trial."""
+
+    number: int
+    record: TrialRecord
+    remembered: bool = False
+    """Answered from the ledger: nothing was measured, no row was written."""
+
+    def as_json(self) -> dict[str, object]:
+        """The row with its number, for `--json`."""
+        return {"v": 1, "trial": self.number, "remembered": self.remembered,
+                **record_to_json(self.record)}
+
+
+class Coordinator:
+    """One bench, one ledger, one champion; a context manager."""
+
+    def __init__(
+        self,
+        root: Path,
+        target: str,
+        *,
+        champion: bytes | None = None,
+        phases: Phases | None = None,
+        policy: Policy = DEFAULT,
+    ) -> None:
+        """Args:
+            champion: text of the kernel to beat; None is upstream's own code.
+
+        Raises:
+            LarError: as `Bench`.
+        """
+        self.policy = policy
+        self.bench = Bench(root, target, phases=phases)
+        self.champion_text = self.bench.first_kernel if champion is None else champion
+
+    def __enter__(self) -> Self:
+        self.ledger = Ledger.open(self.bench.root)
+        try:
+            self.bench.__enter__()
+        except BaseException:
+            self.ledger.close()
+            raise
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.bench.__exit__(*why)
+        self.ledger.close()
+
+    @property
+    def target(self) -> Target:
+        """What is judged."""
+        return self.bench.target
+
+    @property
+    def ruleset(self) -> str:
+        """Digest of everything that a verdict depends on beside the kernels and the machine."""
+        return self.bench.provenance(self.policy)["all"]
+
+    def crown(self, text: bytes) -> None:
+        """Make a kept kernel the champion; its own noise is measured at the next trial."""
+        self.champion_text = text
+
+    def begin_phases(self, phases: Phases) -> None:
+        """Count the next trial's time anew."""
+        self.bench.phases = phases
+
+    # -- trials ----------------------------------------------------------------------------
+
+    def attempt(
+        self,
+        text: bytes,
+        story: Story,
+        campaign: Campaign | None = None,
+        *,
+        earlier: Sequence[PairTimes] = (),
+    ) -> Done:
+        """Judge one kernel, write the row, and keep or revert where there is a campaign.
+
+        Args:
+            earlier: pairs of an undecided trial of the same kernel; given, memory is not asked.
+
+        Raises:
+            LarError: the machine, the ledger or trusted code failed; nothing was decided.
+        """
+        job = self.make_job(text, story, earlier)
+        prepared = prepare(job, self.bench)
+        if story.kind == REMEMBERED_KIND and not earlier and prepared.memory_key:
+            known = self.ledger.judged(prepared.memory_key)
+            if known is not None and (campaign is None or not _is_keep(known)):
+                if campaign is not None:
+                    self._restore(campaign)
+                return Done(known.id, known.record, remembered=True)
+        judged = judge_prepared(job, prepared, self.bench)
+        return self.record(text, judged, story, campaign)
+
+    def judge(self, text: bytes, story: Story, earlier: Sequence[PairTimes] = ()) -> JudgedTrial:
+        """Judge one kernel and write nothing of its verdict."""
+        judged = judge(self.make_job(text, story, earlier), self.bench)
+        self.write_facts(judged)
+        return judged
+
+    def make_job(
+        self, text: bytes, story: Story, earlier: Sequence[PairTimes] = ()
+    ) -> Job:
+        """The judge's input: this kernel against the champion."""
+        return Job(
+            target=self.target.name,
+            kernel=text,
+            champion=self.champion_text,
+            policy=self.policy,
+            earlier=tuple(earlier),
+            noise=self.find_noise(),
+            measure_same_program=story.kind != REMEMBERED_KIND,
+            layout=story.layout,
+            order=story.order,
+        )
+
+    def record(
+        self, text: bytes, judged: JudgedTrial, story: Story, campaign: Campaign | None = None
+    ) -> Done:
+        """The ledger's row, then branch and worktree."""
+        self.write_facts(judged)
+        record = make_record(judged, story, self.target)
+        if judged.pairs is not None:
+            document = trial_to_json(judged.pairs, judged.policy).encode()
+            record = replace(record, pairs_blob=self.ledger.put_blob(document, "pairs"))
+        key = judged.memory_key if record.kind == REMEMBERED_KIND else ""
+        if campaign is not None:
+            return Done(campaign.record(record, text, judged=key), record)
+        number = self.ledger.append(record, judged=key, blobs={"kernel": text})
+        return Done(number, record)
+
+    def write_facts(self, judged: JudgedTrial) -> None:
+        """Noise sessions and epochs that a trial brought with it."""
+        for session in judged.sessions:
+            self.ledger.add_noise(session)
+        if judged.epochs is not None:
+            self.ledger.add_epochs(self.target.name, judged.epochs)
+            self.bench.inputs.forget_ended(judged.epochs)
+
+    # -- noise -----------------------------------------------------------------------------
+
+    def find_noise(self) -> NoiseSession | None:
+        """The noise session of this boot and champion, while it counts; None: not measured."""
+        champion = hash_text(self.champion_text)
+        boot = machine.boot_id()
+        return self.ledger.noise(self.target.name, champion, boot, key=self.ruleset)
+
+    def measure_noise(self) -> NoiseSession:
+        """A noise session, measured now whether or not one is known, and recorded.
+
+        Raises:
+            MachineError: too many of its pairs were void.
+        """
+        champion = self.bench.build(self.champion_text)
+        session = measure_noise(self.bench, champion, self.champion_text, self.policy)
+        self.ledger.add_noise(session)
+        self.ledger.add_epochs(self.target.name, self.bench.inputs.facts)
+        return session
+
+    def _restore(self, campaign: Campaign) -> None:
+        """Put the champion's text back after a verdict from memory."""
+        with campaign.desk.locked():
+            place_kernel(
+                campaign.kernel_path,
+                self.champion_text,
+                inside=campaign.worktree,
+                scratch=campaign.desk.scratch,
+            )
+
+
+def _is_keep(row: Row) -> bool:
+    return row.record.verdict is Verdict.KEEP
+
+
+def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecord:
+    """The row of a judged trial."""
+    gain, low, high = _gain(judged)
+    return TrialRecord(
+        target=target.name,
+        verdict=judged.verdict,
+        reason=describe_end(judged, target),
+        kernel=judged.kernel_digest,
+        champion=judged.champion_digest,
+        hypothesis=story.hypothesis,
+        campaign=story.campaign,
+        parent=story.parent,
+        agent=story.agent,
+        kind=story.kind,
+        gain=gain,
+        low=low,
+        high=high,
+        results=replace(judged.results, predicted=story.predicted),
+        phases=judged.phases,
+        immutable=judged.provenance,
+        machine=judged.host,
+        toolchain=judged.toolchain,
+        epoch=judged.epochs.name if judged.epochs is not None else "",
+        burnt_seeds=judged.burnt_seeds,
+        tokens=story.tokens,
+        cost_usd=story.cost_usd,
+    )
+
+
+def describe_end(judged: JudgedTrial, target: Target) -> str:
+    """Why a trial ended so, in one line."""
+    if judged.reason.kind is ReasonKind.FAULT and judged.fault is not None:
+        return describe_fault(target, judged.fault)
+    return describe_reason(judged.reason)
+
+
+def _gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None]:
+    """Gain over all combos: confirmed where there is one, else the screening's.
+
+    A claim about one op stands in the results; here every row means the same thing.
+    """
+    stage = judged.results.measured
+    if stage is None:
+        return None, None, None
+    whole = stage.components[0]
+    return whole.gain, _known(whole.low), _known(whole.high)
+
+
+def _known(end: float) -> float | None:
+    """An end of an interval, None where few pairs leave it open."""
+    return end if math.isfinite(end) else None

@@ -1,0 +1,122 @@
+"""Confirmation: a would-be keep is measured again on everything fresh, then the defences look.
+
+    fresh pools at second sizes, one fresh layout a pair and side     `policy.confirm_pairs`
+    long blocks of one side                                           `policy.long_block_pairs`
+    distinct inputs, the opponent                                     `defences`
+    as many pairs again where the only doubt is one combo or op
+
+What was measured is returned whatever the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.meter import Sides, gather
+from lance_autoresearch.bench.pools import Pool
+from lance_autoresearch.build.builder import Built
+from lance_autoresearch.judge.defences import Defences, defend
+from lance_autoresearch.judge.job import EarlyVerdict
+from lance_autoresearch.judge.screen import Screening
+from lance_autoresearch.records import (
+    Comparison,
+    ConfirmResult,
+    GateResult,
+    PairTimes,
+    Verdict,
+)
+from lance_autoresearch.rules.confirmation import confirm as decide
+from lance_autoresearch.rules.confirmation import worth_more_pairs
+from lance_autoresearch.rules.policy import Policy
+
+LONG_BLOCK_MS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What confirmation saw."""
+
+    comparison: Comparison
+    long_blocks: Comparison
+    result: ConfirmResult
+    seed: int
+    """Made its pools and is burnt."""
+    defences: Defences = field(default_factory=Defences)
+    end: EarlyVerdict | None = None
+    """A verdict against the keep, or None."""
+
+
+def confirm(
+    bench: Bench, champion: Built, candidate: Built, screening: Screening, policy: Policy,
+    floor: Sequence[float],
+) -> Confirmation:  # fmt: skip
+    """Measure a would-be keep again.
+
+    Args:
+        policy: fitted to the noise of the session.
+        floor: the session's spread, as `Comparison.aa_sd`.
+
+    Raises:
+        KernelAtFault, MachineError: as `Meter.measure_pair`.
+    """
+    with bench.phases("fresh"):
+        pools, seed = bench.inputs.make_fresh()
+        count = policy.confirm_pairs + policy.long_block_pairs
+        layouts = bench.link_layouts(champion, candidate, count)
+    with bench.phases("confirm"), bench.measuring():
+        short = _measure(bench, layouts[: policy.confirm_pairs], pools, policy)
+        long = _measure_long(bench, layouts[policy.confirm_pairs :], pools, policy, screening)
+    first = _decide(bench, short, long, screening, policy, floor, seed)
+    doubtful = worth_more_pairs(first.result, policy)
+    if first.result.verdict is Verdict.KEEP or doubtful:
+        claimed = first.result.claimed
+        found = defend(bench, first.comparison, layouts, pools, claimed, policy)
+        first = replace(first, defences=found, end=found.end or first.end)
+        if found.end is not None:
+            return first
+    if not doubtful:
+        return first
+    bench.phases.say("a combo may be slower: as many pairs again")
+    with bench.phases("fresh"):
+        layouts = bench.link_layouts(champion, candidate, policy.confirm_pairs)
+    with bench.phases("confirm"), bench.measuring():
+        short += _measure(bench, layouts, pools, policy)
+    more = _decide(bench, short, long, screening, policy, floor, seed)
+    return replace(more, defences=first.defences)
+
+
+def _measure(
+    bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy
+) -> list[PairTimes]:
+    meter = bench.meter(layouts, pools, policy)
+    return [meter.measure_pair() for _ in layouts]
+
+
+def _measure_long(
+    bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy,
+    screening: Screening,
+) -> list[PairTimes]:  # fmt: skip
+    rounds = _long_rounds(screening.result, policy)
+    meter = bench.meter(layouts, pools, policy, rounds=rounds, block_ms=LONG_BLOCK_MS)
+    return [meter.measure_pair() for _ in layouts]
+
+
+def _long_rounds(result: GateResult, policy: Policy) -> int:
+    """Half the rounds where a combo is over twice as fast: the slow side's blocks last longer."""
+    quick = any(row.gain > 100.0 for row in result.combos)
+    return policy.long_block_rounds // 2 if quick else policy.long_block_rounds
+
+
+def _decide(
+    bench: Bench, short: Sequence[PairTimes], long: Sequence[PairTimes], screening: Screening,
+    policy: Policy, floor: Sequence[float], seed: int,
+) -> Confirmation:  # fmt: skip
+    meter = bench.meter((), (), policy)
+    comparison, long_blocks = gather(meter, short, floor), gather(meter, long, floor)
+    result = decide(comparison, long_blocks, screening.result.claim, policy)
+    end = None
+    if result.verdict is not Verdict.KEEP:
+        end = EarlyVerdict(result.verdict, result.reason)
+    return Confirmation(comparison, long_blocks, result, seed, end=end)

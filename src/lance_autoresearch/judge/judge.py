@@ -1,0 +1,194 @@
+"""One trial: a job in, one verdict out. The first verdict ends it.
+
+    prepare ─────────────── check ─── screen ─── confirm ── defences
+    tokens, rustc, object   outputs   pairs      fresh pools, fresh layouts
+    in its sandbox          vs Lance  vs champion
+
+Nothing outside the rooms `judge` and `rules` decides. The judge reads nothing of the agent's but
+the bytes it is given, and writes nothing: recording, keeping and reverting are the caller's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.meter import KernelAtFault, Sides
+from lance_autoresearch.bench.noise import describe_bias, measure_noise
+from lance_autoresearch.errors import MachineError
+from lance_autoresearch.judge.check import check
+from lance_autoresearch.judge.confirm import Confirmation, confirm
+from lance_autoresearch.judge.job import EarlyVerdict, Job, JudgedTrial, Prepared, hash_text
+from lance_autoresearch.judge.prepare import prepare
+from lance_autoresearch.judge.screen import Screening, screen
+from lance_autoresearch.records import (
+    NoiseSession,
+    Reason,
+    ReasonKind,
+    Results,
+    ScreeningFacts,
+    TrialPairs,
+    Verdict,
+)
+from lance_autoresearch.rules.policy import Policy
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """What the stages have found so far; filled from top to bottom."""
+
+    policy: Policy
+    checked: int = 0
+    noise: NoiseSession | None = None
+    new_noise: NoiseSession | None = None
+    screening: Screening | None = None
+    confirmation: Confirmation | None = None
+
+
+def judge(job: Job, bench: Bench) -> JudgedTrial:
+    """Judge one kernel against its champion.
+
+    Raises:
+        LarError: the machine or trusted code failed before anything could be said.
+    """
+    return judge_prepared(job, prepare(job, bench), bench)
+
+
+def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
+    """Judge a kernel that `prepare` has looked at; see `judge`."""
+    found = _Evidence(job.policy)
+    try:
+        end = (
+            prepared.refusal
+            or _refuse_same_program(job, prepared)
+            or _check(prepared, bench, found)
+            or _screen(job, prepared, bench, found)
+            or _confirm(prepared, bench, found)
+            or EarlyVerdict(Verdict.KEEP, Reason(ReasonKind.CONFIRMED))
+        )
+    except KernelAtFault as caught:
+        end = EarlyVerdict.of_fault(caught.fault)
+    except MachineError as failure:
+        reason = Reason(ReasonKind.MACHINE, detail=failure.what)
+        end = EarlyVerdict(Verdict.INCONCLUSIVE, reason)
+    return _finish(job, prepared, bench, found, end)
+
+
+def _refuse_same_program(job: Job, prepared: Prepared) -> EarlyVerdict | None:
+    """The same program cannot be faster."""
+    assert prepared.built is not None
+    if job.measure_same_program or prepared.built.digest != prepared.champion.digest:
+        return None
+    return EarlyVerdict(Verdict.REVERT, Reason(ReasonKind.SAME_PROGRAM))
+
+
+def _check(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
+    """Compare every case with Lance."""
+    assert prepared.built is not None
+    found.checked, end = check(bench, prepared.built)
+    return end
+
+
+def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
+    """Pairs until the gate decides."""
+    assert prepared.built is not None
+    noise = job.noise
+    if noise is None:
+        noise = measure_noise(bench, prepared.champion, job.champion, job.policy)
+        found.new_noise = noise
+    found.noise, found.policy = noise, job.policy.fitted(noise.aa_sd[-1])
+    sides = [Sides(prepared.champion.so, prepared.built.so)]
+    meter = bench.meter(sides, bench.inputs.epoch.timed, found.policy)
+    with bench.phases("compare"):
+        found.screening = screen(
+            meter, found.policy, noise.aa_sd, job.earlier, say=bench.phases.say,
+            holding=bench.measuring,
+        )  # fmt: skip
+    return found.screening.end
+
+
+def _confirm(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
+    """The same claim on everything fresh, then the defences."""
+    assert prepared.built is not None and found.screening is not None and found.noise is not None
+    found.confirmation = confirm(
+        bench, prepared.champion, prepared.built, found.screening, found.policy,
+        found.noise.aa_sd,
+    )  # fmt: skip
+    return found.confirmation.end
+
+
+def _finish(
+    job: Job, prepared: Prepared, bench: Bench, found: _Evidence, end: EarlyVerdict
+) -> JudgedTrial:
+    confirmed = found.confirmation
+    return JudgedTrial(
+        verdict=end.verdict,
+        reason=end.reason,
+        results=_gather_results(prepared, bench, found, end),
+        pairs=_gather_pairs(found),
+        policy=found.policy,
+        kernel_digest=hash_text(job.kernel),
+        champion_digest=hash_text(job.champion),
+        sessions=(found.new_noise,) if found.new_noise is not None else (),
+        epochs=bench.inputs.facts,
+        burnt_seeds=(confirmed.seed,) if confirmed is not None else (),
+        memory_key=prepared.memory_key,
+        provenance=bench.provenance(job.policy),
+        host=dict(bench.machine),
+        toolchain=bench.toolchain,
+        phases=bench.phases.total(),
+    )
+
+
+def _gather_results(
+    prepared: Prepared, bench: Bench, found: _Evidence, end: EarlyVerdict
+) -> Results:
+    screening, confirmed = found.screening, found.confirmation
+    facts = None
+    if screening is not None and found.noise is not None:
+        facts = ScreeningFacts(
+            slices=_count_slices(screening),
+            seconds=bench.phases.seconds.get("compare"),
+            core=bench.cores[0],
+            aa=describe_bias(found.noise),
+        )
+    return Results(
+        reason=end.reason,
+        checked=found.checked,
+        screening=None if screening is None else screening.result,
+        screening_facts=facts,
+        confirmation=None if confirmed is None else confirmed.result,
+        distinct_inputs=None if confirmed is None else confirmed.defences.distinct,
+        opponent=None if confirmed is None else confirmed.defences.opponent,
+        fault=end.fault,
+        code=prepared.code,
+        margin=100.0 * found.policy.margin,
+        level=found.policy.confirm_level,
+    )
+
+
+def _count_slices(screening: Screening) -> int:
+    """Timed slices on both sides of the pairs that count."""
+    return sum(
+        len(side)
+        for pair in screening.comparison.pairs
+        if pair.void is None
+        for side in pair.champion + pair.candidate
+    )
+
+
+def _gather_pairs(found: _Evidence) -> TrialPairs | None:
+    if found.screening is None:
+        return None
+    confirmed = found.confirmation
+    if confirmed is None:
+        return TrialPairs(found.screening.comparison, before=found.screening.before)
+    return TrialPairs(
+        screening=found.screening.comparison,
+        confirmation=confirmed.comparison,
+        long_blocks=confirmed.long_blocks,
+        distinct_inputs=confirmed.defences.distinct_pairs,
+        opponent=confirmed.defences.opponent_pairs,
+        before=found.screening.before,
+        judged_claim=confirmed.defences.claim,
+    )

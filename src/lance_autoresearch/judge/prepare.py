@@ -1,0 +1,61 @@
+"""From text to a library that may be measured: admission, build, audit. Once for each trial.
+
+    prepared = prepare(job, bench)
+    prepared.refusal         why it is not measured; or None
+    prepared.memory_key      what the ledger is asked with before anything is measured
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.conductor import audit as audit_object
+from lance_autoresearch.build.builder import Built, build_both, relink
+from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.judge.admission import admit, audit
+from lance_autoresearch.judge.extensions import guarded
+from lance_autoresearch.judge.job import EarlyVerdict, Job, Prepared, make_memory_key
+from lance_autoresearch.records import CodeFacts, Reason, ReasonKind, Verdict
+
+
+def prepare(job: Job, bench: Bench) -> Prepared:
+    """Admit, build and audit a kernel; build its champion.
+
+    The kernel is also compiled as for a processor without extensions: see `extensions`.
+
+    Raises:
+        LarError: the machine or trusted code failed.
+    """
+    with bench.phases("build"):
+        champion = bench.build(job.champion)
+    try:
+        built, code = _build_candidate(job, bench)
+    except RejectedKernel as refusal:
+        reason = Reason(ReasonKind.REFUSED, detail=str(refusal))
+        return Prepared(None, champion, refusal=EarlyVerdict(Verdict.REJECTED, reason))
+    key = make_memory_key(
+        built.digest, champion.digest, bench.provenance(job.policy)["all"], job.policy,
+        bench.toolchain, describe_machine(bench),
+    )  # fmt: skip
+    return Prepared(built, champion, code, memory_key=key)
+
+
+def describe_machine(bench: Bench) -> str:
+    """The kind of machine that a verdict holds for."""
+    return f"{bench.machine['kind']} {bench.machine['box']}"
+
+
+def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts]:
+    """Raises RejectedKernel with place and fix."""
+    with bench.phases("admit"):
+        admit(job.kernel)
+    with bench.phases("build"):
+        built, bare = build_both(bench.root, bench.target.name, job.kernel)
+        if job.layout is not None:
+            built = replace(built, so=relink(built, job.layout, order=job.order))
+    with bench.phases("audit"):
+        report = audit_object(bench.root, built.obj, built.so)
+        audit(report, job.kernel)
+        guarded(audit_object(bench.root, bare))
+    return built, CodeFacts(built.digest, built.cached, int(report["text_bytes"]))

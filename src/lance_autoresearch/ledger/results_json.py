@@ -1,0 +1,312 @@
+"""The results of a trial as JSON and back: the one codec of the ledger's column `numbers`.
+
+    results_to_json(results) -> {"v": 2, "checked": 1812, "reason": {...}, "gate": {...}, ...}
+    results_from_json({...}) -> Results(...)          rows of version 1 too
+
+Infinite ends of intervals are null. A row of version 1 has no typed reason; its kind is read off
+the sentence here, in one table, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lance_autoresearch.records import (
+    CodeFacts,
+    ComboId,
+    ComboRow,
+    Component,
+    ConfirmResult,
+    DistinctInputsResult,
+    Estimate,
+    Fault,
+    FaultKind,
+    GateResult,
+    Guard,
+    OpponentResult,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Results,
+    ScreeningFacts,
+    Verdict,
+)
+
+VERSION = 2
+
+OLD_REASONS: Sequence[tuple[str, ReasonKind]] = (
+    ("not confirmed: guard:", ReasonKind.COMBO_MAY_BE_SLOWER),
+    ("guard:", ReasonKind.COMBO_SLOWER),
+    ("not proven", ReasonKind.NOT_PROVEN),
+    ("no gain above the margin", ReasonKind.NO_GAIN),
+    ("slower", ReasonKind.SLOWER),
+    ("confirmed", ReasonKind.CONFIRMED),
+    ("the same program as the champion", ReasonKind.SAME_PROGRAM),
+    ("quoted against Lance", ReasonKind.QUOTED),
+)
+"""How a sentence of version 1 begins, and what it means."""
+
+
+def results_to_json(results: Results) -> dict[str, Any]:
+    """JSON-able fields; what was not reached is left out."""
+    fields: dict[str, Any] = {"v": VERSION, "checked": results.checked}
+    if results.reason is not None:
+        fields["reason"] = encode_reason(results.reason)
+    if results.predicted is not None:
+        fields["predicted"] = results.predicted
+    if results.screening is not None:
+        fields["gate"] = encode_gate(
+            results.screening, results.screening_facts, results.margin
+        )
+    if results.confirmation is not None:
+        fields["confirm"] = encode_confirm(results.confirmation, results.margin, results.level)
+    if results.distinct_inputs is not None:
+        fields["distinct_inputs"] = _encode(asdict(results.distinct_inputs))
+    if results.opponent is not None:
+        fields["opponent"] = _encode(asdict(results.opponent))
+    if results.fault is not None:
+        fields["fault"] = encode_fault(results.fault)
+    if results.code is not None:
+        fields["code"] = asdict(results.code)
+    if results.tier != "native":
+        fields["tier"] = results.tier
+    if results.dose:
+        fields["dose"] = list(results.dose)
+    return fields
+
+
+def encode_gate(
+    result: GateResult, facts: ScreeningFacts | None = None, margin: float = 0.5
+) -> dict[str, Any]:
+    """The gate's fields; `gain`, `low` and `high` are those of the claim."""
+    claimed = result.claimed
+    return {
+        "kind": "gate",
+        "outcome": str(result.outcome),
+        "reason": encode_reason(result.reason),
+        "claim": result.claim,
+        "gain": claimed.gain,
+        "low": _finite(claimed.low),
+        "high": _finite(claimed.high),
+        "margin": margin,
+        "e": result.e,
+        "need": result.threshold,
+        "pairs": result.pairs,
+        "void": result.void,
+        "components": [_encode(asdict(c)) for c in result.components],
+        "combos": [_encode_combo(row) for row in result.combos],
+        "facts": None if facts is None else asdict(facts),
+    }
+
+
+def encode_confirm(
+    result: ConfirmResult, margin: float = 0.5, level: float = 0.99
+) -> dict[str, Any]:
+    """The confirmation's fields; `gain`, `low` and `high` are those of the claim."""
+    claimed = result.claimed
+    long_blocks = result.long_blocks
+    return {
+        "kind": "confirm",
+        "verdict": str(result.verdict),
+        "reason": encode_reason(result.reason),
+        "claim": result.claim,
+        "gain": claimed.gain,
+        "low": _finite(claimed.low),
+        "high": _finite(claimed.high),
+        "level": level,
+        "margin": margin,
+        "pairs": result.pairs,
+        "void": result.void,
+        "components": [_encode(asdict(c)) for c in result.components],
+        "combos": [_encode_combo(row) for row in result.combos],
+        "long_blocks": None if long_blocks is None else _encode(asdict(long_blocks)),
+    }
+
+
+def encode_reason(reason: Reason) -> dict[str, Any]:
+    """Only the fields that say something."""
+    fields = asdict(reason)
+    kept = {k: _finite(v) for k, v in fields.items() if v not in (None, "", (), False)}
+    return {**kept, "kind": str(reason.kind)}
+
+
+def encode_fault(fault: Fault, *, public: bool = False) -> dict[str, Any]:
+    """A fault; bytes and the kernel's own words only where the seed is public."""
+    shown = public or not fault.kind.note_is_kernels
+    return {
+        "side": fault.side,
+        "kind": str(fault.kind),
+        "tier": fault.tier,
+        "combo": fault.combo,
+        "call": fault.call,
+        "part": fault.part,
+        "offset": fault.offset,
+        "differs": fault.differs,
+        "total": fault.total,
+        "signal": fault.signal,
+        "syscall": fault.syscall,
+        "note": fault.note if shown else fault.named_place,
+        "got": fault.got.hex() if public else None,
+        "want": fault.want.hex() if public else None,
+    }
+
+
+def results_from_json(fields: Mapping[str, Any], sentence: str = "") -> Results:
+    """Read what `results_to_json` wrote, or a row of version 1.
+
+    Args:
+        sentence: the row's reason for people; of version 1 it is all there is.
+
+    Raises:
+        ValueError: fields of another shape.
+    """
+    try:
+        return _decode_results(fields, sentence)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"results of another shape: {error}") from error
+
+
+def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
+    reason = fields.get("reason")
+    gate, confirm = fields.get("gate"), fields.get("confirm")
+    fault, code = fields.get("fault"), fields.get("code")
+    facts = gate.get("facts") if gate else None
+    distinct = fields.get("distinct_inputs") or fields.get("unseen")
+    opponent = fields.get("opponent")
+    return Results(
+        reason=decode_reason(reason) if reason else _old_reason(sentence),
+        checked=int(fields.get("checked", 0)),
+        screening=decode_gate(gate) if gate else None,
+        screening_facts=_decode_facts(facts) if facts else None,
+        confirmation=decode_confirm(confirm) if confirm else None,
+        distinct_inputs=DistinctInputsResult(
+            distinct["gain"], _upper(distinct["high"]), distinct["rejected"]
+        ) if distinct else None,
+        opponent=OpponentResult(
+            opponent["slowdown"], _lower(opponent["low"]), opponent["rejected"]
+        ) if opponent else None,
+        fault=_decode_fault(fault) if fault else None,
+        code=CodeFacts(code.get("digest", ""), code.get("cached", False), code.get("text_bytes"))
+        if code else None,
+        predicted=fields.get("predicted"),
+        tier=fields.get("tier", "native"),
+        dose=tuple(fields.get("dose") or fields.get("came") or ()),
+        margin=(confirm or gate or {}).get("margin", 0.5),
+        level=(confirm or {}).get("level", 0.99),
+    )  # fmt: skip
+
+
+def decode_reason(fields: Mapping[str, Any] | str) -> Reason:
+    """A reason from its fields, or from a sentence of version 1."""
+    if isinstance(fields, str):
+        return _old_reason(fields) or Reason(ReasonKind.OLD)
+    known = {k: v for k, v in fields.items() if k in Reason.__dataclass_fields__}
+    voids = tuple((str(cause), int(n)) for cause, n in known.pop("voids", ()))
+    kind = ReasonKind(known.pop("kind"))
+    return Reason(kind, **known, voids=voids)
+
+
+def _old_reason(sentence: str) -> Reason | None:
+    """The reason of a row of version 1: its sentence, and the kind that it begins with."""
+    if not sentence:
+        return None
+    found = next((kind for begin, kind in OLD_REASONS if sentence.startswith(begin)),
+                 ReasonKind.OLD)
+    return Reason(found, detail=sentence, at_confirmation=sentence.startswith("not confirmed"))
+
+
+def decode_gate(fields: Mapping[str, Any]) -> GateResult:
+    """The gate's result from its fields."""
+    return GateResult(
+        outcome=Outcome(fields["outcome"]),
+        reason=decode_reason(fields["reason"]),
+        claim=fields["claim"],
+        e=float(fields["e"]),
+        threshold=float(fields["need"]),
+        components=tuple(
+            Component(c["name"], c["gain"], _lower(c["low"]), _upper(c["high"]),
+                      float(c["e"]), float(c["e_below"]))
+            for c in fields["components"]
+        ),
+        combos=tuple(map(_decode_combo, fields["combos"])),
+        pairs=fields["pairs"],
+        void=fields["void"],
+    )  # fmt: skip
+
+
+def decode_confirm(fields: Mapping[str, Any]) -> ConfirmResult:
+    """The confirmation's result from its fields."""
+    long_blocks = fields.get("long_blocks") or fields.get("licence")
+    return ConfirmResult(
+        verdict=Verdict(fields["verdict"]),
+        reason=decode_reason(fields["reason"]),
+        claim=fields["claim"],
+        components=tuple(map(_decode_estimate, fields["components"])),
+        combos=tuple(map(_decode_combo, fields["combos"])),
+        long_blocks=_decode_estimate(long_blocks) if long_blocks else None,
+        pairs=fields["pairs"],
+        void=fields["void"],
+    )
+
+
+def _decode_facts(fields: Mapping[str, Any]) -> ScreeningFacts:
+    aa = fields.get("aa")
+    rest = {k: fields[k] for k in ("slices", "seconds", "core", "nulls", "nulls_kept")}
+    return ScreeningFacts(**rest, aa=_decode_estimate(aa) if aa else None)
+
+
+def _decode_estimate(fields: Mapping[str, Any]) -> Estimate:
+    low, high = _lower(fields["low"]), _upper(fields["high"])
+    return Estimate(fields["name"], fields["gain"], low, high, fields["n"])
+
+
+def _decode_combo(fields: Mapping[str, Any]) -> ComboRow:
+    guard = str(fields["guard"])
+    return ComboRow(
+        combo=ComboId(fields["op"], fields["name"], fields.get("weight", 1.0)),
+        champion_ns=fields["champion_ns"],
+        candidate_ns=fields["candidate_ns"],
+        gain=fields["gain"],
+        low=_lower(fields["low"]),
+        high=_upper(fields["high"]),
+        # Version 1 wrote `may be -5.12%`.
+        guard=Guard.MAY_BE_SLOWER if guard.startswith("may be") else Guard(guard),
+    )
+
+
+def _decode_fault(fields: Mapping[str, Any]) -> Fault:
+    names = ("combo", "call", "part", "offset", "differs", "total", "signal", "syscall", "note",
+             "side")  # fmt: skip
+    return Fault(
+        FaultKind(fields["kind"]),
+        **{name: fields[name] for name in names},
+        got=bytes.fromhex(fields.get("got") or ""),
+        want=bytes.fromhex(fields.get("want") or ""),
+        tier=fields.get("tier", "native"),
+    )
+
+
+def _encode_combo(row: ComboRow) -> dict[str, Any]:
+    fields = {k: v for k, v in asdict(row).items() if k not in ("combo", "guard")}
+    combo = {"op": row.combo.op, "name": row.combo.name}
+    return {**combo, **_encode(fields), "guard": str(row.guard)}
+
+
+def _encode(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _finite(v) for k, v in fields.items()}
+
+
+def _finite(value: Any) -> Any:
+    """None in place of an infinite end: JSON has no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _lower(end: float | None) -> float:
+    return -math.inf if end is None else float(end)
+
+
+def _upper(end: float | None) -> float:
+    return math.inf if end is None else float(end)

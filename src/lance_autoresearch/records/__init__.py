@@ -1,0 +1,46 @@
+"""Plain data that passes between the rooms. No behaviour beyond properties.
+
+The flow of one trial: `PairTimes` (raw ticks from the conductor) are gathered into a
+`Comparison`, the gate turns it into a `GateResult`, the trial ends in a `TrialRecord`.
+"""
+
+from lance_autoresearch.records.comparison import (
+    ComboId,
+    Comparison,
+    PairTimes,
+    TrialPairs,
+    Void,
+    VoidCause,
+)
+from lance_autoresearch.records.results import (
+    CodeFacts,
+    ComboRow,
+    Component,
+    ConfirmResult,
+    DistinctInputsResult,
+    Estimate,
+    FloorFlag,
+    GateResult,
+    OpponentResult,
+    Results,
+    ScreeningFacts,
+)
+from lance_autoresearch.records.session import EpochFacts, NoiseSession
+from lance_autoresearch.records.trial import INSIDE, TrialRecord
+from lance_autoresearch.records.verdict import (
+    Fault,
+    FaultKind,
+    Guard,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Verdict,
+)
+
+__all__ = [
+    "INSIDE", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component", "ConfirmResult",
+    "DistinctInputsResult", "EpochFacts", "Estimate", "Fault", "FaultKind", "FloorFlag",
+    "GateResult", "Guard", "NoiseSession", "OpponentResult", "Outcome", "PairTimes", "Reason",
+    "ReasonKind", "Results", "ScreeningFacts", "TrialPairs", "TrialRecord", "Verdict", "Void",
+    "VoidCause",
+]  # fmt: skip

@@ -1,0 +1,204 @@
+"""What the stages of a trial found: typed results, from the check to the defences.
+
+The gate and the confirmation fill them, the ledger's codec stores them, `text` prints them.
+Gains are in %, positive is faster; times in ns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lance_autoresearch.records.comparison import ComboId
+from lance_autoresearch.records.verdict import Fault, Guard, Outcome, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ComboRow:
+    """One line of the verdict's table."""
+
+    combo: ComboId
+    champion_ns: float
+    """Median time of one call on the champion's side."""
+    candidate_ns: float
+    """Median time of one call on the candidate's side."""
+    gain: float
+    low: float
+    high: float
+    guard: Guard
+    """Whether this combo alone forbids a keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One claim the gate tests: all combos, or one op."""
+
+    name: str
+    """`all`, or the op's name."""
+    gain: float
+    low: float
+    """Lower end of the interval valid at any stopping time."""
+    high: float
+    e: float
+    """E-value against 'gain <= margin' (0 where the estimate lies below the margin)."""
+    e_below: float
+    """E-value against 'gain >= margin' (0 where the estimate lies above it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The gate's decision on a comparison; a pure function of it and the policy."""
+
+    outcome: Outcome
+    reason: Reason
+    claim: str
+    """The component with the largest e-value; what a keep would claim."""
+    e: float
+    """Mean e-value over the components: what is compared with the threshold."""
+    threshold: float
+    """The threshold in force."""
+    components: tuple[Component, ...]
+    combos: tuple[ComboRow, ...]
+    pairs: int
+    """Pairs that counted."""
+    void: int
+    """Pairs that did not."""
+
+    @property
+    def claimed(self) -> Component:
+        """The component that `claim` names."""
+        return next(c for c in self.components if c.name == self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A gain with its fixed-n interval."""
+
+    name: str
+    gain: float
+    low: float
+    high: float
+    n: int
+    """Pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmResult:
+    """The confirmation's decision; a pure function of its comparisons and the policy."""
+
+    verdict: Verdict
+    """keep, revert or inconclusive."""
+    reason: Reason
+    claim: str
+    components: tuple[Estimate, ...]
+    """`all`, then each op if there are several; level `policy.confirm_level` each."""
+    combos: tuple[ComboRow, ...]
+    """Intervals hold for all combos together at `policy.guard_level`."""
+    long_blocks: Estimate | None
+    """The claim in the pairs with long blocks, None where they were not run."""
+    pairs: int
+    void: int
+
+    @property
+    def claimed(self) -> Estimate:
+        """The component that `claim` names: what a keep records."""
+        return next(c for c in self.components if c.name == self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctInputsResult:
+    """The claim on inputs that no process meets twice."""
+
+    gain: float
+    """Mean over the pairs."""
+    high: float
+    """Upper end of its interval."""
+    rejected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpponentResult:
+    """How much slower the champion was behind the candidate than behind other code."""
+
+    slowdown: float
+    """Mean over the pairs; positive is slower."""
+    low: float
+    """One-sided lower bound."""
+    rejected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FloorFlag:
+    """A combo that took less time than the least it can take."""
+
+    combo: str
+    candidate_ns: float
+    floor_ns: float
+    unmeasurable: int
+    """Rounds that took no longer than an empty slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningFacts:
+    """What is known about the screening beside the comparison; unknown parts stay None."""
+
+    slices: int | None = None
+    """Timed slices on both sides of the pairs that count."""
+    seconds: float | None = None
+    core: int | None = None
+    """The core on which the workers ran."""
+    aa: Estimate | None = None
+    """The session's bias: champion against its own copy."""
+    nulls: int = 0
+    """Null trials of the session so far..."""
+    nulls_kept: int = 0
+    """...and how many the gate would have kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFacts:
+    """The kernel as it was built."""
+
+    digest: str
+    """sha256 of linked code and constants."""
+    cached: bool = False
+    text_bytes: int | None = None
+    """Machine code in the kernel's object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that the stages of one trial found; None where a stage was not reached."""
+
+    reason: Reason | None = None
+    """Why the trial ended so, as data; None in rows written before reasons were typed."""
+    checked: int = 0
+    """Calls compared with Lance before any timing."""
+    screening: GateResult | None = None
+    screening_facts: ScreeningFacts | None = None
+    confirmation: ConfirmResult | None = None
+    distinct_inputs: DistinctInputsResult | None = None
+    opponent: OpponentResult | None = None
+    fault: Fault | None = None
+    code: CodeFacts | None = None
+    predicted: float | None = None
+    """Gain in % that the author expected."""
+    tier: str = "native"
+    """CPU tier that was timed."""
+    dose: tuple[float, ...] = ()
+    """Calibration: what an injected delay of this size came to, in each stage; a share."""
+    margin: float = 0.5
+    """The policy's margin, %."""
+    level: float = 0.99
+    """The policy's level of the confirmation's intervals."""
+
+    @property
+    def measured(self) -> GateResult | ConfirmResult | None:
+        """The confirmation where there is one, else the screening where a pair counted."""
+        if self.confirmation is not None:
+            return self.confirmation
+        return self.screening if self.screening is not None and self.screening.pairs else None
+
+
+Phases = Mapping[str, float]
+"""Seconds per phase."""

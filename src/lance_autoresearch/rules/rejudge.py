@@ -1,0 +1,45 @@
+"""A trial's recorded pairs judged again: the same rules, the same policy, the same bits.
+
+    rejudge(pairs, policy) -> Results with screening, confirmation and defences
+"""
+
+from __future__ import annotations
+
+from lance_autoresearch.records import ConfirmResult, Results, TrialPairs
+from lance_autoresearch.rules.confirmation import (
+    confirm,
+    judge_distinct_inputs,
+    judge_opponent,
+)
+from lance_autoresearch.rules.gate import replay
+from lance_autoresearch.rules.policy import Policy
+
+
+def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
+    """What the stages say of these pairs. Raises UsageError for pairs that fit nowhere."""
+    screening = replay(pairs.screening, policy, pairs.before)
+    confirmed = None
+    if pairs.confirmation is not None:
+        confirmed = confirm(pairs.confirmation, pairs.long_blocks, screening.claim, policy)
+    results = Results(
+        screening=screening, confirmation=confirmed, margin=100.0 * policy.margin,
+        level=policy.confirm_level,
+    )  # fmt: skip
+    return results if confirmed is None else _add_defences(results, confirmed, pairs, policy)
+
+
+def _add_defences(
+    results: Results, confirmed: ConfirmResult, pairs: TrialPairs, policy: Policy
+) -> Results:
+    """The defences, by the claim that the trial judged them by where that is recorded."""
+    gain = pairs.judged_claim
+    gain = confirmed.claimed.gain if gain is None else gain
+    distinct = opponent = None
+    if pairs.distinct_inputs is not None:
+        distinct = judge_distinct_inputs(pairs.distinct_inputs, confirmed.claim, gain, policy)
+    if pairs.opponent is not None:
+        opponent = judge_opponent(pairs.opponent, confirmed.claim, gain, policy)
+    return Results(
+        screening=results.screening, confirmation=confirmed, distinct_inputs=distinct,
+        opponent=opponent, margin=results.margin, level=results.level,
+    )  # fmt: skip

@@ -1,0 +1,18 @@
+"""Which kernel is a target's champion: the one that the repository carries, else Lance's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lance_autoresearch.host.kernel_file import read_kernel
+
+
+def kernel_path(root: Path, target: str) -> Path:
+    """Where a committed champion lies."""
+    return root / "targets" / target / "kernel" / "kernels.rs"
+
+
+def read_champion(root: Path, target: str) -> bytes | None:
+    """The committed champion's text; None: there is none, Lance's own kernel is to be beaten."""
+    path = kernel_path(root, target)
+    return read_kernel(path) if path.exists() else None
