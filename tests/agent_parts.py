@@ -25,7 +25,7 @@ from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.driving import begin, drive
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress
-from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.targets.champion import read_champion
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict
 
@@ -34,7 +34,7 @@ TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
 AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
-BETTER = (committed_champion(ROOT, TARGET) or b"").decode()
+BETTER = (read_champion(ROOT, TARGET) or b"").decode()
 """A kernel that is right and faster, on every machine and in every cache: the champion."""
 SLOWER_MARK = "\n// once more as it was\n"
 """Behind the text a campaign began with: right, and plainly slower than BETTER."""

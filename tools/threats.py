@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lance_autoresearch.bench.meter import Sides
     from lance_autoresearch.bench.pools import Pool
-    from lance_autoresearch.bench.rig import Rig
-    from lance_autoresearch.build.builder import Built
+    from lance_autoresearch.campaign.coordinator import Coordinator
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
@@ -54,7 +54,7 @@ STOPS: Mapping[str, str] = {
     "arm": "ED",
     "mismatch": "EDFGKN",
     "confirmation": "R",
-    "unseen": "D",
+    "distinct": "D",
 }
 """Which defences can have been at work where a trial ended so. A mismatch is always found by
 comparing; tests in tests/judge/test_threats.py with `alone` in their name tell what exposed it."""
@@ -138,92 +138,100 @@ def _exists(test: str) -> bool:
 # ---- running -----------------------------------------------------------------------------
 
 
-def stopped(rig: Rig, text: bytes, *, scan: bool = True, pairs: int = 1) -> str:
+def stopped(
+    coordinator: Coordinator, text: bytes, *, scan: bool = True, pairs: int = 1
+) -> str:
     """Where a kernel's trial ends: a key of STOPS, `does not build`, or `passes`.
 
     Admission, build, audit, check, a pair on the epoch's pools, a check on fresh ones: all that
     looks at outputs, nothing that looks at times.
     """
     from lance_autoresearch.bench.conductor import audit as audit_object
-    from lance_autoresearch.build.builder import bare_object, build_kernel
+    from lance_autoresearch.bench.meter import KernelAtFault, Sides
+    from lance_autoresearch.build.builder import bare_object
     from lance_autoresearch.errors import RejectedKernel
     from lance_autoresearch.judge.admission import admit, audit
-    from lance_autoresearch.judge.compare import times
-    from lance_autoresearch.judge.early_verdict import Ended
+    from lance_autoresearch.judge.check import check
     from lance_autoresearch.judge.extensions import guarded
-    from lance_autoresearch.judge.trial import Evidence, check
 
-    stage, found = "admission", Evidence()
+    bench, stage = coordinator.bench, "admission"
     try:
         if scan:
             admit(text)
         stage = "does not build"
-        found.built = build_kernel(rig.root, rig.target.name, text)
+        built = bench.build(text)
         stage = "audit"
         if scan:
-            audit(rig.audit_report(found.built))
-            guarded(audit_object(ROOT, bare_object(ROOT, rig.target.name, text)))
-        check(rig, found)
-        for _ in range(pairs):
-            times(rig, rig.pair(rig.champion.so, found.built.so, rig.epoch.timed))
-        pools, _ = rig.fresh_pools()
-        fault = rig.check(found.built.so, "native", pools).fault
-        if fault is not None:
-            return "confirmation"
-        return only_where_inputs_repeat(rig, found.built, pools)
+            audit(audit_object(bench.root, built.obj, built.so), text)
+            guarded(audit_object(bench.root, bare_object(bench.root, bench.target.name, text)))
     except RejectedKernel:
         return stage
-    except Ended as end:
-        return end.fault.kind if end.fault else str(end.verdict)
+    _, end = check(bench, built)
+    if end is not None:
+        return str(end.fault.kind) if end.fault else str(end.verdict)
+    sides = Sides(bench.build(coordinator.champion_text).so, built.so)
+    try:
+        meter = bench.meter([sides], bench.inputs.epoch.timed, coordinator.policy)
+        for _ in range(pairs):
+            meter.measure_pair()
+    except KernelAtFault as caught:
+        return str(caught.fault.kind)
+    pools, _ = bench.inputs.make_fresh()
+    if bench.check(built.so, "native", pools).fault is not None:
+        return "confirmation"
+    return only_where_inputs_repeat(coordinator, sides, pools)
 
 
-def repeated_gain(rig: Rig, sides: tuple[Path, Path], pools: Sequence[Pool]) -> float | None:
+def repeated_gain(
+    coordinator: Coordinator, sides: Sides, pools: Sequence[Pool]
+) -> float | None:
     """Gain in % over 4 valid pairs as screening plays them; None on a busy machine."""
-    from lance_autoresearch.judge.compare import times
-    from lance_autoresearch.rules.confirmation import aa_bias
+    from lance_autoresearch.bench.meter import gather
+    from lance_autoresearch.rules.confirmation import measure_bias
 
+    meter = coordinator.bench.meter([sides], pools, coordinator.policy)
     pairs = []
     for _ in range(60):
-        pairs.append(times(rig, rig.pair(*sides, pools)))
+        pairs.append(meter.measure_pair())
         if sum(pair.void is None for pair in pairs) == 4:
-            return aa_bias(rig.comparison(pairs, floored=False)).gain
+            return measure_bias(gather(meter, pairs), coordinator.policy).gain
     return None
 
 
-def only_where_inputs_repeat(rig: Rig, built: Built, pools: Sequence[Pool]) -> str:
-    """`unseen`: faster only where inputs repeat; `passes`; `undecided` on a busy machine.
+def only_where_inputs_repeat(
+    coordinator: Coordinator, sides: Sides, pools: Sequence[Pool]
+) -> str:
+    """`distinct`: faster only where inputs repeat; `passes`; `undecided` on a busy machine.
 
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """
-    from lance_autoresearch.judge.compare import refuse_memory, unseen_pairs
-    from lance_autoresearch.judge.early_verdict import Ended
+    from lance_autoresearch.judge.defences import measure_distinct
+    from lance_autoresearch.rules.confirmation import judge_distinct_inputs
 
-    sides = (rig.champion.so, built.so)
-    gain = repeated_gain(rig, sides, pools)
+    bench, policy = coordinator.bench, coordinator.policy
+    gain = repeated_gain(coordinator, sides, pools)
     if gain is None:
         return "undecided"
     if gain < 50:
         return "passes"
-    strange = rig.strange_pools()
+    distinct = bench.inputs.make_distinct()
     for _ in range(5):
-        try:
-            refuse_memory(unseen_pairs(rig, sides, strange), "all", gain)
-        except Ended as end:
-            if str(end.verdict) == "rejected":
-                return "unseen"
+        seen = measure_distinct(bench, sides, distinct, policy)
+        if 2 * sum(pair.void is None for pair in seen.pairs) < len(seen.pairs):
             continue
-        return "passes"
+        refused = judge_distinct_inputs(seen, "all", gain, policy).rejected
+        return "distinct" if refused else "passes"
     return "undecided"
 
 
-def verdicts(rig: Rig, one: Cheat) -> Iterator[tuple[str, str, bool]]:
+def verdicts(coordinator: Coordinator, one: Cheat) -> Iterator[tuple[str, str, bool]]:
     """(circumstance, where it ended, whether that is the named defence) for one cheat."""
     text = one.path.read_bytes()
-    end = stopped(rig, text)
+    end = stopped(coordinator, text)
     yield "all on", end, bool(set(STOPS.get(end, "")) & set(one.by))
     rest = set(one.by) - {"A"}
     if "A" in one.by and rest:
-        end = stopped(rig, text, scan=False)
+        end = stopped(coordinator, text, scan=False)
         yield "without A", end, bool(set(STOPS.get(end, "")) & rest)
 
 
@@ -269,14 +277,15 @@ def bad(ends: Mapping[str, str]) -> bool:
 
 def run_cheats(root: Path, log: Log, only: Collection[str] = ()) -> None:
     """Judge the cheats that have not been judged yet; `!` in front of an end: by accident."""
-    from lance_autoresearch.bench.rig import Rig
+    from lance_autoresearch.campaign.coordinator import Coordinator
 
     left = [c for c in cheats(root) if not log.done("cheats", c.name)]
     left = [c for c in left if not only or c.name in only]
     for target in sorted({c.path.parent.parent.name for c in left}):
-        with Rig(root, target) as rig:
+        with Coordinator(root, target) as coordinator:
             for one in (c for c in left if c.path.parent.parent.name == target):
-                ends = {when: end if ok else f"!{end}" for when, end, ok in verdicts(rig, one)}
+                found = verdicts(coordinator, one)
+                ends = {when: end if ok else f"!{end}" for when, end, ok in found}
                 log.add("cheats", one.name, ends)
                 print(f"{one.name:30} stopped by {one.by:4} {ends}", flush=True)
 

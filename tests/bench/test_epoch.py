@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.bench import epoch as epochs
-from lance_autoresearch.bench.epoch import Epoch, current
+from lance_autoresearch.bench.epoch import Epoch, current, forget_ended, list_ended
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.targets.catalogue import load
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Book:
-    """What would be written to the ledger."""
+    """What a coordinator writes to the ledger."""
 
     def __init__(self) -> None:
         self.begun: dict[str, int] = {}
@@ -25,8 +25,13 @@ class Book:
         def answer(pool: Pool) -> None:
             pool.want.write_bytes(b"")
 
-        return current(load(ROOT, "pq-l2"), parent, key, None, answer,
-                       self.ended.__setitem__, self.begun.__setitem__)
+        epoch = current(load(ROOT, "pq-l2"), parent, key, None, answer)
+        self.begun[epoch.name] = epoch.seed
+        ended = list_ended(parent)
+        self.ended |= dict(ended)
+        forget_ended(parent, ended)
+        assert list_ended(parent) == ()
+        return epoch
 
 
 def test_young_pools_are_shared_and_worn_ones_are_not(

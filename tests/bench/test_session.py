@@ -14,11 +14,10 @@ import pytest
 from agent_parts import TARGET, checkout
 from kernels import around
 
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.campaign.calibration import Kind, run
+from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.ledger import chained, store
 from lance_autoresearch.rules.policy import DEFAULT
 
@@ -48,39 +47,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return moved
 
 
-def judge(rig: Rig, text: bytes) -> None:
+def judge(coordinator: Coordinator, text: bytes) -> None:
     """A trial that was timed; a machine too busy to be measured ends the test."""
     for _ in range(4):
-        judged = run_trial(rig, text, Story(kind="test"))
-        if judged.evidence.screened is not None:
+        judged = coordinator.judge(text, Story(kind="test"))
+        if judged.pairs is not None:
             return
-    pytest.skip(f"the machine is too busy: {judged.record.reason}")
+    pytest.skip(f"the machine is too busy: {judged.reason}")
 
 
 def test_a_session_that_is_over_is_measured_anew_between_trials(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """`lar loop` holds one rig all night."""
-    with Rig(checkout(tmp_path), TARGET, policy=BUSY) as rig:
-        text = around(rig.champion_text, "scan8", before=SLOWER)
-        judge(rig, text)
+    """`lar loop` holds one coordinator for hours."""
+    with Coordinator(checkout(tmp_path), TARGET, policy=BUSY) as coordinator:
+        text = around(coordinator.champion_text, "scan8", before=SLOWER)
+        judge(coordinator, text)
         clock.hours = 11.9
-        judge(rig, text)
-        (first,) = rig.ledger.sessions(TARGET)
+        judge(coordinator, text)
+        (first,) = coordinator.ledger.sessions(TARGET)
 
         def ends_meanwhile(said: str) -> None:
             if said.startswith("pair 1"):
                 clock.hours = 12.1
 
-        rig.phases = Phases(ends_meanwhile)
-        judged = run_trial(rig, text, Story(kind="test"))
-        assert clock.hours == 12.1 and judged.evidence.screened is not None
-        assert rig.session == first, "how many pairs a trial takes is fixed before its first"
+        coordinator.begin_phases(Phases(ends_meanwhile))
+        judged = coordinator.judge(text, Story(kind="test"))
+        assert clock.hours == 12.1 and judged.pairs is not None
+        assert not judged.sessions, "how many pairs a trial takes is fixed before its first"
 
-        rig.phases = Phases()
-        judge(rig, text)
-        old, new = rig.ledger.sessions(TARGET)
-        assert (old, rig.session) == (first, new)
+        coordinator.begin_phases(Phases())
+        judge(coordinator, text)
+        old, new = coordinator.ledger.sessions(TARGET)
+        assert old == first and coordinator.find_noise() == new.noise
 
 
 def test_calibration_measures_a_new_session_before_its_load(tmp_path: Path, clock: Clock) -> None:

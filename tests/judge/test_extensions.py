@@ -8,11 +8,11 @@ import pytest
 
 from lance_autoresearch.bench.conductor import audit
 from lance_autoresearch.build import builder
-from lance_autoresearch.campaign.subject import committed_champion
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.judge.extensions import guarded
 from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.champion import read_champion
 
 ROOT = Path(__file__).resolve().parents[2]
 CHEAT = (ROOT / "targets" / "pq-l2" / "cheats" / "unasked.rs").read_text()
@@ -60,7 +60,7 @@ def test_a_question_in_vain_is_seen_in_the_object(question: str) -> None:
 
 @pytest.mark.parametrize("target", catalogue.names(ROOT))
 def test_champions_and_lance_ask(target: str) -> None:
-    champion = committed_champion(ROOT, target)
+    champion = read_champion(ROOT, target)
     assert champion is not None
     admit(champion)
     for text in (champion, builder.first_kernel(ROOT, target)):

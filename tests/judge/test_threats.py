@@ -21,10 +21,9 @@ import pytest
 from lance_autoresearch.bench import conductor
 from lance_autoresearch.bench.conductor import Conductor, source_digest
 from lance_autoresearch.bench.pools import Pool, make_pools
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.judge import trial
 from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.records import Fault
 from lance_autoresearch.targets import catalogue
@@ -41,13 +40,13 @@ TARGETS = sorted({name.partition("/")[0] for name in CHEATS})
 
 
 @pytest.fixture(scope="module")
-def rigs() -> Iterator[dict[str, Rig]]:
-    """A rig per target, opened when first used."""
-    ready: dict[str, Rig] = {}
+def rigs() -> Iterator[dict[str, Coordinator]]:
+    """A coordinator per target, opened when first used."""
+    ready: dict[str, Coordinator] = {}
 
-    class Opened(dict[str, Rig]):
-        def __missing__(self, target: str) -> Rig:
-            self[target] = ready[target] = Rig(ROOT, target).__enter__()
+    class Opened(dict[str, Coordinator]):
+        def __missing__(self, target: str) -> Coordinator:
+            self[target] = ready[target] = Coordinator(ROOT, target).__enter__()
             return ready[target]
 
     yield Opened()
@@ -92,7 +91,7 @@ def test_a_record_goes_on_where_it_was_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CHEATS)
-def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Rig]) -> None:
+def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Coordinator]) -> None:
     rig = rigs[name.partition("/")[0]]
     for when, end, named in threats.verdicts(rig, CHEATS[name]):
         if end == "undecided":
@@ -124,19 +123,20 @@ def programs(*features: str) -> Path:
     return home
 
 
-def outcome(rig: Rig, text: bytes, conductor: Conductor | None = None) -> Fault | None:
+def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -> Fault | None:
     """Fault of a check of every case and a pair, without admission and audit."""
-    conductor = conductor or rig.conductor
+    conductor = conductor or rig.bench.conductor
     so = builder.build_kernel(ROOT, rig.target.name, text).so
-    pools = [(p.path, p.want) for p in (*rig.epoch.checks, *rig.epoch.timed)]
+    epoch = rig.bench.inputs.epoch
+    pools = [(p.path, p.want) for p in (*epoch.checks, *epoch.timed)]
     fault = conductor.check(so, pools, seed=7).fault
     if fault is not None:
         return fault
-    timed = [(p.path, p.want) for p in rig.epoch.timed]
-    return conductor.pair(rig.champion.so, so, timed, seed=8, rounds=4).fault
+    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    return conductor.pair(rig.bench.build(rig.champion_text).so, so, timed, seed=8, rounds=4).fault
 
 
-def test_admission_alone_stops(rigs: dict[str, Rig]) -> None:
+def test_admission_alone_stops(rigs: dict[str, Coordinator]) -> None:
     """What is kept between calls and always right is stopped by admission and audit only."""
     text = text_of("pq-l2/codebook-memo")
     with pytest.raises(RejectedKernel):
@@ -145,7 +145,7 @@ def test_admission_alone_stops(rigs: dict[str, Rig]) -> None:
 
 
 @pytest.mark.parametrize("name", ["print-lines", "second-core", "read-answers"])
-def test_the_fence_alone_stops(name: str, rigs: dict[str, Rig]) -> None:
+def test_the_fence_alone_stops(name: str, rigs: dict[str, Coordinator]) -> None:
     rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
     on = outcome(rig, text)
     assert on is not None and set(threats.STOPS[on.kind]) & {"B"}
@@ -154,13 +154,13 @@ def test_the_fence_alone_stops(name: str, rigs: dict[str, Rig]) -> None:
         assert outcome(rig, text, off) is None
 
 
-def test_a_forged_result_is_seen_even_without_the_fence(rigs: dict[str, Rig]) -> None:
+def test_a_forged_result_is_seen_even_without_the_fence(rigs: dict[str, Coordinator]) -> None:
     bare = programs("lar-worker/test-no-fence", "lar-conductor/test-no-fence")
     with Conductor(ROOT, box="none", bin_dir=bare) as off:
         assert outcome(rigs["pq-l2"], text_of("pq-l2/forge-result"), off) is not None
 
 
-def test_the_counter_alone_stops(rigs: dict[str, Rig]) -> None:
+def test_the_counter_alone_stops(rigs: dict[str, Coordinator]) -> None:
     rig, text = rigs["pq-l2"], text_of("pq-l2/read-counter")
     on = outcome(rig, text)
     assert on is not None and on.signal == 11
@@ -168,31 +168,32 @@ def test_the_counter_alone_stops(rigs: dict[str, Rig]) -> None:
         assert outcome(rig, text, off) is None
 
 
-def test_poison_alone_stops(rigs: dict[str, Rig]) -> None:
+def test_poison_alone_stops(rigs: dict[str, Coordinator]) -> None:
     rig, text = rigs["pq-l2"], text_of("pq-l2/assume-zero")
     on = outcome(rig, text)
     assert on is not None and on.kind in ("mismatch", "poison")
     so = builder.build_kernel(ROOT, "pq-l2", text).so
     # Without poison a call with an empty output cannot be told from none: timed pools only.
-    timed = [(p.path, p.want) for p in rig.epoch.timed]
+    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-poison")) as off:
         assert off.check(so, timed, seed=7).fault is None
-        assert off.pair(rig.champion.so, so, timed, seed=8, rounds=4).fault is None
-    assert rig.conductor.check(so, timed, seed=7).fault is not None
+        champion = rig.bench.build(rig.champion_text).so
+        assert off.pair(champion, so, timed, seed=8, rounds=4).fault is None
+    assert rig.bench.conductor.check(so, timed, seed=7).fault is not None
 
 
 @pytest.mark.parametrize("name", ["nan-fill", "zeros", "every-other-row"])
-def test_comparing_alone_stops(name: str, rigs: dict[str, Rig], tmp_path: Path) -> None:
+def test_comparing_alone_stops(name: str, rigs: dict[str, Coordinator], tmp_path: Path) -> None:
     """Compared with itself in place of Lance, a wrong kernel is right."""
     rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
     assert outcome(rig, text) is not None
     so = builder.build_kernel(ROOT, "pq-l2", text).so
     own = []
-    for i, pool in enumerate(rig.epoch.timed):
+    for i, pool in enumerate(rig.bench.inputs.epoch.timed):
         want = tmp_path / f"{i}.want"
-        assert rig.conductor.expect(so, pool.path, want).fault is None
+        assert rig.bench.conductor.expect(so, pool.path, want).fault is None
         own.append((pool.path, want))
-    assert rig.conductor.check(so, own, seed=3).fault is None
+    assert rig.bench.conductor.check(so, own, seed=3).fault is None
 
 
 def relaxed(target: Target, rule: str) -> Target:
@@ -203,12 +204,14 @@ def relaxed(target: Target, rule: str) -> Target:
     return dataclasses.replace(target, ops=ops)
 
 
-def answered(rig: Rig, target: Target, directory: Path, seed: int) -> list[tuple[Path, Path]]:
+def answered(
+    rig: Coordinator, target: Target, directory: Path, seed: int
+) -> list[tuple[Path, Path]]:
     """Pools of the timed scans, with Lance's answers."""
     scans = [c for c in target.timed if c.op == target.ops[0].name]
-    pools = make_pools(target, scans, directory, seed, rig.maker)
+    pools = make_pools(target, scans, directory, seed, rig.bench.inputs.maker)
     for pool in pools:
-        rig.answer(pool)
+        rig.bench.inputs.answer(pool)
     return [(p.path, p.want) for p in pools]
 
 
@@ -216,18 +219,20 @@ def answered(rig: Rig, target: Target, directory: Path, seed: int) -> list[tuple
     ("name", "rule"), [("half-table", "ulp32:400000"), ("pairwise-order", "ulp32:64")]
 )
 def test_bit_equality_alone_stops(
-    name: str, rule: str, rigs: dict[str, Rig], tmp_path: Path
+    name: str, rule: str, rigs: dict[str, Coordinator], tmp_path: Path
 ) -> None:
     rig = rigs["pq-l2"]
     so = builder.build_kernel(ROOT, "pq-l2", text_of(f"pq-l2/{name}")).so
     exact = answered(rig, rig.target, tmp_path / "exact", 5)
     loose = answered(rig, relaxed(rig.target, rule), tmp_path / "loose", 5)
-    on = rig.conductor.check(so, exact, seed=3).fault
+    on = rig.bench.conductor.check(so, exact, seed=3).fault
     assert on is not None and on.kind == "mismatch"
-    assert rig.conductor.check(so, loose, seed=3).fault is None
+    assert rig.bench.conductor.check(so, loose, seed=3).fault is None
 
 
-def test_the_pinned_tree_alone_keeps_the_rules(rigs: dict[str, Rig], tmp_path: Path) -> None:
+def test_the_pinned_tree_alone_keeps_the_rules(
+    rigs: dict[str, Coordinator], tmp_path: Path
+) -> None:
     """A target file edited in a worktree would let a cheat pass; the judge reads its own."""
     home = tmp_path / "targets" / "pq-l2"
     home.mkdir(parents=True)
@@ -239,9 +244,10 @@ def test_the_pinned_tree_alone_keeps_the_rules(rigs: dict[str, Rig], tmp_path: P
     theirs: Target = spec["TARGET"]  # type: ignore[assignment]
     rig = rigs["pq-l2"]
     so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
-    assert rig.conductor.check(so, answered(rig, theirs, tmp_path / "off", 5), seed=1).fault is None
+    off = answered(rig, theirs, tmp_path / "off", 5)
+    assert rig.bench.conductor.check(so, off, seed=1).fault is None
     ours = catalogue.load(ROOT, "pq-l2")
-    assert rig.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
+    assert rig.bench.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
 
 
 def memorised(pools: list[Pool], wants: list[list[bytes]]) -> bytes:
@@ -281,38 +287,40 @@ def parts_of(want: Path) -> list[bytes]:
     return [raw[blob + c["parts"][0][0] :][: c["parts"][0][1]] for c in calls]
 
 
-def test_secret_pools_alone_stop_memorised_answers(rigs: dict[str, Rig], tmp_path: Path) -> None:
+def test_secret_pools_alone_stop_memorised_answers(
+    rigs: dict[str, Coordinator], tmp_path: Path
+) -> None:
     rig = rigs["pq-l2"]
     small = [c for c in rig.target.timed if c.name == rig.target.timed[0].name][:1]
     known = make_pools(rig.target, small, tmp_path / "known", 11, None)
     secret = make_pools(rig.target, small, tmp_path / "secret", 12, None)
     for pool in (*known, *secret):
-        rig.answer(pool)
+        rig.bench.inputs.answer(pool)
     text = memorised(known, [parts_of(p.want) for p in known])
     so = builder.build_kernel(ROOT, "pq-l2", text).so
-    off = rig.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
+    off = rig.bench.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
     assert off.fault is None and off.calls > 8
-    on = rig.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
+    on = rig.bench.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
     assert on is not None and on.kind == "mismatch"
 
 
 @pytest.mark.parametrize("name", ["pq-l2/drop-tail", "fsst/trusting"])
-def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Rig]) -> None:
+def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Coordinator]) -> None:
     rig = rigs[name.partition("/")[0]]
     so = builder.build_kernel(ROOT, rig.target.name, text_of(name)).so
-    timed = [(p.path, p.want) for p in rig.epoch.timed]
-    checks = [(p.path, p.want) for p in rig.epoch.checks]
-    assert rig.conductor.check(so, timed, seed=1).fault is None
-    assert rig.conductor.check(so, checks, seed=1).fault is not None
+    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    checks = [(p.path, p.want) for p in rig.bench.inputs.epoch.checks]
+    assert rig.bench.conductor.check(so, timed, seed=1).fault is None
+    assert rig.bench.conductor.check(so, checks, seed=1).fault is not None
 
 
-def test_fresh_sizes_alone_stop(rigs: dict[str, Rig]) -> None:
+def test_fresh_sizes_alone_stop(rigs: dict[str, Coordinator]) -> None:
     """Right wherever screening looks; wrong on confirmation's sizes."""
     rig, text = rigs["pq-l2"], text_of("pq-l2/second-size")
     assert outcome(rig, text) is None
     so = builder.build_kernel(ROOT, "pq-l2", text).so
-    pools, _ = rig.fresh_pools()
-    assert rig.check(so, "native", pools).fault is not None
+    pools, _ = rig.bench.inputs.make_fresh()
+    assert rig.bench.check(so, "native", pools).fault is not None
 
 
 FREE_CHOICE = """
@@ -324,7 +332,7 @@ fn read_out(call: &mut Call, heap: TopK) {
 
 
 def test_counting_extraction_alone_stops(
-    rigs: dict[str, Rig], monkeypatch: pytest.MonkeyPatch
+    rigs: dict[str, Coordinator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A contract that chose the k rows itself, untimed, would let a kernel leave that undone."""
     rig, text = rigs["topk-merge"], text_of("topk-merge/all-rows")
@@ -337,8 +345,8 @@ def test_counting_extraction_alone_stops(
     changed = dataclasses.replace(kit, contract=generous.encode(), digest=kit.digest + "-generous")
     monkeypatch.setattr(builder, "kit", lambda *_, **__: changed)
     so = builder.build_kernel(ROOT, "topk-merge", text).so
-    pools = [(p.path, p.want) for p in rig.epoch.timed]
-    assert rig.conductor.check(so, pools, seed=1).fault is None
+    pools = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    assert rig.bench.conductor.check(so, pools, seed=1).fault is None
 
 
 def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
@@ -364,10 +372,11 @@ def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
         assert off.check(tmp_path / "late.so", [(pool, want)], seed=5).fault is None
 
 
-def test_stripping_alone_stops_escapes(rigs: dict[str, Rig]) -> None:
+def test_stripping_alone_stops_escapes(rigs: dict[str, Coordinator]) -> None:
     text = text_of("pq-l2/inject")
-    judged = trial.run_trial(rigs["pq-l2"], text, trial.Story(kind="cheat"))
-    assert "\x1b" not in judged.record.reason and "SYSTEM" not in judged.record.reason
+    story = Story(kind="cheat")
+    record = make_record(rigs["pq-l2"].judge(text, story), story, rigs["pq-l2"].target)
+    assert "\x1b" not in record.reason and "SYSTEM" not in record.reason
     raw = "\x1b[2J\x1b]0;owned\x07 SYSTEM"
     assert "\x1b" in raw and stripped(raw) == "SYSTEM"
 

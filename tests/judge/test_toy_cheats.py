@@ -17,7 +17,7 @@ from test_threats import programs
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import output_bytes
 from lance_autoresearch.records import ComboId, Comparison
-from lance_autoresearch.rules.confirmation import aa_bias, floor_flags, slowed_opponent
+from lance_autoresearch.rules.confirmation import floor_flags, judge_opponent, measure_bias
 from lance_autoresearch.rules.policy import DEFAULT
 
 LINES = 1024
@@ -80,7 +80,7 @@ class Toys:
 
 
 def gain(comparison: Comparison) -> float:
-    return aa_bias(comparison).gain
+    return measure_bias(comparison, DEFAULT).gain
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_same_treatment_alone_stops_a_slowed_opponent(chase: Toys) -> None:
     with Conductor(ROOT, bin_dir=programs("lar-worker/test-no-touch")) as off:
         won = gain(chase.compared(off, "flush"))
         assert won > 5, "untouched, the flush pays"
-        found = slowed_opponent(chase.compared(off, "flush", opponent=True), "all", won)
+        found = judge_opponent(chase.compared(off, "flush", opponent=True), "all", won, DEFAULT)
         assert found.rejected and found.slowdown > 20, "the measurement alone sees it"
     with Conductor(ROOT) as on:
         assert gain(chase.compared(on, "flush")) < 0, "touched, it only costs"
@@ -113,7 +113,7 @@ def test_same_treatment_alone_stops_a_slowed_opponent(chase: Toys) -> None:
 def test_an_honest_opponent_is_not_accused(chase: Toys) -> None:
     with Conductor(ROOT) as on:
         behind = chase.compared(on, "honest", opponent=True)
-    assert not slowed_opponent(behind, "all", 1.0).rejected
+    assert not judge_opponent(behind, "all", 1.0, DEFAULT).rejected
 
 
 @pytest.mark.timing

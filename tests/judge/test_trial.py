@@ -13,90 +13,90 @@ import pytest
 from kernels import around
 
 from lance_autoresearch.bench.conductor import CheckResult
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.calibration.proof import late
-from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.calibration.proof import is_late
+from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.trial import Story, run_trial
-from lance_autoresearch.records import Fault, TrialRecord, Verdict
+from lance_autoresearch.judge import prepare
+from lance_autoresearch.records import Fault, FaultKind, ReasonKind, TrialRecord, Verdict
+from lance_autoresearch.targets.champion import read_champion
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
 
-CHAMPION = committed_champion(ROOT, "pq-l2") or b""
+CHAMPION = read_champion(ROOT, "pq-l2") or b""
 """Faster on every machine and in every cache."""
 
 
 @pytest.fixture(scope="module", params=sorted(FIRST_OP))
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    with Rig(ROOT, request.param) as ready:
-        yield ready
+def coordinator(request: pytest.FixtureRequest) -> Iterator[Coordinator]:
+    with Coordinator(ROOT, request.param) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def pq() -> Iterator[Rig]:
-    with Rig(ROOT, "pq-l2") as ready:
-        yield ready
+def pq() -> Iterator[Coordinator]:
+    with Coordinator(ROOT, "pq-l2") as opened:
+        yield opened
 
 
-def judge(rig: Rig, text: bytes, kind: str = "test") -> TrialRecord:
+def judge(coordinator: Coordinator, text: bytes, kind: str = "test") -> TrialRecord:
     for _ in range(4):
-        rig.phases = Phases()
-        record = run_trial(rig, text, Story(kind=kind)).record
+        coordinator.begin_phases(Phases())
+        story = Story(kind=kind)
+        record = make_record(coordinator.judge(text, story), story, coordinator.target)
         if record.verdict is not Verdict.INCONCLUSIVE:
             break
     return record
 
 
-def spoiled(rig: Rig, **lines: str) -> bytes:
-    return around(rig.champion_text, FIRST_OP[rig.target.name], **lines)
+def spoiled(coordinator: Coordinator, **lines: str) -> bytes:
+    return around(coordinator.champion_text, FIRST_OP[coordinator.target.name], **lines)
 
 
 @pytest.mark.timing
-def test_the_unchanged_kernel_is_never_kept(rig: Rig) -> None:
-    record = judge(rig, rig.champion_text, kind="trial")
+def test_the_unchanged_kernel_is_never_kept(coordinator: Coordinator) -> None:
+    record = judge(coordinator, coordinator.champion_text, kind="trial")
     assert record.verdict is Verdict.REVERT
-    assert "same program" in record.reason
-    measured = judge(rig, rig.champion_text, kind="identity")
+    assert record.results.reason is not None
+    assert record.results.reason.kind is ReasonKind.SAME_PROGRAM
+    measured = judge(coordinator, coordinator.champion_text, kind="identity")
     assert measured.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE)
     assert measured.gain is not None
 
 
-def test_a_panic_is_incorrect_and_names_its_line(rig: Rig) -> None:
-    record = judge(rig, spoiled(rig, before='panic!("out of \\x1b[31mluck");'))
+def test_a_panic_is_incorrect_and_names_its_line(coordinator: Coordinator) -> None:
+    record = judge(coordinator, spoiled(coordinator, before='panic!("out of \\x1b[31mluck");'))
     assert record.verdict is Verdict.INCORRECT
     assert "panic" in record.reason
     assert "\x1b" not in record.reason
 
 
-def test_an_endless_loop_ends_as_incorrect(rig: Rig) -> None:
-    record = judge(rig, spoiled(rig, before="loop { core::hint::spin_loop(); }"))
+def test_an_endless_loop_ends_as_incorrect(coordinator: Coordinator) -> None:
+    record = judge(coordinator, spoiled(coordinator, before="loop { core::hint::spin_loop(); }"))
     assert record.verdict is Verdict.INCORRECT
     assert record.seconds < 15
 
 
-def test_ten_gigabytes_are_refused(rig: Rig) -> None:
+def test_ten_gigabytes_are_refused(coordinator: Coordinator) -> None:
     hog = "core::hint::black_box(vec![1u8; 10 << 30]);"
-    record = judge(rig, spoiled(rig, before=hog))
+    record = judge(coordinator, spoiled(coordinator, before=hog))
     assert record.verdict is Verdict.REJECTED
-    assert record.numbers["fault"]["kind"] in ("memory", "sandbox")
+    assert record.results.fault.kind in (FaultKind.MEMORY, FaultKind.SANDBOX)
 
 
-def test_a_syscall_is_refused(pq: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_syscall_is_refused(pq: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
     """With admission and audit out of the way the box itself must stop it."""
-    import lance_autoresearch.judge.trial as trial
-
-    monkeypatch.setattr(trial, "admit", lambda _: None)
-    monkeypatch.setattr(trial, "audit", lambda *_: None)
+    monkeypatch.setattr(prepare, "admit", lambda _: None)
+    monkeypatch.setattr(prepare, "audit", lambda *_: None)
     record = judge(pq, spoiled(pq, before='let _ = std::fs::read("/etc/hostname");'))
     assert record.verdict is Verdict.REJECTED
-    assert record.numbers["fault"]["kind"] == "sandbox"
+    assert record.results.fault.kind is FaultKind.SANDBOX
 
 
-def test_what_does_not_compile_is_rejected_with_its_line(rig: Rig) -> None:
-    record = judge(rig, rig.champion_text + b"\nfn broken( {}\n")
+def test_what_does_not_compile_is_rejected_with_its_line(coordinator: Coordinator) -> None:
+    record = judge(coordinator, coordinator.champion_text + b"\nfn broken( {}\n")
     assert record.verdict is Verdict.REJECTED
-    line = rig.champion_text.count(b"\n") + 2
+    line = coordinator.champion_text.count(b"\n") + 2
     assert f"kernels.rs:{line}" in record.reason
 
 
@@ -110,24 +110,26 @@ def test_what_does_not_compile_is_rejected_with_its_line(rig: Rig) -> None:
     ],
     ids=["empty", "2 MB", "not UTF-8", "zeros"],
 )
-def test_bytes_that_are_no_kernel_are_rejected(rig: Rig, text: bytes, word: str) -> None:
-    record = judge(rig, text)
+def test_bytes_that_are_no_kernel_are_rejected(
+    coordinator: Coordinator, text: bytes, word: str
+) -> None:
+    record = judge(coordinator, text)
     assert record.verdict is Verdict.REJECTED
     assert word.lower() in record.reason.lower()
 
 
-def test_one_wrong_bit_at_one_size_is_found_and_named(pq: Rig) -> None:
+def test_one_wrong_bit_at_one_size_is_found_and_named(pq: Coordinator) -> None:
     flip = "if out.len() == 8000 { out[4711] = f32::from_bits(out[4711].to_bits() ^ 1); }"
     record = judge(pq, spoiled(pq, after=flip))
     assert record.verdict is Verdict.INCORRECT
     assert "16x8000" in record.reason
     assert "4711" in record.reason
-    assert record.numbers["fault"]["offset"] == 4 * 4711
-    assert record.numbers["fault"]["differs"] == 1
+    assert record.results.fault.offset == 4 * 4711
+    assert record.results.fault.differs == 1
 
 
 @pytest.mark.timing
-def test_one_wrong_bit_only_at_the_confirmed_size_is_found(pq: Rig) -> None:
+def test_one_wrong_bit_only_at_the_confirmed_size_is_found(pq: Coordinator) -> None:
     """Equal wherever screening looks, wrong at the second size: no keep."""
     sizes = {c.confirm["n"] for c in pq.target.timed if c.confirm and c.op == "scan8"}
     sizes -= {c.shape["n"] for c in (*pq.target.timed, *pq.target.checks) if "n" in c.shape}
@@ -137,19 +139,19 @@ def test_one_wrong_bit_only_at_the_confirmed_size_is_found(pq: Rig) -> None:
     assert record.verdict is Verdict.INCORRECT
 
 
-def test_nan_everywhere_is_incorrect(pq: Rig) -> None:
+def test_nan_everywhere_is_incorrect(pq: Coordinator) -> None:
     record = judge(pq, spoiled(pq, after="out.fill(f32::NAN);"))
     assert record.verdict is Verdict.INCORRECT
 
 
-def test_an_early_return_leaves_poison_and_is_found(pq: Rig) -> None:
+def test_an_early_return_leaves_poison_and_is_found(pq: Coordinator) -> None:
     record = judge(pq, spoiled(pq, before="if out.len() > 1000 { return; }"))
     assert record.verdict is Verdict.INCORRECT
     assert "unwritten" in record.reason
 
 
 @pytest.mark.timing
-def test_a_two_percent_delay_is_never_kept(pq: Rig) -> None:
+def test_a_two_percent_delay_is_never_kept(pq: Coordinator) -> None:
     spin = "for i in 0..out.len() * m / 300 { core::hint::black_box(i); }"
     record = judge(pq, spoiled(pq, before=spin))
     assert record.verdict is Verdict.REVERT
@@ -157,44 +159,48 @@ def test_a_two_percent_delay_is_never_kept(pq: Rig) -> None:
 
 
 @pytest.mark.timing
-def test_a_real_improvement_is_kept(pq: Rig) -> None:
+def test_a_real_improvement_is_kept(pq: Coordinator) -> None:
     record = judge(pq, CHAMPION)
     assert record.verdict is Verdict.KEEP, record.reason
     assert record.low is not None and record.low > 5
     assert record.burnt_seeds
-    assert not record.numbers["unseen"]["rejected"] and not record.numbers["opponent"]["rejected"]
+    found = record.results
+    assert found.distinct_inputs is not None and not found.distinct_inputs.rejected
+    assert found.opponent is not None and not found.opponent.rejected
 
 
-def test_every_cheat_is_refused(rig: Rig) -> None:
-    folder = ROOT / "targets" / rig.target.name / "cheats"
+def test_every_cheat_is_refused(coordinator: Coordinator) -> None:
+    folder = ROOT / "targets" / coordinator.target.name / "cheats"
     for path in sorted(folder.glob("*.rs")):
         text = path.read_bytes()
-        record = run_trial(rig, text, Story(kind="cheat")).record
+        record = judge(coordinator, text, kind="cheat")
         refused = (Verdict.INCORRECT, Verdict.REJECTED)
         # What only confirmation stops may be undecided here on a busy machine, never kept.
         late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)
-        assert record.verdict in (late_ends if late(text) else refused), path.name
+        assert record.verdict in (late_ends if is_late(text) else refused), path.name
 
 
 @pytest.mark.timing
 def test_a_machine_that_was_stopped_once_does_not_make_a_right_kernel_hang(
-    pq: Rig, monkeypatch: pytest.MonkeyPatch
+    pq: Coordinator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pq.phases = Phases()
-    right, asked = pq.conductor.check, []
+    pq.begin_phases(Phases())
+    conductor = pq.bench.conductor
+    right, asked = conductor.check, []
 
     def slow(*args: object, **more: object) -> CheckResult:
         asked.append(1)
         if len(asked) == 1:  # what a frozen machine gives
-            return CheckResult(0, Fault("timeout"))
+            return CheckResult(0, Fault(FaultKind.TIMEOUT))
         return right(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pq.conductor, "check", slow)
+    monkeypatch.setattr(conductor, "check", slow)
     text = pq.champion_text + b"\n// asked twice\n"
-    record = run_trial(pq, text, Story(kind="trial")).record
-    assert "same program" in record.reason and not asked
-    record = run_trial(pq, text, Story(kind="test")).record
-    assert record.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), record.reason
+    judged = pq.judge(text, Story(kind="trial"))
+    assert judged.reason.kind is ReasonKind.SAME_PROGRAM and not asked
+    judged = pq.judge(text, Story(kind="test"))
+    assert judged.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), judged.reason
     assert len(asked) == 1 + len(pq.target.tiers)
-    monkeypatch.setattr(pq.conductor, "check", lambda *_, **__: CheckResult(0, Fault("timeout")))
-    assert run_trial(pq, text, Story(kind="test")).record.verdict is Verdict.INCORRECT
+    late = CheckResult(0, Fault(FaultKind.TIMEOUT))
+    monkeypatch.setattr(conductor, "check", lambda *_, **__: late)
+    assert pq.judge(text, Story(kind="test")).verdict is Verdict.INCORRECT

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build import builder
 from lance_autoresearch.build.compiler import MAX_MESSAGE, compiler_message
+from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.cli import log
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.sandbox import Done
-from lance_autoresearch.judge.trial import Story, run_trial
 from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.results_json import results_to_json
 from lance_autoresearch.ledger.tsv import dump
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.text.verdict_text import trial_numbers, trial_text
+from lance_autoresearch.text.verdict_text import print_trial, record_to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = {
@@ -41,10 +41,10 @@ def record(text: str) -> TrialRecord:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_verdict_is_printed_without_what_drives_a_terminal(name: str) -> None:
-    shown = trial_text(record(HOSTILE[name]), number=7)
+    shown = print_trial(record(HOSTILE[name]), number=7)
     assert not FORBIDDEN.search(shown)
     assert len(shown) < 10_000
-    fields = json.dumps(trial_numbers(record(HOSTILE[name])), ensure_ascii=False)
+    fields = json.dumps(record_to_json(record(HOSTILE[name])), ensure_ascii=False)
     assert not FORBIDDEN.search(fields.replace(HOSTILE[name][:40], ""))
     if name == "lines":
         assert not re.search(r"^verdict +keep", shown, re.M)
@@ -53,7 +53,7 @@ def test_a_verdict_is_printed_without_what_drives_a_terminal(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_agents_words_are_marked(name: str) -> None:
     only_escapes = name in ("c1", "colours", "title", "escapes")
-    assert 'untrusted: "' in trial_text(record(HOSTILE[name])) or only_escapes
+    assert 'untrusted: "' in print_trial(record(HOSTILE[name])) or only_escapes
 
 
 @pytest.mark.parametrize("name", [n for n in HOSTILE if n != "megabytes"])
@@ -90,12 +90,14 @@ def test_a_compile_error_that_quotes_the_kernel_is_stripped() -> None:
 
 def test_secret_inputs_do_not_leave_through_a_panic() -> None:
     text = (ROOT / "targets/pq-l2/cheats/leak-inputs.rs").read_bytes()
-    with Rig(ROOT, "pq-l2") as rig:
-        made = run_trial(rig, text, Story(kind="cheat")).record
-    said = made.reason + json.dumps(made.numbers["fault"])
+    story = Story(kind="cheat")
+    with Coordinator(ROOT, "pq-l2") as coordinator:
+        made = make_record(coordinator.judge(text, story), story, coordinator.target)
+    fault = results_to_json(made.results)["fault"]
+    said = made.reason + json.dumps(fault)
     assert made.verdict is Verdict.INCORRECT and "kernels.rs:" in said
     assert not re.search(r"\[\s*-?\d+(\.\d+)?(, -?\d)", said), "an array of values"
-    assert made.numbers["fault"]["got"] is None and made.numbers["fault"]["want"] is None
+    assert fault["got"] is None and fault["want"] is None
 
 
 def test_a_note_of_ten_megabytes_is_cut() -> None:
