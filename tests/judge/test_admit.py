@@ -12,8 +12,9 @@ import pytest
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.checkout import find_root
-from lance_autoresearch.judge.admission import MAX_BYTES, admit, audit
+from lance_autoresearch.judge.admission import admit, audit
 from lance_autoresearch.judge.rust_tokens import tokens
+from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
 
 SURFACE = """
 pub fn scan8(t: &[f32], m: usize, c: &[u8], out: &mut [f32]) {
@@ -204,7 +205,7 @@ def test_sizes() -> None:
     admit(generated.encode())
     with pytest.raises(RejectedKernel, match="has 2000000 bytes"):
         admit(b"//" + b"x" * 1_999_998)
-    assert MAX_BYTES < 2_000_000
+    assert MAX_KERNEL_BYTES < 2_000_000
     with pytest.raises(RejectedKernel, match="not UTF-8"):
         admit(b"fn f() {}\n// \xff")
 

@@ -9,6 +9,8 @@ checked and quoted at every tier on one machine. Bits as in rust/abi/src/call.rs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 AVX512 = sum(1 << bit for bit in (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 23))
 """All AVX-512 features of the features word."""
 
@@ -28,3 +30,16 @@ def mask(tier: str, host: int) -> int | None:
 def present(tier: str, host: int) -> bool:
     """Whether the host can run a tier."""
     return tier != "avx512" or bool(host & AVX512)
+
+
+def distinct(tiers: Sequence[str], host: int) -> list[str]:
+    """The tiers that the host can run and that differ there; of equal ones the first.
+
+    On a processor without AVX-512 `native` and `avx2` are one.
+    """
+    words: dict[int, str] = {}
+    for tier in tiers:
+        if present(tier, host):
+            masked = mask(tier, host)
+            words.setdefault(host if masked is None else masked, tier)
+    return list(words.values())

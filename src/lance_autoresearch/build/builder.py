@@ -48,12 +48,13 @@ from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import Done, Limits, run
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import slices_dir
+from lance_autoresearch.rules.policy import BUILD_LIMITS
 
 RECIPE = 1
 """Raise it when this file changes what comes out: it is part of every key."""
 
-LIMITS = Limits()
-"""Bounds of one compiler run on a kernel: a minute, 8 GiB."""
+LIMITS = Limits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
+"""Bounds of one compiler run on a kernel."""
 
 _SLICE = re.compile(rb'^[ \t]*slice!\("([^"]+)"\);[ \t]*$', re.M)
 

@@ -16,9 +16,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger.results_json import decode_reason
+from lance_autoresearch.records import ReasonKind, TrialKind
+from lance_autoresearch.records.kind import EFFECTS, NULLS
 from lance_autoresearch.rules import stats
 
 LEVEL = 0.99
+GUARDED = (ReasonKind.COMBO_SLOWER, ReasonKind.COMBO_MAY_BE_SLOWER)
+"""Reasons of the guard of single combos."""
 FAULTY = ("incorrect", "rejected")
 COMMENT = "# "
 """Begins the line of a table that says on which machine, and when, it was made."""
@@ -41,6 +46,7 @@ class Shot:
     blob: str
     """Digest of the raw pairs in the ledger; empty: none."""
     reason: str
+    """Kind of the reason; a sentence in tables made before reasons were typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ class Score:
     @property
     def guarded(self) -> int:
         """How many the guard of single combos ended."""
-        return sum("guard:" in shot.reason for shot in self.shots)
+        kinds = (decode_reason(shot.reason).kind for shot in self.shots)
+        return sum(kind in GUARDED for kind in kinds)
 
     @property
     def pairs(self) -> float:
@@ -150,11 +157,10 @@ def scored(shots: Iterable[Shot]) -> list[Score]:
 
 def _rank(kind: str) -> tuple[bool, int, float, str]:
     """Nulls first, then effects by size; those under load last."""
-    plain, _, load = kind.partition(" +load ")
-    name, _, effect = plain.partition(" ")
-    order = ("aa", "padding", "identity", "delay", "regress")
-    rank = order.index(name) if name in order else len(order)
-    return bool(load), rank, float(effect or 0), load
+    found = TrialKind.parse(kind)
+    order = (*NULLS, *EFFECTS)
+    rank = order.index(found.name) if found.name in order else len(order)
+    return found.load is not None, rank, found.effect, found.load or ""
 
 
 def to_tsv(shots: Sequence[Shot], about: str = "") -> str:

@@ -33,45 +33,26 @@ from lance_autoresearch.campaign.nulls import null
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.records import TrialKind, TrialRecord
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets import catalogue
 
-NULLS = ("aa", "padding", "identity")
-EFFECTS = ("delay", "regress")
 FASTER = 0.03
 """What a `regress` kernel gains in every other combo."""
 ONCE = ("setup", "session", "pools", "lock", "waited", "python_cpu", "dose")
 """Phases that are no part of what one more trial costs on a quiet machine."""
 DOSES = 2
 """How often a dose is looked for while a combo, or the mean of all, is off."""
-LOAD = " +load "
 PATIENCE = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What is injected, and what else the machine does meanwhile."""
-
-    name: str
-    effect: float = 0.0
-    """Injected effect in %; 0 for nulls."""
-    load: str | None = None
-    """`measuring`: a busy process shares the workers' core; `conductor`: the conductor's."""
-
-    @property
-    def label(self) -> str:
-        """The row's kind: `aa`, `delay 1.5`, `regress 5 +load conductor`."""
-        plain = self.name if self.name in NULLS else f"{self.name} {self.effect:g}"
-        return plain + (f"{LOAD}{self.load}" if self.load else "")
-
-    def faults(self) -> str:
-        """What is wrong with the options, or an empty string."""
-        if self.name in EFFECTS and not 0 < self.effect <= 50:
-            return f"--kind {self.name} needs --effect, above 0 and at most 50 (%)"
-        if self.name in NULLS and self.effect:
-            return f"--kind {self.name} is a null: it has no --effect"
-        return ""
+def find_faults(kind: TrialKind) -> str:
+    """What is wrong with a kind of calibration, or an empty string."""
+    if kind.needs_dose and not 0 < kind.effect <= 50:
+        return f"--kind {kind.name} needs --effect, above 0 and at most 50 (%)"
+    if kind.is_null and kind.effect:
+        return f"--kind {kind.name} is a null: it has no --effect"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +67,7 @@ class Case:
 
 
 def run(
-    root: Path, target: str, champion: bytes | None, kind: Kind, *,
+    root: Path, target: str, champion: bytes | None, kind: TrialKind, *,
     trials: int | None, hours: float | None, show: Callable[[str], None], patience: int = PATIENCE,
 ) -> Iterator[TrialRecord]:  # fmt: skip
     """Run trials of one kind until so many stand in the ledger, or time is over.
@@ -98,7 +79,7 @@ def run(
         UsageError: an effect is missing or out of range.
         LarError: the machine, the ledger or trusted code failed; the rows so far stand.
     """
-    if fault := kind.faults():
+    if fault := find_faults(kind):
         raise UsageError(fault, where=kind.name)
     end = None if hours is None else time.monotonic() + 3600 * hours
     dose: Dose | None = None
@@ -110,7 +91,7 @@ def run(
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             coordinator.begin_phases(Phases(show))
             try:
-                if dose is None and kind.name in EFFECTS:
+                if dose is None and kind.needs_dose:
                     with bench.phases("dose"):
                         dose = _dose(coordinator, base, kind)
                 case = _case(coordinator, kind, base, dose, done)
@@ -125,7 +106,7 @@ def run(
             yield record
 
 
-def _dose(coordinator: Coordinator, base: bytes, kind: Kind) -> Dose:
+def _dose(coordinator: Coordinator, base: bytes, kind: TrialKind) -> Dose:
     """The best of a few doses; one that is right everywhere and in the mean ends the search."""
     share = kind.effect / 100 if kind.name == "delay" else FASTER
     doses: list[Dose] = []
@@ -135,7 +116,7 @@ def _dose(coordinator: Coordinator, base: bytes, kind: Kind) -> Dose:
 
 
 def _one(
-    coordinator: Coordinator, case: Case, kind: Kind, dose: Dose | None
+    coordinator: Coordinator, case: Case, kind: TrialKind, dose: Dose | None
 ) -> TrialRecord:
     """Judge one case and write its row."""
     coordinator.crown(case.champion)
@@ -153,10 +134,10 @@ def _one(
 
 
 def _case(
-    coordinator: Coordinator, kind: Kind, base: bytes, dose: Dose | None, number: int
+    coordinator: Coordinator, kind: TrialKind, base: bytes, dose: Dose | None, number: int
 ) -> Case:
     """Champion and candidate of the trial with a number."""
-    if kind.name in NULLS:
+    if kind.is_null:
         made = null(coordinator, kind.name, base, number)
         return Case(base, made.text, made.layout, made.about, made.order)
     assert dose is not None
@@ -215,12 +196,12 @@ def _counts(record: TrialRecord, rules: str | None) -> bool:
     A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
     asked it had 1.2 to 2.
     """
-    whole = not record.kind.startswith("delay") or bool(record.results.dose)
+    whole = TrialKind.parse(record.kind).name != "delay" or bool(record.results.dose)
     return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
 
 
 def _shot(record: TrialRecord) -> Shot:
-    gate = record.results.screening
+    gate, reason = record.results.screening, record.results.reason
     spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
     return Shot(
         record.target,
@@ -230,7 +211,7 @@ def _shot(record: TrialRecord) -> Shot:
         0.0 if gate is None else gate.components[0].gain,
         round(spent, 2),
         record.pairs_blob or "",
-        record.reason.splitlines()[0] if record.reason else "",
+        str(reason.kind) if reason is not None else record.reason.partition("\n")[0],
     )
 
 
@@ -240,7 +221,3 @@ def targets_of(root: Path, target: str) -> tuple[str, ...]:
     if target != "all" and target not in found:
         raise UsageError(f"no target '{target}'", allowed=["all", *found])
     return found if target == "all" else (target,)
-
-
-__all__ = ["EFFECTS", "NULLS", "Case", "Kind", "busy", "recorded", "run", "shots",
-           "targets_of"]  # fmt: skip

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.errors import LedgerError, UsageError
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.export import load_records
@@ -72,6 +72,42 @@ def from_records(root: Path, directory: Path, number: int) -> Recorded:
     )
 
 
+class VerifiedRecord(NamedTuple):
+    """What an exported campaign was found to hold."""
+
+    campaign: str
+    files: int
+    trials: int
+    decided: int
+    """Trials whose verdict was computed again from their raw pairs."""
+
+
+def verify_record(root: Path, directory: Path) -> VerifiedRecord:
+    """Check an exported campaign: files, rows and verdicts.
+
+    Raises:
+        LedgerError: a file is missing or damaged, a row does not fit the chain, or a verdict does
+            not follow from its pairs; the error names it.
+    """
+    target = load_records(directory).campaign.target
+    first = builder.first_kernel(root, target)
+    exported = load_records(directory, first)
+    decided = 0
+    for row in exported.trials:
+        pairs = exported.pairs.get(row.record.pairs_blob or "")
+        if pairs is None:
+            continue
+        part = decided_again(Recorded(row.id, row.record, b"", b"", pairs))
+        if not part.ok:
+            raise LedgerError(
+                f"trial {row.id}: its numbers do not follow from its recorded pairs",
+                where=str(directory),
+            )
+        decided += 1
+    files = len(exported.kernels) + len(exported.pairs) + 3
+    return VerifiedRecord(exported.campaign.name, files, len(exported.trials), decided)
+
+
 def replay(root: Path, recorded: Recorded, show: Show) -> Iterator[Part]:
     """The three answers, one after the other."""
     if recorded.pairs is not None:
@@ -112,7 +148,7 @@ def _decisive(results: Results) -> list[Any]:
     if confirmed is not None:
         found += [confirmed.verdict, confirmed.claim, confirmed.components, confirmed.combos,
                   confirmed.long_blocks, confirmed.pairs, confirmed.void]
-    return [*found, results.distinct_inputs, results.opponent]
+    return [*found, results.distinct_inputs, results.opponent, results.lower_tiers]
 
 
 def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:

@@ -47,7 +47,7 @@ def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
 
     Raises:
         UsageError: no such target, another target's worktree, or no kernel anywhere.
-        RejectedKernel: the file is not a plain file of at most 2 MiB.
+        RejectedKernel: the file is not a plain file of at most 1 MiB.
     """
     catalogue.load(root, target)
     if kernel is not None:

@@ -10,7 +10,7 @@ from lance_autoresearch.host import checkout, machine
 
 if TYPE_CHECKING:
     from lance_autoresearch.calibration.scores import Score
-    from lance_autoresearch.campaign.calibration import Kind
+    from lance_autoresearch.records import TrialKind
 
 
 def calibrate(
@@ -47,11 +47,12 @@ def calibrate(
         json: one object per trial, then one per line of the table.
     """
     from lance_autoresearch.calibration.scores import scored, to_tsv
-    from lance_autoresearch.campaign.calibration import Kind, shots, targets_of
+    from lance_autoresearch.campaign.calibration import shots, targets_of
+    from lance_autoresearch.records import TrialKind
 
     root = checkout.find_root()
     names = targets_of(root, target)
-    wanted = Kind(kind, effect, load)
+    wanted = TrialKind(kind, effect, load)
     if not report and export is None:
         count = 10 if trials is None and hours is None else trials
         for name in names:
@@ -66,7 +67,7 @@ def calibrate(
 
 
 def _run(
-    root: Path, target: str, kind: Kind, trials: int | None, hours: float | None, json: bool
+    root: Path, target: str, kind: TrialKind, trials: int | None, hours: float | None, json: bool
 ) -> None:
     from lance_autoresearch.campaign.calibration import run, shots
     from lance_autoresearch.host.live import Live

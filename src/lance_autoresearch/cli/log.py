@@ -21,6 +21,7 @@ def log(
     tsv: bool = False,
     nulls: bool = False,
     export: str | None = None,
+    record: Path | None = None,
 ) -> int:
     """Trials from the ledger; exports; --verify.
 
@@ -37,11 +38,16 @@ def log(
         tsv: tab-separated, first the columns commit, gain, status, description.
         nulls: also the hidden nulls of campaigns: the champion, judged like a candidate.
         export: write this campaign to records/<campaign>/, for a clone to read and replay.
+        record: with --verify, check this exported campaign (a directory) instead of the ledger:
+            every file against its digest, every row against the chain, every verdict against
+            its recorded pairs; exit 70 and the first fault where one does not hold.
     """
     from lance_autoresearch.campaign.campaign import repair
     from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
+    if record is not None:
+        return _verify_record(root, record, verify, json)
     if verify:
         # Before any repair: what a repair mends is what a verification should see.
         return _verify(root, json)
@@ -101,6 +107,23 @@ def _verify(root: Path, json: bool) -> int:
     else:
         print(f"unbroken: {found.rows} rows, {found.trials} of them trials, to {found.head[:16]}")
         print(f"git witnesses {found.witnessed} of {found.keeps} commits that rows name")
+    return 0
+
+
+def _verify_record(root: Path, directory: Path, verify: bool, json: bool) -> int:
+    from lance_autoresearch.campaign.replaying import verify_record
+    from lance_autoresearch.errors import UsageError
+
+    if not verify:
+        raise UsageError(
+            "--record says what --verify looks at", next="lar log --verify --record DIR"
+        )
+    found = verify_record(root, directory)
+    if json:
+        print(json_module.dumps({"v": 1, **found._asdict()}))
+    else:
+        print(f"unbroken: {found.files} files, {found.trials} trials of campaign {found.campaign}")
+        print(f"{found.decided} verdicts follow from their recorded pairs, bit for bit")
     return 0
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
 
-LONGEST: Final = 2 << 20
+LONGEST: Final = MAX_KERNEL_BYTES
 """Bytes of a kernel's text."""
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -34,7 +35,7 @@ def read_kernel(path: Path, *, inside: Path | None = None) -> bytes:
             may not be one).
 
     Raises:
-        RejectedKernel: missing, not a regular file, a link on the way, longer than 2 MiB.
+        RejectedKernel: missing, not a regular file, a link on the way, longer than 1 MiB.
     """
     try:
         with _parent(path, inside) as parent:

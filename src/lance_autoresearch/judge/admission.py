@@ -17,10 +17,8 @@ from typing import Any
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.extensions import asked
 from lance_autoresearch.judge.rust_tokens import Token, tokens
+from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
 from lance_autoresearch.text.plain_text import stripped
-
-MAX_BYTES = 1 << 20
-"""A 64 KiB table written out in hex is about 400 KB; nothing written by hand comes near."""
 
 _INTRINSICS = "intrinsics of core::arch in a #[target_feature] function"
 _HAS = "lar_shim::has(lar_shim::Feature::Avx2)"
@@ -119,8 +117,8 @@ def admit(text: bytes) -> None:
 
 
 def _decoded(text: bytes) -> str:
-    if len(text) > MAX_BYTES:
-        raise _refused(f"the kernel has {len(text)} bytes", None, [f"at most {MAX_BYTES}"])
+    if len(text) > MAX_KERNEL_BYTES:
+        raise _refused(f"the kernel has {len(text)} bytes", None, [f"at most {MAX_KERNEL_BYTES}"])
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@
     long blocks of one side                                           `policy.long_block_pairs`
     distinct inputs, the opponent                                     `defences`
     as many pairs again where the only doubt is one combo or op
+    each lower CPU tier for which a kernel has code                   `lower_tiers`
 
 What was measured is returned whatever the verdict.
 """
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, gather
 from lance_autoresearch.bench.pools import Pool
-from lance_autoresearch.build.builder import Built
 from lance_autoresearch.judge.defences import Defences, defend
-from lance_autoresearch.judge.job import EarlyVerdict
+from lance_autoresearch.judge.job import EarlyVerdict, Prepared
+from lance_autoresearch.judge.lower_tiers import LowerTiers, time_lower_tiers
 from lance_autoresearch.judge.screen import Screening
 from lance_autoresearch.records import (
     Comparison,
@@ -44,12 +45,13 @@ class Confirmation:
     seed: int
     """Made its pools and is burnt."""
     defences: Defences = field(default_factory=Defences)
+    tiers: LowerTiers = field(default_factory=LowerTiers)
     end: EarlyVerdict | None = None
     """A verdict against the keep, or None."""
 
 
 def confirm(
-    bench: Bench, champion: Built, candidate: Built, screening: Screening, policy: Policy,
+    bench: Bench, prepared: Prepared, screening: Screening, policy: Policy,
     floor: Sequence[float],
 ) -> Confirmation:  # fmt: skip
     """Measure a would-be keep again.
@@ -61,6 +63,8 @@ def confirm(
     Raises:
         KernelAtFault, MachineError: as `Meter.measure_pair`.
     """
+    champion, candidate = prepared.champion, prepared.built
+    assert candidate is not None
     with bench.phases("fresh"):
         pools, seed = bench.inputs.make_fresh()
         count = policy.confirm_pairs + policy.long_block_pairs
@@ -77,14 +81,26 @@ def confirm(
         if found.end is not None:
             return first
     if not doubtful:
-        return first
+        return _guard_tiers(bench, prepared, first, layouts, pools, policy)
     bench.phases.say("a combo may be slower: as many pairs again")
     with bench.phases("fresh"):
         layouts = bench.link_layouts(champion, candidate, policy.confirm_pairs)
     with bench.phases("confirm"), bench.measuring():
         short += _measure(bench, layouts, pools, policy)
     more = _decide(bench, short, long, screening, policy, floor, seed)
-    return replace(more, defences=first.defences)
+    more = replace(more, defences=first.defences)
+    return _guard_tiers(bench, prepared, more, layouts, pools, policy)
+
+
+def _guard_tiers(
+    bench: Bench, prepared: Prepared, found: Confirmation, layouts: Sequence[Sides],
+    pools: Sequence[Pool], policy: Policy,
+) -> Confirmation:  # fmt: skip
+    """A keep that one of the lower tiers may forbid; other verdicts stay as they are."""
+    if found.end is not None or not prepared.asks_features:
+        return found
+    seen = time_lower_tiers(bench, layouts, pools, policy)
+    return replace(found, tiers=seen, end=seen.end)
 
 
 def _measure(

@@ -83,6 +83,8 @@ class Prepared:
     refusal: EarlyVerdict | None = None
     memory_key: str = ""
     """Under which a verdict on this code is remembered; empty where it was refused."""
+    asks_features: bool = False
+    """One of the two kernels asks what the processor has: lower CPU tiers run other code."""
 
 
 @dataclass(frozen=True, slots=True)

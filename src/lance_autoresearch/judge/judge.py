@@ -109,11 +109,10 @@ def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> Ear
 
 def _confirm(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
     """The same claim on everything fresh, then the defences."""
-    assert prepared.built is not None and found.screening is not None and found.noise is not None
+    assert found.screening is not None and found.noise is not None
     found.confirmation = confirm(
-        bench, prepared.champion, prepared.built, found.screening, found.policy,
-        found.noise.aa_sd,
-    )  # fmt: skip
+        bench, prepared, found.screening, found.policy, found.noise.aa_sd
+    )
     return found.confirmation.end
 
 
@@ -160,6 +159,7 @@ def _gather_results(
         confirmation=None if confirmed is None else confirmed.result,
         distinct_inputs=None if confirmed is None else confirmed.defences.distinct,
         opponent=None if confirmed is None else confirmed.defences.opponent,
+        lower_tiers=() if confirmed is None else confirmed.tiers.results,
         fault=end.fault,
         code=prepared.code,
         margin=100.0 * found.policy.margin,
@@ -189,6 +189,7 @@ def _gather_pairs(found: _Evidence) -> TrialPairs | None:
         long_blocks=confirmed.long_blocks,
         distinct_inputs=confirmed.defences.distinct_pairs,
         opponent=confirmed.defences.opponent_pairs,
+        lower_tiers=dict(confirmed.tiers.pairs),
         before=found.screening.before,
         judged_claim=confirmed.defences.claim,
     )

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import audit as audit_object
@@ -30,7 +32,7 @@ def prepare(job: Job, bench: Bench) -> Prepared:
     with bench.phases("build"):
         champion = bench.build(job.champion)
     try:
-        built, code = _build_candidate(job, bench)
+        built, code, asks = _build_candidate(job, bench)
     except RejectedKernel as refusal:
         reason = Reason(ReasonKind.REFUSED, detail=str(refusal))
         return Prepared(None, champion, refusal=EarlyVerdict(Verdict.REJECTED, reason))
@@ -38,7 +40,8 @@ def prepare(job: Job, bench: Bench) -> Prepared:
         built.digest, champion.digest, bench.provenance(job.policy)["all"], job.policy,
         bench.toolchain, describe_machine(bench),
     )  # fmt: skip
-    return Prepared(built, champion, code, memory_key=key)
+    asks = asks or _asks_features(audit_object(bench.root, champion.obj, champion.so))
+    return Prepared(built, champion, code, memory_key=key, asks_features=asks)
 
 
 def describe_machine(bench: Bench) -> str:
@@ -46,7 +49,7 @@ def describe_machine(bench: Bench) -> str:
     return f"{bench.machine['kind']} {bench.machine['box']}"
 
 
-def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts]:
+def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
     """Raises RejectedKernel with place and fix."""
     with bench.phases("admit"):
         admit(job.kernel)
@@ -58,4 +61,10 @@ def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts]:
         report = audit_object(bench.root, built.obj, built.so)
         audit(report, job.kernel)
         guarded(audit_object(bench.root, bare))
-    return built, CodeFacts(built.digest, built.cached, int(report["text_bytes"]))
+    code = CodeFacts(built.digest, built.cached, int(report["text_bytes"]))
+    return built, code, _asks_features(report)
+
+
+def _asks_features(report: Mapping[str, Any]) -> bool:
+    """Whether an object reads the word that says what the processor has."""
+    return any("lar_shim::" in str(symbol) for symbol in report.get("undefined", ()))

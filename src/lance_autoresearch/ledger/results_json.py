@@ -32,6 +32,7 @@ from lance_autoresearch.records import (
     ReasonKind,
     Results,
     ScreeningFacts,
+    TierResult,
     Verdict,
 )
 
@@ -67,6 +68,8 @@ def results_to_json(results: Results) -> dict[str, Any]:
         fields["distinct_inputs"] = _encode(asdict(results.distinct_inputs))
     if results.opponent is not None:
         fields["opponent"] = _encode(asdict(results.opponent))
+    if results.lower_tiers:
+        fields["lower_tiers"] = [_encode_tier(found) for found in results.lower_tiers]
     if results.fault is not None:
         fields["fault"] = encode_fault(results.fault)
     if results.code is not None:
@@ -123,6 +126,17 @@ def encode_confirm(
         "components": [_encode(asdict(c)) for c in result.components],
         "combos": [_encode_combo(row) for row in result.combos],
         "long_blocks": None if long_blocks is None else _encode(asdict(long_blocks)),
+    }
+
+
+def _encode_tier(result: TierResult) -> dict[str, Any]:
+    return {
+        "tier": result.tier,
+        "reason": None if result.reason is None else encode_reason(result.reason),
+        "components": [_encode(asdict(c)) for c in result.components],
+        "combos": [_encode_combo(row) for row in result.combos],
+        "pairs": result.pairs,
+        "void": result.void,
     }
 
 
@@ -188,6 +202,7 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         opponent=OpponentResult(
             opponent["slowdown"], _lower(opponent["low"]), opponent["rejected"]
         ) if opponent else None,
+        lower_tiers=tuple(map(_decode_tier, fields.get("lower_tiers", ()))),
         fault=_decode_fault(fault) if fault else None,
         code=CodeFacts(code.get("digest", ""), code.get("cached", False), code.get("text_bytes"))
         if code else None,
@@ -200,8 +215,10 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
 
 
 def decode_reason(fields: Mapping[str, Any] | str) -> Reason:
-    """A reason from its fields, or from a sentence of version 1."""
+    """A reason from its fields, from the name of its kind, or from a sentence of version 1."""
     if isinstance(fields, str):
+        if fields in list(ReasonKind):
+            return Reason(ReasonKind(fields))
         return _old_reason(fields) or Reason(ReasonKind.OLD)
     known = {k: v for k, v in fields.items() if k in Reason.__dataclass_fields__}
     voids = tuple((str(cause), int(n)) for cause, n in known.pop("voids", ()))
@@ -247,6 +264,18 @@ def decode_confirm(fields: Mapping[str, Any]) -> ConfirmResult:
         components=tuple(map(_decode_estimate, fields["components"])),
         combos=tuple(map(_decode_combo, fields["combos"])),
         long_blocks=_decode_estimate(long_blocks) if long_blocks else None,
+        pairs=fields["pairs"],
+        void=fields["void"],
+    )
+
+
+def _decode_tier(fields: Mapping[str, Any]) -> TierResult:
+    reason = fields["reason"]
+    return TierResult(
+        tier=fields["tier"],
+        reason=None if reason is None else decode_reason(reason),
+        components=tuple(map(_decode_estimate, fields["components"])),
+        combos=tuple(map(_decode_combo, fields["combos"])),
         pairs=fields["pairs"],
         void=fields["void"],
     )

@@ -12,6 +12,7 @@ from lance_autoresearch.records.comparison import (
     Void,
     VoidCause,
 )
+from lance_autoresearch.records.kind import TrialKind
 from lance_autoresearch.records.results import (
     CodeFacts,
     ComboRow,
@@ -24,6 +25,7 @@ from lance_autoresearch.records.results import (
     OpponentResult,
     Results,
     ScreeningFacts,
+    TierResult,
 )
 from lance_autoresearch.records.session import EpochFacts, NoiseSession
 from lance_autoresearch.records.trial import INSIDE, TrialRecord
@@ -41,6 +43,6 @@ __all__ = [
     "INSIDE", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component", "ConfirmResult",
     "DistinctInputsResult", "EpochFacts", "Estimate", "Fault", "FaultKind", "FloorFlag",
     "GateResult", "Guard", "NoiseSession", "OpponentResult", "Outcome", "PairTimes", "Reason",
-    "ReasonKind", "Results", "ScreeningFacts", "TrialPairs", "TrialRecord", "Verdict", "Void",
-    "VoidCause",
+    "ReasonKind", "Results", "ScreeningFacts", "TierResult", "TrialKind", "TrialPairs",
+    "TrialRecord", "Verdict", "Void", "VoidCause",
 ]  # fmt: skip

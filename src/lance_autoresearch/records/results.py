@@ -128,6 +128,19 @@ class OpponentResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TierResult:
+    """Candidate against champion at a lower CPU tier: the guard's view, nothing is claimed."""
+
+    tier: str
+    reason: Reason | None
+    """Why this tier forbids the keep; None: it does not."""
+    components: tuple[Estimate, ...]
+    combos: tuple[ComboRow, ...]
+    pairs: int
+    void: int
+
+
+@dataclass(frozen=True, slots=True)
 class FloorFlag:
     """A combo that took less time than the least it can take."""
 
@@ -179,6 +192,7 @@ class Results:
     confirmation: ConfirmResult | None = None
     distinct_inputs: DistinctInputsResult | None = None
     opponent: OpponentResult | None = None
+    lower_tiers: tuple[TierResult, ...] = ()
     fault: Fault | None = None
     code: CodeFacts | None = None
     predicted: float | None = None

@@ -131,14 +131,6 @@ class FaultKind(StrEnum):
     ARM = "arm"
 
     @property
-    def is_forbidden(self) -> bool:
-        """The kernel reached for what no kernel may have: the trial is `rejected`.
-
-        All other faults (wrong outputs, panics, crashes, endless loops) are `incorrect`.
-        """
-        return self in (FaultKind.SANDBOX, FaultKind.MEMORY, FaultKind.ARM)
-
-    @property
     def note_is_kernels(self) -> bool:
         """The note may come from the kernel's process; other notes are the conductor's."""
         return self in (

@@ -2,6 +2,7 @@
 
     confirm(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep or revert
     judge_distinct_inputs(comparison, ...) is it faster on inputs it has never met?
+    judge_tier(comparison, tier, ...)      is it slower where a processor has less?
     judge_opponent(comparison, ...)        did the candidate slow its opponent down?
     measure_spread, measure_bias           the session's own noise, from champion against its copy
     floor_flags                            times too short to be true
@@ -28,6 +29,7 @@ from lance_autoresearch.records import (
     OpponentResult,
     Reason,
     ReasonKind,
+    TierResult,
     Verdict,
 )
 from lance_autoresearch.rules import stats
@@ -216,6 +218,68 @@ def _guard_word(gain: stats.Bounds, policy: Policy) -> Guard:
     if -gain.high > policy.guard_low:
         return Guard.SLOWER
     return Guard.MAY_BE_SLOWER if -gain.low >= policy.guard_high else Guard.OK
+
+
+def plan_tier_pairs(comparison: Comparison, policy: Policy) -> int:
+    """How many pairs a lower tier needs after the first `policy.tier_pairs`, by their spread.
+
+    Stein's two-stage plan (Annals of Mathematical Statistics 16, 1945): the second stage depends
+    on the standard deviation of the first and not on its mean, so the interval keeps its level.
+    """
+    data = samples(comparison, policy)
+    ops = data.components[1:] or data.components
+    widest = max(_half_width(sample, policy) for sample in ops)
+    if not math.isfinite(widest) or widest <= policy.tier_width:
+        return data.pairs
+    needed = math.ceil(data.pairs * (widest / policy.tier_width) ** 2)
+    return min(policy.tier_most_pairs, needed)
+
+
+def _half_width(sample: Sample, policy: Policy) -> float:
+    bounds = sample.fixed_bounds(policy.guard_level)
+    return 0.5 * (bounds.high - bounds.low)
+
+
+def judge_tier(comparison: Comparison, tier: str, policy: Policy) -> TierResult:
+    """May a kernel be kept that does this at a lower CPU tier?
+
+    Forbidden where the interval of a combo lies below -`guard_low`, or that of an op (of all
+    combos, where there is one op) reaches -`guard_high`. Nothing is claimed here, so no gain is
+    asked for.
+    """
+    data = samples(comparison, policy)
+    rows = _guard_rows(comparison, data, policy)
+    return TierResult(
+        tier=tier,
+        reason=_tier_fault(rows, data, tier, policy),
+        components=tuple(_estimate(s, policy.guard_level) for s in data.components),
+        combos=rows,
+        pairs=data.pairs,
+        void=data.void,
+    )
+
+
+def _tier_fault(
+    rows: Sequence[ComboRow], data: Samples, tier: str, policy: Policy
+) -> Reason | None:
+    if 2 * data.pairs < data.pairs + data.void or data.pairs < 2:
+        return Reason(
+            ReasonKind.FEW_VALID_PAIRS, f"at tier {tier}", count=data.pairs,
+            total=data.pairs + data.void, at_confirmation=True,
+        )  # fmt: skip
+    for row in rows:
+        if row.guard is Guard.SLOWER:
+            about = f"{row.combo.label} at tier {tier}"
+            return Reason(
+                ReasonKind.TIER_SLOWER, about, row.gain, row.high, at_confirmation=True
+            )
+    for op in data.components[1:] or data.components:
+        bounds = op.fixed_bounds(policy.guard_level)
+        if -bounds.low >= policy.guard_high:
+            return _because(
+                ReasonKind.TIER_MAY_BE_SLOWER, f"{op.name} at tier {tier}", op.mean, bounds.low
+            )
+    return None
 
 
 def judge_distinct_inputs(

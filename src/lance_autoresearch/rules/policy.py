@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+MAX_KERNEL_BYTES = 1 << 20
+"""Bytes of a kernel's text: what admission looks at, and all that is read of the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -91,6 +94,13 @@ class Policy:
     1 % honestly, and half of it counts, for in half of the rounds the champion is first..."""
     opponent_level: float = 0.99
     """...at this one-sided level."""
+    tier_pairs: int = 8
+    """Pairs at confirmation at each lower CPU tier for which a kernel has code..."""
+    tier_most_pairs: int = 32
+    """...and at most, where..."""
+    tier_width: float = 0.025
+    """...the interval of an op is wider than this on either side: a two-stage plan (Stein 1945)
+    whose second stage looks at the spread of the first alone, never at its mean."""
     store_bytes_per_ns: float = 512.0
     """Rejected where a call takes less than writing its outputs so fast: 64 bytes a cycle at
     8 GHz, more than any core stores."""
@@ -125,4 +135,13 @@ class Policy:
         return replace(self, max_pairs=most, confirm_pairs=confirm)
 
 
+@dataclass(frozen=True, slots=True)
+class BuildLimits:
+    """What the compiler may use on one kernel; beyond it the kernel is rejected."""
+
+    seconds: float = 60.0
+    memory_bytes: int = 8 << 30
+
+
+BUILD_LIMITS = BuildLimits()
 DEFAULT = Policy()

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lance_autoresearch.records import ConfirmResult, Results, TrialPairs
 from lance_autoresearch.rules.confirmation import (
     confirm,
     judge_distinct_inputs,
     judge_opponent,
+    judge_tier,
 )
 from lance_autoresearch.rules.gate import replay
 from lance_autoresearch.rules.policy import Policy
@@ -39,7 +42,8 @@ def _add_defences(
         distinct = judge_distinct_inputs(pairs.distinct_inputs, confirmed.claim, gain, policy)
     if pairs.opponent is not None:
         opponent = judge_opponent(pairs.opponent, confirmed.claim, gain, policy)
-    return Results(
-        screening=results.screening, confirmation=confirmed, distinct_inputs=distinct,
-        opponent=opponent, margin=results.margin, level=results.level,
+    tiers = pairs.lower_tiers.items()
+    return replace(
+        results, distinct_inputs=distinct, opponent=opponent,
+        lower_tiers=tuple(judge_tier(found, tier, policy) for tier, found in tiers),
     )  # fmt: skip

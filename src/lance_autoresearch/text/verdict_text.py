@@ -121,6 +121,12 @@ def print_defences(results: Results) -> str:
     if (opponent := results.opponent) is not None:
         words = f"{opponent.slowdown:+.2f}%, at least {_end(opponent.low, 2)}%"
         lines.append(f"{_word(opponent)}  champion slowed by running behind this kernel: {words}")
+    for tier in results.lower_tiers:
+        word = "rejected" if tier.reason is not None else "defence ok"
+        whole = tier.components[0]
+        ends = _ends(whole.low, whole.high, 2)
+        lines.append(f"{word}  at tier {tier.tier}: {whole.gain:+.2f}% [{ends}], "
+                     f"{tier.pairs} pairs (void {tier.void})")
     return "\n".join(lines)
 
 
