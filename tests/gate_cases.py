@@ -8,11 +8,14 @@ is two pairs of two combos, 20 rounds each, whose medians come out near the want
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
-from lance_autoresearch.records import ComboId, Comparison, PairTimes
+from lance_autoresearch.ledger.results_json import encode_gate
+from lance_autoresearch.records import ComboId, Comparison, GateResult, PairTimes
+from lance_autoresearch.text.reasons import describe_reason
 
 TICKS = 3.7
 """Ticks per ns of the synthetic clock."""
@@ -65,3 +68,8 @@ def comparison(
     ids = combos(ops or ["scan"] * len(values[0]))
     pairs = tuple(pair(row, rng, rounds, size=size) for row in values)
     return Comparison(ids, pairs, TICKS, tuple(aa_sd))
+
+
+def gate_fields(result: GateResult) -> dict[str, Any]:
+    """The gate's fields as recorded cases hold them: the reason as its sentence."""
+    return {**encode_gate(result), "reason": describe_reason(result.reason)}

@@ -143,7 +143,7 @@ def fitted(sd: Array, policy: Policy = DEFAULT) -> tuple[Counts, Counts]:
     """Most pairs of a trial, and pairs of its confirmation: `Policy.fitted`, elementwise.
 
     Args:
-        sd: of `all` in each session's A/A, natural log ratio (`Rig.fitted`).
+        sd: of `all` in each session's A/A, natural log ratio (`Policy.fitted`).
     """
     times = np.clip((sd / policy.planned_sd) ** 2, 1.0, policy.most_times)
     planned = policy.max_pairs, policy.confirm_pairs

@@ -3,7 +3,7 @@
 Per machine, noise model and layout it plays sequences of a kernel that gains nothing, and of one
 that gains exactly the margin (the hardest null there is), and counts those the gate would call
 proven. Each sequence has a session of its own: an A/A of 16 pairs that gives the floors and, as
-`Rig.fitted` does, the number of pairs. Prints a table and, with --write, records it in
+`Policy.fitted` does, the number of pairs. Prints a table and, with --write, records it in
 tests/data/gate/simulation.json.
 """
 
@@ -36,7 +36,7 @@ LAYOUTS = {
 }
 EVERY = NOISES | ALONE
 SESSION_PAIRS = 16
-"""Of a session's A/A, as in `bench/rig.py`."""
+"""Of a session's A/A, as in `bench/noise.py`."""
 CHUNK = 500
 """Sequences at a time: what a second-level cache holds."""
 SLOWEST = {"quiet": 1, "noisy": 4}

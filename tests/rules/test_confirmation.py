@@ -12,13 +12,22 @@ from gate_cases import comparison
 from scipy import stats as oracle
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.records import ComboId, Comparison, PairTimes, Verdict
+from lance_autoresearch.records import (
+    ComboId,
+    Comparison,
+    Guard,
+    PairTimes,
+    ReasonKind,
+    Verdict,
+    Void,
+    VoidCause,
+)
 from lance_autoresearch.rules.confirmation import (
-    aa_bias,
-    aa_sd,
     confirm,
     floor_flags,
-    slowed_opponent,
+    judge_opponent,
+    measure_bias,
+    measure_spread,
 )
 from lance_autoresearch.rules.estimator import samples
 from lance_autoresearch.rules.policy import DEFAULT
@@ -41,11 +50,11 @@ def built(
 
 
 def test_a_gain_that_stands_is_kept_with_its_own_estimate() -> None:
-    result = confirm(built([0.02, 0.02, 0.02]), built([0.02] * 3, pairs=4), "all")
-    assert (result.verdict, result.reason) == (Verdict.KEEP, "confirmed")
+    result = confirm(built([0.02, 0.02, 0.02]), built([0.02] * 3, pairs=4), "all", DEFAULT)
+    assert (result.verdict, result.reason.kind) == (Verdict.KEEP, ReasonKind.CONFIRMED)
     assert result.claimed.gain == pytest.approx(100 * np.expm1(0.02), abs=0.05)
-    assert result.licence is not None
-    assert result.licence.n == 4
+    assert result.long_blocks is not None
+    assert result.long_blocks.n == 4
 
 
 def test_the_interval_is_students_where_nothing_is_clipped() -> None:
@@ -53,7 +62,7 @@ def test_the_interval_is_students_where_nothing_is_clipped() -> None:
     values = samples(one, DEFAULT).combos[0]
     assert values.clipped == 0
     low, high = oracle.ttest_1samp(values.values, 0).confidence_interval(0.99)
-    claimed = confirm(one, None, "all").claimed
+    claimed = confirm(one, None, "all", DEFAULT).claimed
     assert (claimed.low, claimed.high) == pytest.approx(
         (100 * np.expm1(low), 100 * np.expm1(high)), rel=1e-6
     )
@@ -79,57 +88,66 @@ def test_slow_processes_of_the_candidate_are_no_outliers(
     """
     rows = (0.015 + 0.004 * SPREAD)[:, None].tolist()
     rows[: len(slow)] = [[s] for s in slow]
-    result = confirm(comparison(rows, np.random.default_rng(0)), None, "all")
+    result = confirm(comparison(rows, np.random.default_rng(0)), None, "all", DEFAULT)
     assert result.verdict == verdict
     assert result.claimed.low > 0.8
-    assert verdict == "keep" or "+0.84% with its slow processes, may be only -" in result.reason
+    if verdict == "revert":
+        assert result.reason.kind is ReasonKind.SLOW_PROCESSES
+        assert result.reason.gain == pytest.approx(0.84, abs=0.005)
+        assert result.reason.bound < 0
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [(0.0075, "revert"), (0.0085, "keep")])
 def test_the_claims_interval_must_lie_above_the_margin(gain: float, verdict: str) -> None:
     half = 2.947 * 0.004 * np.std(SPREAD, ddof=1) / 4
     assert 0.0075 < DEFAULT.margin + half < 0.0085
-    result = confirm(built([gain]), None, "all")
+    result = confirm(built([gain]), None, "all", DEFAULT)
     assert result.verdict == verdict
-    assert verdict == "keep" or "may be only" in result.reason
+    assert verdict == "keep" or result.reason.kind is ReasonKind.CLAIM_TOO_SMALL
 
 
 @pytest.mark.parametrize(("other", "verdict"), [(-0.009, "keep"), (-0.019, "revert")])
 def test_the_other_ops_may_not_be_lower_than_two_percent(other: float, verdict: str) -> None:
-    result = confirm(built([0.05, other], ops=["scan", "table"]), None, "scan")
+    result = confirm(built([0.05, other], ops=["scan", "table"]), None, "scan", DEFAULT)
     assert result.verdict == verdict
-    assert verdict == "keep" or result.reason.startswith("table may be slower: -2.")
+    if verdict == "revert":
+        assert (result.reason.kind, result.reason.about) == (ReasonKind.OTHER_OP_SLOWER, "table")
+        assert -2 < result.reason.bound < 0, "its whole interval lies below zero"
 
 
 def test_a_claim_of_one_op_needs_all_combos_above_the_floor_too() -> None:
     ops = ["scan", "table", "merge"]
-    result = confirm(built([0.03, -0.06, -0.06], ops=ops), None, "scan")
-    assert result.reason.startswith("all may be slower")
+    result = confirm(built([0.03, -0.06, -0.06], ops=ops), None, "scan", DEFAULT)
+    assert result.reason.kind is ReasonKind.OTHER_OP_SLOWER
+    assert result.reason.about == "all"
 
 
 @pytest.mark.parametrize(
     ("gain", "sd", "guard"),
     [
-        (-0.005, 0.004, "ok"),
-        (-0.018, 0.004, "slower"),
-        (-0.02, 0.04, "may be -"),
-        (0.0, 0.03, "ok"),
+        (-0.005, 0.004, Guard.OK),
+        (-0.018, 0.004, Guard.SLOWER),
+        (-0.02, 0.04, Guard.MAY_BE_SLOWER),
+        (0.0, 0.03, Guard.OK),
     ],
 )
-def test_the_guard_by_lower_and_upper_bound(gain: float, sd: float, guard: str) -> None:
+def test_the_guard_by_lower_and_upper_bound(gain: float, sd: float, guard: Guard) -> None:
     rng = np.random.default_rng(4)
     columns = [0.04 + 0.004 * rng.permutation(SPREAD) for _ in range(8)]
     columns.append(gain + sd * rng.permutation(SPREAD))
-    result = confirm(comparison(np.transpose(columns).tolist(), rng), None, "all")
-    assert result.combos[-1].guard.startswith(guard)
-    assert [r.guard for r in result.combos[:-1]] == ["ok"] * 8
-    assert result.verdict is (Verdict.KEEP if guard == "ok" else Verdict.REVERT)
-    assert guard == "ok" or result.reason.startswith("guard: scan 16x65536 sparse")
+    result = confirm(comparison(np.transpose(columns).tolist(), rng), None, "all", DEFAULT)
+    assert result.combos[-1].guard is guard
+    assert [r.guard for r in result.combos[:-1]] == [Guard.OK] * 8
+    assert result.verdict is (Verdict.KEEP if guard is Guard.OK else Verdict.REVERT)
+    assert guard is Guard.OK or result.reason.about == "scan 16x65536 sparse"
+    kinds = {Guard.OK: ReasonKind.CONFIRMED, Guard.SLOWER: ReasonKind.COMBO_SLOWER,
+             Guard.MAY_BE_SLOWER: ReasonKind.COMBO_MAY_BE_SLOWER}  # fmt: skip
+    assert result.reason.kind is kinds[guard]
 
 
 def test_the_guard_holds_for_all_combos_together() -> None:
     """Bonferroni: with nine combos each interval is at 99.89 %."""
-    result = confirm(built([0.03] * 9), None, "all")
+    result = confirm(built([0.03] * 9), None, "all", DEFAULT)
     sample = samples(built([0.03] * 9), DEFAULT).combos[0]
     low, _ = sample.fixed_bounds(1 - 0.01 / 9)
     assert result.combos[0].low == pytest.approx(100 * np.expm1(low))
@@ -137,23 +155,23 @@ def test_the_guard_holds_for_all_combos_together() -> None:
 
 @pytest.mark.parametrize(("long", "verdict"), [(0.012, "keep"), (0.005, "revert")])
 def test_long_blocks_fail_it_only_where_surely_lower(long: float, verdict: str) -> None:
-    licence = built([long] * 4, sd=0.001, pairs=4)
-    result = confirm(built([0.02] * 4), licence, "all")
+    long_blocks = built([long] * 4, sd=0.001, pairs=4)
+    result = confirm(built([0.02] * 4), long_blocks, "all", DEFAULT)
     assert result.verdict == verdict
-    assert verdict == "keep" or result.reason.startswith("in long blocks only")
+    assert verdict == "keep" or result.reason.kind is ReasonKind.LONG_BLOCKS
 
 
 @pytest.mark.parametrize(("long", "verdict"), [(-0.02, "keep"), (-0.06, "revert")])
 def test_noisy_long_blocks_are_given_six_standard_errors(long: float, verdict: str) -> None:
     """Their SD is 2.3 %, so that of the mean of four is 1.2 %."""
     rows = [[long + e] for e in (0.02, -0.02, 0.015, -0.015)]
-    licence = comparison(rows, np.random.default_rng(1))
-    assert confirm(built([0.02]), licence, "all").verdict == verdict
+    long_blocks = comparison(rows, np.random.default_rng(1))
+    assert confirm(built([0.02]), long_blocks, "all", DEFAULT).verdict == verdict
 
 
 def voided(whole: Comparison, count: int) -> Comparison:
     pairs = tuple(
-        PairTimes(p.calls, (), (), p.empty, "core changed") if i < count else p
+        PairTimes(p.calls, (), (), p.empty, Void(VoidCause.KEPT_FROM_CORE)) if i < count else p
         for i, p in enumerate(whole.pairs)
     )
     return Comparison(whole.combos, pairs, whole.ticks_per_ns, whole.aa_sd)
@@ -161,23 +179,24 @@ def voided(whole: Comparison, count: int) -> Comparison:
 
 @pytest.mark.parametrize(("count", "verdict"), [(2, "keep"), (3, "inconclusive")])
 def test_void_pairs(count: int, verdict: str) -> None:
-    assert confirm(voided(built([0.03] * 3), count), None, "all").verdict == verdict
+    assert confirm(voided(built([0.03] * 3), count), None, "all", DEFAULT).verdict == verdict
 
 
 def test_too_few_pairs_confirm_nothing() -> None:
-    result = confirm(built([0.03], pairs=10), None, "all")
+    result = confirm(built([0.03], pairs=10), None, "all", DEFAULT)
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "10 of 16" in result.reason
+    assert result.reason.kind is ReasonKind.FEW_VALID_PAIRS
+    assert (result.reason.count, result.reason.total) == (10, 16)
 
 
 def test_lost_long_blocks_are_the_machines_fault() -> None:
-    licence = voided(built([0.02], pairs=4), 3)
-    assert confirm(built([0.03]), licence, "all").verdict is Verdict.INCONCLUSIVE
+    long_blocks = voided(built([0.02], pairs=4), 3)
+    assert confirm(built([0.03]), long_blocks, "all", DEFAULT).verdict is Verdict.INCONCLUSIVE
 
 
 def test_an_unknown_claim_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="allowed: all, scan, table"):
-        confirm(built([0.03, 0.03], ops=["scan", "table"]), None, "tabel")
+        confirm(built([0.03, 0.03], ops=["scan", "table"]), None, "tabel", DEFAULT)
 
 
 # --- the opponent, the session, the floor ---------------------------------------------------
@@ -194,7 +213,7 @@ def behind(slowdowns: Sequence[float]) -> Comparison:
 
 def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
     def rejected(slowdowns: Sequence[float], claimed: float = 5.0) -> bool:
-        return slowed_opponent(behind(slowdowns), "all", claimed).rejected
+        return judge_opponent(behind(slowdowns), "all", claimed, DEFAULT).rejected
 
     assert rejected([0.05, 0.051, 0.049, 0.05])
     assert not rejected([0.05, -0.01, 0.03, 0.0])
@@ -205,15 +224,15 @@ def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
 
 def test_the_opponents_bound_is_one_sided() -> None:
     slower = np.array([0.02, 0.03, 0.025, 0.035])
-    result = slowed_opponent(behind(slower.tolist()), "all", 5.0, replace(DEFAULT, clip=99.0))
+    result = judge_opponent(behind(slower.tolist()), "all", 5.0, replace(DEFAULT, clip=99.0))
     low = slower.mean() - oracle.t.ppf(0.99, 3) * slower.std(ddof=1) / 2
     assert result.low == pytest.approx(100 * np.expm1(low), rel=1e-6)
 
 
-def test_aa_sd_has_the_layout_that_comparisons_take() -> None:
+def test_the_spread_has_the_layout_that_comparisons_take() -> None:
     ops = ["b", "a", "b"]
     session = built([0.0, 0.0, 0.0], ops=ops)
-    sds = aa_sd(session)
+    sds = measure_spread(session, DEFAULT)
     assert len(sds) == 3 + 2 + 1
     data = samples(session, DEFAULT)
     expected = [np.std(s.values, ddof=1) for s in (*data.combos, *data.components[1:])]
@@ -222,22 +241,22 @@ def test_aa_sd_has_the_layout_that_comparisons_take() -> None:
     assert built([0.0] * 3, ops=ops, aa_sd=sds).aa_sd == sds
 
 
-def test_aa_sd_of_one_op_fits_too() -> None:
-    sds = aa_sd(built([0.0, 0.0]))
+def test_the_spread_of_one_op_fits_too() -> None:
+    sds = measure_spread(built([0.0, 0.0]), DEFAULT)
     assert len(sds) == 4
     assert sds[2] == sds[3]
-    confirm(built([0.02, 0.02], aa_sd=sds), None, "all")
+    confirm(built([0.02, 0.02], aa_sd=sds), None, "all", DEFAULT)
 
 
 def test_one_outlier_process_does_not_lift_the_sessions_floor() -> None:
     rows = (0.004 * SPREAD)[:, None].tolist()
-    clean = aa_sd(comparison(rows, np.random.default_rng(0)))
+    clean = measure_spread(comparison(rows, np.random.default_rng(0)), DEFAULT)
     rows[5] = [1.7]
-    assert aa_sd(comparison(rows, np.random.default_rng(0)))[0] < 2 * clean[0]
+    assert measure_spread(comparison(rows, np.random.default_rng(0)), DEFAULT)[0] < 2 * clean[0]
 
 
-def test_aa_bias_has_an_interval() -> None:
-    bias = aa_bias(built([0.001, 0.001, 0.001]))
+def test_the_bias_has_an_interval() -> None:
+    bias = measure_bias(built([0.001, 0.001, 0.001]), DEFAULT)
     assert bias.low < bias.gain < bias.high
     assert bias.gain == pytest.approx(0.1, abs=0.02)
     assert (bias.name, bias.n) == ("all", 16)

@@ -9,24 +9,35 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gate_cases import combos, comparison
+from gate_cases import combos, comparison, gate_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.cli.gate import gate as lar_gate
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.ledger.comparison_json import (
+from lance_autoresearch.ledger.pairs_json import (
     case_from_json,
     case_to_json,
     from_json,
     to_json,
     trial_from_json,
 )
-from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes
+from lance_autoresearch.ledger.results_json import decode_reason
+from lance_autoresearch.records import (
+    ComboId,
+    Comparison,
+    Guard,
+    Outcome,
+    PairTimes,
+    Reason,
+    ReasonKind,
+    Void,
+    VoidCause,
+)
 from lance_autoresearch.rules.estimator import pair_value, samples
-from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
+from lance_autoresearch.rules.gate import gate, replay
 from lance_autoresearch.rules.policy import DEFAULT, Policy
-from lance_autoresearch.text.verdict_text import gate_numbers
+from lance_autoresearch.text.reasons import describe_reason
 
 RECORDED = sorted((Path(__file__).parents[1] / "data" / "gate").glob("*.json"))
 RECORDED = [p for p in RECORDED if p.name != "simulation.json"]
@@ -47,7 +58,7 @@ def noisy(gain: float, pairs: int, combos_: int = 3, sd: float = 0.004, seed: in
 def test_recorded_case_ends_as_it_says(path: Path) -> None:
     case = case_from_json(path.read_bytes())
     assert case.expect, "a recorded case must say what should come out"
-    fields = gate_numbers(replay(case.comparison, case.policy), policy=case.policy)
+    fields = gate_fields(replay(case.comparison, case.policy))
     assert {k: fields[k] for k in case.expect} == dict(case.expect)
 
 
@@ -70,6 +81,7 @@ def test_pairs_taken_on_a_real_machine_end_rightly_and_again_so(name: str, capsy
     assert expect["outcome"] == REAL[name]
     lar_gate(path, json=True)
     shown = json.loads(capsys.readouterr().out)["gate"]
+    shown["reason"] = describe_reason(decode_reason(shown["reason"]))
     assert {k: shown[k] for k in expect} == dict(expect)
 
 
@@ -114,7 +126,7 @@ def test_ops_weigh_the_same_and_combos_by_their_weight_within_the_op() -> None:
 
 
 def test_one_op_has_one_component() -> None:
-    assert [c.name for c in gate(comparison(noisy(0, 4), rng())).components] == ["all"]
+    assert [c.name for c in gate(comparison(noisy(0, 4), rng()), DEFAULT).components] == ["all"]
 
 
 def test_an_outlier_process_is_clipped_not_deleted() -> None:
@@ -128,11 +140,11 @@ def test_an_outlier_process_is_clipped_not_deleted() -> None:
 
 def test_the_sd_does_not_fall_below_half_of_the_sessions() -> None:
     rows = noisy(0.02, 8, sd=1e-5)
-    free = gate(comparison(rows, rng()))
+    free = gate(comparison(rows, rng()), DEFAULT)
     floored = comparison(rows, rng(), aa_sd=(0.004, 0.004, 0.004, 0.03, 0.03))
     assert free.outcome is Outcome.KEEP_CANDIDATE
     assert samples(floored, DEFAULT).components[0].sd == 0.015
-    assert gate(floored).outcome is Outcome.CONTINUE
+    assert gate(floored, DEFAULT).outcome is Outcome.CONTINUE
 
 
 def test_each_component_takes_its_own_floor() -> None:
@@ -147,7 +159,7 @@ def test_a_second_state_of_the_noise_is_not_clipped_into_a_gain() -> None:
     rows = [[0.0095 if p % 2 == 0 else -0.0015 + 1e-5 * p] for p in range(23)]
     sample = samples(comparison(rows, rng()), DEFAULT).combos[0]
     assert sample.clipped <= 2
-    assert gate(comparison(rows, rng())).outcome is not Outcome.KEEP_CANDIDATE
+    assert gate(comparison(rows, rng()), DEFAULT).outcome is not Outcome.KEEP_CANDIDATE
 
 
 # --- the rule -------------------------------------------------------------------------------
@@ -155,31 +167,32 @@ def test_a_second_state_of_the_noise_is_not_clipped_into_a_gain() -> None:
 
 def test_no_word_before_four_pairs_and_no_keep_before_seven() -> None:
     rows = noisy(0.3, 12, sd=1e-5)
-    ends = {n: gate(comparison(rows[:n], rng())).outcome for n in range(1, 8)}
+    ends = {n: gate(comparison(rows[:n], rng()), DEFAULT).outcome for n in range(1, 8)}
     assert ends == dict.fromkeys(range(1, 7), Outcome.CONTINUE) | {7: Outcome.KEEP_CANDIDATE}
 
 
 def test_even_no_pairs_are_an_answer() -> None:
-    result = gate(Comparison(combos(["scan"]), (), 3.7))
+    result = gate(Comparison(combos(["scan"]), (), 3.7), DEFAULT)
     assert (result.outcome, result.pairs, result.claim) == (Outcome.CONTINUE, 0, "all")
 
 
 def test_reasons_tell_slower_from_merely_not_faster() -> None:
-    for gain, reason in ((-0.02, "slower"), (0.001, "no gain above the margin")):
-        assert replay(comparison(noisy(gain, DEFAULT.max_pairs), rng())).reason == reason
+    for gain, kind in ((-0.02, ReasonKind.SLOWER), (0.001, ReasonKind.NO_GAIN)):
+        result = replay(comparison(noisy(gain, DEFAULT.max_pairs), rng()), DEFAULT)
+        assert result.reason == Reason(kind)
 
 
 def test_at_the_limit_without_proof_it_reverts_and_says_what_it_is_good_for() -> None:
     most = DEFAULT.max_pairs
     rows = [[0.0055 + 0.004 * (-1) ** p] for p in range(most)]
-    before, at = (gate(comparison(rows[:n], rng())) for n in (most - 1, most))
+    before, at = (gate(comparison(rows[:n], rng()), DEFAULT) for n in (most - 1, most))
     assert before.outcome is Outcome.CONTINUE
-    assert (at.outcome, at.reason) == (Outcome.REVERT, NOT_PROVEN)
+    assert (at.outcome, at.reason) == (Outcome.REVERT, Reason(ReasonKind.NOT_PROVEN))
 
 
 def test_a_gain_of_one_op_is_not_reverted_for_the_other() -> None:
     rows = [[-0.02 + e, 0.012 + e] for e in np.linspace(-0.004, 0.004, 9)]
-    result = gate(comparison(rows, rng(), ["scan", "table"]))
+    result = gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
     whole = result.components[0]
     assert whole.e_below >= DEFAULT.futility_threshold, "alone, `all` would revert"
     assert result.outcome is Outcome.CONTINUE
@@ -187,7 +200,7 @@ def test_a_gain_of_one_op_is_not_reverted_for_the_other() -> None:
 
 def test_the_claim_is_the_strongest_component_and_the_mean_must_reach_the_threshold() -> None:
     rows = [[0.0 + e, 0.05 + e] for e in np.linspace(-0.004, 0.004, 8)]
-    result = gate(comparison(rows, rng(), ["scan", "table"]))
+    result = gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
     assert result.claim == "table"
     assert result.e == pytest.approx(np.mean([c.e for c in result.components]))
     assert result.e < result.claimed.e
@@ -197,28 +210,31 @@ def test_planned_trials_raise_the_threshold() -> None:
     assert DEFAULT.planned(100).e_threshold == 4000
     policy = DEFAULT.planned(20_000)
     built = comparison(noisy(0.02, 8, sd=0.001), rng())
-    assert gate(built).outcome is Outcome.KEEP_CANDIDATE
-    need = gate(built).e * 2
+    assert gate(built, DEFAULT).outcome is Outcome.KEEP_CANDIDATE
+    need = gate(built, DEFAULT).e * 2
     assert gate(built, replace(policy, e_threshold=need)).outcome is Outcome.CONTINUE
 
 
 def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.06]) + rng().normal(0, 0.003, (12, 4))
-    result = gate(comparison(rows.tolist(), rng()))
+    result = gate(comparison(rows.tolist(), rng()), DEFAULT)
     assert result.outcome is Outcome.REVERT
-    assert result.reason.startswith("guard: scan 16x2048 clustered -5.")
-    assert [r.guard for r in result.combos] == ["ok", "ok", "ok", "slower"]
+    assert result.reason.kind is ReasonKind.COMBO_SLOWER
+    assert result.reason.about == "scan 16x2048 clustered"
+    assert -6 < result.reason.gain < -5
+    assert [r.guard for r in result.combos] == [*[Guard.OK] * 3, Guard.SLOWER]
 
 
 def test_the_guard_waits_for_a_sure_bound() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.02]) + rng().normal(0, 0.003, (12, 4))
-    result = gate(comparison(rows.tolist(), rng()))
+    result = gate(comparison(rows.tolist(), rng()), DEFAULT)
     assert result.outcome is Outcome.KEEP_CANDIDATE
 
 
 def voided(built: Comparison, which: set[int]) -> Comparison:
+    void = Void(VoidCause.KEPT_FROM_CORE)
     pairs = [
-        replace(p, void="core changed", champion=(), candidate=()) if i in which else p
+        replace(p, void=void, champion=(), candidate=()) if i in which else p
         for i, p in enumerate(built.pairs)
     ]
     return replace(built, pairs=tuple(pairs))
@@ -227,10 +243,10 @@ def voided(built: Comparison, which: set[int]) -> Comparison:
 def test_two_void_pairs_do_not_count_a_third_makes_it_inconclusive() -> None:
     built = comparison(noisy(0.02, 12), rng())
     rest = replace(built, pairs=built.pairs[2:])
-    two = gate(voided(built, {0, 1}))
+    two = gate(voided(built, {0, 1}), DEFAULT)
     assert (two.void, two.pairs) == (2, 10)
-    assert two.components == gate(rest).components
-    assert gate(voided(built, {0, 1, 2})).outcome is Outcome.INCONCLUSIVE
+    assert two.components == gate(rest, DEFAULT).components
+    assert gate(voided(built, {0, 1, 2}), DEFAULT).outcome is Outcome.INCONCLUSIVE
 
 
 def test_of_many_pairs_a_tenth_may_be_void() -> None:
@@ -286,7 +302,7 @@ def test_permuting_combos_changes_nothing(seed: int, pairs: int, order: list[int
             for p in built.pairs
         ),
     )
-    one, two = gate(built), gate(permuted)
+    one, two = gate(built, DEFAULT), gate(permuted, DEFAULT)
     assert (one.outcome, one.e, one.components[0]) == (two.outcome, two.e, two.components[0])
     assert set(one.components) == set(two.components)
     assert set(one.combos) == set(two.combos)
@@ -309,7 +325,7 @@ def test_another_clock_changes_nothing_but_its_ticks(seed: int, pairs: int, fact
             for p in built.pairs
         ),
     )
-    one, two = gate(built), gate(faster)
+    one, two = gate(built, DEFAULT), gate(faster, DEFAULT)
     assert one.components == two.components
     assert [r.gain for r in one.combos] == [r.gain for r in two.combos]
     assert two.combos[0].champion_ns == pytest.approx(one.combos[0].champion_ns)
@@ -363,7 +379,7 @@ def test_all_faults_of_a_comparison_at_once() -> None:
     pair = one_pair([100], [0], (1, 1))
     broken = Comparison((ComboId("a", "x", 0.0),), (pair,), 0.0, (1.0,))
     with pytest.raises(UsageError) as caught:
-        gate(broken)
+        gate(broken, DEFAULT)
     for fault in ("weight of a x", "ticks_per_ns", "aa_sd has 1", "pair 0: a time"):
         assert fault in str(caught.value)
 
@@ -388,7 +404,7 @@ def test_lar_gate_replays_a_whole_trial(tmp_path: Path, capsys: pytest.CaptureFi
     parts = [comparison(noisy(0.02, n, seed=n), rng(n)) for n in (12, 16, 4)]
     file = tmp_path / "trial.json"
     file.write_text("[" + ",".join(to_json(p) for p in parts) + "]", encoding="utf-8")
-    assert len(trial_from_json(file.read_bytes())) == 3
+    assert len(trial_from_json(file.read_bytes()).pairs.long_blocks.pairs) == 4
     assert lar_gate(file, json=True) == 0
     assert json.loads(capsys.readouterr().out)["confirm"]["verdict"] == "keep"
 

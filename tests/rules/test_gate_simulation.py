@@ -38,9 +38,9 @@ from gate_vectors import (
 )
 from simulate_gate import EVERY, LAYOUTS, RECORD, play
 
-from lance_autoresearch.records import Comparison, Outcome, Verdict
+from lance_autoresearch.records import Comparison, GateResult, Outcome, ReasonKind, Verdict
 from lance_autoresearch.rules import gate as rule
-from lance_autoresearch.rules.confirmation import aa_sd, confirm
+from lance_autoresearch.rules.confirmation import confirm, measure_spread
 from lance_autoresearch.rules.estimator import pair_value
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.rules.stats import exact_bounds, percent
@@ -64,18 +64,17 @@ def both_ways(
         np.array([[[pair_value(p, c) for c in range(width)] for p in part.pairs]])
         for part in (built, null)
     )
-    return replace(built, aa_sd=aa_sd(null)), values, nulls
+    return replace(built, aa_sd=measure_spread(null, DEFAULT)), values, nulls
 
 
-def outcome_code(result: rule.GateResult) -> int:
+def outcome_code(result: GateResult) -> int:
     if result.outcome is Outcome.REVERT:
-        if result.reason.startswith("guard"):
-            return GUARD
-        return NOT_PROVEN if result.reason == rule.NOT_PROVEN else SLOWER
+        ends = {ReasonKind.COMBO_SLOWER: GUARD, ReasonKind.NOT_PROVEN: NOT_PROVEN}
+        return ends.get(result.reason.kind, SLOWER)
     return {Outcome.CONTINUE: CONTINUE, Outcome.KEEP_CANDIDATE: KEEP}[result.outcome]
 
 
-def agree(ends: Ends, result: rule.GateResult, at: int = 0) -> None:
+def agree(ends: Ends, result: GateResult, at: int = 0) -> None:
     """The sequence `at` ended as the gate says, at the same pair and with the same numbers."""
     assert (ends.outcome[at], ends.pairs[at]) == (outcome_code(result), result.pairs)
     assert ends.e[at] == pytest.approx(result.e, rel=1e-9)
@@ -96,7 +95,7 @@ def test_both_writings_of_the_rule_agree(name: str, label: str) -> None:
         if seed == 3 and len(layout.op) > 1:
             per_combo[0] = -0.09
         built, values, nulls = both_ways(name, layout, per_combo, seed)
-        result = rule.replay(built)
+        result = rule.replay(built, DEFAULT)
         agree(run(values, layout, aa_floors(nulls, layout)), result)
         seen.add(result.outcome)
     assert len(seen) > 1, "the samples must reach different ends to show anything"
@@ -115,7 +114,7 @@ def test_a_session_takes_as_many_pairs_as_the_policy_says() -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_both_writings_agree_where_each_session_has_its_own_number_of_pairs(name: str) -> None:
-    """Sessions at once, each with the policy fitted to its A/A's SD of `all` (`Rig.fitted`)."""
+    """Sessions at once, each with the policy fitted to its A/A's SD of `all` (`Policy.fitted`)."""
     layout = LAYOUTS["4 combos, 2 ops"]
     cases = enumerate(itertools.product((SD, *MACHINES.values()), (0.0, 0.012)))
     built = [both_ways(name, layout, np.full(4, gain), k, sd) for k, (sd, gain) in cases]

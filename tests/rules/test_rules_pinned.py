@@ -13,24 +13,35 @@ import pytest
 from gate_cases import combos, comparison
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.records import ComboId, Comparison, Outcome, PairTimes, Verdict
+from lance_autoresearch.records import (
+    ComboId,
+    Comparison,
+    ConfirmResult,
+    Guard,
+    Outcome,
+    PairTimes,
+    Reason,
+    ReasonKind,
+    Verdict,
+    Void,
+    VoidCause,
+)
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import (
-    ConfirmResult,
     confirm,
     floor_flags,
-    slowed_opponent,
-    unseen,
+    judge_distinct_inputs,
+    judge_opponent,
     worth_more_pairs,
 )
 from lance_autoresearch.rules.estimator import (
     Sample,
     call_ns,
     check,
+    count_voids,
     pair_value,
     samples,
     unmeasurable_rounds,
-    void_reasons,
 )
 from lance_autoresearch.rules.gate import gate, replay
 from lance_autoresearch.rules.policy import DEFAULT
@@ -49,7 +60,10 @@ def rows(gains: list[float], pairs: int = 16, scale: float = 1.0) -> Comparison:
     return comparison(table, rng())
 
 
-def void(built: Comparison, which: dict[int, str]) -> Comparison:
+SLEPT, JUMPED = Void(VoidCause.MACHINE_SLEPT, "0.3 s"), Void(VoidCause.CLOCK_JUMPED)
+
+
+def void(built: Comparison, which: dict[int, Void]) -> Comparison:
     pairs = tuple(replace(p, void=which.get(i)) for i, p in enumerate(built.pairs))
     return replace(built, pairs=pairs)
 
@@ -58,27 +72,32 @@ def void(built: Comparison, which: dict[int, str]) -> Comparison:
 
 
 def test_the_gate_says_why_pairs_were_void_most_frequent_first() -> None:
-    built = void(rows([0.02] * 2, 9), {0: "slept", 2: "the clock jumped", 5: "slept"})
-    assert void_reasons(built) == "slept (2), the clock jumped (1)"
-    assert void_reasons(rows([0.02])) == "none"
-    assert gate(built).reason == "3 of 9 pairs void: slept (2), the clock jumped (1)"
+    built = void(rows([0.02] * 2, 9), {0: SLEPT, 2: JUMPED, 5: replace(SLEPT, detail="9 s")})
+    assert count_voids(built) == (("machine-slept", 2), ("clock-jumped", 1))
+    assert count_voids(rows([0.02])) == ()
+    reason = gate(built, DEFAULT).reason
+    assert reason == Reason(ReasonKind.VOID_PAIRS, count=3, total=9, voids=count_voids(built))
 
 
 def test_a_proof_says_what_comes_next() -> None:
-    result = gate(rows([0.05] * 3, 12))
+    result = gate(rows([0.05] * 3, 12), DEFAULT)
     assert result.outcome is Outcome.KEEP_CANDIDATE
-    assert result.reason == "proven: confirm on fresh pools and layouts"
-    assert gate(rows([0.05] * 3, 12), replace(DEFAULT, e_threshold=result.e)).outcome is result.outcome
+    assert result.reason == Reason(ReasonKind.PROVEN)
+    policy = replace(DEFAULT, e_threshold=result.e)
+    assert gate(rows([0.05] * 3, 12), policy).outcome is result.outcome
 
 
 def test_the_guard_names_the_worst_combo() -> None:
     built = rows([-0.07, 0.1, -0.09, 0.1], 20, 0.3)
     label = built.combos[2].label
-    assert gate(built).reason.startswith(f"guard: {label} -8.")
+    result = gate(built, DEFAULT)
+    (row,) = (r for r in result.combos if r.combo.label == label)
+    assert result.reason == Reason(ReasonKind.COMBO_SLOWER, label, row.gain, row.high)
+    assert -9 < row.gain < -8
 
 
 def test_bounds_are_numbers_around_the_gain_in_components_and_combos() -> None:
-    result = gate(rows([0.02, 0.03], 12))
+    result = gate(rows([0.02, 0.03], 12), DEFAULT)
     for row in (*result.components, *result.combos):
         assert -9 < row.low < row.gain < row.high < 9
     (whole,) = result.components
@@ -86,16 +105,16 @@ def test_bounds_are_numbers_around_the_gain_in_components_and_combos() -> None:
 
 
 def test_e_values_stand_on_the_side_of_the_margin_where_the_mean_is() -> None:
-    above, below = gate(rows([0.007] * 2, 12)), gate(rows([0.003] * 2, 12))
+    above, below = gate(rows([0.007] * 2, 12), DEFAULT), gate(rows([0.003] * 2, 12), DEFAULT)
     assert above.components[0].e > 0.0 == above.components[0].e_below
     assert below.components[0].e_below > 0.0 == below.components[0].e
-    near = gate(rows([0.0057], 4)).components[0]
+    near = gate(rows([0.0057], 4), DEFAULT).components[0]
     assert near.e > 0.0 == near.e_below, "also where t is small"
 
 
 def test_evidence_of_exactly_what_is_needed_is_enough() -> None:
     built = rows([0.001] * 2, 9)
-    policy = replace(DEFAULT, futility_threshold=gate(built).components[0].e_below)
+    policy = replace(DEFAULT, futility_threshold=gate(built, DEFAULT).components[0].e_below)
     assert gate(built, policy).outcome is Outcome.REVERT
 
 
@@ -103,18 +122,19 @@ def test_a_component_just_above_the_margin_prevents_the_early_revert() -> None:
     """t of the second op is between 0 and 1."""
     ops = ["scan", "table"]
     table = [[-0.02 + e, 0.0055 + e] for e in WAVE[:12]]
-    assert gate(comparison(table, rng(), ops)).outcome is Outcome.CONTINUE
+    assert gate(comparison(table, rng(), ops), DEFAULT).outcome is Outcome.CONTINUE
 
 
 def test_a_replay_stops_where_the_gate_stopped_and_allows_more_after_a_continuation() -> None:
     early = rows([0.05] * 3, 20)
-    assert replay(early).pairs == 7
-    assert replay(early, before=10).pairs == 11
+    assert replay(early, DEFAULT).pairs == 7
+    assert replay(early, DEFAULT, before=10).pairs == 11
     most = DEFAULT.max_pairs
     undecided = [[0.0055 + 0.004 * (-1) ** p] for p in range(most + 6)]
     built = comparison(undecided, rng())
-    assert replay(built).pairs == most
-    assert (replay(built, before=4).pairs, replay(built, before=10).pairs) == (most + 4, most + 6)
+    assert replay(built, DEFAULT).pairs == most
+    seen = [replay(built, DEFAULT, before=before).pairs for before in (4, 10)]
+    assert seen == [most + 4, most + 6]
     strict = replace(DEFAULT, max_pairs=12)
     assert replay(built, strict).pairs == 12
     assert replay(replace(built, pairs=built.pairs[:6]), replace(DEFAULT, max_pairs=6)).outcome is (
@@ -245,12 +265,12 @@ def test_a_comparison_names_all_its_faults_but_not_endlessly() -> None:
 
 def test_an_unknown_claim_is_named() -> None:
     with pytest.raises(UsageError) as caught:
-        confirm(rows([0.02]), None, "tea")
+        confirm(rows([0.02]), None, "tea", DEFAULT)
     assert str(caught.value) == "confirmation: no component named 'tea'\n  allowed: all"
 
 
 def test_a_result_holds_its_pairs_and_times() -> None:
-    result = confirm(void(rows([0.03], 16), {3: "slept"}), None, "all")
+    result = confirm(void(rows([0.03], 16), {3: SLEPT}), None, "all", DEFAULT)
     assert (result.pairs, result.void) == (15, 1)
     (row,) = result.combos
     assert 1.02 < row.champion_ns / row.candidate_ns < 1.04
@@ -259,13 +279,15 @@ def test_a_result_holds_its_pairs_and_times() -> None:
 
 @pytest.mark.parametrize(("valid", "verdict"), [(4, "keep"), (3, "keep"), (2, "keep"), (1, "inc")])
 def test_two_long_pairs_are_enough(valid: int, verdict: str) -> None:
-    licence = void(rows([0.03], 4, 0.2), dict.fromkeys(range(valid, 4), "slept"))
-    assert str(confirm(rows([0.03]), licence, "all").verdict).startswith(verdict)
+    long_blocks = void(rows([0.03], 4, 0.2), dict.fromkeys(range(valid, 4), SLEPT))
+    assert str(confirm(rows([0.03]), long_blocks, "all", DEFAULT).verdict).startswith(verdict)
 
 
 def test_a_machine_failure_is_said_before_any_fault() -> None:
-    built = void(rows([-0.03]), dict.fromkeys(range(4), "slept"))
-    assert confirm(built, None, "all").reason == "12 of 16 pairs valid, void: slept (4)"
+    built = void(rows([-0.03]), dict.fromkeys(range(4), SLEPT))
+    reason = confirm(built, None, "all", DEFAULT).reason
+    assert reason.kind is ReasonKind.FEW_VALID_PAIRS and reason.at_confirmation
+    assert (reason.count, reason.total, reason.voids) == (12, 16, (("machine-slept", 4),))
 
 
 def test_each_of_three_bounds_lets_long_blocks_be_slower() -> None:
@@ -291,29 +313,30 @@ def doubtful(**change: object) -> ConfirmResult:
 
 def test_what_is_worth_a_second_look() -> None:
     found = doubtful()
-    assert found.reason.startswith("guard:") and "may be" in found.reason
-    assert worth_more_pairs(found)
-    assert worth_more_pairs(replace(found, reason="table may be slower: -3.00%"))
-    assert not worth_more_pairs(replace(found, verdict=Verdict.KEEP))
-    assert not worth_more_pairs(replace(found, verdict=Verdict.INCONCLUSIVE))
-    assert not worth_more_pairs(replace(found, reason="in long blocks only +1.00%"))
-    assert not worth_more_pairs(replace(found, pairs=17))
-    assert not worth_more_pairs(replace(found, pairs=15, void=2))
-    assert worth_more_pairs(replace(found, pairs=15, void=1))
-    sure = (*found.combos[:2], replace(found.combos[2], guard="slower"))
-    assert not worth_more_pairs(replace(found, combos=sure))
+    assert found.reason.kind is ReasonKind.COMBO_MAY_BE_SLOWER
+    assert worth_more_pairs(found, DEFAULT)
+    other_op = Reason(ReasonKind.OTHER_OP_MAY_BE_SLOWER)
+    assert worth_more_pairs(replace(found, reason=other_op), DEFAULT)
+    assert not worth_more_pairs(replace(found, verdict=Verdict.KEEP), DEFAULT)
+    assert not worth_more_pairs(replace(found, verdict=Verdict.INCONCLUSIVE), DEFAULT)
+    assert not worth_more_pairs(replace(found, reason=Reason(ReasonKind.LONG_BLOCKS)), DEFAULT)
+    assert not worth_more_pairs(replace(found, pairs=17), DEFAULT)
+    assert not worth_more_pairs(replace(found, pairs=15, void=2), DEFAULT)
+    assert worth_more_pairs(replace(found, pairs=15, void=1), DEFAULT)
+    sure = (*found.combos[:2], replace(found.combos[2], guard=Guard.SLOWER))
+    assert not worth_more_pairs(replace(found, combos=sure), DEFAULT)
     (whole,) = found.components
     for high, worth in ((-0.1, False), (0.0, True), (0.5, True), (2.0, True)):
         other = replace(whole, name="table", high=high)
-        assert worth_more_pairs(replace(found, components=(whole, other))) is worth
+        assert worth_more_pairs(replace(found, components=(whole, other)), DEFAULT) is worth
     claimed = replace(whole, high=-1.0)
-    assert worth_more_pairs(replace(found, components=(claimed,)))
+    assert worth_more_pairs(replace(found, components=(claimed,)), DEFAULT)
 
 
 def test_the_second_look_is_a_little_stricter() -> None:
     """Twice the pairs at 99.5 %, not at 99 %."""
     twice = rows([0.05, 0.0], 32)
-    (_, row) = confirm(twice, None, "all").combos
+    (_, row) = confirm(twice, None, "all", DEFAULT).combos
     same = replace(DEFAULT, guard_again_level=DEFAULT.guard_level)
     (_, wide) = confirm(twice, None, "all", same).combos
     assert row.low < wide.low < wide.high < row.high
@@ -321,31 +344,31 @@ def test_the_second_look_is_a_little_stricter() -> None:
 
 def test_what_an_unseen_input_shows_is_told() -> None:
     built = rows([0.01], 24, 0.2)
-    found = unseen(built, "all", 30.0)
+    found = judge_distinct_inputs(built, "all", 30.0, DEFAULT)
     assert found.rejected and found.gain < found.high < 2.0
     assert found.gain == pytest.approx(1.0, abs=0.1)
-    assert not unseen(built, "all", 5.0).rejected
+    assert not judge_distinct_inputs(built, "all", 5.0, DEFAULT).rejected
     strict = replace(DEFAULT, distinct_slack=0.0, distinct_share=0.9)
-    assert unseen(built, "all", 5.0, strict).rejected
-    assert not unseen(rows([0.08], 24, 0.2), "all", 30.0).rejected
-    assert unseen(rows([0.05], 24, 0.2), "all", 30.0).rejected
+    assert judge_distinct_inputs(built, "all", 5.0, strict).rejected
+    assert not judge_distinct_inputs(rows([0.08], 24, 0.2), "all", 30.0, DEFAULT).rejected
+    assert judge_distinct_inputs(rows([0.05], 24, 0.2), "all", 30.0, DEFAULT).rejected
     with pytest.raises(StopIteration):
-        unseen(built, "table", 5.0)
+        judge_distinct_inputs(built, "table", 5.0, DEFAULT)
 
 
 def test_a_slowed_opponent_is_told() -> None:
     behind = rows([-0.05], 8, 0.2)
-    found = slowed_opponent(behind, "all", 5.0)
+    found = judge_opponent(behind, "all", 5.0, DEFAULT)
     assert found.rejected and 4.0 < found.low < found.slowdown < 5.3
     assert found.slowdown == pytest.approx(5.13, abs=0.15)
-    assert slowed_opponent(behind, "all", 40.0).rejected
-    assert not slowed_opponent(behind, "all", 80.0).rejected
+    assert judge_opponent(behind, "all", 40.0, DEFAULT).rejected
+    assert not judge_opponent(behind, "all", 80.0, DEFAULT).rejected
     share = 1.0001 * math.log1p(found.low / 100) / math.log1p(0.5)
-    assert not slowed_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    assert not judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
     share *= 0.9998
-    assert slowed_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    assert judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
     with pytest.raises(StopIteration):
-        slowed_opponent(behind, "table", 5.0)
+        judge_opponent(behind, "table", 5.0, DEFAULT)
 
 
 def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:

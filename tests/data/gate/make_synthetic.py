@@ -20,13 +20,20 @@ from numpy.random import Generator
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from gate_cases import comparison  # noqa: E402
+from gate_cases import comparison, gate_fields  # noqa: E402
 
-from lance_autoresearch.ledger.comparison_json import GateCase, case_to_json  # noqa: E402
-from lance_autoresearch.records import Comparison, Outcome  # noqa: E402
-from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import GateCase, case_to_json  # noqa: E402
+from lance_autoresearch.records import (  # noqa: E402
+    Comparison,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Void,
+    VoidCause,
+)
+from lance_autoresearch.rules.gate import gate, replay  # noqa: E402
 from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
-from lance_autoresearch.text.verdict_text import gate_numbers  # noqa: E402
+from lance_autoresearch.text.reasons import describe_reason  # noqa: E402
 
 SD = 0.004
 """SD of one combo's pair value, ln."""
@@ -67,7 +74,8 @@ def not_proven(rng: Generator) -> Case:
     most = DEFAULT.max_pairs
     rows = values(rng, most, [0.006, 0.006, 0.006])
     about = f"0.6 % faster: above the margin, too little to prove in {most} pairs"
-    return about, comparison(rows, rng), {"outcome": "revert", "reason": NOT_PROVEN, "pairs": most}
+    reason = describe_reason(Reason(ReasonKind.NOT_PROVEN))
+    return about, comparison(rows, rng), {"outcome": "revert", "reason": reason, "pairs": most}
 
 
 def drift(rng: Generator) -> Case:
@@ -93,20 +101,20 @@ def outlier_null(rng: Generator) -> Case:
 def two_void(rng: Generator) -> Case:
     built = comparison(values(rng, 24, [0.021, 0.019, 0.023]), rng)
     about = "2 % faster, two pairs void with nonsense times: they do not count, the rest does"
-    return about, _voided(built, (1, 3), "foreign CPU 61 %"), {"outcome": "keep-candidate"}
+    return about, _voided(built, (1, 3), VoidCause.FOREIGN_WORK), {"outcome": "keep-candidate"}
 
 
 def three_void(rng: Generator) -> Case:
     built = comparison(values(rng, 24, [0.021, 0.019, 0.023]), rng)
     about = "2 % faster, but three of the first pairs void: the machine failed"
-    voided = _voided(built, (0, 2, 4), "core changed")
+    voided = _voided(built, (0, 2, 4), VoidCause.KEPT_FROM_CORE)
     return about, voided, {"outcome": "inconclusive", "void": 3}
 
 
 def suspended_clock(rng: Generator) -> Case:
     built = comparison(values(rng, 24, [0.0, 0.0, 0.0]), rng)
     about = "no gain; the machine slept in pair 2, whose times hold half an hour"
-    return about, _voided(built, (2,), "clock jumped"), {"outcome": "revert", "void": 1}
+    return about, _voided(built, (2,), VoidCause.CLOCK_JUMPED), {"outcome": "revert", "void": 1}
 
 
 def guard(rng: Generator) -> Case:
@@ -127,12 +135,12 @@ def early(rng: Generator) -> Case:
     return "20 % faster, three pairs seen", comparison(rows, rng), {"outcome": "continue"}
 
 
-def _voided(built: Comparison, which: tuple[int, ...], why: str) -> Comparison:
+def _voided(built: Comparison, which: tuple[int, ...], why: VoidCause) -> Comparison:
     """These pairs hold what a jump of the clock leaves behind, and are marked void."""
     pairs = list(built.pairs)
     for i in which:
         jumped = tuple((6_660_000_000_000, *c[1:]) for c in pairs[i].candidate)
-        pairs[i] = replace(pairs[i], candidate=jumped, void=why)
+        pairs[i] = replace(pairs[i], candidate=jumped, void=Void(why))
     return replace(built, pairs=tuple(pairs))
 
 
@@ -158,10 +166,10 @@ def recorded(about: str, built: Comparison, expect: dict[str, Any]) -> GateCase:
     """The case as it would have been recorded: no pairs after the gate stopped."""
     for seen in range(1, len(built.pairs)):
         part = replace(built, pairs=built.pairs[:seen])
-        if gate(part).outcome is not Outcome.CONTINUE:
+        if gate(part, DEFAULT).outcome is not Outcome.CONTINUE:
             built = part
             break
-    fields = gate_numbers(replay(built))
+    fields = gate_fields(replay(built, DEFAULT))
     wrong = {k: fields[k] for k, v in expect.items() if fields[k] != v}
     if wrong:
         raise SystemExit(f"{about}: designed for {expect}, came out {wrong}")
