@@ -15,6 +15,7 @@ import pytest
 from conductor_parts import HONEST, ROOT, Bench, library
 
 from lance_autoresearch.bench.conductor import Conductor, audit, ensure_built
+from lance_autoresearch.records import VoidCause
 
 
 def is_worker(pid: int) -> bool:
@@ -58,7 +59,7 @@ def test_a_worker_killed_from_outside_voids_the_pair(bench: Bench) -> None:
         result = running.result(timeout=60)
         assert result.fault is None
         assert result.void is not None
-        assert "from outside" in result.void
+        assert result.void.cause is VoidCause.ENDED_FROM_OUTSIDE
         assert other.check(bench.honest, bench.pools, seed=1).fault is None
 
 

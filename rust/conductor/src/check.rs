@@ -3,11 +3,11 @@
 //! where it sees that it is checked.
 
 use crate::container::{Pool, Want};
-use crate::fault::Stop;
 use crate::jail::Jail;
 use crate::place::{Flush, Inputs, SLACK, slot_bytes};
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
+use crate::stop::Stop;
 use crate::window::table_bytes;
 use lar_abi::wire::PAGE;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The box: bubblewrap (or Landlock, or nothing by explicit wish) around one spawner.
 
-use crate::fault::Stop;
+use crate::stop::{Failure, FailureCode, Stop};
 use lar_abi::wire::*;
 use std::collections::HashMap;
 use std::io;
@@ -115,7 +115,7 @@ impl Jail {
     }
 
     /// Asks for a worker; `fds` are control, plan, inputs, outputs, library.
-    pub fn request(&mut self, core: usize, place: Place, fds: [RawFd; 5]) -> Result<u32, String> {
+    pub fn request(&mut self, core: usize, place: Place, fds: [RawFd; 5]) -> Result<u32, Failure> {
         let id = self.next_id;
         self.next_id += 1;
         let request = SpawnRequest { id, core: core as u32, place };
@@ -144,7 +144,7 @@ impl Jail {
             libc::sendmsg(self.socket.as_raw_fd(), &msg, libc::MSG_NOSIGNAL)
         };
         if sent < 0 {
-            return Err(format!("the box is gone: {}", io::Error::last_os_error()));
+            return Err(gone(&io::Error::last_os_error().to_string()));
         }
         Ok(id)
     }
@@ -175,7 +175,7 @@ impl Jail {
     fn pump(&mut self, end: Instant) -> Result<(), Stop> {
         let left = end.saturating_duration_since(Instant::now());
         let Some((event, fd)) = self.receive(left)? else {
-            return Err(Stop::Error("the spawner does not answer".into()));
+            return Err("the spawner does not answer".to_string().into());
         };
         match (event.kind, fd) {
             (EVENT_BORN, Some(fd)) => {
@@ -186,14 +186,14 @@ impl Jail {
             }
             (EVENT_NO_FORK, _) => {
                 let error = io::Error::from_raw_os_error(event.status);
-                return Err(Stop::Error(format!("the spawner cannot fork: {error}")));
+                return Err(format!("the spawner cannot fork: {error}").into());
             }
-            _ => return Err(Stop::Error("a garbled message from the spawner".into())),
+            _ => return Err("a garbled message from the spawner".to_string().into()),
         }
         Ok(())
     }
 
-    fn receive(&self, wait: Duration) -> Result<Option<(Event, Option<OwnedFd>)>, String> {
+    fn receive(&self, wait: Duration) -> Result<Option<(Event, Option<OwnedFd>)>, Failure> {
         let fd = self.socket.as_raw_fd();
         let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut event = Event::default();
@@ -212,7 +212,7 @@ impl Jail {
             msg.msg_controllen = size_of_val(&control) as _;
             let n = libc::recvmsg(fd, &mut msg, libc::MSG_CMSG_CLOEXEC);
             if n != size_of::<Event>() as isize {
-                return Err("the box is gone".into());
+                return Err(gone("the spawner has ended"));
             }
             let head = libc::CMSG_FIRSTHDR(&msg);
             let rider = (!head.is_null()).then(|| {
@@ -222,6 +222,10 @@ impl Jail {
             Ok(Some((event, rider)))
         }
     }
+}
+
+fn gone(detail: &str) -> Failure {
+    Failure::new(FailureCode::SandboxGone, format!("the sandbox is gone: {detail}"))
 }
 
 impl Drop for Jail {

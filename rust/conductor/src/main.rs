@@ -32,6 +32,7 @@ mod serve;
 mod shelf;
 mod shm;
 mod stage;
+mod stop;
 mod syscalls;
 mod verify;
 mod walk;

@@ -15,12 +15,13 @@
 use crate::calibrate::{self, Bounds};
 use crate::clock::Moment;
 use crate::container::{Pool, Want};
-use crate::fault::{Fault, Stop};
+use crate::fault::Fault;
 use crate::jail::Jail;
 use crate::machine;
 use crate::place::Inputs;
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
+use crate::stop::{Failure, Stop, Void, VoidCause};
 use crate::walk::Walk;
 use crate::worker::{Shots, Worker};
 use std::path::Path;
@@ -59,7 +60,7 @@ pub struct Request<'a> {
 /// What a pair gave. Times in ticks, `[side][combo][round]`.
 #[derive(Default)]
 pub struct Outcome {
-    pub void: Option<String>,
+    pub void: Option<Void>,
     pub fault: Option<Fault>,
     pub calls: Vec<usize>,
     pub times: [Vec<Vec<u64>>; 2],
@@ -79,16 +80,16 @@ pub struct Outcome {
     pub peak_kib: [u64; 2],
 }
 
-/// Runs one pair. A fault or a void reason is part of the outcome; `Err` is a broken machine.
-pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, String> {
+/// Runs one pair. A fault or a void cause is part of the outcome; `Err` is a broken machine.
+pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, Failure> {
     let began = Moment::now();
     let busy = machine::busy_us(terms.core_a);
     let mut outcome = Outcome::default();
     let played = play(jail, terms, request, &mut outcome, &began);
     outcome.wall_ms = began.elapsed_ms();
     match played {
-        Err(Stop::Error(error)) => return Err(error),
-        Err(Stop::Void(reason)) => outcome.void = Some(reason),
+        Err(Stop::Failure(failure)) => return Err(failure),
+        Err(Stop::Void(void)) => outcome.void = Some(void),
         Err(Stop::Fault(fault)) => outcome.fault = Some(*fault),
         Ok(own_us) => {
             if let (Some(a), Some(b)) = (busy, machine::busy_us(terms.core_a)) {
@@ -101,19 +102,31 @@ pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome,
     Ok(outcome)
 }
 
-/// Reasons that know nothing of who was faster.
-fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
+/// Why a pair that was played to its end does not count, if it does not.
+fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<Void> {
     began
         .unsteady(terms.rate)
-        .or_else(|| {
-            (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into())
-        })
+        .or_else(|| (outcome.foreign_cpu > 0.5).then(|| foreign_work(outcome.foreign_cpu)))
         .or_else(|| {
             let margin = terms.rate.ticks_of_us(ARM_MARGIN_US);
             let side = slow_side(&[outcome.arm], ARM_RATIO, margin)
                 .or_else(|| slow_side(&outcome.combo_arms, COMBO_ARM_RATIO, margin))?;
-            Some(format!("arm: the {side} took too long to get ready"))
+            Some(slow_to_arm(side))
         })
+}
+
+fn foreign_work(share: f64) -> Void {
+    let percent = (100.0 * share).round();
+    let detail = format!("other processes used {percent} % of the measuring core");
+    Void::new(VoidCause::ForeignWork, detail)
+}
+
+fn slow_to_arm(side: &str) -> Void {
+    let cause = match side {
+        "champion" => VoidCause::ChampionSlowToArm,
+        _ => VoidCause::CandidateSlowToArm,
+    };
+    Void::new(cause, format!("the {side} took too long to get ready"))
 }
 
 /// The side that was slow to get ready, by medians of champion and candidate.

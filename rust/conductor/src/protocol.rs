@@ -1,5 +1,6 @@
 //! The lines that cross between Python and the conductor, version 1.
 
+use crate::stop::{Failure, FailureCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -83,15 +84,17 @@ fn fifty() -> f64 {
 }
 
 /// Reads one line; an unknown version is refused before anything else is looked at.
-pub fn parse(line: &[u8]) -> Result<Command, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|e| format!("not JSON: {e}"))?;
-    match value.get("v").and_then(Value::as_u64) {
-        Some(VERSION) => serde_json::from_value(value).map_err(|e| format!("command: {e}")),
-        _ => Err(format!("unknown version {} (known: 1)", value.get("v").unwrap_or(&Value::Null))),
+pub fn parse(line: &[u8]) -> Result<Command, Failure> {
+    let bad = |detail: String| Failure::new(FailureCode::BadCommand, detail);
+    let value: Value = serde_json::from_slice(line).map_err(|e| bad(format!("not JSON: {e}")))?;
+    let version = value.get("v").unwrap_or(&Value::Null);
+    if version.as_u64() != Some(VERSION) {
+        return Err(bad(format!("unknown version {version} (known: {VERSION})")));
     }
+    serde_json::from_value(value).map_err(|e| bad(format!("command: {e}")))
 }
 
 /// An answer that says why the command could not be carried out.
-pub fn error(text: &str) -> Value {
-    json!({"v": VERSION, "ok": false, "error": text})
+pub fn error(failure: &Failure) -> Value {
+    json!({"v": VERSION, "ok": false, "code": failure.code, "error": failure.detail})
 }

@@ -2,12 +2,12 @@
 
 use crate::clock::Rate;
 use crate::container::Pool;
-use crate::fault::Stop;
 use crate::jail::{BoxKind, Jail};
 use crate::machine;
 use crate::place::Inputs;
 use crate::rng::Rng;
 use crate::stage::{Side, Stage, Terms};
+use crate::stop::{Failure, Stop};
 use crate::window::Tables;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn main(args: &[&str]) -> i32 {
             0
         }
         Err(stop) => {
-            println!("{}", crate::protocol::error(&format!("{stop:?}")));
+            println!("{}", crate::protocol::error(&Failure::from(format!("{stop:?}"))));
             70
         }
     }

@@ -3,12 +3,13 @@
 
 use crate::clock::Rate;
 use crate::container::{Pool, Want};
-use crate::fault::{Fault, Stop};
+use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
 use crate::place::{Inputs, Slots};
 use crate::poison::Poison;
 use crate::rng::Rng;
 use crate::shm::{Frozen, Shared};
+use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
 use crate::window::{Bases, Tables, Writer};
 use crate::worker::{Shots, Start, Worker};
@@ -124,7 +125,8 @@ impl Stage {
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             place: self.bases.place,
         };
-        let library = side.library.map(Frozen::copy_of).transpose()?;
+        let library = side.library.map(Frozen::copy_of).transpose();
+        let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
         Worker::start(
             jail,
             &Start {
@@ -231,7 +233,7 @@ impl Stage {
             let line = at + self.rng.below(len.div_ceil(64)) * 64;
             let n = (at + len - line).min(64);
             if self.poison.broken(self.outputs.bytes(), line, n).is_some() {
-                let fault = Fault::with_note("arm", "outputs were written before go");
+                let fault = Fault::with_note(FaultKind::Arm, "outputs were written before go");
                 let fault = Fault { combo: pool.combo.clone(), ..fault };
                 return Err(worker.blame(fault).into());
             }
@@ -274,7 +276,7 @@ impl Stage {
             call: play.calls[late.slot],
             part: late.part,
             offset: late.at - self.slots.parts_of(late.slot)[late.part].0,
-            ..Fault::with_note("late_write", "written after the call had returned")
+            ..Fault::with_note(FaultKind::LateWrite, "written after the call had returned")
         })
     }
 }

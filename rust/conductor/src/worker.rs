@@ -1,10 +1,11 @@
 //! The conductor's handle of one worker process: start, arm, fire, proof of sleep, end.
 
 use crate::clock::ticks;
-use crate::fault::{Fault, Stop};
+use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
 use crate::machine;
 use crate::shm::{Frozen, Shared};
+use crate::stop::{Stop, Void, VoidCause};
 use lar_abi::call::*;
 use lar_abi::wire::*;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -106,7 +107,7 @@ impl Worker {
         let fenced = filters.is_none_or(|n| n >= own + 2) || cfg!(feature = "test-no-fence");
         if !fenced || threads.is_some_and(|n| n != 1) {
             let note = "the worker runs without its fences";
-            return Err(self.blame(Fault::with_note("sandbox", note)).into());
+            return Err(self.blame(Fault::with_note(FaultKind::Sandbox, note)).into());
         }
         Ok(())
     }
@@ -244,12 +245,15 @@ impl Worker {
         let (ran, queued) = pid.as_deref().and_then(machine::scheduled_ns).unwrap_or((0, 0));
         self.end(jail);
         if queued > STARVED_NS && ran < STARVED_NS {
-            return Stop::Void(format!("the {} was kept from its core by others", self.side));
+            let detail = format!("other processes kept the {} from its core", self.side);
+            return Void::new(VoidCause::KeptFromCore, detail).into();
         }
         if doing == GETTING_READY {
-            return Stop::Void(format!("the {} did not wake up for its slice", self.side));
+            let detail = format!("the {} did not wake up for its slice", self.side);
+            return Void::new(VoidCause::NotWoken, detail).into();
         }
-        self.blame(Fault::with_note("timeout", format!("not done with {doing} in time"))).into()
+        self.blame(Fault::with_note(FaultKind::Timeout, format!("not done with {doing} in time")))
+            .into()
     }
 
     /// Kills it, waits for its end and notes what it used.

@@ -21,6 +21,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -34,12 +35,30 @@ VERSION = 1
 """Version of every line; the conductor refuses any other."""
 TEXT_LIMIT = 1024
 """Characters kept of a text that a worker may have written."""
-BOX_GONE = "the box is gone"
-"""How the conductor says that the process which starts its workers has ended."""
 PROGRAMS = ("lar-conductor", "lar-worker")
 
 PoolPair = tuple[Path, Path]
 """A pool file and the file of upstream's outputs for it."""
+
+
+class FailureCode(StrEnum):
+    """Why a command could not be carried out: `code` of the conductor's answer."""
+
+    BAD_COMMAND = "bad-command"
+    NOT_OPEN = "not-open"
+    BAD_FILE = "bad-file"
+    NO_SANDBOX = "no-sandbox"
+    SANDBOX_GONE = "sandbox-gone"
+    """The process that starts workers has ended."""
+    DISTURBED = "disturbed"
+    """Other processes disturbed a command that is no pair."""
+    SYSTEM = "system"
+    GARBLED = "garbled"
+    """The answer was none: this code is ours."""
+
+
+LOST = frozenset({FailureCode.SANDBOX_GONE, FailureCode.GARBLED})
+"""After these nothing can be measured with the running program any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +336,8 @@ class Conductor:
                                next="lar doctor") from error
         answer = _object(reply)
         if answer.get("v") != VERSION or "error" in answer:
-            if str(answer.get("error", BOX_GONE)).startswith(BOX_GONE):
-                self.close()  # nothing can be measured with it any more
+            if _failure_code(answer) in LOST:
+                self.close()
             raise MachineError(f"conductor: {clean(str(answer.get('error', reply)))}",
                                where=command["cmd"], next="lar doctor")
         return answer
@@ -345,6 +364,13 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"error": f"a garbled answer: {text[:200]!r}"}
+
+
+def _failure_code(answer: dict[str, Any]) -> FailureCode:
+    try:
+        return FailureCode(answer.get("code", FailureCode.GARBLED))
+    except ValueError:
+        return FailureCode.GARBLED
 
 
 def _paths(pools: Sequence[PoolPair]) -> list[list[str]]:
@@ -377,20 +403,8 @@ def _ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
-_CAUSES = (
-    ("the clock jumped", VoidCause.CLOCK_JUMPED),
-    ("the machine slept", VoidCause.MACHINE_SLEPT),
-    ("foreign", VoidCause.FOREIGN_WORK),
-    ("arm: the champion", VoidCause.CHAMPION_SLOW_TO_ARM),
-    ("arm: the candidate", VoidCause.CANDIDATE_SLOW_TO_ARM),
-)
-
-
-def _void(text: str | None) -> Void | None:
-    if text is None:
-        return None
-    found = (cause for begin, cause in _CAUSES if text.startswith(begin))
-    return Void(next(found, VoidCause.OTHER), text)
+def _void(data: dict[str, str] | None) -> Void | None:
+    return None if data is None else Void(VoidCause(data["cause"]), clean(data["detail"]))
 
 
 def _pair_result(answer: dict[str, Any]) -> PairResult:
