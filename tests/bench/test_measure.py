@@ -119,8 +119,10 @@ def test_a_conductor_that_dies_is_an_error_not_a_hang(tmp_path: Path) -> None:
         (b'{"cmd":"open"}', b"unknown version null", FailureCode.BAD_COMMAND),
         (b"garbage", b"not JSON", FailureCode.BAD_COMMAND),
         (b'{"v":1,"cmd":"\xff\xfe"}', b"not JSON", FailureCode.BAD_COMMAND),
+        (b'{"v":1,"cmd":"check","lib":"a","pools":[],"seed":1}', b"missing field `features`",
+         FailureCode.BAD_COMMAND),
         (b'{"v":1,"cmd":"fly"}', b"unknown variant", FailureCode.BAD_COMMAND),
-        (b'{"v":1,"cmd":"check","lib":"a","pools":[],"seed":1}', b"not open",
+        (b'{"v":1,"cmd":"check","lib":"a","pools":[],"seed":1,"features":null}', b"not open",
          FailureCode.NOT_OPEN),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 //! The box: bubblewrap (or Landlock, or nothing by explicit wish) around one spawner.
 
+use crate::limits::Limits;
 use crate::stop::{Failure, FailureCode, Stop};
 use lar_abi::wire::*;
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ pub struct Jail {
     next_id: u32,
     born: HashMap<u32, OwnedFd>,
     ended: HashMap<u32, Event>,
+    patience: Duration,
     pub kind: BoxKind,
 }
 
@@ -74,7 +76,7 @@ fn command(kind: BoxKind, worker: &Path) -> Command {
 
 impl Jail {
     /// Starts the spawner in its box and waits until it is up.
-    pub fn open(kind: BoxKind, worker: &Path) -> Result<Self, String> {
+    pub fn open(kind: BoxKind, worker: &Path, limits: &Limits) -> Result<Self, String> {
         let mut ends = [0; 2];
         let flags = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
         // SAFETY: a plain system call; both descriptors are owned from here on.
@@ -106,19 +108,20 @@ impl Jail {
         let child = command.spawn().map_err(|e| format!("box {}: {e}", kind.name()))?;
         drop(theirs);
         let (born, ended) = (HashMap::new(), HashMap::new());
-        let jail = Jail { child, socket: ours, next_id: 1, born, ended, kind };
-        match jail.receive(Duration::from_secs(10)) {
+        let patience = limits.spawner();
+        let jail = Jail { child, socket: ours, next_id: 1, born, ended, patience, kind };
+        match jail.receive(patience) {
             Ok(Some((event, _))) if event.kind == EVENT_UP && event.status == 0 => Ok(jail),
             Ok(Some(_)) => Err(format!("box {}: this kernel cannot enforce it", kind.name())),
             _ => Err(format!("box {}: the spawner did not come up", kind.name())),
         }
     }
 
-    /// Asks for a worker; `fds` are control, plan, inputs, outputs, library.
-    pub fn request(&mut self, core: usize, place: Place, fds: [RawFd; 5]) -> Result<u32, Failure> {
+    /// Asks for a worker and gives it its id; `fds` are control, plan, inputs, outputs, library.
+    pub fn request(&mut self, ask: SpawnRequest, fds: [RawFd; 5]) -> Result<u32, Failure> {
         let id = self.next_id;
         self.next_id += 1;
-        let request = SpawnRequest { id, core: core as u32, place };
+        let request = SpawnRequest { id, ..ask };
         // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
         let sent = unsafe {
             let mut iov = libc::iovec {
@@ -151,7 +154,7 @@ impl Jail {
 
     /// Waits until worker `id` is there; returns its pidfd.
     pub fn born(&mut self, id: u32) -> Result<OwnedFd, Stop> {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(fd) = self.born.remove(&id) {
                 return Ok(fd);
@@ -162,7 +165,7 @@ impl Jail {
 
     /// Waits for the end of worker `id`.
     pub fn ended(&mut self, id: u32) -> Result<Event, Stop> {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(event) = self.ended.remove(&id) {
                 return Ok(event);

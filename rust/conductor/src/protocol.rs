@@ -1,5 +1,6 @@
 //! The lines that cross between Python and the conductor, version 1.
 
+use crate::limits::Limits;
 use crate::stop::{Failure, FailureCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,21 +27,7 @@ pub struct Open {
     pub kind: String,
     pub core_a: usize,
     pub core_b: usize,
-    #[serde(default)]
     pub limits: Limits,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    pub mem_mb: u64,
-    pub call_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { mem_mb: 512, call_ms: 2000 }
-    }
 }
 
 #[derive(Deserialize)]
@@ -48,7 +35,8 @@ pub struct Check {
     pub lib: PathBuf,
     pub pools: Vec<(PathBuf, PathBuf)>,
     pub seed: u64,
-    #[serde(default)]
+    /// None: all that the host has.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub features: Option<u64>,
 }
 
@@ -58,29 +46,20 @@ pub struct Pair {
     pub candidate: PathBuf,
     pub pools: Vec<(PathBuf, PathBuf)>,
     pub seed: u64,
-    #[serde(default = "twenty")]
     pub rounds: usize,
-    #[serde(default = "fifty")]
     pub slice_us: f64,
-    #[serde(default)]
+    /// Calls per slice, one number a pool. None: calibrate.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub calls: Option<Vec<usize>>,
-    #[serde(default)]
+    /// Length of a block of one side's slices. None: one slice.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub block_ms: Option<f64>,
-    #[serde(default)]
+    /// None: all that the host has.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub features: Option<u64>,
-    #[serde(default)]
-    pub features_b: Option<u64>,
     /// Time the champion alone: behind this library, and behind the candidate.
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     pub opponent: Option<PathBuf>,
-}
-
-fn twenty() -> usize {
-    20
-}
-
-fn fifty() -> f64 {
-    50.0
 }
 
 /// Reads one line; an unknown version is refused before anything else is looked at.

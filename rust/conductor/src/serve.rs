@@ -65,11 +65,9 @@ impl Session {
             notes.push("the conductor could not be pinned");
         }
         let rate = Rate::measure();
-        let jail = Jail::open(kind, &worker)
+        let jail = Jail::open(kind, &worker, &open.limits)
             .map_err(|detail| Failure::new(FailureCode::NoSandbox, detail))?;
-        let Open { core_a, .. } = *open;
-        let (mem_mb, call_ms) = (open.limits.mem_mb, open.limits.call_ms);
-        let terms = Terms { core_a, rate, mem_mb, call_ms };
+        let terms = Terms { core_a: open.core_a, rate, limits: open.limits };
         self.open = Some((jail, terms));
         Ok(json!({"v": VERSION, "ok": true, "box": kind.name(), "ticks_per_ns": rate.0,
                   "features": cpu::features(), "notes": notes}))
@@ -111,8 +109,6 @@ impl Session {
             return Err(bad("the opponent is timed in single slices"));
         }
         let pools = shelf.pairs(&command.pools)?;
-        let mask = |m: Option<u64>| m.unwrap_or(u64::MAX) & cpu::features();
-        let features = mask(command.features);
         let request = Request {
             champion: &command.champion,
             candidate: &command.candidate,
@@ -122,7 +118,7 @@ impl Session {
             slice_us: command.slice_us,
             calls: command.calls.clone(),
             block_ms: command.block_ms,
-            features: [features, command.features_b.map_or(features, |m| mask(Some(m)))],
+            features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
         };
         Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
