@@ -14,6 +14,7 @@ import pytest
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import sealed
 from lance_autoresearch.records import Fault
+from lance_autoresearch.rules.policy import MeasuringLimits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,8 +89,9 @@ def write_pool(
             places.append(shared[id(array)])
         calls.append({"args": places, "caps": list(cap)})
     head = json.dumps({
-        "v": 1, "combo": combo, "op": 0, "parts": list(parts), "calls": calls,
-        "arg_phase": [0, 0], "window_bytes": 1 << 19, "blob_len": len(blob),
+        "v": 1, "combo": combo, "op": 0, "parts": [{"align": 0, **p} for p in parts],
+        "calls": calls, "arg_elem": [array.itemsize for array in args[0]],
+        "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()
     path.write_bytes(b"".join(sealed(head, [bytes(blob)])))
 
@@ -103,7 +105,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)]
     pool, want = folder / "toy.pool", folder / "toy.want"
     write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
-    with Conductor(ROOT, call_ms=1000, mem_mb=256) as conductor:
+    with Conductor(ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as conductor:
         bench = Bench(conductor, folder, folder / "honest.so", [(pool, want)])
         bench.build("honest", library(HONEST))
         expected = conductor.expect(bench.honest, pool, want)

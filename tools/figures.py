@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import correlation
 
-from lance_autoresearch.bench.conductor import Conductor, ensure_built
+from lance_autoresearch.bench.conductor import Conductor, measure_overhead
 from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build.builder import build_kernel
 from lance_autoresearch.campaign.subject import committed_champion
@@ -80,14 +79,10 @@ def _write(
 
 def conductor() -> None:
     """Empty slices through two alternating boxed workers."""
-    program = ensure_built(ROOT) / "lar-conductor"
     rows = []
-    for name, load in (("quiet", []), ("conductor's core busy", ["conductor"]),
-                       ("workers' core busy", ["worker"])):
-        command = [str(program), "selftest", "--seconds", "10"]
-        command += ["--load", *load] if load else []
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seen = json.loads(done.stdout)
+    for name, load in (("quiet", None), ("conductor's core busy", "conductor"),
+                       ("workers' core busy", "worker")):
+        seen = measure_overhead(ROOT, seconds=10, load=load)
         go, arm = seen["go_done_ns"], seen["arm_ready_ns"]
         rows.append([name, f"{seen['slices']:,}", *(f"{go[p]:.0f}" for p in ("p1", "p50", "p99")),
                      f"{arm['p50'] / 1000:.1f}"])

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,18 +75,20 @@ def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
     """Mutated pools and protocol lines against the real conductor; counts of how they ended."""
     from lance_autoresearch.bench.conductor import ensure_built
     from lance_autoresearch.build.builder import build_upstream
+    from lance_autoresearch.rules.policy import LIMITS
 
     rng, library = random.Random(seed), str(build_upstream(ROOT, "pq-l2").so)
     program = ensure_built(ROOT) / "lar-conductor"
     head = {
         "v": 1, "combo": "op toy", "op": 0, "parts": [{"rule": "bits32", "elem": 4, "align": 0}],
         "calls": [{"args": [[0, 1024], [1024, 1024]], "caps": [1024]}],
-        "arg_phase": [0, 0], "window_bytes": 4096, "blob_len": 2048,
+        "arg_elem": [4, 4], "window_bytes": 4096, "blob_len": 2048,
     }  # fmt: skip
     counts = {"cases": 0, "refused": 0, "accepted": 0, "lost": 0}
     process = subprocess.Popen([program, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     worker = str(program.with_name("lar-worker"))
-    opened = {"v": 1, "cmd": "open", "worker": worker, "box": "bwrap", "core_a": 0, "core_b": 0}
+    opened = {"v": 1, "cmd": "open", "worker": worker, "box": "bwrap", "core_a": 0, "core_b": 0,
+              "limits": asdict(LIMITS)}  # fmt: skip
     assert _ask(process, json.dumps(opened).encode())["ok"] is True
     for i in range(cases):
         counts["cases"] += 1

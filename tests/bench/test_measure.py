@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from lance_autoresearch.bench.conductor import (
     PROGRAMS,
     TEXT_LIMIT,
     Conductor,
+    FailureCode,
     audit,
     clean,
     ensure_built,
@@ -111,24 +113,30 @@ def test_a_conductor_that_dies_is_an_error_not_a_hang(tmp_path: Path) -> None:
 
 @needs_cargo
 @pytest.mark.parametrize(
-    ("line", "answer"),
+    ("line", "answer", "code"),
     [
-        (b'{"v":2,"cmd":"open"}', b"unknown version 2"),
-        (b'{"cmd":"open"}', b"unknown version null"),
-        (b"garbage", b"not JSON"),
-        (b'{"v":1,"cmd":"\xff\xfe"}', b"not JSON"),
-        (b'{"v":1,"cmd":"fly"}', b"unknown variant"),
-        (b'{"v":1,"cmd":"pair","champion":"a","candidate":"b","pools":[],"seed":1}', b"not open"),
+        (b'{"v":2,"cmd":"open"}', b"unknown version 2", FailureCode.BAD_COMMAND),
+        (b'{"cmd":"open"}', b"unknown version null", FailureCode.BAD_COMMAND),
+        (b"garbage", b"not JSON", FailureCode.BAD_COMMAND),
+        (b'{"v":1,"cmd":"\xff\xfe"}', b"not JSON", FailureCode.BAD_COMMAND),
+        (b'{"v":1,"cmd":"check","lib":"a","pools":[],"seed":1}', b"missing field `features`",
+         FailureCode.BAD_COMMAND),
+        (b'{"v":1,"cmd":"fly"}', b"unknown variant", FailureCode.BAD_COMMAND),
+        (b'{"v":1,"cmd":"check","lib":"a","pools":[],"seed":1,"features":null}', b"not open",
+         FailureCode.NOT_OPEN),
     ],
-)
-def test_a_line_it_does_not_know_is_refused(line: bytes, answer: bytes) -> None:
+)  # fmt: skip
+def test_a_line_it_does_not_know_is_refused(
+    line: bytes, answer: bytes, code: FailureCode
+) -> None:
     program = ensure_built(ROOT) / "lar-conductor"
     done = subprocess.run([str(program), "serve"], input=line + b"\n\n", capture_output=True,
                           check=False, timeout=30)
     assert done.returncode == 0
     first, second = done.stdout.splitlines()
     assert answer in first
-    assert b'"ok":false' in first
+    assert json.loads(first)["ok"] is False
+    assert json.loads(first)["code"] == code
     assert b"not JSON" in second, "it goes on"
 
 

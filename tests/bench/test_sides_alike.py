@@ -19,6 +19,7 @@ from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.records import PairTimes
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import pair_value
+from lance_autoresearch.rules.policy import MeasuringLimits
 
 pytestmark = pytest.mark.timing
 
@@ -100,7 +101,7 @@ def test_our_environment_moves_nothing(
     bench: toys.Bench, probe: Path, plain: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAR_TEST_PADDING", "p" * size)
-    with Conductor(toys.ROOT, call_ms=1000, mem_mb=256) as fresh:
+    with Conductor(toys.ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as fresh:
         assert said(fresh, bench, bench.honest, probe) == plain
 
 
@@ -112,7 +113,7 @@ def test_our_directory_moves_nothing(
     deep = tmp_path / ("d" * size)
     deep.mkdir()
     monkeypatch.chdir(deep)
-    with Conductor(toys.ROOT, call_ms=1000, mem_mb=256) as fresh:
+    with Conductor(toys.ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as fresh:
         assert said(fresh, bench, bench.honest, probe) == plain
 
 
@@ -125,7 +126,7 @@ def test_the_path_to_our_program_moves_nothing(
     deep.mkdir()
     for name in ("rust", ".lar"):
         (deep / name).symlink_to(toys.ROOT / name)
-    with Conductor(deep, call_ms=1000, mem_mb=256) as fresh:
+    with Conductor(deep, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as fresh:
         assert said(fresh, bench, bench.honest, probe) == plain
 
 

@@ -66,10 +66,11 @@ DRIVER = """
 import json, sys, time
 from pathlib import Path
 from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.rules.policy import MeasuringLimits
 home, names, box = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 pools = [(home / "toy.pool", home / "toy.want")]
 ends = {}
-with Conductor(home, bin_dir=home, box=box, call_ms=2000, mem_mb=256) as conductor:
+with Conductor(home, bin_dir=home, box=box, limits=MeasuringLimits(heap_mb=256)) as conductor:
     for name in names:
         begun = time.monotonic()
         fault = conductor.check(home / f"{name}.so", pools, seed=5).fault

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.rules.policy import MeasuringLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn lar_call_v1(_: u32, call: *const RawCall) { unsafe {
 @pytest.mark.skipif(sys.platform != "linux", reason="the conductor runs on Linux")
 def test_the_conductor_survives_a_worker_that_writes_anything(bench: Bench) -> None:
     """What a kernel can reach of the protocol: control page, note, outputs, header."""
-    with Conductor(ROOT, call_ms=150) as conductor:
+    with Conductor(ROOT, limits=MeasuringLimits(call_ms=150)) as conductor:
         for seed in (1, 99, 2**40 + 7, 0x9E3779B97F4A7C15):
             lib = bench.build(f"scribble-{seed}", SCRIBBLE.replace("SEED", str(seed)))
             for order in (1, 2):

@@ -138,6 +138,8 @@ pub struct Place {
 pub struct SpawnRequest {
     pub id: u32,
     pub core: u32,
+    /// Bytes of stack that a kernel may use.
+    pub stack: u64,
     pub place: Place,
 }
 

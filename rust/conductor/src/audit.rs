@@ -1,5 +1,6 @@
 //! `audit`: what an object file needs from outside, what it holds, what a library exports.
 
+use crate::stop::{Failure, FailureCode};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,7 +21,7 @@ pub fn main(args: &[&str]) -> i32 {
             0
         }
         Err(error) => {
-            println!("{}", crate::protocol::error(&error));
+            println!("{}", crate::protocol::error(&Failure::new(FailureCode::BadFile, error)));
             70
         }
     }

@@ -1,10 +1,11 @@
-//! From a dead worker's wait status and note to a fault, or to nobody's fault.
+//! From a dead worker's wait status and note to a fault, or to a pair that does not count.
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
+use crate::stop::{Void, VoidCause};
 use crate::syscalls;
 use lar_abi::call::*;
 
-/// Signals that only somebody else on the machine sends: a kernel cannot, behind its fence.
+/// Signals that come from another process on the machine: a kernel cannot send them.
 const OUTSIDE: [i32; 6] =
     [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
 /// What glibc asks for when it runs out of its heap.
@@ -13,33 +14,40 @@ const MEMORY: [&str; 5] = ["brk", "mmap", "munmap", "mremap", "madvise"];
 /// both, and neither is kept.
 const ABORT: &str = "rt_sigprocmask";
 
-/// The fault, or `Err` with the reason why the pair does not count.
-pub fn verdict(status: i32, note: Note) -> Result<Fault, String> {
+/// The fault, or `Err` with why the pair does not count.
+pub fn verdict(status: i32, note: Note) -> Result<Fault, Void> {
     if libc::WIFSIGNALED(status) {
         let signal = libc::WTERMSIG(status);
         if OUTSIDE.contains(&signal) {
-            return Err(format!("a worker was ended by signal {signal} from outside"));
+            let detail = format!("a worker was ended by signal {signal} from outside");
+            return Err(Void::new(VoidCause::EndedFromOutside, detail));
         }
-        let kind = if signal == libc::SIGSYS { "sandbox" } else { "signal" };
+        let kind = if signal == libc::SIGSYS { FaultKind::Sandbox } else { FaultKind::Signal };
         return Ok(Fault { signal: Some(signal), ..Fault::new(kind) });
     }
     Ok(match (libc::WEXITSTATUS(status), note.kind) {
-        (EXIT_PANIC, NOTE_PANIC) => Fault { note: Some(text(&note)), ..Fault::new("panic") },
+        (EXIT_PANIC, NOTE_PANIC) => {
+            Fault { note: Some(text(&note)), ..Fault::new(FaultKind::Panic) }
+        }
         (EXIT_SYSCALL, NOTE_SYSCALL) => refused(note.value),
-        (EXIT_LOAD, NOTE_LOAD) => Fault { note: Some(text(&note)), ..Fault::new("sandbox") },
-        (code, _) => Fault::with_note("sandbox", format!("the process ended by itself ({code})")),
+        (EXIT_LOAD, NOTE_LOAD) => {
+            Fault { note: Some(text(&note)), ..Fault::new(FaultKind::Sandbox) }
+        }
+        (code, _) => {
+            Fault::with_note(FaultKind::Sandbox, format!("the process ended by itself ({code})"))
+        }
     })
 }
 
 fn refused(number: u32) -> Fault {
     let name = syscalls::name(i64::from(number));
     let fault = if MEMORY.contains(&name.as_str()) {
-        Fault::with_note("memory", "the heap is used up")
+        Fault::with_note(FaultKind::Memory, "the heap is used up")
     } else if name == ABORT {
         let note = "abort, or a change of its signal mask";
-        Fault { signal: Some(libc::SIGABRT), ..Fault::with_note("signal", note) }
+        Fault { signal: Some(libc::SIGABRT), ..Fault::with_note(FaultKind::Signal, note) }
     } else {
-        Fault { signal: Some(libc::SIGSYS), ..Fault::new("sandbox") }
+        Fault { signal: Some(libc::SIGSYS), ..Fault::new(FaultKind::Sandbox) }
     };
     Fault { syscall: Some(name), ..fault }
 }

@@ -3,21 +3,11 @@
 
 use crate::clock::Rate;
 use crate::container::Pool;
-use crate::fault::Stop;
+use crate::limits::{Limits, mib};
 use crate::pair::Match;
 use crate::place::slot_bytes;
+use crate::stop::Stop;
 use crate::window::table_bytes;
-
-/// Calls of one window at most.
-const MOST_CALLS: usize = 8192;
-/// Output bytes of one window at most, whatever is declared.
-const MOST_OUT: usize = 64 << 20;
-/// What a window may touch in a block: caches are warmed through there anyway.
-const BLOCK_WINDOW: usize = 4 << 20;
-/// The slower side's slice at most, microseconds.
-const SLOWEST_US: f64 = 3000.0;
-/// One slice of a block at most, microseconds.
-const BLOCK_SLICE_US: f64 = 1000.0;
 
 /// What a combo's declared window allows.
 #[derive(Clone, Debug)]
@@ -29,8 +19,9 @@ pub struct Bounds {
 
 impl Bounds {
     /// The most calls whose distinct inputs and outputs fit the window on average; at least 1.
-    pub fn of(pool: &Pool, block: bool) -> Self {
-        let window = if block { pool.window.max(BLOCK_WINDOW) } else { pool.window };
+    pub fn of(pool: &Pool, block: bool, limits: &Limits) -> Self {
+        let wider = if block { mib(limits.block_window_mb) } else { 0 };
+        let window = pool.window.max(wider);
         let n = pool.calls.len();
         let mut uses = vec![0usize; pool.inputs.len()];
         for &i in pool.calls.iter().flat_map(|c| &c.args) {
@@ -41,7 +32,7 @@ impl Bounds {
         let out = pool.calls.iter().map(|c| c.caps.iter().sum::<usize>() + 64).sum::<usize>() / n;
         let fit = window.saturating_sub(shared.min(window)) / (own + out).max(1);
         let slot = (0..n).map(|i| slot_bytes(pool, i)).max().unwrap_or(64);
-        let max_calls = fit.min(MOST_OUT / slot).clamp(1, MOST_CALLS);
+        let max_calls = fit.min(mib(limits.max_output_mb) / slot).clamp(1, limits.max_calls.max(1));
         Bounds {
             max_calls,
             table_bytes: table_bytes(pool, max_calls + 2),
@@ -60,6 +51,7 @@ pub struct Wishes {
     pub slice_us: f64,
     pub block_us: Option<f64>,
     pub rate: Rate,
+    pub limits: Limits,
 }
 
 /// Calls per slice and slices per block of combo `c`, both sides warmed up on the way.
@@ -67,7 +59,7 @@ pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
     let (wishes, bounds) = pair.wishes(c);
     let most = bounds.max_calls;
     let target = match wishes.block_us {
-        Some(us) => us.min(BLOCK_SLICE_US),
+        Some(us) => us.min(wishes.limits.max_block_slice_us),
         None => wishes.slice_us,
     };
     if let (Some(calls), None) = (wishes.calls, wishes.block_us) {
@@ -88,9 +80,9 @@ pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
         calls = ((target * share / best[0].min(best[1])) as usize).clamp(1, most);
     }
     let (fast, slow) = (best[0].min(best[1]), best[0].max(best[1]));
-    // Up to a tenth fewer, so that a count says nothing.
-    calls -= pair.below(calls / 10 + 1);
-    calls = calls.min((SLOWEST_US / slow) as usize).max(1);
+    // Some fewer, so that a count says nothing.
+    calls -= pair.below((calls as f64 * wishes.limits.calls_jitter) as usize + 1);
+    calls = calls.min((wishes.limits.max_slice_us / slow) as usize).max(1);
     let slices = wishes.block_us.map_or(1.0, |us| (us / (calls as f64 * fast)).ceil());
-    Ok((calls, (slices as usize).clamp(1, 1000)))
+    Ok((calls, (slices as usize).clamp(1, wishes.limits.max_block_slices.max(1))))
 }

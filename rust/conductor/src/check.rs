@@ -3,19 +3,15 @@
 //! where it sees that it is checked.
 
 use crate::container::{Pool, Want};
-use crate::fault::Stop;
 use crate::jail::Jail;
+use crate::limits::mib;
 use crate::place::{Flush, Inputs, SLACK, slot_bytes};
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
+use crate::stop::Stop;
 use crate::window::table_bytes;
 use lar_abi::wire::PAGE;
 use std::path::Path;
-
-/// Inputs of one worker at most: each needs a mapping of its own.
-const MAPPINGS: usize = 12_000;
-/// Input bytes of one worker at most.
-const BYTES: usize = 512 << 20;
 
 /// Where one worker finds inputs and outputs.
 #[derive(Clone, Copy, PartialEq)]
@@ -36,10 +32,13 @@ pub fn check(
     let mut order: Vec<usize> = (0..pools.len()).collect();
     let mut rng = Rng::new(seed, 1);
     rng.shuffle(&mut order);
+    let limits = &terms.limits;
+    let few =
+        |mappings, bytes| mappings < limits.check_mappings && bytes < mib(limits.check_input_mb);
     let (mut calls, mut from) = (0, 0);
     while from < order.len() {
         let (mut to, mut mappings, mut bytes) = (from, 0, 0);
-        while to < order.len() && (to == from || (mappings < MAPPINGS && bytes < BYTES)) {
+        while to < order.len() && (to == from || few(mappings, bytes)) {
             let pool = pools[order[to]].0;
             mappings += pool.inputs.len();
             bytes += pool.inputs.iter().map(|i| i.len.next_multiple_of(4096)).sum::<usize>();
@@ -65,7 +64,7 @@ fn one_worker(
     mut rng: Rng,
 ) -> Result<usize, Stop> {
     let pools: Vec<&Pool> = batch.iter().map(|b| b.0).collect();
-    let flush = Flush::for_pools(&pools);
+    let flush = Flush::for_pools(&pools, &terms.limits);
     let tables = pools.iter().map(|p| table_bytes(p, flush.groups)).max().unwrap_or(0);
     let groups = groups(&pools, flush.groups, &mut rng);
     let (inputs, spans, bytes) = match lie {

@@ -1,5 +1,8 @@
 //! The one clock: a raw counter where the CPU has a usable one, and its rate.
 
+use crate::limits::Limits;
+use crate::stop::{Void, VoidCause};
+
 #[cfg(target_arch = "aarch64")]
 #[path = "clock_aarch64.rs"]
 mod counter;
@@ -66,13 +69,15 @@ impl Moment {
     }
 
     /// Why the time since then cannot be trusted, if it cannot.
-    pub fn unsteady(&self, rate: Rate) -> Option<String> {
+    pub fn unsteady(&self, rate: Rate, limits: &Limits) -> Option<Void> {
         let now = Moment::now();
-        if (now.boot - self.boot).abs() > 50_000_000 {
-            return Some("the machine slept".into());
+        if (now.boot - self.boot).abs() as f64 > limits.suspend_ms * 1e6 {
+            return Some(Void::new(VoidCause::MachineSlept, "the machine was suspended"));
         }
         let counted = rate.ns(now.ticks.wrapping_sub(self.ticks));
         let passed = (now.monotonic - self.monotonic) as f64;
-        ((counted - passed).abs() > 0.01 * passed + 1e6).then(|| "the clock jumped".into())
+        let allowed = limits.clock_drift_share * passed + limits.clock_drift_us * 1000.0;
+        ((counted - passed).abs() > allowed)
+            .then(|| Void::new(VoidCause::ClockJumped, "counter and clock disagree"))
     }
 }

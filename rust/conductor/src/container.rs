@@ -40,12 +40,9 @@ struct PoolJson {
     op: u32,
     parts: Vec<PartJson>,
     calls: Vec<CallJson>,
-    #[serde(default)]
-    arg_phase: Vec<usize>,
-    #[serde(default)]
+    /// Bytes of an element of each argument.
     arg_elem: Vec<usize>,
-    #[serde(default)]
-    window_bytes: Option<usize>,
+    window_bytes: usize,
     blob_len: usize,
 }
 
@@ -53,7 +50,6 @@ struct PoolJson {
 struct PartJson {
     rule: String,
     elem: usize,
-    #[serde(default)]
     align: usize,
 }
 
@@ -82,9 +78,7 @@ pub struct Input {
     /// Offset within the blob.
     pub at: usize,
     pub len: usize,
-    /// Alignment phase of its start within a line.
-    pub phase: usize,
-    /// What its address is a multiple of, bytes: the size of an element, or a line.
+    /// What its address is a multiple of, bytes: the size of an element.
     pub elem: usize,
 }
 
@@ -133,7 +127,7 @@ impl Pool {
         }
         let parts = json.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let (inputs, calls) = index(&json, parts.len()).map_err(|e| format!("{name}: {e}"))?;
-        let window = json.window_bytes.unwrap_or(512 << 10);
+        let window = json.window_bytes;
         let pool =
             Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window };
         if !pool.is_heap() && pool.parts.iter().any(|part| part.rule == Rule::TieBand) {
@@ -173,13 +167,12 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
             if at.checked_add(len).is_none_or(|end| end > json.blob_len) {
                 return Err(format!("call {i} argument {j} lies beyond the blob"));
             }
-            let phase = json.arg_phase.get(j).copied().unwrap_or(0) % 64;
-            let elem = json.arg_elem.get(j).copied().unwrap_or(64);
+            let elem = json.arg_elem.get(j).copied().unwrap_or(0);
             if elem == 0 || !64_usize.is_multiple_of(elem) {
                 return Err(format!("call {i} argument {j} has elements of {elem} bytes"));
             }
-            args.push(*numbers.entry((at, len, phase, elem)).or_insert_with(|| {
-                inputs.push(Input { at, len, phase, elem });
+            args.push(*numbers.entry((at, len, elem)).or_insert_with(|| {
+                inputs.push(Input { at, len, elem });
                 inputs.len() as u32 - 1
             }));
         }

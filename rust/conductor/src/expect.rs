@@ -2,11 +2,12 @@
 
 use crate::container::{Pool, WantWriter, header_of};
 use crate::equality::canonical;
-use crate::fault::{Fault, Stop};
+use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
 use crate::place::{Inputs, slot_bytes};
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
+use crate::stop::Stop;
 use crate::window::table_bytes;
 use crate::worker::Worker;
 use lar_abi::call::HEADER_BYTES;
@@ -68,7 +69,7 @@ fn record(
         if header.len[p] as usize > cap {
             let note = format!("wrote {} bytes, capacity {cap}", header.len[p]);
             let combo = pool.combo.clone();
-            let fault = Fault::with_note("mismatch", note);
+            let fault = Fault::with_note(FaultKind::Mismatch, note);
             return Err(Box::new(Fault { combo, call, part: p, ..fault }));
         }
     }

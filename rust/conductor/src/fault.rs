@@ -1,13 +1,36 @@
-//! What can go wrong with a kernel, and how a command ends early.
+//! What can go wrong with a kernel.
 
 use serde::Serialize;
+
+/// What a kernel did wrong. Names on the wire are those of Python's `records.FaultKind`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// An output differs from Lance's.
+    #[default]
+    Mismatch,
+    /// An output was left as it was before the call.
+    Poison,
+    /// Something beside the output was written.
+    Slack,
+    /// An output changed after the call had returned.
+    LateWrite,
+    Panic,
+    Signal,
+    Timeout,
+    /// The process asked for something that its sandbox refuses.
+    Sandbox,
+    /// The heap is used up.
+    Memory,
+    /// The kernel worked before *go*.
+    Arm,
+}
 
 /// The first thing found wrong. Field names are those of the protocol.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fault {
     pub side: String,
-    /// mismatch, poison, slack, late_write, panic, signal, timeout, sandbox, memory, arm.
-    pub kind: String,
+    pub kind: FaultKind,
     pub combo: String,
     pub call: usize,
     pub part: usize,
@@ -26,40 +49,29 @@ pub struct Fault {
 
 impl Fault {
     /// A fault of this kind, its place yet to be filled in.
-    pub fn new(kind: &str) -> Self {
-        Fault { kind: kind.into(), ..Fault::default() }
+    pub fn new(kind: FaultKind) -> Self {
+        Fault { kind, ..Fault::default() }
     }
 
     /// The same with the conductor's words.
-    pub fn with_note(kind: &str, note: impl Into<String>) -> Self {
-        Fault { kind: kind.into(), note: Some(note.into()), ..Fault::default() }
-    }
-}
-
-/// Why a command ended before its end.
-#[derive(Debug)]
-pub enum Stop {
-    /// The kernel is at fault.
-    Fault(Box<Fault>),
-    /// Nobody is: the pair does not count.
-    Void(String),
-    /// The command could not be carried out.
-    Error(String),
-}
-
-impl From<String> for Stop {
-    fn from(text: String) -> Self {
-        Stop::Error(text)
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Stop::Fault(Box::new(fault))
+    pub fn with_note(kind: FaultKind, note: impl Into<String>) -> Self {
+        Fault { kind, note: Some(note.into()), ..Fault::default() }
     }
 }
 
 /// Lower-case hexadecimal of at most `max` bytes.
 pub fn hex(bytes: &[u8], max: usize) -> String {
     bytes.iter().take(max).map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_the_names_that_python_knows() {
+        let name = |kind: FaultKind| serde_json::to_value(kind).expect("a plain enum");
+        assert_eq!(name(FaultKind::LateWrite), "late_write");
+        assert_eq!(name(FaultKind::Arm), "arm");
+    }
 }

@@ -1,6 +1,7 @@
 //! The box: bubblewrap (or Landlock, or nothing by explicit wish) around one spawner.
 
-use crate::fault::Stop;
+use crate::limits::Limits;
+use crate::stop::{Failure, FailureCode, Stop};
 use lar_abi::wire::*;
 use std::collections::HashMap;
 use std::io;
@@ -46,6 +47,7 @@ pub struct Jail {
     next_id: u32,
     born: HashMap<u32, OwnedFd>,
     ended: HashMap<u32, Event>,
+    patience: Duration,
     pub kind: BoxKind,
 }
 
@@ -74,7 +76,7 @@ fn command(kind: BoxKind, worker: &Path) -> Command {
 
 impl Jail {
     /// Starts the spawner in its box and waits until it is up.
-    pub fn open(kind: BoxKind, worker: &Path) -> Result<Self, String> {
+    pub fn open(kind: BoxKind, worker: &Path, limits: &Limits) -> Result<Self, String> {
         let mut ends = [0; 2];
         let flags = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
         // SAFETY: a plain system call; both descriptors are owned from here on.
@@ -106,19 +108,20 @@ impl Jail {
         let child = command.spawn().map_err(|e| format!("box {}: {e}", kind.name()))?;
         drop(theirs);
         let (born, ended) = (HashMap::new(), HashMap::new());
-        let jail = Jail { child, socket: ours, next_id: 1, born, ended, kind };
-        match jail.receive(Duration::from_secs(10)) {
+        let patience = limits.spawner();
+        let jail = Jail { child, socket: ours, next_id: 1, born, ended, patience, kind };
+        match jail.receive(patience) {
             Ok(Some((event, _))) if event.kind == EVENT_UP && event.status == 0 => Ok(jail),
             Ok(Some(_)) => Err(format!("box {}: this kernel cannot enforce it", kind.name())),
             _ => Err(format!("box {}: the spawner did not come up", kind.name())),
         }
     }
 
-    /// Asks for a worker; `fds` are control, plan, inputs, outputs, library.
-    pub fn request(&mut self, core: usize, place: Place, fds: [RawFd; 5]) -> Result<u32, String> {
+    /// Asks for a worker and gives it its id; `fds` are control, plan, inputs, outputs, library.
+    pub fn request(&mut self, ask: SpawnRequest, fds: [RawFd; 5]) -> Result<u32, Failure> {
         let id = self.next_id;
         self.next_id += 1;
-        let request = SpawnRequest { id, core: core as u32, place };
+        let request = SpawnRequest { id, ..ask };
         // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
         let sent = unsafe {
             let mut iov = libc::iovec {
@@ -144,14 +147,14 @@ impl Jail {
             libc::sendmsg(self.socket.as_raw_fd(), &msg, libc::MSG_NOSIGNAL)
         };
         if sent < 0 {
-            return Err(format!("the box is gone: {}", io::Error::last_os_error()));
+            return Err(gone(&io::Error::last_os_error().to_string()));
         }
         Ok(id)
     }
 
     /// Waits until worker `id` is there; returns its pidfd.
     pub fn born(&mut self, id: u32) -> Result<OwnedFd, Stop> {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(fd) = self.born.remove(&id) {
                 return Ok(fd);
@@ -162,7 +165,7 @@ impl Jail {
 
     /// Waits for the end of worker `id`.
     pub fn ended(&mut self, id: u32) -> Result<Event, Stop> {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(event) = self.ended.remove(&id) {
                 return Ok(event);
@@ -175,7 +178,7 @@ impl Jail {
     fn pump(&mut self, end: Instant) -> Result<(), Stop> {
         let left = end.saturating_duration_since(Instant::now());
         let Some((event, fd)) = self.receive(left)? else {
-            return Err(Stop::Error("the spawner does not answer".into()));
+            return Err("the spawner does not answer".to_string().into());
         };
         match (event.kind, fd) {
             (EVENT_BORN, Some(fd)) => {
@@ -186,14 +189,14 @@ impl Jail {
             }
             (EVENT_NO_FORK, _) => {
                 let error = io::Error::from_raw_os_error(event.status);
-                return Err(Stop::Error(format!("the spawner cannot fork: {error}")));
+                return Err(format!("the spawner cannot fork: {error}").into());
             }
-            _ => return Err(Stop::Error("a garbled message from the spawner".into())),
+            _ => return Err("a garbled message from the spawner".to_string().into()),
         }
         Ok(())
     }
 
-    fn receive(&self, wait: Duration) -> Result<Option<(Event, Option<OwnedFd>)>, String> {
+    fn receive(&self, wait: Duration) -> Result<Option<(Event, Option<OwnedFd>)>, Failure> {
         let fd = self.socket.as_raw_fd();
         let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let mut event = Event::default();
@@ -212,7 +215,7 @@ impl Jail {
             msg.msg_controllen = size_of_val(&control) as _;
             let n = libc::recvmsg(fd, &mut msg, libc::MSG_CMSG_CLOEXEC);
             if n != size_of::<Event>() as isize {
-                return Err("the box is gone".into());
+                return Err(gone("the spawner has ended"));
             }
             let head = libc::CMSG_FIRSTHDR(&msg);
             let rider = (!head.is_null()).then(|| {
@@ -222,6 +225,10 @@ impl Jail {
             Ok(Some((event, rider)))
         }
     }
+}
+
+fn gone(detail: &str) -> Failure {
+    Failure::new(FailureCode::SandboxGone, format!("the sandbox is gone: {detail}"))
 }
 
 impl Drop for Jail {

@@ -3,7 +3,7 @@
 //! ```text
 //! lar-conductor serve                       one JSON command a line (see `protocol`)
 //! lar-conductor audit OBJECT [--lib SO]     what an object file needs and exports, as JSON
-//! lar-conductor selftest [--seconds N] [--load conductor|worker]   go-to-done overhead
+//! lar-conductor selftest --limits JSON ...  what an empty slice costs
 //! ```
 //!
 //! It never loads a kernel; kernels run in workers, behind the box of `jail`.
@@ -21,6 +21,7 @@ mod expect;
 mod extensions;
 mod fault;
 mod jail;
+mod limits;
 mod machine;
 mod pair;
 mod place;
@@ -32,6 +33,7 @@ mod serve;
 mod shelf;
 mod shm;
 mod stage;
+mod stop;
 mod syscalls;
 mod verify;
 mod walk;

@@ -15,25 +15,16 @@
 use crate::calibrate::{self, Bounds};
 use crate::clock::Moment;
 use crate::container::{Pool, Want};
-use crate::fault::{Fault, Stop};
+use crate::fault::Fault;
 use crate::jail::Jail;
 use crate::machine;
 use crate::place::Inputs;
 use crate::rng::Rng;
 use crate::stage::{Play, Side, Stage, Terms};
+use crate::stop::{Failure, Stop, Void, VoidCause};
 use crate::walk::Walk;
 use crate::worker::{Shots, Worker};
 use std::path::Path;
-
-/// A side whose median time from arm to ready is more than so many times the other's, plus
-/// the margin, may be working before *go*. In A/A pairs the two differ by a few percent.
-const ARM_RATIO: f64 = 1.5;
-/// The same for the slices of one combo. There an honest kernel that is 14 times as fast took up to
-/// 1.76 times as long, its caches being what the slower side left.
-const COMBO_ARM_RATIO: f64 = 2.5;
-const ARM_MARGIN_US: f64 = 3.0;
-/// So many rounds make the median of one combo worth looking at.
-const ARM_ROUNDS: usize = 8;
 
 /// Number of the worker that runs the neutral library.
 const NEUTRAL: usize = 2;
@@ -50,7 +41,7 @@ pub struct Request<'a> {
     pub calls: Option<Vec<usize>>,
     /// Length of a block of one side's slices; None: one slice.
     pub block_ms: Option<f64>,
-    pub features: [u64; 2],
+    pub features: u64,
     /// The times are the champion's: behind this library (in place of its own), behind the
     /// candidate.
     pub opponent: Option<&'a Path>,
@@ -59,7 +50,7 @@ pub struct Request<'a> {
 /// What a pair gave. Times in ticks, `[side][combo][round]`.
 #[derive(Default)]
 pub struct Outcome {
-    pub void: Option<String>,
+    pub void: Option<Void>,
     pub fault: Option<Fault>,
     pub calls: Vec<usize>,
     pub times: [Vec<Vec<u64>>; 2],
@@ -74,21 +65,21 @@ pub struct Outcome {
     pub start_ms: f64,
     pub ready_ms: f64,
     pub slices: usize,
-    /// Slices whose *done* may have been seen more than a microsecond late.
+    /// Slices whose *done* may have been seen more than `late_us` late.
     pub late: usize,
     pub peak_kib: [u64; 2],
 }
 
-/// Runs one pair. A fault or a void reason is part of the outcome; `Err` is a broken machine.
-pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, String> {
+/// Runs one pair. A fault or a void cause is part of the outcome; `Err` is a broken machine.
+pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, Failure> {
     let began = Moment::now();
     let busy = machine::busy_us(terms.core_a);
     let mut outcome = Outcome::default();
     let played = play(jail, terms, request, &mut outcome, &began);
     outcome.wall_ms = began.elapsed_ms();
     match played {
-        Err(Stop::Error(error)) => return Err(error),
-        Err(Stop::Void(reason)) => outcome.void = Some(reason),
+        Err(Stop::Failure(failure)) => return Err(failure),
+        Err(Stop::Void(void)) => outcome.void = Some(void),
         Err(Stop::Fault(fault)) => outcome.fault = Some(*fault),
         Ok(own_us) => {
             if let (Some(a), Some(b)) = (busy, machine::busy_us(terms.core_a)) {
@@ -101,28 +92,37 @@ pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome,
     Ok(outcome)
 }
 
-/// Reasons that know nothing of who was faster.
-fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<String> {
+/// Why a pair that was played to its end does not count, if it does not.
+fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<Void> {
+    let limits = &terms.limits;
     began
-        .unsteady(terms.rate)
+        .unsteady(terms.rate, limits)
         .or_else(|| {
-            (outcome.foreign_cpu > 0.5).then(|| "foreign work on the measuring core".into())
+            (outcome.foreign_cpu > limits.foreign_share).then(|| foreign_work(outcome.foreign_cpu))
         })
         .or_else(|| {
-            let margin = terms.rate.ticks_of_us(ARM_MARGIN_US);
-            let side = slow_side(&[outcome.arm], ARM_RATIO, margin)
-                .or_else(|| slow_side(&outcome.combo_arms, COMBO_ARM_RATIO, margin))?;
-            Some(format!("arm: the {side} took too long to get ready"))
+            let margin = terms.rate.ticks_of_us(limits.arm_margin_us);
+            slow_side(&[outcome.arm], limits.arm_ratio, margin)
+                .or_else(|| slow_side(&outcome.combo_arms, limits.combo_arm_ratio, margin))
         })
 }
 
+fn foreign_work(share: f64) -> Void {
+    let percent = (100.0 * share).round();
+    let detail = format!("other processes used {percent} % of the measuring core");
+    Void::new(VoidCause::ForeignWork, detail)
+}
+
 /// The side that was slow to get ready, by medians of champion and candidate.
-fn slow_side(arms: &[[u64; 2]], ratio: f64, margin: u64) -> Option<&'static str> {
+fn slow_side(arms: &[[u64; 2]], ratio: f64, margin: u64) -> Option<Void> {
     let slower = |a: u64, b: u64| a as f64 > ratio * b as f64 + margin as f64;
+    let void = |cause, side| Void::new(cause, format!("the {side} took too long to get ready"));
     if arms.iter().any(|&[a, b]| slower(a, b)) {
-        return Some("champion");
+        return Some(void(VoidCause::ChampionSlowToArm, "champion"));
     }
-    arms.iter().any(|&[a, b]| slower(b, a)).then_some("candidate")
+    arms.iter()
+        .any(|&[a, b]| slower(b, a))
+        .then(|| void(VoidCause::CandidateSlowToArm, "candidate"))
 }
 
 /// Plays the pair; returns the CPU time of both workers in microseconds.
@@ -136,16 +136,16 @@ fn play(
     let mut rng = Rng::new(request.seed, 10);
     let pools: Vec<&Pool> = request.pools.iter().map(|p| p.0).collect();
     let block = request.block_ms.is_some();
-    let bounds: Vec<Bounds> = pools.iter().map(|p| Bounds::of(p, block)).collect();
+    let bounds: Vec<Bounds> = pools.iter().map(|p| Bounds::of(p, block, &terms.limits)).collect();
     let table_bytes = bounds.iter().map(|b| b.table_bytes).max().unwrap_or(4096);
     let out_bytes = bounds.iter().map(|b| b.out_bytes).max().unwrap_or(4096);
     let inputs = Inputs::packed(&pools, &mut rng)?;
     let mut stage =
         Stage::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
-    let [features, features_b] = request.features;
+    let features = request.features;
     let mut sides = vec![
         Side { name: "champion", library: Some(request.champion), features },
-        Side { name: "candidate", library: Some(request.candidate), features: features_b },
+        Side { name: "candidate", library: Some(request.candidate), features },
     ];
     if request.opponent.is_some() {
         sides.push(Side { name: "champion", library: request.opponent, features });
@@ -253,13 +253,12 @@ impl<'a> Match<'a> {
 
     /// Empty slices of both sides in turn; their medians.
     fn empties(&mut self, outcome: &mut Outcome) -> Result<(), Stop> {
-        const TIMES: usize = 15;
         let (pool, _) = self.request.pools[0];
         let window = self.walks[0].window(1);
         self.stage.slots.packed(pool, &window, self.shift[0]);
         let tables = self.stage.tables(pool, 0, &window);
         let mut ticks = [vec![], vec![]];
-        for i in 0..TIMES {
+        for i in 0..self.stage.terms.limits.empty_slices.max(1) {
             for side in [i % 2, 1 - i % 2] {
                 let worker = &mut *self.workers[side];
                 ticks[side].push(self.stage.empty(self.jail, worker, tables, 1)?.run);
@@ -289,6 +288,7 @@ impl<'a> Match<'a> {
             slice_us: self.request.slice_us,
             block_us: self.request.block_ms.map(|ms| ms * 1000.0),
             rate: self.stage.terms.rate,
+            limits: self.stage.terms.limits,
         };
         (wishes, &self.bounds[c])
     }
@@ -309,7 +309,7 @@ impl<'a> Match<'a> {
         let mut arms = vec![[vec![], vec![]]; n];
         let mut order: Vec<usize> = (0..n).collect();
         outcome.times = [vec![vec![]; n], vec![vec![]; n]];
-        let late = self.stage.terms.rate.ticks_of_us(1.0);
+        let late = self.stage.terms.rate.ticks_of_us(self.stage.terms.limits.late_us);
         for round in 0..self.request.rounds {
             self.rng.shuffle(&mut order);
             for &c in &order {
@@ -327,7 +327,7 @@ impl<'a> Match<'a> {
         }
         outcome.calls = self.plan.iter().map(|&(calls, slices)| calls * slices).collect();
         outcome.arm = [0, 1].map(|s| median(arms.iter().flat_map(|c| &c[s]).copied().collect()));
-        if self.request.rounds >= ARM_ROUNDS {
+        if self.request.rounds >= self.stage.terms.limits.combo_arm_rounds {
             outcome.combo_arms = arms.into_iter().map(|combo| combo.map(median)).collect();
         }
         Ok(())
@@ -375,16 +375,17 @@ pub fn median(mut values: Vec<u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMBO_ARM_RATIO, slow_side};
+    use super::slow_side;
+    use crate::stop::VoidCause;
 
     #[test]
     fn a_side_is_slow_where_one_combo_took_it_too_long() {
-        let slow = |arms: &[[u64; 2]]| slow_side(arms, COMBO_ARM_RATIO, 3000);
+        let slow = |arms: &[[u64; 2]]| slow_side(arms, 2.5, 3000).map(|void| void.cause);
         let even = [[20_000, 20_400]; 10];
         assert_eq!(slow(&even), None);
         let one = |arm: [u64; 2]| [&even[..7], &[arm], &even[8..]].concat();
-        assert_eq!(slow(&one([20_000, 60_000])), Some("candidate"));
-        assert_eq!(slow(&one([60_000, 20_000])), Some("champion"));
+        assert_eq!(slow(&one([20_000, 60_000])), Some(VoidCause::CandidateSlowToArm));
+        assert_eq!(slow(&one([60_000, 20_000])), Some(VoidCause::ChampionSlowToArm));
         assert_eq!(slow(&one([20_000, 52_000])), None);
     }
 }

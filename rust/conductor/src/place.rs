@@ -3,6 +3,7 @@
 //! those of the shared memory; a worker sees them at its base plus offset, on both sides alike.
 
 use crate::container::{Input, Part, Pool};
+use crate::limits::{Limits, mib};
 use crate::rng::Rng;
 use crate::shm::Frozen;
 use lar_abi::call::HEADER_BYTES;
@@ -35,14 +36,14 @@ fn order(pools: &[&Pool], rng: &mut Rng) -> Vec<(usize, usize)> {
 }
 
 impl Inputs {
-    /// Packed: each at its declared phase in a line, a random number of lines in front.
+    /// Packed: each at the start of a line, a random number of lines in front.
     pub fn packed(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
-        Self::side_by_side(pools, rng, |input, _| input.phase)
+        Self::side_by_side(pools, rng, |_, _| 0)
     }
 
     /// Loose: packed, and every second one at any place its elements may begin at.
     pub fn loose(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
-        Self::side_by_side(pools, rng, |input, rng| astray(input.elem, input.phase, rng))
+        Self::side_by_side(pools, rng, |input, rng| astray(input.elem, 0, rng))
     }
 
     fn side_by_side(
@@ -190,8 +191,8 @@ pub struct Flush {
 }
 
 impl Flush {
-    /// Room for every call of `pools`, at most about 64 MiB in all.
-    pub fn for_pools(pools: &[&Pool]) -> Self {
+    /// Room for every call of `pools`, within the limits.
+    pub fn for_pools(pools: &[&Pool], limits: &Limits) -> Self {
         let n_parts = pools.iter().map(|p| p.parts.len()).max().unwrap_or(0);
         let most = |i: usize| {
             let caps = pools.iter().flat_map(|p| &p.calls).filter_map(|c| c.caps.get(i));
@@ -199,7 +200,8 @@ impl Flush {
         };
         let room: Vec<usize> = (0..n_parts).map(most).collect();
         let one: usize = room.iter().sum::<usize>() + PAGE;
-        Flush { groups: ((64 << 20) / one).clamp(1, 16), room }
+        let groups = mib(limits.check_output_mb) / one;
+        Flush { groups: groups.clamp(1, limits.check_calls.max(1)), room }
     }
 
     /// Bytes from one group to the next: header page, regions, an unmapped page after each.

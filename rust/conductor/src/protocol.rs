@@ -1,5 +1,7 @@
 //! The lines that cross between Python and the conductor, version 1.
 
+use crate::limits::Limits;
+use crate::stop::{Failure, FailureCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -25,21 +27,7 @@ pub struct Open {
     pub kind: String,
     pub core_a: usize,
     pub core_b: usize,
-    #[serde(default)]
     pub limits: Limits,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    pub mem_mb: u64,
-    pub call_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { mem_mb: 512, call_ms: 2000 }
-    }
 }
 
 #[derive(Deserialize)]
@@ -47,7 +35,8 @@ pub struct Check {
     pub lib: PathBuf,
     pub pools: Vec<(PathBuf, PathBuf)>,
     pub seed: u64,
-    #[serde(default)]
+    /// None: all that the host has.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub features: Option<u64>,
 }
 
@@ -57,41 +46,34 @@ pub struct Pair {
     pub candidate: PathBuf,
     pub pools: Vec<(PathBuf, PathBuf)>,
     pub seed: u64,
-    #[serde(default = "twenty")]
     pub rounds: usize,
-    #[serde(default = "fifty")]
     pub slice_us: f64,
-    #[serde(default)]
+    /// Calls per slice, one number a pool. None: calibrate.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub calls: Option<Vec<usize>>,
-    #[serde(default)]
+    /// Length of a block of one side's slices. None: one slice.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub block_ms: Option<f64>,
-    #[serde(default)]
+    /// None: all that the host has.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub features: Option<u64>,
-    #[serde(default)]
-    pub features_b: Option<u64>,
     /// Time the champion alone: behind this library, and behind the candidate.
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     pub opponent: Option<PathBuf>,
 }
 
-fn twenty() -> usize {
-    20
-}
-
-fn fifty() -> f64 {
-    50.0
-}
-
 /// Reads one line; an unknown version is refused before anything else is looked at.
-pub fn parse(line: &[u8]) -> Result<Command, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|e| format!("not JSON: {e}"))?;
-    match value.get("v").and_then(Value::as_u64) {
-        Some(VERSION) => serde_json::from_value(value).map_err(|e| format!("command: {e}")),
-        _ => Err(format!("unknown version {} (known: 1)", value.get("v").unwrap_or(&Value::Null))),
+pub fn parse(line: &[u8]) -> Result<Command, Failure> {
+    let bad = |detail: String| Failure::new(FailureCode::BadCommand, detail);
+    let value: Value = serde_json::from_slice(line).map_err(|e| bad(format!("not JSON: {e}")))?;
+    let version = value.get("v").unwrap_or(&Value::Null);
+    if version.as_u64() != Some(VERSION) {
+        return Err(bad(format!("unknown version {version} (known: {VERSION})")));
     }
+    serde_json::from_value(value).map_err(|e| bad(format!("command: {e}")))
 }
 
 /// An answer that says why the command could not be carried out.
-pub fn error(text: &str) -> Value {
-    json!({"v": VERSION, "ok": false, "error": text})
+pub fn error(failure: &Failure) -> Value {
+    json!({"v": VERSION, "ok": false, "code": failure.code, "error": failure.detail})
 }

@@ -1,13 +1,16 @@
 //! `selftest`: what a slice costs when the kernel does nothing, with two alternating workers.
+//!
+//! It needs the limits of `open` as JSON; Python's `measure_overhead` passes them.
 
 use crate::clock::Rate;
 use crate::container::Pool;
-use crate::fault::Stop;
 use crate::jail::{BoxKind, Jail};
+use crate::limits::Limits;
 use crate::machine;
 use crate::place::Inputs;
 use crate::rng::Rng;
 use crate::stage::{Side, Stage, Terms};
+use crate::stop::{Failure, Stop};
 use crate::window::Tables;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -17,9 +20,12 @@ use std::time::{Duration, Instant};
 const CORE_A: usize = 1;
 const CORE_B: usize = 0;
 
-/// Runs `selftest [--seconds N] [--load conductor|worker]`; prints one JSON object.
+const USAGE: &str =
+    "usage: lar-conductor selftest --limits JSON [--seconds N] [--load conductor|worker]";
+
+/// Runs `selftest --limits JSON [--seconds N] [--load conductor|worker]`; prints one JSON object.
 pub fn main(args: &[&str]) -> i32 {
-    let (mut seconds, mut load) = (2.0, None);
+    let (mut seconds, mut load, mut limits) = (2.0, None, None);
     let mut rest = args.iter();
     while let Some(option) = rest.next() {
         match (*option, rest.next().copied()) {
@@ -28,25 +34,30 @@ pub fn main(args: &[&str]) -> i32 {
             }
             ("--load", Some("conductor")) => load = Some(CORE_B),
             ("--load", Some("worker")) => load = Some(CORE_A),
+            ("--limits", Some(json)) => limits = serde_json::from_str::<Limits>(json).ok(),
             _ => {
-                eprintln!("usage: lar-conductor selftest [--seconds N] [--load conductor|worker]");
+                eprintln!("{USAGE}");
                 return 64;
             }
         }
     }
-    match under_load(seconds, load) {
+    let Some(limits) = limits else {
+        eprintln!("{USAGE}");
+        return 64;
+    };
+    match under_load(seconds, load, limits) {
         Ok(report) => {
             println!("{report}");
             0
         }
         Err(stop) => {
-            println!("{}", crate::protocol::error(&format!("{stop:?}")));
+            println!("{}", crate::protocol::error(&Failure::from(format!("{stop:?}"))));
             70
         }
     }
 }
 
-fn under_load(seconds: f64, load: Option<usize>) -> Result<Value, Stop> {
+fn under_load(seconds: f64, load: Option<usize>, limits: Limits) -> Result<Value, Stop> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         if let Some(core) = load {
@@ -58,19 +69,19 @@ fn under_load(seconds: f64, load: Option<usize>) -> Result<Value, Stop> {
                 }
             });
         }
-        let report = measure(seconds, load);
+        let report = measure(seconds, load, limits);
         stop.store(true, Ordering::Relaxed);
         report
     })
 }
 
-fn measure(seconds: f64, load: Option<usize>) -> Result<Value, Stop> {
+fn measure(seconds: f64, load: Option<usize>, limits: Limits) -> Result<Value, Stop> {
     machine::pin(CORE_B);
     let rate = Rate::measure();
-    let terms = Terms { core_a: CORE_A, rate, mem_mb: 64, call_ms: 2000 };
+    let terms = Terms { core_a: CORE_A, rate, limits };
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
     let worker = own.with_file_name("lar-worker");
-    let mut jail = open(&worker)?;
+    let mut jail = open(&worker, &limits)?;
     let mut rng = Rng::new(1, 1);
     let none: [&Pool; 0] = [];
     let inputs = Inputs::packed(&none, &mut rng)?;
@@ -97,8 +108,9 @@ fn measure(seconds: f64, load: Option<usize>) -> Result<Value, Stop> {
 }
 
 /// bubblewrap where it runs, else Landlock.
-fn open(worker: &Path) -> Result<Jail, String> {
-    Jail::open(BoxKind::Bwrap, worker).or_else(|_| Jail::open(BoxKind::Landlock, worker))
+fn open(worker: &Path, limits: &Limits) -> Result<Jail, String> {
+    Jail::open(BoxKind::Bwrap, worker, limits)
+        .or_else(|_| Jail::open(BoxKind::Landlock, worker, limits))
 }
 
 fn spread(mut values: Vec<f64>) -> Value {

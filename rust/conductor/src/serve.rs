@@ -2,12 +2,12 @@
 
 use crate::clock::Rate;
 use crate::container::{Pool, Want};
-use crate::fault::Stop;
 use crate::jail::{BoxKind, Jail};
 use crate::pair::{Outcome, Request};
 use crate::protocol::{self, Check, Command, Open, Pair, VERSION, error};
 use crate::shelf::Shelf;
 use crate::stage::Terms;
+use crate::stop::{Failure, FailureCode, Stop};
 use crate::{check, cpu, expect, machine, pair};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
@@ -24,7 +24,7 @@ pub fn serve() -> i32 {
         let answer = match protocol::parse(&line) {
             Ok(Command::Quit) => return 0,
             Ok(command) => session.answer(command).unwrap_or_else(|e| error(&e)),
-            Err(text) => error(&text),
+            Err(failure) => error(&failure),
         };
         if writeln!(stdout, "{answer}").and_then(|()| stdout.flush()).is_err() {
             return 1;
@@ -41,7 +41,7 @@ struct Session {
 }
 
 impl Session {
-    fn answer(&mut self, command: Command) -> Result<Value, String> {
+    fn answer(&mut self, command: Command) -> Result<Value, Failure> {
         match command {
             Command::Open(open) => self.open(&open),
             Command::Expect { lib, pool, want } => self.expect(&lib, &pool, &want),
@@ -51,11 +51,12 @@ impl Session {
         }
     }
 
-    fn open(&mut self, open: &Open) -> Result<Value, String> {
+    fn open(&mut self, open: &Open) -> Result<Value, Failure> {
         self.open = None;
-        let kind = BoxKind::parse(&open.kind)?;
-        let worker = std::fs::canonicalize(&open.worker)
-            .map_err(|e| format!("{}: {e}", open.worker.display()))?;
+        let kind = BoxKind::parse(&open.kind).map_err(bad)?;
+        let worker = std::fs::canonicalize(&open.worker).map_err(|e| {
+            Failure::new(FailureCode::BadFile, format!("{}: {e}", open.worker.display()))
+        })?;
         let mut notes = Vec::new();
         if open.core_a == open.core_b {
             notes.push("one core for clock and kernels: times are weak");
@@ -64,16 +65,15 @@ impl Session {
             notes.push("the conductor could not be pinned");
         }
         let rate = Rate::measure();
-        let jail = Jail::open(kind, &worker)?;
-        let Open { core_a, .. } = *open;
-        let (mem_mb, call_ms) = (open.limits.mem_mb, open.limits.call_ms);
-        let terms = Terms { core_a, rate, mem_mb, call_ms };
+        let jail = Jail::open(kind, &worker, &open.limits)
+            .map_err(|detail| Failure::new(FailureCode::NoSandbox, detail))?;
+        let terms = Terms { core_a: open.core_a, rate, limits: open.limits };
         self.open = Some((jail, terms));
         Ok(json!({"v": VERSION, "ok": true, "box": kind.name(), "ticks_per_ns": rate.0,
                   "features": cpu::features(), "notes": notes}))
     }
 
-    fn expect(&mut self, lib: &Path, pool: &Path, want: &Path) -> Result<Value, String> {
+    fn expect(&mut self, lib: &Path, pool: &Path, want: &Path) -> Result<Value, Failure> {
         let Session { open, shelf } = self;
         let (jail, terms) = ready(open)?;
         let pool = shelf.pool(pool)?;
@@ -84,7 +84,7 @@ impl Session {
         }
     }
 
-    fn check(&mut self, check: &Check) -> Result<Value, String> {
+    fn check(&mut self, check: &Check) -> Result<Value, Failure> {
         let Session { open, shelf } = self;
         let (jail, terms) = ready(open)?;
         let pools = shelf.pairs(&check.pools)?;
@@ -96,21 +96,19 @@ impl Session {
         }
     }
 
-    fn pair(&mut self, command: &Pair) -> Result<Value, String> {
+    fn pair(&mut self, command: &Pair) -> Result<Value, Failure> {
         let Session { open, shelf } = self;
         let (jail, terms) = ready(open)?;
         if command.pools.is_empty() || command.rounds == 0 {
-            return Err("a pair needs pools and rounds".into());
+            return Err(bad("a pair needs pools and rounds"));
         }
         if command.calls.as_ref().is_some_and(|calls| calls.len() != command.pools.len()) {
-            return Err("a pair needs one number of calls per pool".into());
+            return Err(bad("a pair needs one number of calls per pool"));
         }
         if command.opponent.is_some() && command.block_ms.is_some() {
-            return Err("the opponent is timed in single slices".into());
+            return Err(bad("the opponent is timed in single slices"));
         }
         let pools = shelf.pairs(&command.pools)?;
-        let mask = |m: Option<u64>| m.unwrap_or(u64::MAX) & cpu::features();
-        let features = mask(command.features);
         let request = Request {
             champion: &command.champion,
             candidate: &command.candidate,
@@ -120,22 +118,28 @@ impl Session {
             slice_us: command.slice_us,
             calls: command.calls.clone(),
             block_ms: command.block_ms,
-            features: [features, command.features_b.map_or(features, |m| mask(Some(m)))],
+            features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
         };
         Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
     }
 }
 
-fn ready(open: &mut Option<(Jail, Terms)>) -> Result<(&mut Jail, Terms), String> {
-    open.as_mut().map(|(jail, terms)| (jail, *terms)).ok_or_else(|| "not open".to_string())
+fn bad(detail: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::BadCommand, detail)
 }
 
-/// A fault is an answer; everything else is an error.
-fn refuse(stop: Stop) -> Result<Value, String> {
+fn ready(open: &mut Option<(Jail, Terms)>) -> Result<(&mut Jail, Terms), Failure> {
+    let none = || Failure::new(FailureCode::NotOpen, "not open");
+    open.as_mut().map(|(jail, terms)| (jail, *terms)).ok_or_else(none)
+}
+
+/// A fault is an answer; everything else is a failure.
+fn refuse(stop: Stop) -> Result<Value, Failure> {
     match stop {
         Stop::Fault(fault) => Ok(json!({"v": VERSION, "ok": false, "fault": fault})),
-        Stop::Void(text) | Stop::Error(text) => Err(text),
+        Stop::Void(void) => Err(Failure::new(FailureCode::Disturbed, void.detail)),
+        Stop::Failure(failure) => Err(failure),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shelf: pools and expected outputs stay open from pair to pair.
 
 use crate::container::{Pool, Want};
+use crate::stop::{Failure, FailureCode};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,14 +23,18 @@ pub struct Shelf {
     wants: HashMap<PathBuf, (Stamp, Rc<Want>)>,
 }
 
-fn stamp(path: &Path) -> Result<Stamp, String> {
-    let m = std::fs::metadata(path).map_err(|e| format!("{}: {e}", path.display()))?;
+fn stamp(path: &Path) -> Result<Stamp, Failure> {
+    let m = std::fs::metadata(path).map_err(|e| bad(format!("{}: {e}", path.display())))?;
     Ok((m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
+}
+
+fn bad(detail: String) -> Failure {
+    Failure::new(FailureCode::BadFile, detail)
 }
 
 impl Shelf {
     /// The pool at `path`.
-    pub fn pool(&mut self, path: &Path) -> Result<Rc<Pool>, String> {
+    pub fn pool(&mut self, path: &Path) -> Result<Rc<Pool>, Failure> {
         let now = stamp(path)?;
         if let Some((then, pool)) = self.pools.get(path)
             && *then == now
@@ -39,12 +44,12 @@ impl Shelf {
         if self.pools.len() >= MOST {
             self.pools.clear();
         }
-        let pool = Rc::new(Pool::open(path)?);
+        let pool = Rc::new(Pool::open(path).map_err(bad)?);
         self.pools.insert(path.into(), (now, pool.clone()));
         Ok(pool)
     }
 
-    fn want(&mut self, path: &Path, pool: &Pool) -> Result<Rc<Want>, String> {
+    fn want(&mut self, path: &Path, pool: &Pool) -> Result<Rc<Want>, Failure> {
         let now = stamp(path)?;
         if let Some((then, want)) = self.wants.get(path)
             && *then == now
@@ -55,13 +60,13 @@ impl Shelf {
         if self.wants.len() >= MOST {
             self.wants.clear();
         }
-        let want = Rc::new(Want::open(path, pool)?);
+        let want = Rc::new(Want::open(path, pool).map_err(bad)?);
         self.wants.insert(path.into(), (now, want.clone()));
         Ok(want)
     }
 
     /// Pools with their expected outputs.
-    pub fn pairs(&mut self, paths: &[(PathBuf, PathBuf)]) -> Result<Vec<Case>, String> {
+    pub fn pairs(&mut self, paths: &[(PathBuf, PathBuf)]) -> Result<Vec<Case>, Failure> {
         let mut pairs = Vec::with_capacity(paths.len());
         for (pool, want) in paths {
             let pool = self.pool(pool)?;

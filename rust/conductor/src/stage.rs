@@ -3,12 +3,14 @@
 
 use crate::clock::Rate;
 use crate::container::{Pool, Want};
-use crate::fault::{Fault, Stop};
+use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
+use crate::limits::{Limits, mib};
 use crate::place::{Inputs, Slots};
 use crate::poison::Poison;
 use crate::rng::Rng;
 use crate::shm::{Frozen, Shared};
+use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
 use crate::window::{Bases, Tables, Writer};
 use crate::worker::{Shots, Start, Worker};
@@ -21,14 +23,8 @@ use std::time::Duration;
 pub struct Terms {
     pub core_a: usize,
     pub rate: Rate,
-    pub mem_mb: u64,
-    pub call_ms: u64,
+    pub limits: Limits,
 }
-
-/// Output lines looked at in the moment of *done*.
-const SAMPLED: usize = 64;
-/// Output lines looked at before *go*.
-const STANDING: usize = 4;
 
 /// A library on one side.
 pub struct Side<'a> {
@@ -115,7 +111,7 @@ impl Stage {
         let setup = Setup {
             version: 1,
             features: side.features,
-            heap: self.terms.mem_mb << 20,
+            heap: mib(self.terms.limits.heap_mb as usize) as u64,
             library: u64::from(side.library.is_some()),
             plan_base: self.bases.plan,
             plan_len: self.plan_len as u64,
@@ -124,12 +120,14 @@ impl Stage {
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             place: self.bases.place,
         };
-        let library = side.library.map(Frozen::copy_of).transpose()?;
+        let library = side.library.map(Frozen::copy_of).transpose();
+        let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
         Worker::start(
             jail,
             &Start {
                 side: side.name,
                 core: self.terms.core_a,
+                limits: self.terms.limits,
                 setup,
                 plan: &self.plan,
                 inputs: &self.inputs.memory,
@@ -141,7 +139,7 @@ impl Stage {
 
     /// How long a worker may take to load.
     pub fn patience(&self) -> Duration {
-        Duration::from_millis(5000 + self.terms.call_ms)
+        self.terms.limits.loading()
     }
 
     /// Writes the tables of a window whose `slots` are laid out. All workers must sleep.
@@ -151,7 +149,7 @@ impl Stage {
     }
 
     fn limit(&self) -> u64 {
-        self.terms.rate.ticks_of_us(self.terms.call_ms as f64 * 1000.0)
+        self.terms.rate.ticks_of_us(self.terms.limits.call_ms as f64 * 1000.0)
     }
 
     /// An empty slice: `calls` calls of the no-op entry.
@@ -225,13 +223,13 @@ impl Stage {
 
     /// Before *go* the poison must still stand.
     fn still_standing(&mut self, worker: &Worker, pool: &Pool) -> Result<(), Stop> {
-        for _ in 0..STANDING {
+        for _ in 0..self.terms.limits.early_lines {
             let i = self.rng.below(self.slots.poison.len());
             let (at, len) = self.slots.poison[i];
             let line = at + self.rng.below(len.div_ceil(64)) * 64;
             let n = (at + len - line).min(64);
             if self.poison.broken(self.outputs.bytes(), line, n).is_some() {
-                let fault = Fault::with_note("arm", "outputs were written before go");
+                let fault = Fault::with_note(FaultKind::Arm, "outputs were written before go");
                 let fault = Fault { combo: pool.combo.clone(), ..fault };
                 return Err(worker.blame(fault).into());
             }
@@ -245,8 +243,9 @@ impl Stage {
         if run == 0 {
             return vec![];
         }
-        let mut samples = Vec::with_capacity(SAMPLED);
-        for _ in 0..SAMPLED {
+        let lines = self.terms.limits.late_lines;
+        let mut samples = Vec::with_capacity(lines);
+        for _ in 0..lines {
             let slot = self.rng.below(run);
             let part = self.rng.below(self.slots.n_parts);
             let (at, cap) = self.slots.parts_of(slot)[part];
@@ -274,7 +273,7 @@ impl Stage {
             call: play.calls[late.slot],
             part: late.part,
             offset: late.at - self.slots.parts_of(late.slot)[late.part].0,
-            ..Fault::with_note("late_write", "written after the call had returned")
+            ..Fault::with_note(FaultKind::LateWrite, "written after the call had returned")
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::container::{Pool, Want, header_of};
 use crate::equality::canonical;
-use crate::fault::{Fault, hex};
+use crate::fault::{Fault, FaultKind, hex};
 use crate::place::Slots;
 use crate::poison::Poison;
 use lar_abi::call::{HEADER_BYTES, SlotHeader};
@@ -39,7 +39,7 @@ impl Seen<'_> {
         let got = header_of(&self.memory[at..at + HEADER_BYTES]);
         let want = self.want.header(call);
         let fault = if self.poison.broken(self.memory, at, HEADER_BYTES).is_none() {
-            Some(Fault::with_note("poison", "the call was not made"))
+            Some(Fault::with_note(FaultKind::Poison, "the call was not made"))
         } else {
             header(&got, &want, self.slots.n_parts).or_else(|| self.parts(i, &want))
         };
@@ -64,7 +64,10 @@ impl Seen<'_> {
         let (at, len) = (self.slots.parts_of(i)[p].0, got.len());
         let want = self.want.part(call, p)?;
         if want.len() != len {
-            return Some(Fault::with_note("mismatch", "the expected part has another length"));
+            return Some(Fault::with_note(
+                FaultKind::Mismatch,
+                "the expected part has another length",
+            ));
         }
         let dist = self.want.part(call, 0).unwrap_or(&[]);
         let ties = self.want.part(call, self.pool.parts.len());
@@ -81,7 +84,7 @@ impl Seen<'_> {
             total: diff.total,
             got_hex: hex(&got[diff.offset..end], SHOWN),
             want_hex: hex(&want[diff.offset..end], SHOWN),
-            ..Fault::new(if untouched.is_none() { "poison" } else { "mismatch" })
+            ..Fault::new(if untouched.is_none() { FaultKind::Poison } else { FaultKind::Mismatch })
         })
     }
 
@@ -93,7 +96,7 @@ impl Seen<'_> {
             .any(|&(at, len)| self.poison.broken(self.memory, at, len).is_some())
             .then(|| Fault {
                 call: self.calls[i],
-                ..Fault::with_note("slack", "written without having been called")
+                ..Fault::with_note(FaultKind::Slack, "written without having been called")
             })
     }
 }
@@ -106,7 +109,7 @@ fn header(got: &SlotHeader, want: &SlotHeader, n_parts: usize) -> Option<Fault> 
         total: 1,
         got_hex: hex(&got.to_le_bytes(), 8),
         want_hex: hex(&want.to_le_bytes(), 8),
-        ..Fault::with_note("mismatch", format!("{what} {got}, wanted {want}"))
+        ..Fault::with_note(FaultKind::Mismatch, format!("{what} {got}, wanted {want}"))
     };
     if got.status != want.status {
         return Some(differ(0, "status", got.status, want.status));
@@ -118,7 +121,7 @@ fn header(got: &SlotHeader, want: &SlotHeader, n_parts: usize) -> Option<Fault> 
 /// Slack on either side of every output must be intact.
 pub fn slack(slots: &Slots, memory: &[u8], poison: &Poison) -> Option<Fault> {
     let at = slots.slack.iter().find_map(|&(at, len)| poison.broken(memory, at, len))?;
-    Some(Fault::with_note("slack", place(slots, at)))
+    Some(Fault::with_note(FaultKind::Slack, place(slots, at)))
 }
 
 /// In words, where offset `at` lies.

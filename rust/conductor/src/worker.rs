@@ -1,10 +1,12 @@
 //! The conductor's handle of one worker process: start, arm, fire, proof of sleep, end.
 
 use crate::clock::ticks;
-use crate::fault::{Fault, Stop};
+use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
+use crate::limits::{Limits, mib};
 use crate::machine;
 use crate::shm::{Frozen, Shared};
+use crate::stop::{Stop, Void, VoidCause};
 use lar_abi::call::*;
 use lar_abi::wire::*;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,6 +18,7 @@ pub struct Start<'a> {
     /// `champion` or `candidate`.
     pub side: &'static str,
     pub core: usize,
+    pub limits: Limits,
     pub setup: Setup,
     pub plan: &'a Shared,
     pub inputs: &'a Frozen,
@@ -25,13 +28,11 @@ pub struct Start<'a> {
 }
 
 const GETTING_READY: &str = "getting ready";
-/// A worker that is late was starved, not slow, if it waited in the run queue for longer than
-/// this and ran for less.
-const STARVED_NS: u64 = 500_000_000;
 
 /// One worker.
 pub struct Worker {
     pub side: &'static str,
+    limits: Limits,
     id: u32,
     control: Shared,
     pidfd: Option<OwnedFd>,
@@ -66,9 +67,16 @@ impl Worker {
         // Without a library any descriptor fills its place.
         let library = start.library.map_or(start.plan.fd(), Frozen::fd);
         let fds = [control.fd(), start.plan.fd(), start.inputs.fd(), start.outputs.fd(), library];
-        let id = jail.request(start.core, start.setup.place, fds)?;
+        let request = SpawnRequest {
+            id: 0,
+            core: start.core as u32,
+            stack: mib(start.limits.stack_mb as usize) as u64,
+            place: start.setup.place,
+        };
+        let id = jail.request(request, fds)?;
         Ok(Worker {
             side: start.side,
+            limits: start.limits,
             id,
             control,
             pidfd: None,
@@ -106,7 +114,7 @@ impl Worker {
         let fenced = filters.is_none_or(|n| n >= own + 2) || cfg!(feature = "test-no-fence");
         if !fenced || threads.is_some_and(|n| n != 1) {
             let note = "the worker runs without its fences";
-            return Err(self.blame(Fault::with_note("sandbox", note)).into());
+            return Err(self.blame(Fault::with_note(FaultKind::Sandbox, note)).into());
         }
         Ok(())
     }
@@ -201,6 +209,7 @@ impl Worker {
         doing: &str,
         seen: impl Fn() -> bool,
     ) -> Result<(u64, u64), Stop> {
+        let stall = (limit as f64 * self.limits.stall_share) as u64;
         let mut start = ticks();
         let (mut last, mut next_look) = (start, limit / 400);
         loop {
@@ -212,9 +221,9 @@ impl Worker {
             }
             let before = last;
             last = ticks();
-            // This process itself was stopped or kept away: that time is nobody's.
+            // This process itself was stopped or kept away: that time does not count.
             let gap = last.wrapping_sub(before);
-            if gap > limit / 100 {
+            if gap > stall {
                 start = start.wrapping_add(gap);
             }
             let passed = last.wrapping_sub(start);
@@ -243,13 +252,18 @@ impl Worker {
         let pid = self.pidfd.as_ref().and_then(machine::pid_of);
         let (ran, queued) = pid.as_deref().and_then(machine::scheduled_ns).unwrap_or((0, 0));
         self.end(jail);
-        if queued > STARVED_NS && ran < STARVED_NS {
-            return Stop::Void(format!("the {} was kept from its core by others", self.side));
+        let starved = self.limits.starved_ms * 1_000_000;
+        // It waited in the run queue for longer than this, and ran for less.
+        if queued > starved && ran < starved {
+            let detail = format!("other processes kept the {} from its core", self.side);
+            return Void::new(VoidCause::KeptFromCore, detail).into();
         }
         if doing == GETTING_READY {
-            return Stop::Void(format!("the {} did not wake up for its slice", self.side));
+            let detail = format!("the {} did not wake up for its slice", self.side);
+            return Void::new(VoidCause::NotWoken, detail).into();
         }
-        self.blame(Fault::with_note("timeout", format!("not done with {doing} in time"))).into()
+        self.blame(Fault::with_note(FaultKind::Timeout, format!("not done with {doing} in time")))
+            .into()
     }
 
     /// Kills it, waits for its end and notes what it used.

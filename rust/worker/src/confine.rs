@@ -1,8 +1,5 @@
 //! Limits of the process: no new privileges, no core dumps, no counter instruction.
 
-/// Bytes of stack a kernel may use.
-pub const STACK: u64 = 8 << 20;
-
 fn limit(what: libc::__rlimit_resource_t, value: u64) {
     if cfg!(feature = "test-no-fence") {
         return;
@@ -12,9 +9,9 @@ fn limit(what: libc::__rlimit_resource_t, value: u64) {
     unsafe { libc::setrlimit(what, &limit) };
 }
 
-/// Before the exec: the same stack for every worker.
-pub fn before_exec() {
-    limit(libc::RLIMIT_STACK, STACK);
+/// Before the exec: the same stack for every worker, in bytes.
+pub fn before_exec(stack: u64) {
+    limit(libc::RLIMIT_STACK, stack);
     limit(libc::RLIMIT_CORE, 0);
 }
 

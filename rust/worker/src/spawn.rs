@@ -115,7 +115,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
         let mut set: libc::cpu_set_t = zeroed();
         libc::CPU_SET(request.core as usize, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
-        confine::before_exec();
+        confine::before_exec(request.stack);
         // Addresses are `Place`'s to draw, alike for both sides of a pair.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), env.as_ptr());
@@ -125,7 +125,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
 
 /// Receives one request; None when the conductor has gone.
 fn receive() -> Option<(SpawnRequest, [i32; RIDERS])> {
-    let mut request = SpawnRequest { id: 0, core: 0, place: Place::default() };
+    let mut request = SpawnRequest { id: 0, core: 0, stack: 0, place: Place::default() };
     let mut fds = [-1; RIDERS];
     // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
     unsafe {

@@ -20,7 +20,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -28,18 +29,37 @@ from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.sandbox import SYSTEM_PATH
 from lance_autoresearch.records import Fault, FaultKind, PairTimes, Void, VoidCause
+from lance_autoresearch.rules.policy import DEFAULT, LIMITS, MeasuringLimits
 from lance_autoresearch.text.plain_text import stripped
 
 VERSION = 1
 """Version of every line; the conductor refuses any other."""
 TEXT_LIMIT = 1024
 """Characters kept of a text that a worker may have written."""
-BOX_GONE = "the box is gone"
-"""How the conductor says that the process which starts its workers has ended."""
 PROGRAMS = ("lar-conductor", "lar-worker")
 
 PoolPair = tuple[Path, Path]
 """A pool file and the file of upstream's outputs for it."""
+
+
+class FailureCode(StrEnum):
+    """Why a command could not be carried out: `code` of the conductor's answer."""
+
+    BAD_COMMAND = "bad-command"
+    NOT_OPEN = "not-open"
+    BAD_FILE = "bad-file"
+    NO_SANDBOX = "no-sandbox"
+    SANDBOX_GONE = "sandbox-gone"
+    """The process that starts workers has ended."""
+    DISTURBED = "disturbed"
+    """Other processes disturbed a command that is no pair."""
+    SYSTEM = "system"
+    GARBLED = "garbled"
+    """The answer was none: this code is ours."""
+
+
+LOST = frozenset({FailureCode.SANDBOX_GONE, FailureCode.GARBLED})
+"""After these nothing can be measured with the running program any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +186,29 @@ def audit(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
     return report
 
 
+def measure_overhead(
+    root: Path, *, seconds: float, load: str | None = None, limits: MeasuringLimits = LIMITS
+) -> dict[str, Any]:
+    """`lar-conductor selftest`: what a slice costs when the kernel does nothing.
+
+    Args:
+        seconds: how long it runs.
+        load: `conductor` or `worker` keeps that one's core busy.
+
+    Returns:
+        {"slices", "box", "load", "go_done_ns": {"p1", "p50", "p99", "max"}, "arm_ready_ns": {...}}.
+    """
+    command = [str(ensure_built(root) / "lar-conductor"), "selftest",
+               "--limits", json.dumps(asdict(limits)), "--seconds", str(seconds)]
+    command += ["--load", load] if load else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = _object(done.stdout)
+    if report.get("ok") is not True:
+        raise MachineError(f"conductor: {clean(str(report.get('error')))}", where="selftest",
+                           next="lar doctor")
+    return report
+
+
 def clean(text: str) -> str:
     """Untrusted text, stripped to one line of at most TEXT_LIMIT characters."""
     return stripped(text, TEXT_LIMIT)
@@ -178,21 +221,29 @@ class Conductor:
         self,
         root: Path,
         *,
+        limits: MeasuringLimits = LIMITS,
         box: str | None = None,
         core_a: int = 1,
         core_b: int = 0,
-        mem_mb: int = 512,
-        call_ms: int = 2000,
         bin_dir: Path | None = None,
     ) -> None:
+        """Start nothing yet.
+
+        Args:
+            limits: by what the conductor decides that a pair is void or a kernel at fault.
+            box: bwrap, landlock or none; None takes the strongest that works here.
+            core_a: where kernels run.
+            core_b: where the conductor runs.
+            bin_dir: programs to use in place of those built from `rust/`.
+        """
         self._root = root
         self._bin = bin_dir
-        self._call_ms = call_ms
+        self._limits = limits
         self._open = {
             "box": box or sandbox.choose(landlocked=True),
             "core_a": core_a,
             "core_b": core_b,
-            "limits": {"mem_mb": mem_mb, "call_ms": call_ms},
+            "limits": asdict(limits),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
@@ -278,17 +329,16 @@ class Conductor:
         pools: Sequence[PoolPair],
         *,
         seed: int,
-        rounds: int = 20,
-        slice_us: float = 50.0,
+        rounds: int = DEFAULT.rounds,
+        slice_us: float = DEFAULT.slice_us,
         calls: Sequence[int] | None = None,
         block_ms: float | None = None,
         features: int | None = None,
-        features_b: int | None = None,
         opponent: Path | None = None,
     ) -> PairResult:
         """One process pair; `calls` are those of an earlier pair, None to calibrate anew.
 
-        `features` forces a tier on both sides, `features_b` another one on the candidate's.
+        `features` forces a tier on both sides.
         `opponent`: both times are one champion process's: behind this library (as `champion`)
         and behind the candidate (as `candidate`).
         """
@@ -296,7 +346,7 @@ class Conductor:
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
             "pools": _paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
-            "features": features, "features_b": features_b,
+            "features": features,
             "opponent": None if opponent is None else str(opponent),
         }
         return _pair_result(self._ask(command, patience=120.0))
@@ -310,15 +360,15 @@ class Conductor:
         try:
             process.stdin.write(line.encode())
             process.stdin.flush()
-            reply = self._line(process.stdout, patience + self._call_ms / 1000)
+            reply = self._line(process.stdout, patience + self._limits.call_ms / 1000)
         except (OSError, TimeoutError) as error:
             self.close()
             raise MachineError(f"the conductor was lost: {error}", where=command["cmd"],
                                next="lar doctor") from error
         answer = _object(reply)
         if answer.get("v") != VERSION or "error" in answer:
-            if str(answer.get("error", BOX_GONE)).startswith(BOX_GONE):
-                self.close()  # nothing can be measured with it any more
+            if _failure_code(answer) in LOST:
+                self.close()
             raise MachineError(f"conductor: {clean(str(answer.get('error', reply)))}",
                                where=command["cmd"], next="lar doctor")
         return answer
@@ -345,6 +395,13 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"error": f"a garbled answer: {text[:200]!r}"}
+
+
+def _failure_code(answer: dict[str, Any]) -> FailureCode:
+    try:
+        return FailureCode(answer.get("code", FailureCode.GARBLED))
+    except ValueError:
+        return FailureCode.GARBLED
 
 
 def _paths(pools: Sequence[PoolPair]) -> list[list[str]]:
@@ -377,20 +434,8 @@ def _ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
-_CAUSES = (
-    ("the clock jumped", VoidCause.CLOCK_JUMPED),
-    ("the machine slept", VoidCause.MACHINE_SLEPT),
-    ("foreign", VoidCause.FOREIGN_WORK),
-    ("arm: the champion", VoidCause.CHAMPION_SLOW_TO_ARM),
-    ("arm: the candidate", VoidCause.CANDIDATE_SLOW_TO_ARM),
-)
-
-
-def _void(text: str | None) -> Void | None:
-    if text is None:
-        return None
-    found = (cause for begin, cause in _CAUSES if text.startswith(begin))
-    return Void(next(found, VoidCause.OTHER), text)
+def _void(data: dict[str, str] | None) -> Void | None:
+    return None if data is None else Void(VoidCause(data["cause"]), clean(data["detail"]))
 
 
 def _pair_result(answer: dict[str, Any]) -> PairResult:

@@ -87,7 +87,6 @@ def write_pool(
         "op": target.op_index(combo.op),
         "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
         "calls": rows,
-        "arg_phase": [0] * max((len(r["args"]) for r in rows), default=0),
         "arg_elem": elem,
         "window_bytes": combo.window_kib * 1024,
         "blob_len": layout.size,

@@ -21,6 +21,8 @@ class VoidCause(StrEnum):
     """A worker was ready to run and did not get its core."""
     NOT_WOKEN = "not-woken"
     """A worker did not wake up for its slice."""
+    ENDED_FROM_OUTSIDE = "ended-from-outside"
+    """A worker was ended by a signal that no kernel can send."""
     NEVER_BEGAN = "never-began"
     OTHER = "other"
     """A cause that only an older record names."""

@@ -145,3 +145,92 @@ class BuildLimits:
 
 BUILD_LIMITS = BuildLimits()
 DEFAULT = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringLimits:
+    """Every number by which the measuring programs decide that a pair does not count or that a
+    kernel is at fault, and how much one slice may use.
+
+    They are no part of `Policy`: each is applied once, while a pair is measured, and what came of
+    it is recorded with the pair. A judgement of recorded pairs never needs them. They travel with
+    the conductor's `open`; Rust has no defaults of its own.
+    """
+
+    # What a kernel may use.
+    heap_mb: int = 512
+    """A kernel that needs more heap is at fault (`memory`)."""
+    stack_mb: int = 8
+    """A kernel that needs more stack dies of a signal."""
+    call_ms: int = 2000
+    """A slice that takes longer is a `timeout`."""
+    load_ms: int = 5000
+    """A library that is not loaded after `call_ms` and this is a `timeout`."""
+    stall_share: float = 0.01
+    """A gap between two looks of the conductor that is longer than this share of `call_ms` is the
+    conductor's own (it was stopped), and is not counted against the kernel."""
+    starved_ms: int = 500
+    """A late worker was kept from its core, and is not at fault, if it waited in the run queue for
+    longer than this and ran for less."""
+    spawner_ms: int = 10_000
+    """The process that starts workers must answer within this, or the command fails."""
+
+    # When a pair is void.
+    foreign_share: float = 0.5
+    """Other processes used more than this share of the measuring core."""
+    suspend_ms: float = 50.0
+    """The machine was suspended for longer than this while the pair ran."""
+    clock_drift_share: float = 0.01
+    """The conductor's counter and the system's clock differ by more than this share of the pair's
+    time..."""
+    clock_drift_us: float = 1000.0
+    """...and this."""
+    arm_ratio: float = 1.5
+    """One side's median time from *arm* to *ready* is more than so many times the other's, plus
+    `arm_margin_us`: it may be working before *go*. In A/A pairs they differ by a few percent."""
+    arm_margin_us: float = 3.0
+    combo_arm_ratio: float = 2.5
+    """The same for the slices of one combo, where an honest kernel that is 14 times as fast took up
+    to 1.76 times as long: its caches are what the slower side left."""
+    combo_arm_rounds: int = 8
+    """Pairs of fewer rounds are not judged combo by combo: their medians are too uncertain."""
+
+    # Where outputs are looked at beside the comparison after every slice.
+    early_lines: int = 4
+    """Random output lines that must be untouched before *go*; else the kernel is at fault
+    (`arm`)."""
+    late_lines: int = 64
+    """Random output lines copied at *done*; one that changes later is a `late_write`."""
+    late_us: float = 1.0
+    """A *done* that may have been seen later than this is counted in `overhead`, no more."""
+
+    # What one slice may hold.
+    empty_slices: int = 15
+    """Empty slices a side; their median is subtracted from every time."""
+    max_calls: int = 8192
+    """Calls of a slice."""
+    max_output_mb: int = 64
+    """Output memory of a slice."""
+    block_window_mb: int = 4
+    """What a slice of a long block may touch, where the combo declares less: a block warms its
+    caches in any case."""
+    max_slice_us: float = 3000.0
+    """A slice of the slower side."""
+    max_block_slice_us: float = 1000.0
+    """A slice of a long block."""
+    max_block_slices: int = 1000
+    """Slices of a long block."""
+    calls_jitter: float = 0.1
+    """The calibrated number of calls is reduced by a random share up to this, so that it tells a
+    kernel nothing."""
+
+    # What one worker of a check may hold.
+    check_calls: int = 16
+    """Calls of a slice."""
+    check_mappings: int = 12_000
+    """Inputs, each with a mapping of its own; a worker may have 65,530."""
+    check_input_mb: int = 512
+    check_output_mb: int = 64
+
+
+LIMITS = MeasuringLimits()

@@ -18,6 +18,7 @@ VOIDS: Mapping[str, str] = {
     VoidCause.CANDIDATE_SLOW_TO_ARM: "the candidate took too long to get ready",
     VoidCause.KEPT_FROM_CORE: "a worker was kept from its core",
     VoidCause.NOT_WOKEN: "a worker did not wake up",
+    VoidCause.ENDED_FROM_OUTSIDE: "a worker was ended by a signal from outside",
     VoidCause.NEVER_BEGAN: "it never began",
     VoidCause.OTHER: "another cause",
 }

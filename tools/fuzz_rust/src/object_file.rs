@@ -4,8 +4,14 @@
 
 #[path = "../../../rust/conductor/src/audit.rs"]
 mod audit;
+#[path = "../../../rust/conductor/src/extensions.rs"]
+mod extensions;
+#[path = "../../../rust/conductor/src/fault.rs"]
+mod fault;
 #[path = "../../../rust/conductor/src/protocol.rs"]
 mod protocol;
+#[path = "../../../rust/conductor/src/stop.rs"]
+mod stop;
 
 use libfuzzer_sys::fuzz_target;
 use std::os::fd::{AsRawFd, FromRawFd};

@@ -2,13 +2,17 @@
 #![no_main]
 #![allow(dead_code)]
 
+#[path = "../../../rust/conductor/src/fault.rs"]
+mod fault;
 #[path = "../../../rust/conductor/src/protocol.rs"]
 mod protocol;
+#[path = "../../../rust/conductor/src/stop.rs"]
+mod stop;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    if let Err(text) = protocol::parse(data) {
-        assert!(!protocol::error(&text).to_string().contains('\n'));
+    if let Err(failure) = protocol::parse(data) {
+        assert!(!protocol::error(&failure).to_string().contains('\n'));
     }
 });
