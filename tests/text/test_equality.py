@@ -156,7 +156,7 @@ def test_the_sentence_of_a_public_mismatch() -> None:
     assert fault_text(TARGET, MISMATCH, public=True, case=14) == (
         "pq-l2: kernels.rs disagrees with Lance at 768x96 large-dynamic-range, op scan, "
         "value 113: 4.125 vs 4.12309980 (must be bit-equal, 3,985 ulp apart). "
-        "38 of 771 values differ. Repeat: lar check pq-l2 --case 14"
+        "38 of 771 values differ. Only this case: --case 14"
     ).replace("4.12309980", show(MISMATCH.want, "f32")).replace(
         "3,985", f"{ulp_distance(MISMATCH.got, MISMATCH.want):,}"
     )
@@ -218,7 +218,7 @@ def test_every_kind_has_its_sentence_and_a_next_step(kind: str) -> None:
     )
     told = fault_text(TARGET, fault, case=3)
     assert told.startswith("pq-l2: kernels.rs ")
-    assert told.endswith("Repeat: lar check pq-l2 --case 3")
+    assert told.endswith("Only this case: --case 3")
     assert ADVICE[kind].lower() in told.lower()
     assert "failed" not in told
     assert (kind != "signal") or "SIGSEGV" in told

@@ -137,7 +137,7 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
     """Write `upstream.lock` for a release (default: the one upstream.toml names) and slice it.
 
     Nothing is written unless every item of every target is found. Champions are judged against
-    the new oracle only after `lar check` has passed on every target.
+    the new oracle only after `lar validate` has passed on every target.
 
     Args:
         to: the release to move to.
@@ -152,5 +152,5 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
         print(jsonlib.dumps({"version": lock.version, "archives": lock.archives, "items": items}))
         return 0
     print(f"pinned Lance {lock.version}: {len(lock.archives)} crates, {sum(items.values())} items")
-    print("  next: lar check TARGET for each of " + ", ".join(items))
+    print("  next: lar validate TARGET for each of " + ", ".join(items))
     return 0
