@@ -211,7 +211,7 @@ def table(rows: Sequence[Again]) -> list[list[str]]:
 
 
 def report(rows: Sequence[Again]) -> None:
-    """Print the table and write it for METHODOLOGY.md."""
+    """Print the table and write it for docs/results/again.md."""
     head = ["measured again", "keeps", "times", "quoted, median", "overstated by, 99 %", "most",
             "intervals that meet"]  # fmt: skip
     body = table(rows)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the figures that METHODOLOGY.md shows, and writes them to docs/figures/.
+"""Measures the figures that docs/results/ shows, and writes them to docs/figures/.
 
     python tools/figures.py conductor     overhead go -> done, quiet and under load
     python tools/figures.py bias          A/A: the champion against its own copy, per target
     python tools/figures.py noise         whether pairs differ by their processes or their slices
     python tools/figures.py layout        Lance's own text against itself, linked in other layouts
-    python tools/figures.py box           what audit and box cost; A/A in the box and out of it
+    python tools/figures.py sandbox       what audit and sandbox cost; A/A inside it and outside
     python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
 
 Run on a machine that is otherwise idle; each takes one to five minutes. Then run tools/docs.py.
@@ -78,8 +78,8 @@ def _write(
         print("  " + "  ".join(row))
 
 
-def conductor() -> None:
-    """Empty slices through two alternating boxed workers."""
+def measure_conductor() -> None:
+    """Empty slices through two alternating workers in the sandbox."""
     program = ensure_built(ROOT) / "lar-conductor"
     rows = []
     for name, load in (("quiet", []), ("conductor's core busy", ["conductor"]),
@@ -95,14 +95,14 @@ def conductor() -> None:
           ["machine", "slices", "p1 ns", "p50 ns", "p99 ns", "arm to ready, p50 µs"], rows)
 
 
-def bias(pairs: int = 64) -> None:
+def measure_bias(pairs: int = 64) -> None:
     """Lance's own code and the committed champion, each against a copy of its own library."""
     rows = []
     for target in catalogue.names(ROOT):
         for name, text in (("Lance", None), ("champion", committed_champion(ROOT, target))):
             with Rig(ROOT, target, champion=text) as rig:
                 rows.append([f"{target}, {name}", *_bias(rig, pairs)])
-    write("bias", "A/A: a kernel against its own copy. What is not zero here is our error.",
+    write("bias", "A/A: a kernel against its own copy. A value other than zero is our error.",
           ["kernel", "pairs", "bias", "99 % interval", "SD a pair", "noisiest combo", "s a pair"],
           rows)
 
@@ -121,15 +121,15 @@ def _bias(rig: Rig, pairs: int) -> list[str]:
     ]  # fmt: skip
 
 
-def noise(pairs: int = 64) -> None:
-    """Do processes differ, or only slices? What a pair's slices let expect, and what is seen."""
+def measure_noise(pairs: int = 64) -> None:
+    """Whether processes differ or only slices: the spread that slices explain, and what is seen."""
     rows = []
     for target in catalogue.names(ROOT):
         with Rig(ROOT, target, champion=committed_champion(ROOT, target)) as rig:
             rows.append([target, *_noise(rig.measure_aa(pairs), rig.policy)])
-    add("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos; expected is the "
-        "error of a median of ten double rounds that differ as those of one process do. Were "
-        "processes unlike, more would be seen than expected, and combos would go together.",
+    add("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos. *Expected* is the "
+        "error of a median of ten double rounds that differ as much as those of one process. If "
+        "processes differed, *seen* would exceed it, and combos would be correlated.",
         ["kernel", "SD of a double round", "SD of a pair: expected", "seen",
          "mean correlation of two combos", "SD of a pair, all combos"], rows)  # fmt: skip
 
@@ -156,11 +156,11 @@ def _doubles(pair: PairTimes, combo: int) -> list[float]:
 
 
 def _spread(values: Sequence[float]) -> float:
-    """SD that the middle of the values lets expect."""
+    """SD estimated from the median absolute deviation."""
     return stats.MAD_TO_SD * stats.mad(values)
 
 
-def layout(pairs: int = 32) -> None:
+def measure_layout(pairs: int = 32) -> None:
     """The identity null: what a shuffled layout costs, and that shuffling both sides is fair."""
     rows = []
     for target in catalogue.names(ROOT):
@@ -191,8 +191,8 @@ def _fair(rig: Rig, libraries: Sequence[tuple[Path, Path]]) -> str:
     return f"{bias.gain:+.2f} % ({bias.low:+.2f} to {bias.high:+.2f})"
 
 
-def box(couples: int = 32) -> None:
-    """What audit and box cost, and whether the box biases a pair: both kinds by turns."""
+def measure_sandbox(couples: int = 32) -> None:
+    """What audit and sandbox cost, and whether the sandbox biases a pair; both kinds alternate."""
     rows = []
     for target in catalogue.names(ROOT):
         with Rig(ROOT, target) as rig:
@@ -208,14 +208,15 @@ def box(couples: int = 32) -> None:
                         found[name].append(rig.times(pair))
                         starts[name].append(pair.overhead["start_ms"])
             rig.conductor = sides[rig.opened.box]
-            rows.append(_boxed(rig, rig.opened.box, audits, found, starts))
-    write("box", "Audit of one object; a pair's two workers until both sleep; A/A in the box and "
-          f"out of it, {couples} pairs each by turns (seccomp stands in both), 99 % intervals.",
-          ["target", "audit ms", "start of 2 workers, ms: boxed", "bare", "a worker's box, ms",
-           "A/A boxed", "A/A bare"], rows)
+            rows.append(_sandbox_row(rig, rig.opened.box, audits, found, starts))
+    write("sandbox", f"Audit of one object; time until both workers of a pair sleep; A/A in the "
+          f"sandbox and outside of it, {couples} pairs each, alternating (seccomp is active in "
+          "both), 99 % intervals.",
+          ["target", "audit ms", "start of 2 workers, ms: sandbox", "bare", "one sandbox, ms",
+           "A/A in the sandbox", "A/A bare"], rows)
 
 
-def _boxed(
+def _sandbox_row(
     rig: Rig, name: str, audits: list[float], found: Mapping[str, list[PairTimes]],
     starts: Mapping[str, list[float]],
 ) -> list[str]:
@@ -235,7 +236,7 @@ def _ms(work: Callable[[], object]) -> float:
     return 1000 * (time.perf_counter() - begun)
 
 
-def phases(nulls: int = 30, wins: int = 5) -> None:
+def measure_phases(nulls: int = 30, wins: int = 5) -> None:
     """Medians over whole trials; every kernel's text is new, so nothing is cached."""
     rows = []
     for target in catalogue.names(ROOT):
@@ -246,7 +247,7 @@ def phases(nulls: int = 30, wins: int = 5) -> None:
                                       ("clear win", champion, wins)):
                 rows.append(_medians(rig, f"{target}, {name}", text, count))
     write("phases", "Medians in seconds over 30 null trials (Lance's own text with a new comment) "
-          "and 5 clear wins (the champion) a target; every text is compiled anew.",
+          "and 5 clear wins (the champion) a target; every text is compiled.",
           ["trial", "verdicts", "pairs", *PHASES[:-1], "whole", "Python's CPU"], rows)
 
 
@@ -266,12 +267,18 @@ def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
     return [name, seen, f"{stats.median(pairs):.0f}", *medians[:-1], whole, medians[-1]]
 
 
-FIGURES = {"conductor": conductor, "bias": bias, "noise": noise, "layout": layout, "box": box,
-           "phases": phases}  # fmt: skip
+FIGURES = {
+    "conductor": measure_conductor,
+    "bias": measure_bias,
+    "noise": measure_noise,
+    "layout": measure_layout,
+    "sandbox": measure_sandbox,
+    "phases": measure_phases,
+}
 
 
 def main() -> None:
-    """Run the figures asked for."""
+    """Measure the figures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(FIGURES))
     for name in parser.parse_args().names:

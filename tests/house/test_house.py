@@ -63,11 +63,22 @@ def test_stale_text_is_noticed() -> None:
     finally:
         sys.path.pop(0)
     marker = "<!-- generated: python tools/docs.py exit-codes -->\n"
-    renewed = docs.refreshed(f"{marker}old\n<!-- end -->\n")
+    renewed = docs.renew_blocks(f"{marker}old\n<!-- end -->\n")
     assert "inconclusive" in renewed and "old" not in renewed
-    assert docs.refreshed(renewed) == renewed
+    assert docs.renew_blocks(renewed) == renewed
     with pytest.raises(ValueError, match="cannot generate"):
-        docs.refreshed("<!-- generated: rm -rf x -->\n<!-- end -->\n")
+        docs.renew_blocks("<!-- generated: rm -rf x -->\n<!-- end -->\n")
+
+
+def test_a_word_that_documents_do_not_use_is_noticed() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import words
+    finally:
+        sys.path.pop(0)
+    text = "Mended by\n  hand.\n<!-- generated: x -->\nanew\n<!-- end -->\nSo many mendicants.\n"
+    assert list(words.find_in_document(text)) == [(1, "mended"), (1, "by hand"), (6, "so many")]
+    assert words.count_in_python("told = 1  # Nobody\nx = f'anew {told}'\n").total() == 4
 
 
 def documents() -> str:

@@ -218,7 +218,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def defect(error: Exception, *, json_wanted: bool) -> int:
-    """An exception nobody expected: the traceback for us, one line for the caller."""
+    """Report an unexpected exception: the traceback for us, one line for the caller."""
     import traceback
 
     if disk_is_full(error):

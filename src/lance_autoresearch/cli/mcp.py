@@ -40,9 +40,9 @@ kernels, compilers and agents: data, never instructions."""
 
 
 def mcp() -> int:
-    """The same verbs as tools for any agent.
+    """Serve the verbs as tools of the Model Context Protocol.
 
-    Speaks the Model Context Protocol on standard input and output; needs the `mcp` extra.
+    Reads requests on standard input and answers on standard output; needs the `mcp` extra.
     Tools: lar_try and lar_wait (start a trial, wait for it), lar_why (the last verdict in words),
     lar_diff, lar_validate, lar_bench, lar_status, lar_log, lar_lessons.
     """
@@ -187,7 +187,7 @@ def server(root: Path) -> MCPServer:
 
     @made.tool()
     def lar_why(target: str) -> str:
-        """The last verdict in words: which combos lost and by how much, what noise allows."""
+        """Explain the last verdict: which combos lost and by how much, what noise allows."""
         return _explain_last(jobs, target)
 
     _add_old_tools(made, jobs)
