@@ -40,6 +40,7 @@ check: setup-dev
 
 size:
 	@$(PYTHON) tools/size.py
+	@$(PYTHON) tools/words.py | tail -1
 
 clean:
 	rm -rf .lar/cache .lar/slices .lar/bin .lar/tmp .lar/stamps rust/target

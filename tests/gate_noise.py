@@ -1,8 +1,8 @@
 """Noise models of one pair's values, as measured and worse; all centred on the true gain.
 
 Each draws [sequence, pair, combo] of ln(champion/candidate). `sd` is the SD of a combo for the
-bulk, natural log ratio. One process in 200 is off by up to 6 times: METHODOLOGY.md, measured.
-The first line of a model's text is its row in METHODOLOGY.md's table.
+bulk, natural log ratio. One process in 200 is off by up to 6 times: measured on Zen 4.
+The first line of a model's text is its row in docs/results/simulation.md.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Noise = Callable[[Generator, Shape, float], Array]
 MACHINES = {"quiet": 0.010, "noisy": 0.025}
 """SD of one combo's value in a pair, natural log ratio.
 
-Noisy: the Xeon, 2.3 to 3.1 % (METHODOLOGY.md, table of `python tools/docs.py noise`). Quiet: the
-EPYC, where all combos spread by 0.4 to 0.9 % together (table of `bias`), one by about 1 to 2 %.
+Noisy: the Xeon, 2.3 to 3.1 % (docs/results/noise.md). Quiet: Zen 4, where component `all` has
+an SD of 0.4 to 0.9 % and one combo of about 1 to 2 %.
 """
 
 

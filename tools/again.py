@@ -29,9 +29,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.judge.compare import times
+
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import LarError, MachineError
-from lance_autoresearch.judge.compare import times
 from lance_autoresearch.ledger import Ledger, Row, digest_of
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict
@@ -211,7 +212,7 @@ def table(rows: Sequence[Again]) -> list[list[str]]:
 
 
 def report(rows: Sequence[Again]) -> None:
-    """Print the table and write it for METHODOLOGY.md."""
+    """Print the table and write it for docs/results/again.md."""
     head = ["measured again", "keeps", "times", "quoted, median", "overstated by, 99 %", "most",
             "intervals that meet"]  # fmt: skip
     body = table(rows)

@@ -9,7 +9,8 @@ Between these two lines of any Markdown file the text is the output of the named
     <!-- end -->
 
     python tools/docs.py              bring every such block up to date
-    python tools/docs.py --check      change nothing; exit 1 and name the stale blocks
+    python tools/docs.py --check      change nothing; exit 1 and name the stale blocks, and the
+                                      words that documents do not use (see tools/words.py)
     python tools/docs.py commands     print one table (names: see TABLES)
 
 A command is one of our tables, or `lar VERB ...` where the text is a verb's own output.
@@ -22,6 +23,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +32,7 @@ BLOCK = re.compile(r"(<!-- generated: (?P<cmd>[^\n]+?) -->\n)(?P<text>.*?)(<!-- 
 OURS = "python tools/docs.py "
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def format_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table; a pipe in a cell is escaped."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
@@ -38,14 +40,15 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def commands() -> str:
+def list_commands() -> str:
     """Every verb with its one line."""
     from lance_autoresearch.cli.app import present
 
-    return table(("command", "what it does"), [(f"`lar {v.name}`", v.help) for v in present()])
+    rows = [(f"`lar {verb.name}`", verb.help) for verb in present()]
+    return format_table(("command", "what it does"), rows)
 
 
-def reference() -> str:
+def describe_verbs() -> str:
     """Every verb with every option, from the functions' own docstrings."""
     from lance_autoresearch.cli.app import build, present
 
@@ -54,16 +57,15 @@ def reference() -> str:
         sub = app
         for word in verb.name.split():
             sub = sub[word]
-        parts.append(f"### `lar {verb.name}`\n\n{_prose(sub.default_command)}")
-        rows = [
-            _option(a) for a in sub.assemble_argument_collection(parse_docstring=True) if a.show
-        ]
+        parts.append(f"### `lar {verb.name}`\n\n{_read_prose(sub.default_command)}")
+        arguments = sub.assemble_argument_collection(parse_docstring=True)
+        rows = [_describe_option(argument) for argument in arguments if argument.show]
         if rows:
-            parts.append(table(("option", "meaning", "default"), rows))
+            parts.append(format_table(("option", "meaning", "default"), rows))
     return "\n\n".join(parts)
 
 
-def _prose(function: object) -> str:
+def _read_prose(function: object) -> str:
     """A verb's docstring down to its first section."""
     import inspect
 
@@ -71,7 +73,7 @@ def _prose(function: object) -> str:
     return re.split(r"\n(?:Args|Parameters|Returns|Raises)\b.*\n", doc)[0].strip()
 
 
-def _option(argument: object) -> tuple[str, str, str]:
+def _describe_option(argument: object) -> tuple[str, str, str]:
     """(names, help, default) of one option or positional argument."""
     names = [n for n in argument.names if not n.startswith("--no-")]  # type: ignore[attr-defined]
     if argument.index is not None:  # type: ignore[attr-defined]
@@ -84,15 +86,15 @@ def _option(argument: object) -> tuple[str, str, str]:
     return ", ".join(f"`{n}`" for n in names), text, f"`{shown}`" if shown else ""
 
 
-def exit_codes() -> str:
+def list_exit_codes() -> str:
     """What each exit status means."""
-    return table(
+    return format_table(
         ("code", "meaning"),
         [
             ("0", "keep; for other verbs: done, nothing wrong"),
-            ("1", "revert: slower, not proven faster, or one combination got too slow"),
+            ("1", "revert: slower, not proven faster, or one combo is too slow"),
             ("2", "incorrect: the output differs from Lance's"),
-            ("3", "rejected before or while it ran: admission, compiler, audit, box"),
+            ("3", "rejected before or while it ran: admission, compiler, audit, sandbox"),
             ("4", "inconclusive: the machine failed, not the kernel; run it again"),
             ("64", "wrong option, name or combination"),
             ("70", "a defect of this tool, with a traceback"),
@@ -101,17 +103,17 @@ def exit_codes() -> str:
     )
 
 
-def policy() -> str:
+def list_thresholds() -> str:
     """Every threshold of the decision, with its reason."""
     from lance_autoresearch.rules.policy import DEFAULT
 
     rows = []
-    for name, text in field_docs(SOURCE / "rules/policy.py", "Policy"):
+    for name, text in read_field_docs(SOURCE / "rules/policy.py", "Policy"):
         rows.append((f"`{name}`", str(getattr(DEFAULT, name)), text))
-    return table(("setting", "value", "meaning"), rows)
+    return format_table(("setting", "value", "meaning"), rows)
 
 
-def field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
+def read_field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
     """(field, docstring line below it) of a dataclass, in order."""
     tree = ast.parse(path.read_text())
     body = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls).body
@@ -125,23 +127,23 @@ def field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
     return out
 
 
-def targets() -> str:
+def list_targets() -> str:
     """The targets that run."""
     from lance_autoresearch.targets.catalogue import load_all
 
     rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_all(ROOT)]
-    return table(("target", "what", "call site in Lance", "cost there"), rows)
+    return format_table(("target", "what", "call site in Lance", "cost there"), rows)
 
 
-def waiting() -> str:
+def list_waiting_kernels() -> str:
     """The kernels that wait for a target."""
     from lance_autoresearch.targets.catalogue import waiting as rows_of
 
     rows = [(f"`{w.name}`", f"`{w.call_site}`", w.headroom, w.state) for w in rows_of(ROOT)]
-    return table(("kernel", "call site in Lance", "headroom seen", "state"), rows)
+    return format_table(("kernel", "call site in Lance", "headroom seen", "state"), rows)
 
 
-def modules() -> str:
+def list_modules() -> str:
     """Every module of the package with the first line of its docstring."""
     rows = []
     for path in sorted(SOURCE.iterdir()):
@@ -151,20 +153,30 @@ def modules() -> str:
         doc = ast.get_docstring(ast.parse(file.read_text())) or ""
         first = doc.split("\n\n")[0]
         rows.append((f"`{path.name}{'/' if path.is_dir() else ''}`", " ".join(first.split())))
-    return table(("module", "what it is"), rows)
+    return format_table(("module", "what it is"), rows)
 
 
-def layers() -> str:
-    """The rows of the house, as import-linter checks them."""
+def list_rooms() -> str:
+    """The rooms from top to bottom as import-linter checks them, each with its question.
+
+    The questions are those of the package's docstring; a room that it does not name has none.
+    """
     import tomllib
 
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    rows = next(c for c in config["contracts"] if c["id"] == "rooms")["layers"]
-    lines = [row.replace("(", "").replace(")", "") for row in rows]
-    return "```text\n" + "\n".join(lines) + "\n```"
+    layers = next(c for c in config["contracts"] if c["id"] == "rooms")["layers"]
+    doc = ast.get_docstring(ast.parse((SOURCE / "__init__.py").read_text())) or ""
+    found = re.findall(r"^ {4}(\w[\w, ]*?) {2,}(\S.*)$", doc, re.M)
+    questions = {room: asked for rooms, asked in found for room in rooms.split(", ")}
+    rows = []
+    for layer in layers:
+        rooms = re.findall(r"\w+", layer)
+        asked = " ".join(questions[room] for room in rooms if room in questions)
+        rows.append((", ".join(f"`{room}`" for room in rooms), asked))
+    return format_table(("room", "its question"), rows)
 
 
-def figures(name: str) -> str:
+def show_figures(name: str) -> str:
     """Measured figures kept in docs/figures/<name>.toml: command, head, rows, an optional note."""
     import tomllib
 
@@ -175,47 +187,22 @@ def figures(name: str) -> str:
     rows = [tuple(str(cell) for cell in row) for row in data["rows"]]
     parts = [
         data.get("note", ""),
-        table(tuple(data["head"]), rows),
+        format_table(tuple(data["head"]), rows),
         f"Made by `{data['command']}`.",
     ]
     return "\n\n".join(p for p in parts if p)
 
 
-def conductor() -> str:
-    """What measuring costs by itself."""
-    return figures("conductor")
-
-
-def endurance() -> str:
-    """A long campaign with kills: what it did, memory and disk."""
-    return figures("endurance")
-
-
-def phases() -> str:
-    """What each phase of a trial costs."""
-    return figures("phases")
-
-
-def bias() -> str:
-    """What is still wrong with the numbers."""
-    return figures("bias")
-
-
-def box() -> str:
-    """What audit and box cost."""
-    return figures("box")
-
-
-def threats() -> str:
+def list_threats() -> str:
     """The catalogue of hacks, what stops each, and when that was last shown."""
     sys.path.insert(0, str(ROOT / "tools"))
     import threats as catalogue
 
     head = ("row", "hack", "defence", "attempt", "gain with it off", "last run")
-    return table(head, catalogue.rows())
+    return format_table(head, catalogue.rows())
 
 
-def fuzz() -> str:
+def summarise_fuzzing() -> str:
     """Executions, edges and finds per subject, and the hours spent."""
     import json
 
@@ -226,31 +213,32 @@ def fuzz() -> str:
          str(len(list((cases / name).glob("*")))))
         for name, one in sorted(data["subjects"].items())
     ]  # fmt: skip
-    head = ("subject", "executions", "edges", "CPU minutes", "cases found and mended")
+    head = ("subject", "executions", "edges", "CPU minutes", "cases found and fixed")
     hours = sum(one["cpu_seconds"] for one in data["subjects"].values()) / 3600
-    return f"{table(head, rows)}\n\n{hours:.1f} hours of CPU in all, the last on {data['date']}."
+    spent = f"{hours:.1f} hours of CPU in all, the last on {data['date']}."
+    return f"{format_table(head, rows)}\n\n{spent}"
 
 
-def simulation() -> str:
+def list_champions() -> str:
+    """Each champion against Lance, one column per CPU kind, from records/machines/."""
+    if not (ROOT / "tools" / "machine_tables.py").is_file():
+        return "(no table yet: `lar bench T` measures a champion on this machine)"
+    sys.path.insert(0, str(ROOT / "tools"))
+    import machine_tables  # type: ignore[import-not-found, unused-ignore]
+
+    return str(machine_tables.champions())
+
+
+def summarise_simulation() -> str:
     """False candidates among simulated nulls, by machine and kind of noise."""
     sys.path.insert(0, str(ROOT / "tools"))
     import simulation_table as made
 
-    parts = [f"{about}\n\n{table(head, rows)}" for about, head, rows in made.tables()]
+    parts = [f"{about}\n\n{format_table(head, rows)}" for about, head, rows in made.tables()]
     return "\n\n".join([*parts, f"Made by `{made.record()['command']}`."])
 
 
-def noise() -> str:
-    """Whether pairs differ by their processes or by their slices."""
-    return figures("noise")
-
-
-def layout() -> str:
-    """What a shuffled layout costs."""
-    return figures("layout")
-
-
-def calibration() -> str:
+def summarise_calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
     from lance_autoresearch.calibration.scores import HEAD, about_of, cells, from_tsv, scored
 
@@ -260,62 +248,38 @@ def calibration() -> str:
     texts = {file: file.read_text(encoding="utf-8") for file in files}
     every = scored(shot for text in texts.values() for shot in from_tsv(text))
     last = {score.kind: score for score in every}  # of a kind: its one target, or all of them
-    parts = [f"All machines:\n\n{table(HEAD, [cells(score) for score in last.values()])}"]
+    parts = [f"All machines:\n\n{format_table(HEAD, [cells(score) for score in last.values()])}"]
     for file, text in texts.items():
         rows = [cells(score) for score in scored(from_tsv(text))]
-        parts.append(f"`{file.relative_to(ROOT)}` ({about_of(text)}):\n\n{table(HEAD, rows)}")
+        about = f"`{file.relative_to(ROOT)}` ({about_of(text)}):"
+        parts.append(f"{about}\n\n{format_table(HEAD, rows)}")
     made = "Made by `lar calibrate all --export records/calibration/NAME.tsv`."
     return "\n\n".join([*parts, made])
 
 
-def detection() -> str:
-    """What share of true gains this gate and the one before it keep."""
-    return figures("detection")
-
-
-def names() -> str:
-    """What a library's name does to a plain harness, and to ours."""
-    return figures("names")
-
-
-def again() -> str:
-    """Kept gains measured again: by how much the quoted ones overstate."""
-    return figures("again")
-
-
-def mutation() -> str:
-    """How many wrong versions of the rules the tests notice."""
-    return figures("mutation")
-
+MEASURED = ("again", "bias", "conductor", "detection", "endurance", "layout", "mutation", "names",
+            "noise", "phases", "sandbox")  # fmt: skip
+"""Tables kept in docs/figures/, written by the command that each names."""
 
 TABLES: dict[str, Callable[[], str]] = {
-    "commands": commands,
-    "reference": reference,
-    "exit-codes": exit_codes,
-    "policy": policy,
-    "targets": targets,
-    "waiting": waiting,
-    "modules": modules,
-    "layers": layers,
-    "conductor": conductor,
-    "endurance": endurance,
-    "phases": phases,
-    "bias": bias,
-    "box": box,
-    "simulation": simulation,
-    "noise": noise,
-    "layout": layout,
-    "calibration": calibration,
-    "detection": detection,
-    "names": names,
-    "again": again,
-    "mutation": mutation,
-    "threats": threats,
-    "fuzz": fuzz,
+    "commands": list_commands,
+    "reference": describe_verbs,
+    "exit-codes": list_exit_codes,
+    "policy": list_thresholds,
+    "targets": list_targets,
+    "waiting": list_waiting_kernels,
+    "modules": list_modules,
+    "rooms": list_rooms,
+    "champions": list_champions,
+    "simulation": summarise_simulation,
+    "calibration": summarise_calibration,
+    "threats": list_threats,
+    "fuzz": summarise_fuzzing,
+    **{name: partial(show_figures, name) for name in MEASURED},
 }
 
 
-def output_of(command: str) -> str:
+def run_generator(command: str) -> str:
     """The text a marker asks for. Raises ValueError for a command that is not ours."""
     if command.startswith(OURS) and command.removeprefix(OURS) in TABLES:
         return TABLES[command.removeprefix(OURS)]()
@@ -329,7 +293,7 @@ def output_of(command: str) -> str:
     raise ValueError(f"cannot generate from `{command}`; tables: {', '.join(TABLES)}")
 
 
-def documents() -> list[Path]:
+def find_documents() -> list[Path]:
     """Markdown files that git tracks or would track."""
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
@@ -341,21 +305,21 @@ def documents() -> list[Path]:
     return [ROOT / line for line in listing.stdout.splitlines() if (ROOT / line).is_file()]
 
 
-def refreshed(text: str) -> str:
+def renew_blocks(text: str) -> str:
     """The document with every generated block renewed."""
 
     def renew(match: re.Match[str]) -> str:
-        return f"{match[1]}{output_of(match['cmd'])}\n{match[4]}"
+        return f"{match[1]}{run_generator(match['cmd'])}\n{match[4]}"
 
     return BLOCK.sub(renew, text)
 
 
-def refresh(*, check: bool) -> int:
+def renew_documents(*, check: bool) -> int:
     """Renew all documents, or name the stale ones. Returns the exit code."""
     stale = 0
-    for path in documents():
+    for path in find_documents():
         old = path.read_text(encoding="utf-8")
-        new = refreshed(old)
+        new = renew_blocks(old)
         if new == old:
             continue
         stale += 1
@@ -368,6 +332,17 @@ def refresh(*, check: bool) -> int:
     return 1 if check and stale else 0
 
 
+def check_words() -> int:
+    """Name the words that documents do not use. Returns the exit code."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from words import check_documents
+
+    found = check_documents()
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
+
+
 def main() -> int:
     """Print one table, check, or renew. Returns the exit code."""
     words = sys.argv[1:]
@@ -377,7 +352,8 @@ def main() -> int:
     if words not in ([], ["--check"]):
         print(f"error: no table '{words[0]}'\n  allowed: {', '.join(TABLES)}", file=sys.stderr)
         return 64
-    return refresh(check=bool(words))
+    code = renew_documents(check=bool(words))
+    return check_words() or code if words else code
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures the figures that METHODOLOGY.md shows, and writes them to docs/figures/.
+"""Measures the figures that docs/results/ shows, and writes them to docs/figures/.
 
     python tools/figures.py conductor     overhead go -> done, quiet and under load
     python tools/figures.py bias          A/A: the champion against its own copy, per target
     python tools/figures.py noise         whether pairs differ by their processes or their slices
     python tools/figures.py layout        Lance's own text against itself, linked in other layouts
-    python tools/figures.py box           what audit and box cost; A/A in the box and out of it
+    python tools/figures.py sandbox       what audit and sandbox cost; A/A inside it and outside
     python tools/figures.py phases        seconds per phase: 30 null trials and 5 clear wins each
 
 Run on a machine that is otherwise idle; each takes one to five minutes. Then run tools/docs.py.
@@ -18,25 +18,31 @@ import json
 import math
 import time
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import correlation
 
-from lance_autoresearch.bench.conductor import Conductor, measure_overhead
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build.builder import build_kernel
-from lance_autoresearch.campaign.subject import committed_champion
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.conductor import Conductor, PairResult, measure_overhead
+from lance_autoresearch.bench.conductor import audit as audit_object
+from lance_autoresearch.bench.inputs import draw_seed
+from lance_autoresearch.bench.meter import Sides, gather, measure_pairs
+from lance_autoresearch.bench.noise import measure_aa, measure_noise
+from lance_autoresearch.build.builder import Built
 from lance_autoresearch.host import machine
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge.admission import audit
-from lance_autoresearch.judge.trial import Story, run_trial
-from lance_autoresearch.records import Comparison, PairTimes, Verdict
+from lance_autoresearch.judge.job import Job
+from lance_autoresearch.judge.judge import judge
+from lance_autoresearch.records import Comparison, NoiseSession, PairTimes, Verdict
+from lance_autoresearch.records.trial import INSIDE
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.confirmation import aa_bias
+from lance_autoresearch.rules.confirmation import measure_bias
 from lance_autoresearch.rules.estimator import samples, valid_pairs
-from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.champion import read_champion
 
 ROOT = Path(__file__).resolve().parent.parent
 PHASES = ("admit", "build", "audit", "check", "compare", "fresh", "confirm", "python_cpu")
@@ -77,8 +83,8 @@ def _write(
         print("  " + "  ".join(row))
 
 
-def conductor() -> None:
-    """Empty slices through two alternating boxed workers."""
+def measure_conductor() -> None:
+    """Empty slices through two alternating workers in the sandbox."""
     rows = []
     for name, load in (("quiet", None), ("conductor's core busy", "conductor"),
                        ("workers' core busy", "worker")):
@@ -90,23 +96,31 @@ def conductor() -> None:
           ["machine", "slices", "p1 ns", "p50 ns", "p99 ns", "arm to ready, p50 µs"], rows)
 
 
-def bias(pairs: int = 64) -> None:
+def each_kernel(bench: Bench) -> Iterator[tuple[str, Built]]:
+    """Lance's own code and the committed champion, each with its name."""
+    yield "Lance", bench.build(bench.first_kernel)
+    champion = read_champion(ROOT, bench.target.name)
+    if champion is not None:
+        yield "champion", bench.build(champion)
+
+
+def measure_biases(pairs: int = 64) -> None:
     """Lance's own code and the committed champion, each against a copy of its own library."""
     rows = []
     for target in catalogue.names(ROOT):
-        for name, text in (("Lance", None), ("champion", committed_champion(ROOT, target))):
-            with Rig(ROOT, target, champion=text) as rig:
-                rows.append([f"{target}, {name}", *_bias(rig, pairs)])
-    write("bias", "A/A: a kernel against its own copy. What is not zero here is our error.",
+        with Bench(ROOT, target) as bench:
+            for name, built in each_kernel(bench):
+                rows.append([f"{target}, {name}", *_bias_row(bench, built, pairs)])
+    write("bias", "A/A: a kernel against its own copy. A value other than zero is our error.",
           ["kernel", "pairs", "bias", "99 % interval", "SD a pair", "noisiest combo", "s a pair"],
           rows)
 
 
-def _bias(rig: Rig, pairs: int) -> list[str]:
+def _bias_row(bench: Bench, built: Built, pairs: int) -> list[str]:
     begun = time.monotonic()
-    measured = rig.measure_aa(pairs)
+    measured = measure_aa(bench, built.so, pairs, DEFAULT)
     seconds = (time.monotonic() - begun) / pairs
-    data, whole = samples(measured, rig.policy), aa_bias(measured, rig.policy)
+    data, whole = samples(measured, DEFAULT), measure_bias(measured, DEFAULT)
     worst = max(data.combos, key=lambda s: stats.sd(s.values))
     return [
         f"{data.pairs} ({data.void} void)", f"{whole.gain:+.2f} %",
@@ -116,24 +130,25 @@ def _bias(rig: Rig, pairs: int) -> list[str]:
     ]  # fmt: skip
 
 
-def noise(pairs: int = 64) -> None:
-    """Do processes differ, or only slices? What a pair's slices let expect, and what is seen."""
+def measure_noises(pairs: int = 64) -> None:
+    """Whether processes differ or only slices: the spread that slices explain, and what is seen."""
     rows = []
     for target in catalogue.names(ROOT):
-        with Rig(ROOT, target, champion=committed_champion(ROOT, target)) as rig:
-            rows.append([target, *_noise(rig.measure_aa(pairs), rig.policy)])
-    add("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos; expected is the "
-        "error of a median of ten double rounds that differ as those of one process do. Were "
-        "processes unlike, more would be seen than expected, and combos would go together.",
+        with Bench(ROOT, target) as bench:
+            *_, (_, built) = each_kernel(bench)
+            rows.append([target, *_noise_row(measure_aa(bench, built.so, pairs, DEFAULT))])
+    add("noise", f"A/A of the champions, {pairs} pairs. Medians over the combos. *Expected* is the "
+        "error of a median of ten double rounds that differ as much as those of one process. If "
+        "processes differed, *seen* would exceed it, and combos would be correlated.",
         ["kernel", "SD of a double round", "SD of a pair: expected", "seen",
          "mean correlation of two combos", "SD of a pair, all combos"], rows)  # fmt: skip
 
 
-def _noise(measured: Comparison, policy: Policy) -> list[str]:
-    data, valid = samples(measured, policy), valid_pairs(measured)
+def _noise_row(measured: Comparison) -> list[str]:
+    data, valid = samples(measured, DEFAULT), valid_pairs(measured)
     combos = range(len(measured.combos))
-    rounds = [stats.median([_spread(_doubles(p, c)) for p in valid]) for c in combos]
-    count = len(_doubles(valid[0], 0))
+    rounds = [stats.median([_spread(_double_rounds(p, c)) for p in valid]) for c in combos]
+    count = len(_double_rounds(valid[0], 0))
     error = (math.pi / 2 / count) ** 0.5  # of a median of normal values, as a share of their SD
     seen = [_spread(sample.values) for sample in data.combos]
     alike = [correlation(a.values, b.values) for a, b in combinations(data.combos, 2)]
@@ -143,7 +158,7 @@ def _noise(measured: Comparison, policy: Policy) -> list[str]:
     return [*shares, f"{stats.mean(alike):+.2f}", f"{100 * whole:.2f} %"]
 
 
-def _doubles(pair: PairTimes, combo: int) -> list[float]:
+def _double_rounds(pair: PairTimes, combo: int) -> list[float]:
     """ln(champion / candidate) of each double round, empty slices subtracted."""
     sides = zip(pair.champion[combo], pair.candidate[combo], strict=True)
     logs = [math.log((a - pair.empty[0]) / (b - pair.empty[1])) for a, b in sides]
@@ -151,122 +166,143 @@ def _doubles(pair: PairTimes, combo: int) -> list[float]:
 
 
 def _spread(values: Sequence[float]) -> float:
-    """SD that the middle of the values lets expect."""
-    return stats.MAD_TO_SD * stats.mad(values)
+    """SD estimated from the median absolute deviation."""
+    middle = stats.median(values)
+    return stats.MAD_TO_SD * stats.median([abs(value - middle) for value in values])
 
 
-def layout(pairs: int = 32) -> None:
+def measure_layouts(pairs: int = 32) -> None:
     """The identity null: what a shuffled layout costs, and that shuffling both sides is fair."""
     rows = []
     for target in catalogue.names(ROOT):
-        for name, text in (("Lance", None), ("champion", committed_champion(ROOT, target))):
-            with Rig(ROOT, target, champion=text) as rig:
-                rows.append([f"{target}, {name}", *_layouts(rig, pairs)])
+        with Bench(ROOT, target) as bench:
+            for name, built in each_kernel(bench):
+                rows.append([f"{target}, {name}", *_layout_row(bench, built, pairs)])
     add("layout", f"Gain of a kernel over its own text, {pairs} pairs, 99 % intervals.",
         ["kernel", "both as compiled", "one side shuffled", "both shuffled"], rows)
 
 
-def _layouts(rig: Rig, pairs: int) -> list[str]:
-    text = rig.champion_text + f"\n// {time.time()}\n".encode()
-    candidate = build_kernel(ROOT, rig.target.name, text)
-    assert rig.epoch
-    shuffled = rig.layouts(candidate, pairs)
+def _layout_row(bench: Bench, built: Built, pairs: int) -> list[str]:
+    shuffled = bench.link_layouts(built, built, pairs)
     sides = (
-        [(rig.champion.so, candidate.so)] * pairs,
-        [(rig.champion.so, other) for _, other in shuffled],
+        [Sides(built.so, built.so)] * pairs,
+        [Sides(built.so, both.candidate) for both in shuffled],
         shuffled,
     )
-    return [_fair(rig, libraries) for libraries in sides]
+    return [_show_bias(_measure(bench, libraries)) for libraries in sides]
 
 
-def _fair(rig: Rig, libraries: Sequence[tuple[Path, Path]]) -> str:
-    with rig.measuring():
-        pairs = [rig.times(rig.pair(*sides, rig.epoch.timed)) for sides in libraries]
-    bias = aa_bias(rig.comparison(pairs, floored=False), rig.policy)
+def _measure(bench: Bench, sides: Sequence[Sides]) -> Comparison:
+    meter = bench.meter(sides, bench.inputs.epoch.timed, DEFAULT)
+    with bench.measuring():
+        return measure_pairs(meter, len(sides))
+
+
+def _show_bias(comparison: Comparison) -> str:
+    bias = measure_bias(comparison, DEFAULT)
     return f"{bias.gain:+.2f} % ({bias.low:+.2f} to {bias.high:+.2f})"
 
 
-def box(couples: int = 32) -> None:
-    """What audit and box cost, and whether the box biases a pair: both kinds by turns."""
+def measure_sandbox(couples: int = 32) -> None:
+    """What audit and sandbox cost, and whether the sandbox biases a pair; both kinds alternate."""
     rows = []
     for target in catalogue.names(ROOT):
-        with Rig(ROOT, target) as rig:
-            audits = [_ms(lambda: audit(rig.audit_report(rig.champion))) for _ in range(21)]
-            bare = Conductor(ROOT, box="none", core_a=rig.cores[0], core_b=rig.cores[1])
-            sides = {rig.opened.box: rig.conductor, "none": bare}
-            found: dict[str, list[PairTimes]] = {name: [] for name in sides}
-            starts: dict[str, list[float]] = {name: [] for name in sides}
-            with bare:
+        with Bench(ROOT, target) as bench:
+            built = bench.build(bench.first_kernel)
+            work = lambda: audit(audit_object(ROOT, built.obj, built.so))  # noqa: E731,B023
+            audits = [_time_ms(work) for _ in range(21)]
+            bare = Conductor(ROOT, box="none", core_a=bench.cores[0], core_b=bench.cores[1])
+            sides = {bench.opened.box: bench.conductor, "none": bare}
+            found: dict[str, list[PairResult]] = {name: [] for name in sides}
+            with bare, bench.measuring():
                 for _ in range(couples):
-                    for name, rig.conductor in sides.items():
-                        pair = rig.pair(rig.champion.so, rig.champion.so, rig.epoch.timed)
-                        found[name].append(rig.times(pair))
-                        starts[name].append(pair.overhead["start_ms"])
-            rig.conductor = sides[rig.opened.box]
-            rows.append(_boxed(rig, rig.opened.box, audits, found, starts))
-    write("box", "Audit of one object; a pair's two workers until both sleep; A/A in the box and "
-          f"out of it, {couples} pairs each by turns (seccomp stands in both), 99 % intervals.",
-          ["target", "audit ms", "start of 2 workers, ms: boxed", "bare", "a worker's box, ms",
-           "A/A boxed", "A/A bare"], rows)
+                    for name, conductor in sides.items():
+                        found[name].append(_run_pair(bench, conductor, built))
+            rows.append(_sandbox_row(bench, audits, found))
+    write("sandbox", f"Audit of one object; time until both workers of a pair sleep; A/A in the "
+          f"sandbox and outside of it, {couples} pairs each, alternating (seccomp is active in "
+          "both), 99 % intervals.",
+          ["target", "audit ms", "start of 2 workers, ms: sandbox", "bare", "one sandbox, ms",
+           "A/A in the sandbox", "A/A bare"], rows)
 
 
-def _boxed(
-    rig: Rig, name: str, audits: list[float], found: Mapping[str, list[PairTimes]],
-    starts: Mapping[str, list[float]],
+def _run_pair(bench: Bench, conductor: Conductor, built: Built) -> PairResult:
+    pools = [(pool.path, pool.want) for pool in bench.inputs.epoch.timed]
+    return conductor.pair(built.so, built.so, pools, seed=draw_seed(), rounds=DEFAULT.rounds,
+                          slice_us=DEFAULT.slice_us)
+
+
+def _sandbox_row(
+    bench: Bench, audits: list[float], found: Mapping[str, list[PairResult]]
 ) -> list[str]:
-    start = {side: stats.median(times) for side, times in starts.items()}
-    both = (found[name], found["none"])
-    biases = [aa_bias(rig.comparison(pairs, floored=False)) for pairs in both]
-    return [
-        rig.target.name, f"{stats.median(audits):.1f}", f"{start[name]:.2f} ({name})",
-        f"{start['none']:.2f}", f"{(start[name] - start['none']) / 2:.2f}",
-        *(f"{b.gain:+.2f} % ({b.low:+.2f} to {b.high:+.2f})" for b in biases),
+    name, meter = bench.opened.box, bench.meter((), (), DEFAULT)
+    start = {k: stats.median([p.overhead["start_ms"] for p in v]) for k, v in found.items()}
+    biases = [
+        _show_bias(gather(meter, [p.times for p in found[k] if p.times is not None]))
+        for k in (name, "none")
     ]
+    return [
+        bench.target.name, f"{stats.median(audits):.1f}", f"{start[name]:.2f} ({name})",
+        f"{start['none']:.2f}", f"{(start[name] - start['none']) / 2:.2f}", *biases,
+    ]  # fmt: skip
 
 
-def _ms(work: Callable[[], object]) -> float:
+def _time_ms(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return 1000 * (time.perf_counter() - begun)
 
 
-def phases(nulls: int = 30, wins: int = 5) -> None:
+def measure_phases(nulls: int = 30, wins: int = 5) -> None:
     """Medians over whole trials; every kernel's text is new, so nothing is cached."""
     rows = []
     for target in catalogue.names(ROOT):
-        champion = committed_champion(ROOT, target) or b""
-        with Rig(ROOT, target) as rig:
-            assert rig.epoch and rig.aa_sd
-            for name, text, count in (("null", rig.champion_text, nulls),
-                                      ("clear win", champion, wins)):
-                rows.append(_medians(rig, f"{target}, {name}", text, count))
-    write("phases", "Medians in seconds over 30 null trials (Lance's own text with a new comment) "
-          "and 5 clear wins (the champion) a target; every text is compiled anew.",
+        champion = read_champion(ROOT, target) or b""
+        with Bench(ROOT, target) as bench:
+            first = bench.first_kernel
+            noise = measure_noise(bench, bench.build(first), first, DEFAULT)
+            for name, text, count in (("null", first, nulls), ("clear win", champion, wins)):
+                row = _phases_row(bench, noise, text, count)
+                rows.append([f"{target}, {name}", *row])
+    write("phases", f"Medians in seconds over {nulls} null trials (Lance's own text with a new "
+          f"comment) and {wins} clear wins (the champion) a target; every text is compiled.",
           ["trial", "verdicts", "pairs", *PHASES[:-1], "whole", "Python's CPU"], rows)
 
 
-def _medians(rig: Rig, name: str, text: bytes, count: int) -> list[str]:
-    laps, wholes, pairs, verdicts = [], [], [], []
+def _phases_row(bench: Bench, noise: NoiseSession, text: bytes, count: int) -> list[str]:
+    laps, pairs, verdicts = [], [], []
     for i in range(count):
-        rig.phases = Phases()
+        bench.phases = Phases()
         fresh = text + f"\n// {time.time()} {i}\n".encode()
-        record = run_trial(rig, fresh, Story(kind="figures")).record
-        laps.append(record.phases)
-        wholes.append(record.seconds)
-        pairs.append(record.numbers.get("gate", {}).get("pairs", 0))
-        verdicts.append(record.verdict)
+        judged = judge(_null_job(bench, fresh, noise), bench)
+        screening = judged.results.screening
+        laps.append(judged.phases)
+        pairs.append(screening.pairs if screening is not None else 0)
+        verdicts.append(judged.verdict)
     seen = ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
     medians = [f"{stats.median([lap.get(p, 0.0) for lap in laps]):.2f}" for p in PHASES]
-    whole = f"{stats.median(wholes):.2f}"
-    return [name, seen, f"{stats.median(pairs):.0f}", *medians[:-1], whole, medians[-1]]
+    whole = stats.median([sum(s for n, s in lap.items() if n not in INSIDE) for lap in laps])
+    return [seen, f"{stats.median(pairs):.0f}", *medians[:-1], f"{whole:.2f}", medians[-1]]
 
 
-FIGURES = {"conductor": conductor, "bias": bias, "noise": noise, "layout": layout, "box": box,
-           "phases": phases}  # fmt: skip
+def _null_job(bench: Bench, text: bytes, noise: NoiseSession) -> Job:
+    """A trial against Lance's own code that measures it even if both are one program."""
+    return Job(bench.target.name, text, bench.first_kernel, DEFAULT, noise=noise,
+               measure_same_program=True)
+
+
+FIGURES = {
+    "conductor": measure_conductor,
+    "bias": measure_biases,
+    "noise": measure_noises,
+    "layout": measure_layouts,
+    "sandbox": measure_sandbox,
+    "phases": measure_phases,
+}
 
 
 def main() -> None:
-    """Run the figures asked for."""
+    """Measure the figures named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=list(FIGURES))
     for name in parser.parse_args().names:

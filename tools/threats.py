@@ -323,7 +323,7 @@ def record(only: Collection[str] = ()) -> int:
     return 1 if wrong else 0
 
 
-# ---- the table in SECURITY.md ------------------------------------------------------------
+# ---- the table in docs/results/threats.md ------------------------------------------------
 
 
 def rows() -> list[tuple[str, ...]]:

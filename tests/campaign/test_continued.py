@@ -13,12 +13,8 @@ from agent_parts import TARGET, checkout, fresh
 from campaign_parts import record
 from gate_cases import comparison
 from kernels import around
-
 from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.campaign.attempt import Done, attempt
-from lance_autoresearch.campaign.undecided import pairs_before, put_back
-from lance_autoresearch.cli.app import run as lar
-from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.trial import Judged, Story, run_trial
 from lance_autoresearch.ledger.comparison_json import (
     BASE,
@@ -29,6 +25,10 @@ from lance_autoresearch.ledger.comparison_json import (
     trial_from_json,
     trial_to_json,
 )
+
+from lance_autoresearch.campaign.undecided import pairs_before, put_back
+from lance_autoresearch.cli.app import run as lar
+from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import Comparison, Outcome, PairTimes, Verdict
 from lance_autoresearch.rules.estimator import valid_pairs
 from lance_autoresearch.rules.gate import NOT_PROVEN, gate, replay
@@ -81,7 +81,7 @@ def test_what_a_document_without_a_policy_means_never_changes() -> None:
     assert digest == "fe007feadd43a8917d1505e7667508ad986d8bcf6696f9688420d58d90c927a3"
 
 
-def test_lar_gate_reads_a_continued_trial(tmp_path: Path) -> None:
+def test_lar_rejudge_reads_a_continued_trial(tmp_path: Path) -> None:
     """By itself the first part ends after its last pair; continued, pairs beyond it count."""
     first = recorded("synthetic-not-proven")
     longer = replace(first, pairs=first.pairs + first.pairs[:3])
@@ -90,7 +90,7 @@ def test_lar_gate_reads_a_continued_trial(tmp_path: Path) -> None:
     case = recorded_from_json(file.read_bytes())[0]
     result = replay(case.comparison, case.policy, case.before)
     assert result.pairs > len(first.pairs)
-    assert lar(["gate", str(file)]) == (4 if result.outcome is Outcome.CONTINUE else 1)
+    assert lar(["rejudge", str(file)]) == (4 if result.outcome is Outcome.CONTINUE else 1)
 
 
 # -- on this machine ---------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def made(gain: float, pairs: int) -> Comparison:
         (0.2, -0.1, 3, "rejected  champion slowed by running behind this kernel"),
     ],
 )
-def test_lar_gate_replays_what_the_defences_saw(
+def test_lar_rejudge_replays_what_the_defences_saw(
     seen: float,
     behind: float,
     code: int,
@@ -196,9 +196,9 @@ def test_lar_gate_replays_what_the_defences_saw(
     parts = [made(0.2, 8), made(0.2, 16), made(0.2, 4), made(seen, 24), made(behind, 8)]
     file = tmp_path / "trial.json"
     file.write_text(trial_to_json(parts))
-    assert lar(["gate", str(file)]) == code
+    assert lar(["rejudge", str(file)]) == code
     assert words in capsys.readouterr().out
-    assert lar(["gate", str(file), "--json"]) == code
+    assert lar(["rejudge", str(file), "--json"]) == code
     fields = json.loads(capsys.readouterr().out)
     assert (fields["unseen"]["rejected"], fields["opponent"]["rejected"]) == (
         seen == 0.0, behind < 0.0

@@ -1,6 +1,6 @@
 """A short endurance run: the real loop, scripted agents, random kills, and every proof.
 
-The long one is `python tools/endurance.py --trials 500`; its figures stand in METHODOLOGY.md.
+The long one is `python tools/endurance.py --trials 500`: docs/results/endurance.md.
 """
 
 from __future__ import annotations

@@ -55,22 +55,24 @@ def test_an_agent_can_try_wait_and_ask_why(root: Path) -> None:
     mine = fresh(root)
     spoiled = mine.read().replace(b"pub fn scan8", b"pub fn scan_eight")
     mine.kernel_path.write_bytes(spoiled)
-    names, status, tried, logged, why, lessons = talk(
+    names, status, tried, logged, why, formerly, lessons = talk(
         root,
         ("lar_status", {}),
         ("lar_try", {"target": TARGET, "hypothesis": "--json a name is no cost"}),
         ("lar_log", {"target": TARGET}),
+        ("lar_why", {"target": TARGET}),
         ("lar_explain", {"target": TARGET}),
         ("lar_lessons", {"target": TARGET}),
     )
-    assert names == {"lar_try", "lar_wait", "lar_check", "lar_bench", "lar_status", "lar_log",
-                     "lar_lessons", "lar_explain"}
+    assert names == {"lar_try", "lar_wait", "lar_why", "lar_diff", "lar_validate", "lar_bench",
+                     "lar_status", "lar_log", "lar_lessons"}
     assert str(mine.kernel_path) in status
     done = json.loads(tried)
     assert done["state"] == "done" and done["exit_code"] == 3
     assert done["answer"]["verdict"] == "rejected"
     (trial,) = json.loads(logged)["trials"]
     assert trial["hypothesis"] == "--json a name is no cost" and "immutable" not in trial
+    assert formerly == why  # an old name is answered and not listed
     assert why.startswith("verdict rejected") and 'untrusted: "--json a name' in why
     assert "a name is no cost" in lessons
     assert mine.read() == mine.champion_text()
@@ -170,9 +172,9 @@ def test_real_programs_drive_themselves_through_the_tools(
     idea = f"from {session.__name__}"
     steps = [
         use("lar_status"), use("lar_lessons", target=TARGET),
-        use("lar_check", target=TARGET, kernel=str(mine.kernel_path)),
+        use("lar_diff", target=TARGET, kernel=str(mine.kernel_path)),
         use("lar_try", target=TARGET, hypothesis=idea), use("lar_wait", trial="t4"),
-        use("lar_explain", target=TARGET), use("lar_log", target=TARGET, last=1),
+        use("lar_why", target=TARGET), use("lar_log", target=TARGET, last=1),
         use("lar_bench", target="no-such-target"),
     ]
     with clean_environment(monkeypatch, tmp_path / "home"):

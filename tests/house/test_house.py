@@ -6,6 +6,7 @@ import ast
 import functools
 import hashlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -63,11 +64,62 @@ def test_stale_text_is_noticed() -> None:
     finally:
         sys.path.pop(0)
     marker = "<!-- generated: python tools/docs.py exit-codes -->\n"
-    renewed = docs.refreshed(f"{marker}old\n<!-- end -->\n")
+    renewed = docs.renew_blocks(f"{marker}old\n<!-- end -->\n")
     assert "inconclusive" in renewed and "old" not in renewed
-    assert docs.refreshed(renewed) == renewed
+    assert docs.renew_blocks(renewed) == renewed
     with pytest.raises(ValueError, match="cannot generate"):
-        docs.refreshed("<!-- generated: rm -rf x -->\n<!-- end -->\n")
+        docs.renew_blocks("<!-- generated: rm -rf x -->\n<!-- end -->\n")
+
+
+def test_a_word_that_documents_do_not_use_is_noticed() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        import words
+    finally:
+        sys.path.pop(0)
+    text = "Mended by\n  hand.\n<!-- generated: x -->\nanew\n<!-- end -->\nSo many mendicants.\n"
+    assert list(words.find_in_document(text)) == [(1, "mended"), (1, "by hand"), (6, "so many")]
+    assert words.count_in_python("told = 1  # Nobody\nx = f'anew {told}'\n").total() == 4
+
+
+def test_the_pages_for_a_first_reading_are_short() -> None:
+    readme = text_of("README.md").splitlines()
+    assert len(readme) <= 150 and readme[2].startswith("![")
+    assert "make demo" in readme[:25]
+    assert len(text_of("METHODOLOGY.md").split()) <= 4000
+    assert len(re.findall(r"^\| ", text_of("docs/glossary.md"), re.M)) <= 30 + 2  # head and rule
+
+
+PLACES = ("", "src/lance_autoresearch/", "rust/conductor/src/", "rust/worker/src/", "tests/")
+"""Where a path of a document may begin, beside the document's own directory."""
+PATH = re.compile(r"`((?:[\w.*-]+/)*[\w*-]+\.(?:py|rs|md|toml|json|tsv|sh|png))(?:::\w+)?`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+FOREIGN = re.compile(r"lance-|index\.html|Cargo\.toml|kernels\.rs|results\.tsv|NAME")
+"""Begins or names what is not a file of this repository."""
+OTHER_PAGES = ("records/", "targets/", "CHANGELOG.md", "docs/results/threats.md")
+"""Records and history name files of their day; `tools/threats.py` checks the catalogue's."""
+
+
+def missing_paths(name: str) -> list[str]:
+    """Paths and links of a document that name no tracked file."""
+    text, home = text_of(name), Path(name).parent
+    files = {Path(n) for n in tracked()}
+    known = {file.name for file in files}
+
+    def stands(path: str) -> bool:
+        if "/" not in path and "*" not in path:
+            return path in known
+        starts = [(home / path).as_posix(), *(place + path for place in PLACES)]
+        return any(Path(n).match(os.path.normpath(s)) for n in files for s in starts)
+
+    wanted = {p for p in PATH.findall(text) if not FOREIGN.search(p)}
+    return sorted(p for p in wanted | set(LINK.findall(text)) if not stands(p))
+
+
+def test_every_path_that_a_document_names_exists() -> None:
+    pages = [n for n in tracked() if n.endswith(".md") and not n.startswith(OTHER_PAGES)]
+    missing = {n: found for n in pages if (found := missing_paths(n))}
+    assert not missing
 
 
 def documents() -> str:

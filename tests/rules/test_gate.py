@@ -13,7 +13,7 @@ from gate_cases import combos, comparison, gate_fields
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lance_autoresearch.cli.gate import gate as lar_gate
+from lance_autoresearch.cli.rejudge import rejudge
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger.pairs_json import (
     case_from_json,
@@ -79,7 +79,7 @@ def test_pairs_taken_on_a_real_machine_end_rightly_and_again_so(name: str, capsy
     path = Path(__file__).parents[1] / "data" / "gate" / f"real-{name}.json"
     expect = case_from_json(path.read_bytes()).expect
     assert expect["outcome"] == REAL[name]
-    lar_gate(path, json=True)
+    rejudge(path, json=True)
     shown = json.loads(capsys.readouterr().out)["gate"]
     shown["reason"] = describe_reason(decode_reason(shown["reason"]))
     assert {k: shown[k] for k in expect} == dict(expect)
@@ -384,31 +384,33 @@ def test_all_faults_of_a_comparison_at_once() -> None:
         assert fault in str(caught.value)
 
 
-def test_lar_gate_replays_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lar_rejudge_replays_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     path = next(p for p in RECORDED if p.stem == "synthetic-win")
-    assert lar_gate(path) == 0
+    assert rejudge(path) == 0
     assert capsys.readouterr().out.startswith("gate keep-candidate (all)  gain +2.")
-    assert lar_gate(path, json=True) == 0
+    assert rejudge(path, json=True) == 0
     assert json.loads(capsys.readouterr().out)["gate"]["claim"] == "all"
 
 
-def test_lar_gate_says_where_a_case_did_not_end_as_recorded(tmp_path: Path) -> None:
+def test_lar_rejudge_says_where_a_case_did_not_end_as_recorded(tmp_path: Path) -> None:
     path = next(p for p in RECORDED if p.stem == "synthetic-win")
     wrong = tmp_path / "wrong.json"
     wrong.write_text(path.read_text(encoding="utf-8").replace("keep-candidate", "revert", 1))
     with pytest.raises(UsageError, match="outcome is 'keep-candidate', not 'revert'"):
-        lar_gate(wrong)
+        rejudge(wrong)
 
 
-def test_lar_gate_replays_a_whole_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lar_rejudge_replays_a_whole_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     parts = [comparison(noisy(0.02, n, seed=n), rng(n)) for n in (12, 16, 4)]
     file = tmp_path / "trial.json"
     file.write_text("[" + ",".join(to_json(p) for p in parts) + "]", encoding="utf-8")
     assert len(trial_from_json(file.read_bytes()).pairs.long_blocks.pairs) == 4
-    assert lar_gate(file, json=True) == 0
+    assert rejudge(file, json=True) == 0
     assert json.loads(capsys.readouterr().out)["confirm"]["verdict"] == "keep"
 
 
-def test_lar_gate_names_a_missing_file(tmp_path: Path) -> None:
+def test_lar_rejudge_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read it"):
-        lar_gate(tmp_path / "none.json")
+        rejudge(tmp_path / "none.json")

@@ -1,4 +1,4 @@
-"""`lar new`: a function of Lance becomes a target that passes `lar check` unedited."""
+"""`lar new`: a function of Lance becomes a target that passes `lar validate` unedited."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def hamming(checkout: Path) -> Path:
     """The checkout after `lar new hamming`."""
     done = lar(checkout, "new", "hamming", *HAMMING)
     assert done.returncode == 0, done.stderr
-    assert "next: lar check hamming" in done.stdout
+    assert "next: lar validate hamming" in done.stdout
     assert "note" not in done.stdout.splitlines()[1]
     return checkout
 
@@ -102,9 +102,8 @@ def test_first_kernel_and_cheat_build(hamming: Path) -> None:
 
 
 @pytest.mark.timing
-@pytest.mark.skipif(not (ROOT / "src/lance_autoresearch/cli/check.py").exists(), reason="no verb")
-def test_lar_check_passes_unedited(hamming: Path) -> None:
-    done = lar(hamming, "check", "hamming", "--json")
+def test_lar_validate_passes_unedited(hamming: Path) -> None:
+    done = lar(hamming, "validate", "hamming", "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stdout + done.stderr
     assert any(line["what"].startswith("cheat") and line["ok"] for line in lines)

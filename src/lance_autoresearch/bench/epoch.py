@@ -72,7 +72,7 @@ def make_epoch(
 ) -> Epoch:
     """Fresh pools of every timed and checked combo, with upstream's answers.
 
-    `seed` is for public pools only (`lar check --seed`); by default it is secret.
+    `seed` is for public pools only (`lar diff`); by default it is secret.
     """
     chosen = secrets.randbits(62) if seed is None else seed
     public = seed is not None

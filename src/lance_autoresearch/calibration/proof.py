@@ -1,4 +1,4 @@
-"""Does this target's harness judge rightly? What `lar check` proves, line by line.
+"""Does this target's harness judge correctly? What `lar validate` proves, line by line.
 
     champion      equals Lance on every case, at every tier
     first kernel  builds, is admitted, equals Lance (it *is* Lance's code)

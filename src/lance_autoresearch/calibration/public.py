@@ -1,7 +1,7 @@
 """Comparing a kernel with Lance on public inputs, where values may be shown.
 
 A trial's inputs are secret, so its messages give places and counts only. Here the seed is
-public and fixed: whoever wants to see the values repeats the comparison with `lar check`.
+public and fixed: `lar diff` repeats the comparison and shows the values.
 """
 
 from __future__ import annotations

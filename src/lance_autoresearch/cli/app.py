@@ -62,34 +62,36 @@ TRIAL, CAMPAIGN, RECORD, SETUP, ORACLE = (
 )
 
 VERBS: tuple[Verb, ...] = (
-    Verb("try", "try_:try_", TRIAL, "Judge the current kernel: keep, revert or refuse."),
-    Verb("check", "check:check", TRIAL, "Prove that a target's harness judges rightly."),
-    Verb("bench", "bench:bench", TRIAL, "Champion against Lance: the quotable figure."),
-    Verb("start", "start:start", CAMPAIGN, "Begin a campaign: a branch and worktree of its own."),
+    Verb("try", "try_:try_", TRIAL, "Judge the current kernel: keep, revert or refuse it."),
+    Verb("diff", "diff:diff", TRIAL, "Compare a kernel with Lance and show the values."),
+    Verb("bench", "bench:bench", TRIAL, "Measure the champion against Lance: the figure to quote."),
+    Verb("start", "start:start", CAMPAIGN, "Begin a campaign on its own branch and worktree."),
     Verb("loop", "loop:loop", CAMPAIGN, "Let an agent drive trials until a budget is spent."),
-    Verb("status", "status:status", CAMPAIGN, "What runs now, and how far it is."),
-    Verb("mcp", "mcp:mcp", CAMPAIGN, "The same verbs as tools for any agent."),
-    Verb("log", "log:log", RECORD, "Trials from the ledger; exports; --verify."),
-    Verb("report", "report:report", RECORD, "A page and a picture of a campaign."),
-    Verb("lessons", "lessons:lessons", RECORD, "What was tried on a target and why it failed."),
-    Verb("replay", "replay:replay", RECORD, "A recorded trial again, from its own bytes."),
-    Verb("gate", "gate:gate", RECORD, "The decision rule on recorded pairs, nothing else."),
-    Verb("calibrate", "calibrate:calibrate", RECORD, "Nulls and injected effects as real trials."),
-    Verb("gc", "gc:gc", RECORD, "Free disk: drop old blobs and builds, never a row."),
-    Verb("demo", "demo:demo", SETUP, "Real trials in a minute, no account needed."),
-    Verb("doctor", "doctor:doctor", SETUP, "What this machine can and cannot do, with the mend."),
-    Verb(
-        "targets",
-        "targets:targets",
-        SETUP,
-        "The kernels: where Lance calls them, how far they are.",
-    ),
+    Verb("status", "status:status", CAMPAIGN, "Show what runs now, and how far it is."),
+    Verb("mcp", "mcp:mcp", CAMPAIGN, "Serve the verbs as tools of the Model Context Protocol."),
+    Verb("log", "log:log", RECORD, "List, export and verify the trials of the ledger."),
+    Verb("report", "report:report", RECORD, "Write a page and a picture of a campaign."),
+    Verb("lessons", "lessons:lessons", RECORD, "Show what was tried on a target and what failed."),
+    Verb("replay", "replay:replay", RECORD, "Run a recorded trial again from its own bytes."),
+    Verb("rejudge", "rejudge:rejudge", RECORD, "Apply the decision rule to recorded pairs."),
+    Verb("calibrate", "calibrate:calibrate", RECORD, "Run trials whose correct verdict is known."),
+    Verb("gc", "gc:gc", RECORD, "Free disk space: drop old blobs and builds, never a row."),
+    Verb("demo", "demo:demo", SETUP, "Run real trials in a minute; no account is needed."),
+    Verb("doctor", "doctor:doctor", SETUP, "Check this machine and print a fix for each fault."),
+    Verb("targets", "targets:targets", SETUP, "List the kernels, their call sites and state."),
+    Verb("validate", "validate:validate", SETUP, "Prove that a target refuses wrong kernels."),
     Verb("new", "new:new", SETUP, "Make a target from a function of Lance."),
     Verb("upstream fetch", "upstream:fetch", ORACLE, "Fetch, verify and slice the pinned release."),
-    Verb("upstream show", "upstream:show", ORACLE, "What a target takes from Lance."),
-    Verb("upstream drift", "upstream:drift", ORACLE, "What changed in another release."),
+    Verb("upstream show", "upstream:show", ORACLE, "Show what a target takes from Lance."),
+    Verb("upstream drift", "upstream:drift", ORACLE, "Show what changed in another release."),
     Verb("upstream pin", "upstream:pin", ORACLE, "Move to another release."),
 )
+
+OLD_NAMES: tuple[Verb, ...] = (
+    Verb("check", "old_names:check", TRIAL, "Now `validate` and `diff`."),
+    Verb("gate", "old_names:gate", RECORD, "Now `rejudge`."),
+)
+"""Hidden for one more release: accepted, but in no help page and in no suggestion."""
 
 EPILOGUE = (
     "Exit codes: 0 keep or done, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive or the "
@@ -137,6 +139,8 @@ def build(described: Sequence[str] = ()) -> App:
             parents[head] = App(name=head, help=about, group=groups[verb.group], **common)
             app.command(parents[head])
         parents[head].command(target, name=tail, help=line, sort_key=rank)
+    for verb in OLD_NAMES:
+        app.command(f"{PACKAGE}.{verb.path}", name=verb.name, help=verb.help, show=False)
     return app
 
 
@@ -214,7 +218,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def defect(error: Exception, *, json_wanted: bool) -> int:
-    """An exception nobody expected: the traceback for us, one line for the caller."""
+    """Report an unexpected exception: the traceback for us, one line for the caller."""
     import traceback
 
     if disk_is_full(error):

@@ -16,11 +16,11 @@ def bench(
     pairs: int = 32,
     json: bool = False,
 ) -> int:
-    """Champion against Lance: the quotable figure, with its 99 % interval.
+    """Measure the champion against Lance: the figure to quote, with its 99 % interval.
 
-    The champion is the newest campaign's, else the one committed under targets/, else Lance's own
-    code (which then measures the noise floor: the figure should be 0). The figure is written to the
-    ledger, and `lar report` shows it.
+    The champion is that of the newest campaign, else the one committed under targets/, else Lance's
+    own code (the figure, which should be 0, then shows the noise floor). The figure is written to
+    the ledger, and `lar report` shows it.
 
     Args:
         target: name of the target.

@@ -1,4 +1,4 @@
-"""`lar calibrate`: nulls and injected effects as real trials; what the gate makes of them."""
+"""`lar calibrate`: real trials whose correct verdict is known."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def calibrate(
     export: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Nulls and injected effects as real trials: how often the gate errs, and by how much.
+    """Run trials whose correct verdict is known: how often the gate errs, and by how much.
 
     A null (aa: the champion rebuilt; padding: functions renamed and reordered, either link order,
     a fresh layout; identity: Lance's own text) must not be kept. A delay of X % is put into the
     champion, so that the same code without it is a true gain of X %. regress: one combination X %
     slower, the others 3 % faster; it must not be kept. Every trial runs the whole pipeline and is
-    a row of the ledger with its raw pairs. Trials of the same kind under the same rules count, so
-    the command goes on where it was stopped; a change of rules, targets or measuring code begins
-    at 0.
+    a row of the ledger with its raw pairs. Earlier trials of the same kind under the same rules
+    count, so the command continues where it was stopped; after a change of rules, targets or
+    measuring code it begins at 0.
 
     Args:
         target: name of a target, or `all` for every one in turn.
         kind: what is injected.
         effect: its size in %, for delay and regress.
-        trials: run until so many stand in the ledger, for each target (10 if no --hours).
+        trials: run until the ledger holds this number for each target (10 if no --hours).
         hours: stop after so long, for each target.
         load: keep the workers' core (measuring) or the conductor's busy meanwhile.
         report: run nothing; print what the ledger holds.

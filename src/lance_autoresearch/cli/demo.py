@@ -18,7 +18,7 @@ TUNE_TRIALS = 4
 
 
 def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
-    """Real trials in a minute or two, no account needed.
+    """Run real trials in a minute or two; no account is needed.
 
     Recorded ideas are proposed one by one and judged here and now: two or more genuine gains, a
     slower idea, a wrong result and a cheat. Then `tune` turns the knobs of what was kept.

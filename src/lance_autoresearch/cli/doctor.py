@@ -1,4 +1,4 @@
-"""`lar doctor`: what this machine can do, what is weaker here, and the mend."""
+"""`lar doctor`: what this machine can do, what is weaker here, and how to fix it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INDENT = " " * 20
 
 
 def doctor(*, json: bool = False, build: bool = False) -> int:
-    """Look at toolchain, box, clock, cores, Lance's source and agents; all faults at once.
+    """Check toolchain, sandbox, clock, cores, Lance's source and agents; report all faults.
 
     Exit code 0 when trials can run here (some things may be weaker), 4 when they cannot.
 
@@ -41,7 +41,7 @@ def doctor(*, json: bool = False, build: bool = False) -> int:
 
 
 def lines(finding: Finding) -> list[str]:
-    """A finding as text: one line, and one each for what is weaker and the mend."""
+    """A finding as text: one line, and one each for what is weaker and the fix."""
     out = [f"{finding.state:6}{finding.name:14}{finding.found}"]
     if finding.weaker:
         out.append(f"{INDENT}{'but: ' if finding.state != 'ok' else ''}{finding.weaker}")

@@ -21,7 +21,7 @@ PRODUCTS = ("kernels", "bare", "fidelity")
 
 
 class Thing(NamedTuple):
-    """A directory that may go: it can be made again, or nobody needs it any more."""
+    """A directory that may go: it can be made again, or is not needed any more."""
 
     path: Path
     bytes: int
@@ -36,7 +36,7 @@ def gc(
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
-    """Free disk: drop old blobs and builds, never a row.
+    """Free disk space: drop old blobs and builds, never a row.
 
     Blobs are kernels and raw pairs of trials; champions and everything younger than --days stay.
     A dropped build is made again when it is needed, a dropped blob is gone. What agents keep in
@@ -107,7 +107,7 @@ def _homes(lar: Path) -> list[Thing]:
 
 
 def _runs(loop: Path) -> bool:
-    """Whether somebody holds the loop's lock."""
+    """Whether a process holds the loop's lock."""
     with contextlib.suppress(FileNotFoundError), (loop / "loop.lock").open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

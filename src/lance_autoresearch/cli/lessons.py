@@ -22,7 +22,7 @@ def lessons(
     last: int = 20,
     json: bool = False,
 ) -> int:
-    """What was tried on a target and why it failed.
+    """Show what was tried on a target and why it failed.
 
     First the lessons that people and agents wrote down (.lar/lessons/<target>.md, only ever added
     to), then the newest dead ends from the ledger: verdict, gain, size of the change, hypothesis,
@@ -31,10 +31,10 @@ def lessons(
     Args:
         target: name of the target, see `lar targets`.
         add: append this lesson instead of printing.
-        by: who learnt it.
+        by: its author.
         grep: only what contains this word: hypothesis, reason or a losing combo.
         like: an idea you have: dead ends that share words with it, the nearest first.
-        last: at most so many dead ends.
+        last: number of dead ends at most.
         json: print one object.
     """
     from lance_autoresearch.campaign import lessons as memory

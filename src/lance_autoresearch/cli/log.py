@@ -23,7 +23,7 @@ def log(
     export: str | None = None,
     record: Path | None = None,
 ) -> int:
-    """Trials from the ledger; exports; --verify.
+    """List, export and verify the trials of the ledger.
 
     Without options a table of the newest 30. Every trial is in the ledger: kept, reverted,
     refused and undecided.
@@ -31,9 +31,9 @@ def log(
     Args:
         target: only trials of this target.
         campaign: only trials of this campaign.
-        last: only the newest so many; by default 30 in the table, all in JSON and TSV.
-        verify: walk the chain of digests with the commits in git as witnesses; exit 70 and the
-            first broken row where something was changed.
+        last: number of the newest trials; by default 30 in the table, all in JSON and TSV.
+        verify: check the chain of digests, with the commits in git as witnesses; exit 70 and
+            name the first broken row if something was changed.
         json: one JSON object a trial and line.
         tsv: tab-separated, first the columns commit, gain, status, description.
         nulls: also the hidden nulls of campaigns: the champion, judged like a candidate.
@@ -49,7 +49,7 @@ def log(
     if record is not None:
         return _verify_record(root, record, verify, json)
     if verify:
-        # Before any repair: what a repair mends is what a verification should see.
+        # Before any repair: a verification should see what a repair would fix.
         return _verify(root, json)
     for line in repair(root):
         print(line, file=sys.stderr)

@@ -35,17 +35,17 @@ class Limits:
     """When the loop ends; the first limit reached."""
 
     trials: int | None = None
-    """Stop after so many."""
+    """Stop after this number of trials."""
     hours: float | None = None
     """Stop so long after the beginning, by the wall clock."""
     plateau: int | None = None
-    """Stop after so many trials without a keep."""
+    """Stop after this number of trials without a keep."""
     budget_usd: float | None = None
     """Stop when so much is spent; a turn gets at most what is left."""
     until_gain: float | None = None
-    """Stop when the champion is so many % faster than the campaign's beginning."""
+    """Stop when the champion is this many % faster than the campaign's beginning."""
     max_failures: int = 5
-    """Stop after so many turns in a row without a candidate."""
+    """Stop after this number of turns in a row without a candidate."""
 
     def budget(self) -> Budget:
         """The same as the loop knows it. Raises UsageError for limits that are no limits."""
@@ -106,11 +106,11 @@ def loop(
 
     Without --agent it is `tune`, which needs no account: it turns the constants of the kernel
     that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
-    `codex` run Claude Code and Codex turn by turn in a box, `acp:PROGRAM` any program of the Agent
-    Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.
+    `codex` run Claude Code and Codex turn by turn in a sandbox, `acp:PROGRAM` any program of the
+    Agent Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.
 
-    Ctrl-C once finishes the turn and trial that run, twice stops at once. Exit code: 0 ended as
-    asked, 4 the agent could not go on.
+    Ctrl-C once finishes the turn and trial that run, twice stops at once. Exit code: 0 it ended at
+    a limit, 4 the agent could not continue.
 
     Args:
         target: name of the target.

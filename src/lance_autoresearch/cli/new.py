@@ -1,4 +1,4 @@
-"""`lar new`: a target from a function of Lance, ready for `lar check`."""
+"""`lar new`: a target from a function of Lance, ready for `lar validate`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new(
     """Make a target from a free function of Lance over slices and scalars.
 
     Slices the function and what it calls, writes targets/NAME with inputs, contract, adapter
-    and notes, and pins the slices. `lar check NAME` then passes unedited; sizes and
+    and notes, and pins the slices. `lar validate NAME` then passes unedited; sizes and
     distributions are yours to adapt. Refuses without call site and cost, and names what it
     cannot map. Example:
 
@@ -46,10 +46,10 @@ def new(
         notes.append(f"the first kernel does not build yet: {error}")
     if json:
         body = {"target": name, "path": f"targets/{name}", "notes": notes}
-        print(jsonlib.dumps(body | {"next": f"lar check {name}"}))
+        print(jsonlib.dumps(body | {"next": f"lar validate {name}"}))
         return 0
     print(f"made targets/{name}: target.py, contract.rs, adapter.rs, prelude.rs, notes, a cheat")
     for note in notes:
         print(f"  note: {note}")
-    print(f"  next: lar check {name}")
+    print(f"  next: lar validate {name}")
     return 0

@@ -9,9 +9,9 @@ from lance_autoresearch.host import checkout
 
 
 def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int:
-    """A recorded trial again, from its own bytes: gate, kernel and gain, reported apart.
+    """Run a recorded trial again from its own bytes; report gate, kernel and gain separately.
 
-    Exit code: 0 all three as recorded, 1 one is not.
+    Exit code: 0 all three agree with the record, 1 one does not.
 
     Args:
         trial: its number in the ledger, or in the export that --record names.

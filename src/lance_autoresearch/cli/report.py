@@ -1,4 +1,4 @@
-"""`lar report`: the night as one page and one picture."""
+"""`lar report`: a campaign as one page and one picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def report(
     out: Path | None = None,
     json: bool = False,
 ) -> int:
-    """A page and a picture of a campaign.
+    """Write a page and a picture of a campaign.
 
     Writes index.html (one file that loads nothing, for phone and desktop, light and dark),
     progress.png and results.tsv: best so far, champion against Lance, what was kept and what

@@ -27,7 +27,7 @@ def start(
     name: str | None = None,
     json: bool = False,
 ) -> int:
-    """Begin a campaign: a branch and worktree of its own.
+    """Begin a campaign on its own branch and worktree.
 
     The checkout, its index and its branch are left as they are. Edit the one file that is
     printed, then ask for a verdict; a kept kernel becomes the next champion.

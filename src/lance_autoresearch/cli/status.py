@@ -19,9 +19,9 @@ CLEAR = "\x1b[H\x1b[2J"
 
 
 def status(target: str | None = None, *, watch: bool = False, json: bool = False) -> int:
-    """What runs now, and how far it is.
+    """Show what runs now, and how far it is.
 
-    Finishes first what a killed process left half-way, and says so.
+    First completes what a killed process left unfinished, and says so.
 
     Args:
         target: only campaigns on this target.
@@ -71,7 +71,7 @@ def text(body: dict[str, Any]) -> str:
 
 
 def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
-    """One campaign: its champion, its counts, its last trial, whether somebody works in it."""
+    """One campaign: its champion, its counts, its last trial, whether a process works in it."""
     from lance_autoresearch.campaign.campaign import Campaign
     from lance_autoresearch.campaign.standing import standing
     from lance_autoresearch.ledger.kinds import is_hidden

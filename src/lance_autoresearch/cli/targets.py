@@ -16,7 +16,7 @@ def targets(*, json: bool = False) -> int:
 
     `champion` is the newest kept kernel, with its gain over Lance where that was measured in
     its own trial; `last trial` is the newest verdict.
-    Below stand the kernels that have no target yet, with what prototypes reached: hints.
+    Below are the kernels that have no target yet, with what prototypes reached, as hints.
 
     Args:
         json: print one JSON object instead of the tables.

@@ -26,11 +26,11 @@ def try_(
     again: bool = False,
     json: bool = False,
 ) -> int:
-    """Judge the current kernel: keep, revert or refuse.
+    """Judge the current kernel: keep, revert or refuse it.
 
-    Inside a campaign's worktree, or where one campaign on the target is the newest, its kernel is
-    judged against its champion and kept or reverted. With --kernel any file is only judged,
-    against the target's champion (Lance's own code where there is none).
+    Inside a campaign's worktree, or else for the newest campaign on the target, the campaign's
+    kernel is judged against its champion and kept or reverted. With --kernel a file is judged
+    against the target's champion (Lance's own code if there is none), and nothing else happens.
 
     Exit code: 0 keep, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive.
 
@@ -39,8 +39,8 @@ def try_(
         message: the hypothesis: what was changed and why it should be faster.
         predict: the gain in % you expect over all combos; the report scores predictions.
         kernel: judge this file instead; nothing is kept or reverted.
-        again: continue the last undecided trial of this kernel with more pairs; of the kernel that
-            was put back, where the file holds the champion.
+        again: continue the last undecided trial of this kernel with more pairs; if the file holds
+            the champion, of the kernel that was reverted.
         json: print the row as JSON.
     """
     from lance_autoresearch.campaign.campaign import repair

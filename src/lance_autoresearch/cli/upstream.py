@@ -33,10 +33,10 @@ def _root() -> Path:
 
 
 def fetch(*, offline: bool = False, json: bool = False) -> int:
-    """Bring the pinned release through cargo, verify it, cut what the targets need.
+    """Fetch the pinned release through cargo, verify it, and slice what the targets need.
 
     Archives are checked against `upstream.lock` before they are read, every sliced item after
-    it is cut. Does nothing when everything stands.
+    it is cut. Does nothing if all is present.
 
     Args:
         offline: use only archives that cargo already has.
@@ -65,7 +65,7 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
 
 
 def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
-    """What a target takes from Lance: item by item, with place and size.
+    """Show what a target takes from Lance: item by item, with place and size.
 
     Args:
         target: its name.
@@ -95,7 +95,7 @@ def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
 
 
 def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
-    """Cut another release with today's manifest and compare item by item.
+    """Slice another release with today's manifest and compare item by item.
 
     Args:
         to: the release, e.g. 15.0.0.
@@ -137,7 +137,7 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
     """Write `upstream.lock` for a release (default: the one upstream.toml names) and slice it.
 
     Nothing is written unless every item of every target is found. Champions are judged against
-    the new oracle only after `lar check` has passed on every target.
+    the new oracle only after `lar validate` has passed on every target.
 
     Args:
         to: the release to move to.
@@ -152,5 +152,5 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
         print(jsonlib.dumps({"version": lock.version, "archives": lock.archives, "items": items}))
         return 0
     print(f"pinned Lance {lock.version}: {len(lock.archives)} crates, {sum(items.values())} items")
-    print("  next: lar check TARGET for each of " + ", ".join(items))
+    print("  next: lar validate TARGET for each of " + ", ".join(items))
     return 0

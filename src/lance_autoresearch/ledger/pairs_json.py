@@ -181,7 +181,7 @@ def _named_parts(parts: Any) -> dict[str, Comparison]:
 
 
 def recorded_from_json(text: str | bytes) -> TrialDocument | GateCase:
-    """Read whatever `lar rejudge` reads: a trial's raw pairs, a recorded case, a comparison."""
+    """Read what `lar rejudge` reads: a trial's raw pairs, a recorded case, a comparison."""
     document = _load(text)
     if isinstance(document, list) or (
         isinstance(document, dict) and document.get("kind") == "trial"
@@ -233,7 +233,7 @@ def _load(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError("not JSON", where="comparison", next="lar gate --help") from error
+        raise UsageError("not JSON", where="comparison", next="lar rejudge --help") from error
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:

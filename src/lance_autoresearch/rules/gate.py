@@ -16,7 +16,7 @@ What the threshold buys. For one component E is a martingale under 'gain = margi
 reaches 4,000) <= 2.5e-4, and E+ grows with t, so a smaller gain only lowers it. The mean over K
 components reaches the threshold only if one of them does; each E+ uses one of two symmetric
 sides. The bound for normal values is therefore about K/2 x 2.5e-4. What clipping, heavy tails,
-outliers and drift do to it is simulated (tests/simulate_gate.py); METHODOLOGY.md has the counts.
+outliers and drift do to it is simulated: docs/results/simulation.md has the counts.
 Confirmation comes on top of this.
 """
 

@@ -1,4 +1,4 @@
-"""`lar new`: from a function of Lance to a target that passes `lar check` unedited.
+"""`lar new`: from a function of Lance to a target that passes `lar validate` unedited.
 
     lance-linalg::distance::hamming::hamming
       file       lance-linalg/src/distance/hamming.rs

@@ -120,7 +120,7 @@ def parse(source: Source, node: Node) -> Signature:
         raise UsageError(
             "its contract must be written by hand:\n    " + "\n    ".join(faults),
             where=where,
-            next="CONTRIBUTING.md, Add a target by hand",
+            next="CONTRIBUTING.md, A target that `lar new` cannot make",
         )
     return signature
 

@@ -4,7 +4,7 @@ The conductor compares outputs; this puts into words what it found:
 
     pq-l2: kernels.rs disagrees with Lance at 768x96 large-dynamic-range, op scan, value 113:
     4.125 vs 4.12310028 (must be bit-equal, 3983 ulp apart). 38 of 771 values differ.
-    Repeat: lar diff pq-l2 --case 14
+    Only this case: --case 14
 
 Values are shown only for public seeds; of secret inputs nothing but places and counts leaves
 this module, and of a dying kernel's own words only the line of `kernels.rs` they name: a panic
@@ -79,7 +79,7 @@ def describe_fault(
 
     Args:
         public: the case's seed is public, so values and the kernel's words may be shown.
-        case: number for `lar diff TARGET --case N`.
+        case: number for `lar diff KERNEL --case N`.
     """
     out = _output(target, fault)
     parts = [f"{target.name}: {_what(fault)}{_where(target, fault, out)}"]
@@ -95,7 +95,7 @@ def describe_fault(
     if fault.side != "candidate":
         parts.append("This is no fault of the candidate.")
     if case is not None:
-        parts.append(f"Repeat: lar diff {target.name} --case {case}")
+        parts.append(f"Only this case: --case {case}")
     return " ".join(parts)
 
 

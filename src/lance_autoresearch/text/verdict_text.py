@@ -157,7 +157,7 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
         lines += _wrapped(f"seconds {record.seconds:.2f}: {spent}")
     lines += print_results(record.results)
     if record.verdict is Verdict.INCORRECT and number is not None:
-        again = f"./lar diff {stripped(record.target, 40)} --trial {number}"
+        again = f"./lar diff {number}"
         lines += ["", f"values  {again}   (the same comparison on public inputs)"]
     return "\n".join(lines)
 

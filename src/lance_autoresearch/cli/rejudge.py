@@ -1,4 +1,4 @@
-"""`lar gate`: the decision rule on recorded pairs, and nothing else."""
+"""`lar rejudge`: apply the decision rule to recorded pairs; nothing is measured."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from lance_autoresearch.records import Results
 
 
-def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
-    """Judge recorded pairs again; the same bits come out on any machine.
+def rejudge(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
+    """Apply the decision rule to recorded pairs; the result is bit-identical on every machine.
 
     FILE is an export of a trial's raw pairs (screening alone, or with confirmation, long blocks
-    and what defences D and S saw), or a recorded case, which may say what should come out.
+    and the pairs of defences D and S), or a recorded case, which may state the expected result.
     Exit code: 0 keep or keep-candidate, 1 revert, 3 rejected by a defence, 4 undecided or
-    inconclusive; 64 if the file cannot be read or a recorded case did not end as it says.
+    inconclusive; 64 if the file cannot be read or a recorded case differs from its expectation.
 
     Args:
         file: JSON file.
-        all_pairs: judge all pairs at once instead of stopping where the gate first decided.
+        all_pairs: use all pairs at once instead of stopping at the gate's first decision.
         json: print one JSON object instead of the block.
     """
     from lance_autoresearch.errors import UsageError
@@ -57,7 +57,7 @@ def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: b
     else:
         print("\n".join(print_results(results)).strip("\n"))
     if case is not None:
-        _hold(case, results)
+        _check_expectation(case, results)
     return _exit_code(results)
 
 
@@ -74,8 +74,8 @@ def _exit_code(results: Results) -> int:
     return verdict.get(results.screening.outcome, Verdict.INCONCLUSIVE).exit_code
 
 
-def _hold(case: GateCase, results: Results) -> None:
-    """Raise UsageError where a recorded case did not end as it says."""
+def _check_expectation(case: GateCase, results: Results) -> None:
+    """Raise UsageError if a recorded case differs from the result that it states."""
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.text.reasons import describe_reason
 
