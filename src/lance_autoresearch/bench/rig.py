@@ -317,7 +317,7 @@ class Rig:
     def _known_session(self) -> SessionRow | None:
         champion = hashlib.sha256(self.champion_text).hexdigest()
         key = self.immutable["all"]
-        return self.ledger.session(self.target.name, champion, machine.session_place(), key=key)
+        return self.ledger.session(self.target.name, champion, machine.boot_id(), key=key)
 
     def new_session(self) -> SessionRow:
         """Measure the session's A/A now, whether or not one is known; it counts from here on.
@@ -337,7 +337,7 @@ class Rig:
             )
         spread, bias = aa_sd(measured, self.policy), aa_bias(measured, self.policy)
         champion = hashlib.sha256(self.champion_text).hexdigest()
-        self.ledger.add_session(self.target.name, champion, machine.session_place(), spread,
+        self.ledger.add_session(self.target.name, champion, machine.boot_id(), spread,
                                 bias.gain / 100, key=self.immutable["all"])
         self.forget_session()
         found = self._known_session()

@@ -87,12 +87,11 @@ def busy_share(core: int, seconds: float) -> float:
 
 
 def boot_id() -> str:
-    """Names this boot of the machine: a session of measurements does not outlive it."""
+    """Where a session of measurements holds: this boot, and the CPU kind that kernels see."""
+    return f"{_boot()} {machine()['cpu_kind']}"
+
+
+def _boot() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{platform.node()} {int((time.time() - time.monotonic()) // 10)}"
-
-
-def session_place() -> str:
-    """Where a session of measurements holds: this boot, and the CPU kind as kernels see it."""
-    return f"{boot_id()} {machine()['cpu_kind']}"
