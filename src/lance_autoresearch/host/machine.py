@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from lance_autoresearch.host.cpu_kinds import Processor, read_processor
+from lance_autoresearch.host.tier import narrows, requested_tier, visible_kind
 from lance_autoresearch.host.toolchain import Toolchain
 
 
@@ -25,19 +26,24 @@ def machine(root: Path = Path("/")) -> dict[str, str]:
     """What kind of machine this is: cpu, cpu_kind, kind, arch, os, cores.
 
     `cpu_kind` is the short name that tables show (`zen3`). `kind` is equal on machines that may
-    answer for each other from memory: architecture, processor and every vector extension.
+    answer for each other from memory: architecture, processor and every vector extension. Both
+    end in the tier where LAR_TIER takes features away (`zen4@avx2`).
 
     Args:
         root: where `proc/cpuinfo` is read.
+
+    Raises:
+        UsageError: LAR_TIER is no tier.
     """
     arch = platform.machine()
     processor = read_processor(root, core=cores()[-1])
     cpu = processor.brand or platform.processor() or arch
+    limit = f"@{requested_tier()}" if narrows(processor) else ""
     slug = re.sub(r"[^a-z0-9]+", "-", cpu.lower()).strip("-")
     return {
         "cpu": cpu,
-        "cpu_kind": processor.kind,
-        "kind": f"{arch}-{slug}-{_digest(arch, cpu, processor)}",
+        "cpu_kind": visible_kind(processor),
+        "kind": f"{arch}-{slug}-{_digest(arch, cpu, processor)}{limit}",
         "arch": arch,
         "os": f"{platform.system()} {platform.release()}",
         "cores": str(len(cores())),
