@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lance_autoresearch.bench.tiers import within_limit
 from lance_autoresearch.targets.spec import Call
 
 PARTS = 7
@@ -59,10 +60,10 @@ BITS = {
 
 
 def host_features() -> int:
-    """The features word of this machine; 0 where /proc/cpuinfo has no flags."""
+    """The features word of this machine, within LAR_TIER; 0 where /proc/cpuinfo has no flags."""
     text = Path("/proc/cpuinfo").read_text()
     line = next((row for row in text.splitlines() if row.startswith("flags")), "")
-    return sum(1 << bit for name, bit in BITS.items() if name in line.split())
+    return within_limit(sum(1 << bit for name, bit in BITS.items() if name in line.split()))
 
 
 def aligned(data: np.ndarray) -> np.ndarray:

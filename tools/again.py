@@ -33,6 +33,7 @@ from lance_autoresearch.judge.compare import times
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import LarError, MachineError
+from lance_autoresearch.host.cpu_kinds import stored_kind
 from lance_autoresearch.ledger import Ledger, Row, digest_of
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Comparison, TrialRecord, Verdict
@@ -134,7 +135,7 @@ def measured(rows: Sequence[Kept]) -> Iterator[Again]:
     for row in rows:
         try:
             with Rig(ROOT, row.record.target, champion=row.champion) as rig:
-                yield line(row, once_more(rig, row), str(rig.machine["cpu"]))
+                yield line(row, once_more(rig, row), str(rig.machine["cpu_kind"]))
         except MachineError as failure:
             name = f"{row.record.target} {row.record.kind}"
             print(f"{name}: not measured: {failure.what}", flush=True)
@@ -160,7 +161,7 @@ def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
         *(round(v, 3) for v in (*row.quoted, *now)), result.pairs, machine,
-        str(record.machine.get("cpu", "unknown")),
+        stored_kind(record.machine),
     )  # fmt: skip
 
 

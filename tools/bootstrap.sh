@@ -29,6 +29,11 @@ stop() { # what, next
     exit 2
 }
 
+[ "$(uname -s)" = Linux ] || {
+    stop "kernels are judged in a Linux sandbox, and $(uname -s | sed s/Darwin/macOS/) has none" \
+        "a Linux machine or virtual machine; then there: $again"
+}
+
 mkdir -p "$stamps" 2>/dev/null && [ -w "$stamps" ] || {
     stop "cannot write below $root/.lar: does it belong to another user?" \
         "clone to a directory of your own, then there: $again"

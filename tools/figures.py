@@ -57,7 +57,8 @@ def write(
 
 def add(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
     """The same, beside what other processors showed: the first column says which, and when."""
-    path, cpu = ROOT / "docs" / "figures" / f"{name}.toml", machine.machine()["cpu"]
+    this, path = machine.machine(), ROOT / "docs" / "figures" / f"{name}.toml"
+    cpu = f"{this['cpu']} ({this['cpu_kind']})"
     old = tomllib.loads(path.read_text())["rows"] if path.is_file() else []
     others = [row for row in old if not row[0].startswith(f"{cpu}, ")]
     mine = [[f"{cpu}, {time.strftime('%Y-%m-%d')}", *row] for row in rows]

@@ -22,6 +22,8 @@ from typing import Literal
 
 from lance_autoresearch.errors import LarError
 from lance_autoresearch.host import landlock, machine, sandbox, toolchain
+from lance_autoresearch.host.cpu_kinds import read_processor
+from lance_autoresearch.host.tier import narrows, requested_tier
 
 State = Literal["ok", "weak", "fault"]
 
@@ -54,8 +56,17 @@ class Finding:
 
 
 def examine(root: Path) -> list[Finding]:
-    """Run every check. Never raises for a fault it looks for."""
-    return [check(root) for check in CHECKS]
+    """Run every check; on a system that cannot work at all only the first, which says so.
+
+    Never raises for a fault it looks for.
+
+    Raises:
+        UsageError: LAR_TIER is no tier.
+    """
+    first = _platform(root)
+    if first.state == "fault":
+        return [first]
+    return [first, *(check(root) for check in CHECKS)]
 
 
 def usable(findings: list[Finding]) -> bool:
@@ -67,12 +78,11 @@ def _platform(root: Path) -> Finding:
     system, arch = platform.system(), platform.machine()
     if (system, arch) == ("Linux", "x86_64"):
         return Finding("platform", "ok", f"{system} {arch}")
-    return Finding(
-        "platform",
-        "weak",
-        f"{system} {arch}",
-        "developed and measured on Linux x86-64; keeps made here carry a mark",
-    )
+    if system != "Linux":
+        weaker = f"kernels are judged in a Linux sandbox, and {NAMES.get(system, system)} has none"
+        return Finding("platform", "fault", f"{system} {arch}", weaker, "a Linux machine or VM")
+    weaker = "developed and measured on x86-64; nothing here looks for unasked instructions"
+    return Finding("platform", "weak", f"{system} {arch}", weaker)
 
 
 def _python(root: Path) -> Finding:
@@ -224,18 +234,23 @@ def _cores(root: Path) -> Finding:
 
 
 def _cpu(root: Path) -> Finding:
-    if platform.machine() != "x86_64":
-        return Finding("processor", "ok", machine.machine()["cpu"])
-    flags = set(_cpu_flags())
-    cpu = machine.machine()["cpu"]
-    if not {"avx2", "fma", "f16c", "bmi2"} <= flags:
+    """The CPU kind; figures belong to it. What a hypervisor or LAR_TIER takes away is said."""
+    processor, this = read_processor(core=machine.cores()[-1]), machine.machine()
+    found = f"{this['cpu_kind']} ({this['cpu']})"
+    if platform.machine() == "x86_64" and processor.level == "v2":
         weaker = "kernels are built for Haswell or newer, as Lance ships them"
-        return Finding("processor", "fault", f"{cpu}: no AVX2 or FMA", weaker, "a newer machine")
-    wider = [name for name in ("avx512f", "avx512_vbmi", "avx512vbmi") if name in flags]
-    if not wider:
-        weaker = "AVX-512 kernels cannot be tried here"
-        return Finding("processor", "ok", f"{cpu}: AVX2", weaker)
-    return Finding("processor", "ok", f"{cpu}: AVX2, {', '.join(wider)}")
+        return Finding("processor", "fault", f"{found}: no AVX2 or FMA", weaker, "a newer machine")
+    if narrows(processor):
+        tier = requested_tier()
+        weaker = f"LAR_TIER={tier} is in force: kernels see no more; figures count for it alone"
+        return Finding("processor", "weak", found, weaker, "unset LAR_TIER")
+    if processor.kind != (processor.microarchitecture or processor.numbers):
+        weaker = f"the hypervisor shows {processor.level} only: wider kernels cannot be tried here"
+        return Finding("processor", "weak", found, weaker, "another host or CPU model of the VM")
+    if processor.level == "avx2":
+        return Finding("processor", "ok", f"{found}: AVX2", "AVX-512 kernels cannot be tried here")
+    wide = {"avx512": ": AVX2, AVX-512", "avx512vbmi": ": AVX2, AVX-512 with VBMI"}
+    return Finding("processor", "ok", found + wide.get(processor.level, ""))
 
 
 def _cpu_flags() -> list[str]:
@@ -347,8 +362,10 @@ def _agents(root: Path) -> Finding:
     return Finding("agents", "ok", ", ".join(found))
 
 
+NAMES = {"Darwin": "macOS"}
+"""Systems whose name for people differs from what they call themselves."""
+
 CHECKS: tuple[Callable[[Path], Finding], ...] = (
-    _platform,
     _python,
     _git,
     _rust,

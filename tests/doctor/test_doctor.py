@@ -8,13 +8,16 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from cpu_texts import RECORDED, below
 
 from lance_autoresearch import doctor
 from lance_autoresearch.cli.doctor import lines
-from lance_autoresearch.host import landlock, sandbox
+from lance_autoresearch.host import landlock, machine, sandbox
+from lance_autoresearch.host.cpu_kinds import read_processor
 
 ROOT = Path(__file__).resolve().parents[2]
 LAR = Path(sys.executable).parent / "lar"
@@ -37,7 +40,7 @@ def report(**env: str) -> tuple[int, dict[str, dict[str, str]]]:
 
 
 def test_every_check_answers_once(findings: dict[str, doctor.Finding]) -> None:
-    assert len(findings) == len(doctor.CHECKS)
+    assert len(findings) == 1 + len(doctor.CHECKS)
 
 
 def test_whatever_is_not_well_says_what_it_costs(findings: dict[str, doctor.Finding]) -> None:
@@ -154,3 +157,66 @@ def test_text_has_the_mend_below_the_fault() -> None:
     finding = doctor.Finding("box", "fault", "no bwrap", "untrusted code is refused", "apt-get x")
     assert lines(finding)[0].startswith("fault box")
     assert lines(finding)[-1].strip() == "mend: apt-get x"
+
+
+def test_the_processor_is_named_by_its_kind(findings: dict[str, doctor.Finding]) -> None:
+    here = machine.machine()
+    assert findings["processor"].found.startswith(f"{here['cpu_kind']} ({here['cpu']})")
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "found", "weaker"),
+    [
+        ("zen3", "ok", "zen3 (AMD EPYC): AVX2", "AVX-512 kernels cannot be tried here"),
+        ("zen4", "ok", "zen4 (AMD EPYC): AVX2, AVX-512 with VBMI", ""),
+        ("zen4-avx2", "weak", "zen4-avx2 (AMD EPYC)", "the hypervisor shows avx2 only"),
+        ("haswell-v2", "fault", "no AVX2 or FMA", "Haswell or newer"),
+    ],
+)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="kinds of x86-64")
+def test_each_kind_has_its_line(
+    kind: str, state: str, found: str, weaker: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    root = below(tmp_path, RECORDED[kind])
+    monkeypatch.setattr(doctor, "read_processor", lambda core: read_processor(root, core))
+    monkeypatch.setattr(doctor.machine, "machine", partial(machine.machine, root))
+    monkeypatch.delenv("LAR_TIER", raising=False)
+    seen = doctor._cpu(ROOT)
+    assert (seen.state, found in seen.found, weaker in seen.weaker) == (state, True, True)
+
+
+def test_a_tier_in_force_is_shown() -> None:
+    _, found = report(LAR_TIER="scalar")
+    seen = found["processor"]
+    assert seen["state"] == "weak" and "@scalar (" in seen["found"]
+    assert "LAR_TIER=scalar is in force" in seen["weaker"]
+
+
+def test_an_unknown_tier_is_wrong_usage_that_names_the_right_ones() -> None:
+    env = {**os.environ, "LAR_ROOT": str(ROOT), "LAR_TIER": "sse2"}
+    done = subprocess.run([LAR, "doctor"], capture_output=True, text=True, env=env)
+    assert done.returncode == 64
+    assert "LAR_TIER is 'sse2'" in done.stderr and "allowed: avx2, scalar" in done.stderr
+
+
+def test_macos_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    (only,) = doctor.examine(ROOT)
+    assert only.state == "fault" and not doctor.usable([only])
+    assert only.weaker == "kernels are judged in a Linux sandbox, and macOS has none"
+
+
+def test_setting_up_on_macos_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    uname = tmp_path / "bin" / "uname"
+    uname.parent.mkdir()
+    uname.write_text("#!/bin/sh\necho Darwin\n")
+    uname.chmod(0o755)
+    script = tmp_path / "tools" / "bootstrap.sh"
+    script.parent.mkdir()
+    script.write_bytes((ROOT / "tools" / "bootstrap.sh").read_bytes())
+    env = {**os.environ, "PATH": f"{uname.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", script], capture_output=True, text=True, env=env)
+    assert done.returncode == 2
+    assert "kernels are judged in a Linux sandbox, and macOS has none" in done.stderr
+    assert not (tmp_path / ".lar").exists()

@@ -25,6 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
+from lance_autoresearch.bench.tiers import within_limit
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.sandbox import SYSTEM_PATH
@@ -71,7 +72,7 @@ class Opened:
     ticks_per_ns: float
     """Rate of the conductor's clock."""
     features: int
-    """CPU features as bits of the shim's features word."""
+    """CPU features that kernels may use, as bits of the shim's features word."""
     notes: tuple[str, ...]
     """What is weaker than it should be, in words."""
 
@@ -275,15 +276,14 @@ class Conductor:
         self.opened = Opened(
             box=str(answer["box"]),
             ticks_per_ns=float(answer["ticks_per_ns"]),
-            features=int(answer["features"]),
+            features=within_limit(int(answer["features"])),
             notes=tuple(str(n) for n in answer["notes"]),
         )
         return self.opened
 
     def ensure(self) -> None:
         """Start the program again where it has ended, or its box with all workers has."""
-        process = self._process
-        if process is None or process.poll() is not None:
+        if self._process is None or self._process.poll() is not None:
             self.close()
             self.start()
 
@@ -309,9 +309,9 @@ class Conductor:
 
     def expect(self, lib: Path, pool: Path, want: Path) -> ExpectResult:
         """Run upstream's library on every call of `pool` and write its outputs to `want`."""
-        answer = self._ask({"cmd": "expect", "lib": str(lib), "pool": str(pool),
-                            "want": str(want)}, patience=120.0)
-        times = tuple(float(t) for t in answer.get("ns_per_call", ()))
+        command = {"cmd": "expect", "lib": str(lib), "pool": str(pool), "want": str(want)}
+        answer = self._ask(command, patience=120.0)
+        times = tuple(map(float, answer.get("ns_per_call", ())))
         return ExpectResult(ns_per_call=times, fault=_fault(answer.get("fault")))
 
     def check(
@@ -319,7 +319,7 @@ class Conductor:
     ) -> CheckResult:
         """Every call once, inputs and outputs flush at unmapped pages, on the tier asked for."""
         answer = self._ask({"cmd": "check", "lib": str(lib), "pools": _paths(pools),
-                            "seed": seed, "features": features}, patience=120.0)
+                            "seed": seed, "features": self._limit(features)}, patience=120.0)
         return CheckResult(calls=int(answer.get("calls", 0)), fault=_fault(answer.get("fault")))
 
     def pair(
@@ -338,18 +338,22 @@ class Conductor:
     ) -> PairResult:
         """One process pair; `calls` are those of an earlier pair, None to calibrate anew.
 
-        `features` forces a tier on both sides.
-        `opponent`: both times are one champion process's: behind this library (as `champion`)
-        and behind the candidate (as `candidate`).
+        `features` forces a tier on both sides. `opponent`: both times are one champion process's:
+        behind this library (as `champion`) and behind the candidate (as `candidate`).
         """
         command = {
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
             "pools": _paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
-            "features": features,
+            "features": self._limit(features),
             "opponent": None if opponent is None else str(opponent),
         }
         return _pair_result(self._ask(command, patience=120.0))
+
+    def _limit(self, features: int | None) -> int | None:
+        """What a worker is given: of what was asked for, all that may be used here."""
+        wanted = -1 if features is None else features
+        return wanted & self.opened.features if self.opened else features
 
     def _ask(self, command: dict[str, Any], patience: float = 30.0) -> dict[str, Any]:
         """One line out, one line in. Raises MachineError on anything but an answer."""

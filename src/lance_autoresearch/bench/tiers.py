@@ -2,6 +2,7 @@
 
     mask("avx2", host_features)   ->  the host's features without any AVX-512
     mask("native", ...)           ->  None: all that the host has
+    within_limit(host_features)   ->  what is left of them under LAR_TIER
 
 A tier is forced by masking the features word on the page that kernels read, so one library is
 checked and quoted at every tier on one machine. Bits as in rust/abi/src/call.rs.
@@ -10,6 +11,8 @@ checked and quoted at every tier on one machine. Bits as in rust/abi/src/call.rs
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from lance_autoresearch.host.tier import requested_tier
 
 AVX512 = sum(1 << bit for bit in (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 23))
 """All AVX-512 features of the features word."""
@@ -30,6 +33,16 @@ def mask(tier: str, host: int) -> int | None:
 def present(tier: str, host: int) -> bool:
     """Whether the host can run a tier."""
     return tier != "avx512" or bool(host & AVX512)
+
+
+def within_limit(host: int) -> int:
+    """The host's features word without what LAR_TIER takes away.
+
+    Raises:
+        UsageError: LAR_TIER is no tier.
+    """
+    limited = mask(requested_tier() or "native", host)
+    return host if limited is None else limited
 
 
 def distinct(tiers: Sequence[str], host: int) -> list[str]:

@@ -27,12 +27,15 @@ from lance_autoresearch.campaign.settle import Desk, Intent, repair, settle
 from lance_autoresearch.errors import LarError, LedgerError, UsageError
 from lance_autoresearch.host.git import HEAD_TRAILER, Git
 from lance_autoresearch.host.kernel_file import read_kernel
+from lance_autoresearch.host.tier import LOWER_TIERS, request_tier, requested_tier
 from lance_autoresearch.ledger import Champion, Ledger, Verified, digest_of, ledger_path
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import stripped
 
-__all__ = ["Campaign", "create", "default_name", "find_campaign", "load", "repair", "verify"]
+__all__ = ["Campaign", "create", "default_name", "enter_tier", "find_campaign", "load", "repair",
+           "verify"]
 
+TIER_TRAILER: Final = "Lar-Tier"
 NAME: Final = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 
 
@@ -77,6 +80,15 @@ class Campaign:
         """Bytes of the champion's kernel, from the ledger."""
         with Ledger.open(self.root) as ledger:
             return ledger.get_blob(ledger.champion(self.name).kernel)
+
+    def tier(self) -> str | None:
+        """The CPU tier it is optimised at, as its first commit says; None: the machine's own."""
+        with Ledger.open(self.root) as ledger:
+            row = ledger.campaign(self.name)
+        if row is None:
+            return None
+        trailer = f"--format=%(trailers:key={TIER_TRAILER},valueonly)"
+        return Git(self.root).text("log", "-1", trailer, row.commit).strip() or None
 
     def record(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Write a trial and do what its verdict says; returns its id.
@@ -190,6 +202,7 @@ def create(
     era: str = "",
     parent: int | None = None,
     name: str | None = None,
+    tier: str | None = None,
 ) -> Campaign:
     """Begin a campaign: a branch from the checkout's commit plus `kernel`, and a worktree.
 
@@ -199,6 +212,7 @@ def create(
         era: upstream's version.
         parent: the trial the kernel came from, None for upstream's.
         name: lower-case letters, digits, hyphens; by default target, date and a letter.
+        tier: optimise at this lower CPU tier (`host.tier.LOWER_TIERS`).
 
     Raises:
         UsageError: the name is not of that form, or taken.
@@ -220,7 +234,9 @@ def create(
         tree = git.tree_with(base, desk.kernel, kernel, desk.scratch)
         with ledger.transaction():
             head = ledger.head()
-            message = f"{target}: start {name} from {origin}\n\n{HEAD_TRAILER}: {head}\n"
+            trailers = f"{TIER_TRAILER}: {tier}\n" if tier else ""
+            trailers += f"{HEAD_TRAILER}: {head}\n"
+            message = f"{target}: start {name} from {origin}\n\n{trailers}"
             ledger.add_campaign(
                 name,
                 target,
@@ -270,6 +286,30 @@ def load(root: Path, name: str) -> Campaign:
                 found.desk.begin(Intent("create", row.start_kernel, 0))
                 settle(found.desk, ledger, git)
     return found
+
+
+def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:
+    """Put the CPU tier in force that trials are judged at: the campaign's, or the one asked for.
+
+    Args:
+        campaign: None for a kernel that belongs to none.
+        asked: `--tier`; None where it was not given.
+
+    Raises:
+        UsageError: no such tier, another one than the campaign's, or LAR_TIER forbids it.
+    """
+    if asked is not None and asked not in LOWER_TIERS:
+        raise UsageError(f"no tier '{asked}' below the machine's own", allowed=LOWER_TIERS)
+    own, limit = campaign.tier() if campaign else asked, requested_tier()
+    if campaign and asked not in (None, own):
+        raise UsageError(
+            f"campaign '{campaign.name}' is optimised at {own or 'all that the machine has'}",
+            next=f"./lar start {campaign.target} --tier {asked}",
+        )
+    if own == "avx2" and limit == "scalar":
+        raise UsageError("LAR_TIER=scalar leaves less than the tier avx2", next="unset LAR_TIER")
+    if own:
+        request_tier(own)
 
 
 def find_campaign(cwd: Path) -> Campaign | None:

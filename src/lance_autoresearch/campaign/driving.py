@@ -92,6 +92,7 @@ def drive(
     if where.target != target:
         raise UsageError(f"campaign '{where.name}' is on {where.target}",
                          next=f"./lar loop {where.target} --campaign {where.name}")
+    campaigns.enter_tier(where)
     with only_loop(where.desk), Live(enabled=not json) as live:
         run = interrupted(where) if resume else None
         show = _events() if json else live.show

@@ -2,7 +2,8 @@
 
     gate     the decision rule on the recorded pairs: identical to the last bit on any machine
     kernel   admission, build and equality with Lance: identical with the same toolchain and tier
-    gain     measured again, here and now: reproduced if the intervals meet
+    gain     measured again, here and now: reproduced if the intervals meet; on another CPU kind
+             than the record's it may differ, and a difference is no fault of the record
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.host.cpu_kinds import stored_kind
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.export import load_records
@@ -162,8 +164,11 @@ def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:
         yield Part("gain", True, "not measured then or now")
         return
     meets = was.low <= now.high and now.low <= was.high
+    then, here = stored_kind(was.machine), stored_kind(now.machine)
+    elsewhere = f"; another CPU kind: was {then}, is {here}" if then != here else ""
     yield Part(
-        "gain", meets,
+        "gain", meets or bool(elsewhere),
         f"{'reproduced' if meets else 'not reproduced'}: was {was.gain:+.2f}% "
-        f"[{was.low:+.2f} {was.high:+.2f}], is {now.gain:+.2f}% [{now.low:+.2f} {now.high:+.2f}]",
+        f"[{was.low:+.2f} {was.high:+.2f}], is {now.gain:+.2f}% [{now.low:+.2f} {now.high:+.2f}]"
+        f"{elsewhere}",
     )

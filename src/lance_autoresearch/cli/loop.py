@@ -6,7 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -96,6 +96,7 @@ def loop(
     campaign: str | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     resume: bool = False,
+    tier: Literal["avx2", "scalar"] | None = None,
     run: Program | None = None,
     on_keep: str | None = None,
     on_end: str | None = None,
@@ -121,6 +122,7 @@ def loop(
         from_: begin a new campaign from upstream, champion, or a trial's number. A target's first
             campaign begins from its champion, if it has one; replay begins from upstream.
         resume: go on with the interrupted loop: its agent, counts, limits and deadline.
+        tier: begin a campaign that is optimised at this lower CPU tier, avx2 or scalar.
         on_keep: shell command run at every keep, the trial as JSON on its standard input.
         on_end: shell command run at the end, its summary as JSON on its standard input.
         webhook: web address that gets the same JSON by POST, at every keep and at the end.
@@ -128,7 +130,6 @@ def loop(
     """
     from lance_autoresearch.campaign.campaign import repair
     from lance_autoresearch.campaign.driving import Hooks, drive
-    from lance_autoresearch.campaign.subject import newest
 
     root = checkout.find_root()
     for line in repair(root):
@@ -137,9 +138,7 @@ def loop(
     _refuse_both(from_, resume)
     name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
     driver = _driver(name, target, record, settings)
-    first = campaign is None and not resume and newest(root, target) is None
-    if first or from_ is not None:
-        campaign = _begun(root, target, from_ or FIRST.get(name), campaign)
+    campaign = _campaign(root, target, name, campaign, from_, resume, tier)
     if agent is None and name == "tune":
         _name_the_others(target)
     progress = drive(
@@ -147,6 +146,22 @@ def loop(
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
     )
     return EXIT_AGENT if progress.failed else 0
+
+
+def _campaign(
+    root: Path, target: str, agent: str, campaign: str | None, from_: str | None, resume: bool,
+    tier: str | None,
+) -> str | None:  # fmt: skip
+    """Name of the campaign to work in: a new one where asked for; None: the newest."""
+    from lance_autoresearch.campaign.campaign import enter_tier, load
+    from lance_autoresearch.campaign.subject import newest
+
+    existing = load(root, campaign) if campaign and from_ is None else newest(root, target)
+    if from_ is None and (existing is not None or resume):
+        enter_tier(existing, tier)
+        return campaign
+    enter_tier(None, tier)
+    return _begun(root, target, from_ or FIRST.get(agent), campaign, tier)
 
 
 def _driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
@@ -184,7 +199,9 @@ def _refuse_both(from_: str | None, resume: bool) -> None:
                          allowed=["--from", "--resume"])
 
 
-def _begun(root: Path, target: str, from_: str | None, campaign: str | None) -> str:
+def _begun(
+    root: Path, target: str, from_: str | None, campaign: str | None, tier: str | None
+) -> str:
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch import oracle
     from lance_autoresearch.campaign import campaign as campaigns
@@ -196,8 +213,9 @@ def _begun(root: Path, target: str, from_: str | None, campaign: str | None) -> 
     era = oracle.load_manifest(root).version
     begun = beginning(root, target, from_, era)
     return campaigns.create(
-        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign
-    ).name
+        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign,
+        tier=tier,
+    ).name  # fmt: skip
 
 
 def _price(text: str | None) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 
@@ -25,6 +25,7 @@ def start(
     *,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     name: str | None = None,
+    tier: Literal["avx2", "scalar"] | None = None,
     json: bool = False,
 ) -> int:
     """Begin a campaign on its own branch and worktree.
@@ -37,6 +38,8 @@ def start(
         from_: `upstream` (Lance's own code, made afresh), `champion` (the newest kept kernel, or
             the one under targets/), or a trial's number. By default the champion, if there is one.
         name: of the campaign; by default target, date and a letter.
+        tier: optimise at this lower CPU tier, avx2 or scalar: all trials of the campaign are judged
+            as on a processor that has no more.
         json: one JSON object instead of text.
     """
     from lance_autoresearch import oracle
@@ -48,20 +51,23 @@ def start(
     for line in campaign.repair(root):
         print(line, file=sys.stderr)
     catalogue.load(root, target)
+    campaign.enter_tier(None, tier)
     oracle.fetch(root)
     era = oracle.load_manifest(root).version
     begun = beginning(root, target, from_, era)
     mine = campaign.create(
-        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name
-    )
+        root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name,
+        tier=tier,
+    )  # fmt: skip
     kernel = mine.kernel_path
     following = f'./lar try {target} -m "what you changed and why"'
     if json:
         body = {"v": 1, "campaign": mine.name, "target": target, "branch": mine.branch}
-        where = {"origin": begun.origin, "kernel": str(kernel), "next": following}
+        where = {"origin": begun.origin, "tier": tier, "kernel": str(kernel), "next": following}
         print(json_module.dumps(body | where))
         return 0
-    print(f"campaign {mine.name} on branch {mine.branch}, from {begun.origin}")
+    at = f", optimised at tier {tier}" if tier else ""
+    print(f"campaign {mine.name} on branch {mine.branch}, from {begun.origin}{at}")
     print(f"edit     {_near(kernel)}")
     print(f"next     {following}")
     return 0

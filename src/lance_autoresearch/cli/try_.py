@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -24,6 +24,7 @@ def try_(
     predict: float | None = None,
     kernel: Path | None = None,
     again: bool = False,
+    tier: Literal["avx2", "scalar"] | None = None,
     json: bool = False,
 ) -> int:
     """Judge the current kernel: keep, revert or refuse it.
@@ -41,12 +42,12 @@ def try_(
         kernel: judge this file instead; nothing is kept or reverted.
         again: continue the last undecided trial of this kernel with more pairs; if the file holds
             the champion, of the kernel that was reverted.
+        tier: with --kernel, judge at this lower CPU tier: avx2 or scalar. A campaign has its own.
         json: print the row as JSON.
     """
     from lance_autoresearch.campaign.campaign import repair
     from lance_autoresearch.campaign.coordinator import Coordinator, Story
     from lance_autoresearch.campaign.nulls import watch
-    from lance_autoresearch.campaign.subject import choose
     from lance_autoresearch.campaign.teaching import taught_text, teach
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.host.phases import Phases
@@ -55,7 +56,7 @@ def try_(
     root = checkout.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
-    subject = choose(root, target, kernel, Path.cwd())
+    subject = _choose(root, target, kernel, tier)
     _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
@@ -76,6 +77,16 @@ def try_(
             print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
         print(print_trial(done.record, number=done.number) + taught_text(taught))
     return done.record.verdict.exit_code
+
+
+def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> Subject:
+    """The kernel to judge, with its CPU tier in force."""
+    from lance_autoresearch.campaign.campaign import enter_tier
+    from lance_autoresearch.campaign.subject import choose
+
+    subject = choose(root, target, kernel, Path.cwd())
+    enter_tier(subject.campaign, tier)
+    return subject
 
 
 def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) -> None:

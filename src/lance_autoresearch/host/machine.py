@@ -10,6 +10,8 @@ import re
 import time
 from pathlib import Path
 
+from lance_autoresearch.host.cpu_kinds import Processor, read_processor
+from lance_autoresearch.host.tier import narrows, requested_tier, visible_kind
 from lance_autoresearch.host.toolchain import Toolchain
 
 
@@ -20,41 +22,54 @@ def cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def machine() -> dict[str, str]:
-    """What kind of machine this is: cpu, kind, arch, os, cores.
+def machine(root: Path = Path("/")) -> dict[str, str]:
+    """What kind of machine this is: cpu, cpu_kind, kind, arch, os, cores.
 
-    `kind` is equal on machines whose results may be compared with each other: architecture,
-    vendor, family, model and the vector extensions.
+    `cpu_kind` is the short name that tables show (`zen3`). `kind` is equal on machines that may
+    answer for each other from memory: architecture, processor and every vector extension. Both
+    end in the tier where LAR_TIER takes features away (`zen4@avx2`).
+
+    Args:
+        root: where `proc/cpuinfo` is read.
+
+    Raises:
+        UsageError: LAR_TIER is no tier.
     """
     arch = platform.machine()
-    fields: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().split("\n\n", 1)[0].splitlines():
-            name, _, value = line.partition(":")
-            fields.setdefault(name.strip(), value.strip())
-    cpu = fields.get("model name") or platform.processor() or arch
-    flags = fields.get("flags", fields.get("Features", "")).split()
-    vector = sorted(f for f in flags if re.match(r"avx|fma|bmi|gfni|vaes|asimd|sve|neon", f))
-    ident = [fields.get(k, "") for k in ("vendor_id", "cpu family", "model", "CPU part")]
-    digest = hashlib.sha256("|".join([arch, cpu, *ident, *vector]).encode()).hexdigest()[:8]
+    processor = read_processor(root, core=cores()[-1])
+    cpu = processor.brand or platform.processor() or arch
+    limit = f"@{requested_tier()}" if narrows(processor) else ""
     slug = re.sub(r"[^a-z0-9]+", "-", cpu.lower()).strip("-")
     return {
         "cpu": cpu,
-        "kind": f"{arch}-{slug}-{digest}",
+        "cpu_kind": visible_kind(processor),
+        "kind": f"{arch}-{slug}-{_digest(arch, cpu, processor)}{limit}",
         "arch": arch,
         "os": f"{platform.system()} {platform.release()}",
         "cores": str(len(cores())),
     }
 
 
+def _digest(arch: str, cpu: str, processor: Processor) -> str:
+    """Over everything that can change which instructions a kernel may use, and how fast."""
+    vector = sorted(
+        f for f in processor.flags if re.match(r"avx|fma|bmi|gfni|vaes|asimd|sve|neon", f)
+    )
+    numbers = [str(n) if n >= 0 else "" for n in (processor.family, processor.model)]
+    part = f"0x{processor.part:03x}" if processor.part >= 0 else ""
+    text = "|".join([arch, cpu, processor.vendor, *numbers, part, *vector])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def here_today(root: Path) -> str:
-    """What a recorded figure says of its origin: `AMD EPYC, 2 cores, Rust 1.95.0, 2026-11-30`.
+    """A recorded figure's origin: `AMD EPYC (zen3), 2 cores, Rust 1.95.0, 2026-11-30`.
 
     Raises:
         MachineError: as `Toolchain.probe`.
     """
     this, rust = machine(), Toolchain.probe(root).version
-    return f"{this['cpu']}, {this['cores']} cores, Rust {rust}, {time.strftime('%Y-%m-%d')}"
+    cpu = f"{this['cpu']} ({this['cpu_kind']})"
+    return f"{cpu}, {this['cores']} cores, Rust {rust}, {time.strftime('%Y-%m-%d')}"
 
 
 def busy_share(core: int, seconds: float) -> float:
@@ -78,7 +93,11 @@ def busy_share(core: int, seconds: float) -> float:
 
 
 def boot_id() -> str:
-    """Names this boot of the machine: a session of measurements does not outlive it."""
+    """Where a session of measurements holds: this boot, and the CPU kind that kernels see."""
+    return f"{_boot()} {machine()['cpu_kind']}"
+
+
+def _boot() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{platform.node()} {int((time.time() - time.monotonic()) // 10)}"

@@ -1,0 +1,57 @@
+"""A narrower machine on request: `LAR_TIER=avx2` or `LAR_TIER=scalar`.
+
+    requested_tier()      None: all that the processor has; else the widest tier kernels may use
+    narrows(processor)    whether that takes anything away here
+    request_tier("avx2")  the same as the variable, for this process and those it starts
+
+It stands for a processor that has no more: what is measured under it has a CPU kind of its own
+(`zen4@avx2`), so it is never taken for a figure of the whole processor, nor of a real narrower one.
+`bench.tiers.within_limit` takes the features away where the conductor opens.
+"""
+
+from __future__ import annotations
+
+import os
+
+from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.cpu_kinds import Processor
+
+LOWER_TIERS = ("avx2", "scalar")
+"""avx2: no AVX-512. scalar: kernels may ask for nothing beyond the build's baseline."""
+
+
+def requested_tier() -> str | None:
+    """The tier in force; None where none was asked for.
+
+    Raises:
+        UsageError: LAR_TIER has another value.
+    """
+    value = os.environ.get("LAR_TIER", "")
+    if not value:
+        return None
+    if value not in LOWER_TIERS:
+        raise UsageError(f"LAR_TIER is '{value}'", allowed=[*LOWER_TIERS, "(unset)"],
+                         next="unset LAR_TIER, for all that this processor has")
+    return value
+
+
+def request_tier(tier: str | None) -> None:
+    """Put a tier in force for this process and the processes it starts; None: no limit."""
+    if tier is None:
+        os.environ.pop("LAR_TIER", None)
+    else:
+        os.environ["LAR_TIER"] = tier
+        requested_tier()
+
+
+def narrows(processor: Processor) -> bool:
+    """Whether the tier in force takes a feature away that this processor has."""
+    tier = requested_tier()
+    if tier == "avx2":
+        return any(flag.startswith("avx512") for flag in processor.flags)
+    return tier is not None
+
+
+def visible_kind(processor: Processor) -> str:
+    """The CPU kind as kernels see it: `zen4`, or `zen4@avx2` under LAR_TIER."""
+    return f"{processor.kind}@{requested_tier()}" if narrows(processor) else processor.kind
