@@ -1,12 +1,13 @@
 // FSST strings: 64 codes at a time where there is AVX-512, else one stream of eight at a time.
 //
 // Lance decodes value by value. Strings are short (7 codes for a name), so most of its time is the
-// mispredicted end of each. Here the codes of all values are one stream; each code leaves a mark
-// of where in the output it began, and a value's offset is one load, whatever its length.
+// mispredicted end of each. Here the codes of all values are one stream; marks tell where in the
+// output a code began, and a value's offset is a mark and the lengths of at most three codes.
 //
 //   portable   eight codes are tested for an escape at once, then decoded one after the other; a
 //              column of escapes goes value by value, since there each branch is a good guess
-//   AVX2       nothing of its own: as portable, compiled for it
+//   SSE4.2     the same, but two symbols are joined in a register and stored at once: most of the
+//              time that is left is stores
 //   AVX-512    module `wide`
 //
 // Nothing is copied, zeroed or collected on the way: symbols, codes and a chunk's offsets are read
@@ -70,9 +71,14 @@ impl Symbols<'_> {
     // 8 bytes, of which the code's length counts. An undeclared code reads other parts of the table.
     #[inline(always)]
     fn symbol(&self, code: u8) -> u64 {
-        let at = SYMBOLS + 8 * code as usize;
-        // SAFETY: ends at most 8 + 8 * 256 bytes into the table's 2312.
-        unsafe { self.table.as_ptr().add(at).cast::<u64>().read_unaligned() }
+        // SAFETY: `place` is followed by 8 bytes.
+        unsafe { self.place(code).cast::<u64>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn place(&self, code: u8) -> *const u8 {
+        // The symbol ends at most 8 + 8 * 256 bytes into the table's 2312.
+        self.table[SYMBOLS + 8 * code as usize..].as_ptr()
     }
 
     #[inline(always)]
@@ -89,13 +95,17 @@ fn escapes(word: u64) -> u64 {
     word & ((word & LOW) + (!LOW >> 7)) & !LOW
 }
 
-// Codes between two look-ups of boundaries: marks take 2 bytes a code, and count to
-// 8 * (BLOCK + 8) < PAYLOAD.
+// Codes between two look-ups of boundaries. A mark counts output bytes from the block's first one.
 const BLOCK: usize = 2048;
-// Mark of the literal byte after an escape: no value may end there.
-const PAYLOAD: usize = 1 << 15;
+// Flag of a mark: there are escapes among its eight codes.
+const MIXED: u32 = 1 << 31;
+// Flag of a mark: its code is the literal byte of an escape. No value may begin there.
+const LITERAL: u32 = 1 << 30;
 
-type Marks = [MaybeUninit<u16>; BLOCK + 8];
+// Codes of a mark. A store for each code pays only where a value has few codes.
+const OFTEN: usize = 1;
+const SELDOM: usize = 4;
+const FEW_CODES: usize = 12;
 
 // Decodes the codes of `n` offsets by the best way there is. `start(v)` is where offset `v` points
 // in `codes`: rising, from 0 to `codes.len()`.
@@ -114,112 +124,207 @@ fn values<T: OffsetSizeTrait>(
     }
     let mut symbols = Symbols { table, lens: [0; 256] };
     lengths(table, &mut symbols.lens)?;
-    stream(&symbols, codes, start, out, out_off)
+    // 64 codes tell escaped data from text; counted in bytes, this is a handful of instructions.
+    if let Some(sample) = codes.first_chunk::<64>()
+        && sample.iter().fold(0u8, |n, code| n + (*code == ESCAPE) as u8) >= 16
+    {
+        return one_by_one(&symbols, codes, start, out, out_off);
+    }
+    let short = codes.len() < FEW_CODES * out_off.len();
+    #[cfg(target_arch = "x86_64")]
+    if pairs::here() {
+        // SAFETY: the CPU has what it takes.
+        return unsafe {
+            match short {
+                true => pairs::stream::<OFTEN, T>(&symbols, codes, start, out, out_off),
+                false => pairs::stream::<SELDOM, T>(&symbols, codes, start, out, out_off),
+            }
+        };
+    }
+    match short {
+        true => stream::<OFTEN, T>(&symbols, codes, start, out, out_off, store_two),
+        false => stream::<SELDOM, T>(&symbols, codes, start, out, out_off, store_two),
+    }
 }
 
-// Decodes the codes of `n` offsets as one stream; the mispredicted end of each value, worth more
-// than its codes where values are short, goes. `marks` keeps where in the output each code began,
-// so that an offset is one load. `start(v)` is where offset `v` points in `codes`: rising, from 0
-// to `codes.len()`.
-#[inline(never)]
-fn stream<T: OffsetSizeTrait>(
+// Decodes the codes of `n` offsets as one stream, eight at a time; `two` stores the symbols of two
+// codes. A block is decoded first; then the offsets that lie in it are looked up. `start(v)` is
+// where offset `v` points in `codes`: rising, from 0 to `codes.len()`.
+#[inline(always)]
+fn stream<const STEP: usize, T: OffsetSizeTrait>(
     symbols: &Symbols,
     codes: &[u8],
     start: impl Fn(usize) -> usize,
     out: &mut [MaybeUninit<u8>],
     out_off: &mut [T],
+    two: impl Fn(&Symbols, [u8; 2], usize, *mut u8),
 ) -> Result<usize, FsstErr> {
     assert!(out.len() >= 8 * codes.len());
-    // 64 codes tell escaped data from text; counted in bytes, this is a handful of instructions.
-    if let Some(sample) = codes.first_chunk::<64>()
-        && sample.iter().fold(0u8, |n, code| n + (*code == ESCAPE) as u8) >= 16
-    {
-        return one_by_one(symbols, codes, start, out, out_off);
-    }
     let out = out.as_mut_ptr().cast::<u8>();
-    let mut marks: Marks = [MaybeUninit::uninit(); BLOCK + 8];
-    let (mut v, mut i, mut total, mut seen) = (0, 0, 0, 0);
-    while i < codes.len() {
-        // SAFETY: a code advances the output by 8 at most, so 8 a code are left.
-        let (used, bytes) = unsafe { block(symbols, &codes[i..], out.add(total), &mut marks) }
-            .ok_or(FsstErr::InvalidData)?;
-        while v < out_off.len() && start(v) < i + used {
-            // SAFETY: all codes before `used` are marked, and offsets rise.
-            let mark = unsafe { marks.get_unchecked(start(v) - i).assume_init() };
-            seen |= mark as usize;
-            out_off[v] = T::usize_as(total + (mark as usize & !PAYLOAD));
+    let mut marks = [const { MaybeUninit::uninit() }; BLOCK];
+    let (words, rest) = codes.as_chunks::<8>();
+    // `literal`: the last code was an escape, the next one is a byte as it is.
+    let (mut v, mut at, mut literal) = (0, 0, false);
+    for (b, words) in words.chunks(BLOCK / 8).enumerate() {
+        let begin = at;
+        for (word, marks) in words.iter().zip(marks.chunks_exact_mut(8 / STEP)) {
+            let codes = u64::from_le_bytes(*word);
+            // SAFETY: a code advances the output by 8 at most, so 8 a code are left.
+            if escapes(codes) == 0 && !literal {
+                at = unsafe { eight::<STEP>(symbols, codes, out, at, begin, marks, &two) };
+            } else {
+                (at, literal) =
+                    unsafe { mixed::<STEP>(symbols, word, out, (at, literal), begin, marks) };
+            }
+        }
+        let codes = words.as_flattened();
+        while v < out_off.len() {
+            let place = start(v) - b * BLOCK;
+            if place >= codes.len() {
+                break;
+            }
+            // SAFETY: all of the block's codes are marked.
+            let mark = unsafe { marks[place / STEP].assume_init() };
+            let group = codes[place / STEP * STEP..].first_chunk().unwrap();
+            let bytes = bytes_before::<STEP>(symbols, mark, group, place % STEP)?;
+            out_off[v] = T::usize_as(begin + bytes);
             v += 1;
         }
-        i += used;
-        total += bytes;
     }
-    if seen & PAYLOAD != 0 || total > T::MAX_OFFSET {
+    for (i, &code) in (codes.len() - rest.len()..).zip(rest) {
+        while v < out_off.len() && start(v) == i {
+            if literal {
+                return Err(FsstErr::InvalidData);
+            }
+            out_off[v] = T::usize_as(at);
+            v += 1;
+        }
+        // SAFETY: as above.
+        (at, literal) = unsafe { one(symbols, code, out, (at, literal)) };
+    }
+    if literal || at > T::MAX_OFFSET {
         return Err(FsstErr::InvalidData);
     }
-    out_off[v..].fill(T::usize_as(total));
-    Ok(total)
+    out_off[v..].fill(T::usize_as(at));
+    Ok(at)
 }
 
-// Decodes until BLOCK codes are done or the codes end. Returns the codes used (at most BLOCK + 8)
-// and the bytes written; None: an escape at the very end.
-//
-// SAFETY: `out` takes 8 bytes for each of `codes`.
+// Bytes from the block's begin to the code at `place` of a mark's `group`.
 #[inline(always)]
-unsafe fn block(
+fn bytes_before<const STEP: usize>(
     symbols: &Symbols,
-    codes: &[u8],
+    mark: u32,
+    group: &[u8; STEP],
+    place: usize,
+) -> Result<usize, FsstErr> {
+    let bytes = (mark & !(MIXED | LITERAL)) as usize;
+    if mark & MIXED != 0 {
+        return Ok(bytes + bytes_of_mixed(symbols, &group[..place], mark & LITERAL != 0)?);
+    }
+    // Codes from `place` on are made escapes, whose length is 0: a branch on each would be a guess.
+    let mut codes = [0; 8];
+    codes[..STEP].copy_from_slice(group);
+    let codes = u64::from_le_bytes(codes) | u64::MAX << (8 * place);
+    let within = (0..STEP - 1).map(|k| symbols.len((codes >> (8 * k)) as u8));
+    Ok(bytes + within.sum::<usize>())
+}
+
+// Bytes of `codes`, the first of them perhaps a literal; an error if they end with an escape.
+#[cold]
+fn bytes_of_mixed(symbols: &Symbols, codes: &[u8], literal: bool) -> Result<usize, FsstErr> {
+    let (mut bytes, mut literal) = (0, literal);
+    for &code in codes {
+        bytes += if literal { 1 } else { symbols.len(code) };
+        literal = !literal && code == ESCAPE;
+    }
+    if literal { Err(FsstErr::InvalidData) } else { Ok(bytes) }
+}
+
+// Decodes eight codes without an escape among them; where the output ends then.
+//
+// SAFETY: `out` takes 8 bytes for each code from `at` on.
+#[inline(always)]
+unsafe fn eight<const STEP: usize>(
+    symbols: &Symbols,
+    codes: u64,
     out: *mut u8,
-    marks: &mut Marks,
-) -> Option<(usize, usize)> {
-    let (mut i, mut at) = (0, 0);
-    let stop = codes.len().min(BLOCK);
-    // SAFETY of what follows: `at <= 8 * i`; `i < BLOCK + 8` where a mark is set, and in the first
-    // loop `i + 8 < codes.len()` where a code is read.
-    let marks = marks.as_mut_ptr().cast::<u16>();
-    // Volatile: else the compiler collects eight marks in a vector, which costs more than stores.
-    let mark = |i: usize, at: usize| unsafe { marks.add(i).write_volatile(at as u16) };
-    let store =
-        |at: usize, symbol: u64| unsafe { out.add(at).cast::<u64>().write_unaligned(symbol) };
-    while i < stop && i + 16 <= codes.len() {
-        let word = u64::from_le_bytes(*codes[i..].first_chunk().unwrap());
-        if escapes(word) == 0 {
-            for k in 0..8 {
-                let code = (word >> (8 * k)) as u8;
-                mark(i + k, at);
-                store(at, symbols.symbol(code));
-                at += symbols.len(code);
-            }
-            i += 8;
-            continue;
+    mut at: usize,
+    begin: usize,
+    marks: &mut [MaybeUninit<u32>],
+    two: impl Fn(&Symbols, [u8; 2], usize, *mut u8),
+) -> usize {
+    let mut mark = |k: usize, at: usize| {
+        if k % STEP == 0 {
+            // SAFETY: there is a mark for each STEP of the eight codes. Volatile: else the compiler
+            // collects marks in a vector, which costs more than stores.
+            let mark = unsafe { marks.get_unchecked_mut(k / STEP) };
+            unsafe { mark.as_mut_ptr().write_volatile((at - begin) as u32) };
         }
-        // Text has an escape now and then, noise little else: the branch is a good guess in both.
-        let end = i + 8;
-        while i < end {
-            let code = unsafe { *codes.get_unchecked(i) };
-            mark(i, at);
-            if code == ESCAPE {
-                mark(i + 1, PAYLOAD);
-                store(at, unsafe { *codes.get_unchecked(i + 1) } as u64);
-                (i, at) = (i + 2, at + 1);
-            } else {
-                store(at, symbols.symbol(code));
-                (i, at) = (i + 1, at + symbols.len(code));
-            }
-        }
+    };
+    for pair in 0..4 {
+        let (a, b) = ((codes >> (16 * pair)) as u8, (codes >> (16 * pair + 8)) as u8);
+        let len = symbols.len(a);
+        mark(2 * pair, at);
+        mark(2 * pair + 1, at + len);
+        // SAFETY: promised by the caller.
+        two(symbols, [a, b], len, unsafe { out.add(at) });
+        at += len + symbols.len(b);
     }
-    while i < stop {
-        let code = codes[i];
-        mark(i, at);
-        if code == ESCAPE {
-            mark(i + 1, PAYLOAD);
-            store(at, *codes.get(i + 1)? as u64);
-            (i, at) = (i + 2, at + 1);
-        } else {
-            store(at, symbols.symbol(code));
-            (i, at) = (i + 1, at + symbols.len(code));
+    at
+}
+
+// Decodes eight codes one by one; where the output ends then, and whether a literal comes next.
+//
+// SAFETY: as for `eight`.
+#[cold]
+#[inline(never)]
+unsafe fn mixed<const STEP: usize>(
+    symbols: &Symbols,
+    codes: &[u8; 8],
+    out: *mut u8,
+    (mut at, mut literal): (usize, bool),
+    begin: usize,
+    marks: &mut [MaybeUninit<u32>],
+) -> (usize, bool) {
+    for (k, &code) in codes.iter().enumerate() {
+        if k % STEP == 0 {
+            let flags = if literal { MIXED | LITERAL } else { MIXED };
+            marks[k / STEP].write((at - begin) as u32 | flags);
         }
+        // SAFETY: promised by the caller.
+        (at, literal) = unsafe { one(symbols, code, out, (at, literal)) };
     }
-    Some((i, at))
+    (at, literal)
+}
+
+// Decodes one code, or takes it as it is: `literal`.
+//
+// SAFETY: `out` takes 8 bytes from `at` on.
+#[inline(always)]
+unsafe fn one(
+    symbols: &Symbols,
+    code: u8,
+    out: *mut u8,
+    (at, literal): (usize, bool),
+) -> (usize, bool) {
+    // SAFETY: promised by the caller.
+    let place = unsafe { out.add(at) };
+    if literal {
+        unsafe { place.write(code) };
+        return (at + 1, false);
+    }
+    unsafe { place.cast::<u64>().write_unaligned(symbols.symbol(code)) };
+    (at + symbols.len(code), code == ESCAPE)
+}
+
+// Stores the symbols of two codes, `len` bytes of the first. `place` takes 16 bytes.
+#[inline(always)]
+fn store_two(symbols: &Symbols, [a, b]: [u8; 2], len: usize, place: *mut u8) {
+    // SAFETY: a length is 8 at most.
+    unsafe {
+        place.cast::<u64>().write_unaligned(symbols.symbol(a));
+        place.add(len).cast::<u64>().write_unaligned(symbols.symbol(b));
+    }
 }
 
 // Decodes value by value, code by code: best where most bytes are escaped, since then the branch
@@ -359,6 +464,73 @@ pub fn decode_chunk(
         return Ok(copy(codes, out));
     }
     values(table, codes, start, out, &mut out_off[..n])
+}
+
+// Two symbols joined by a byte shuffle and stored at once.
+#[cfg(target_arch = "x86_64")]
+mod pairs {
+    use super::Symbols;
+    use prelude::{FsstErr, OffsetSizeTrait};
+    use std::arch::x86_64::*;
+    use std::mem::MaybeUninit;
+
+    pub fn here() -> bool {
+        use lar_shim::{Feature, has};
+        has(Feature::Sse42)
+    }
+
+    #[target_feature(enable = "sse4.2")]
+    pub fn stream<const STEP: usize, T: OffsetSizeTrait>(
+        symbols: &Symbols,
+        codes: &[u8],
+        start: impl Fn(usize) -> usize,
+        out: &mut [MaybeUninit<u8>],
+        out_off: &mut [T],
+    ) -> Result<usize, FsstErr> {
+        super::stream::<STEP, T>(
+            symbols,
+            codes,
+            start,
+            out,
+            out_off,
+            |symbols, codes, len, place| {
+                // SAFETY: the CPU has SSE4.2.
+                unsafe { store_two(symbols, codes, len, place) }
+            },
+        )
+    }
+
+    // As `super::store_two`, by one store.
+    #[inline]
+    #[target_feature(enable = "sse4.2")]
+    fn store_two(symbols: &Symbols, [a, b]: [u8; 2], len: usize, place: *mut u8) {
+        // SAFETY: symbols are read within the table, and a length is 8 at most.
+        unsafe {
+            let a = _mm_castsi128_pd(_mm_loadl_epi64(symbols.place(a).cast()));
+            let both = _mm_castpd_si128(_mm_loadh_pd(a, symbols.place(b).cast()));
+            let join = _mm_load_si128(JOINS.0.as_ptr().add(len).cast());
+            _mm_storeu_si128(place.cast(), _mm_shuffle_epi8(both, join));
+        }
+    }
+
+    // For each length of the first symbol, which bytes of the two are output.
+    #[repr(align(16))]
+    struct Joins([[u8; 16]; 9]);
+
+    static JOINS: Joins = {
+        let mut joins = [[0; 16]; 9];
+        let mut len = 0;
+        while len <= 8 {
+            let mut i = 0;
+            while i < 16 {
+                // Of the second symbol 8 bytes, behind them anything.
+                joins[len][i] = if i < len { i } else { (i + 8 - len) % 16 } as u8;
+                i += 1;
+            }
+            len += 1;
+        }
+        Joins(joins)
+    };
 }
 
 // AVX-512: lengths of 64 codes by two byte permutations, their sums by shifts and additions, eight

@@ -7,7 +7,7 @@
 //! lanes, so the rows of a group of 64 come out in a fixed shuffle; the sums stay in it until all
 //! sub-vectors were added. Each row starts at +0.0 and adds sub-vectors in ascending order.
 //!
-//! Without VBMI: four sub-vectors for one read and write of a row's sum.
+//! Without VBMI: eight rows at once, four sub-vectors for one read and write of their sums.
 //!
 //! The table. Upstream reduces each centroid alone: six dependent instructions for one number.
 //! Here the squares of eight centroids go through one tree that transposes while it adds, and
@@ -33,35 +33,64 @@ pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
         // SAFETY: the processor has AVX-512 VBMI.
         return unsafe { planes::scan(tables, codes, n, out) };
     }
-    by_four(tables, codes, n, out);
+    by_eight(tables, codes, n, out);
 }
 
-/// Four sub-vectors for one read and write of a row's sum.
-fn by_four(tables: &[[f32; CENTROIDS]], codes: &[u8], n: usize, out: &mut [f32]) {
+/// Sub-vectors added in one pass over the sums.
+const COLUMNS: usize = 4;
+
+/// Rows that `by_eight` adds at once.
+const ROWS: usize = 8;
+
+/// Eight rows at once: one read and write of their sums for four sub-vectors.
+fn by_eight(tables: &[[f32; CENTROIDS]], codes: &[u8], n: usize, out: &mut [f32]) {
     out.fill(0.0);
-    let columns = |first: usize, i: usize| &codes[(first + i) * n..][..n];
-    let (blocks, rest) = tables.as_chunks::<4>();
-    for (b, t) in blocks.iter().enumerate() {
-        let (c0, c1) = (columns(4 * b, 0), columns(4 * b, 1));
-        let (c2, c3) = (columns(4 * b, 2), columns(4 * b, 3));
-        for ((((sum, &a), &b), &c), &d) in out.iter_mut().zip(c0).zip(c1).zip(c2).zip(c3) {
-            // Left to right: the order of the additions is part of the result.
-            *sum = *sum + t[0][a as usize] + t[1][b as usize] + t[2][c as usize] + t[3][d as usize];
+    let (blocks, rest) = tables.as_chunks::<COLUMNS>();
+    let (of_blocks, of_rest) = codes.split_at(blocks.len() * COLUMNS * n);
+    for (tables, codes) in blocks.iter().zip(of_blocks.chunks_exact(COLUMNS * n)) {
+        let columns: [&[u8]; COLUMNS] = std::array::from_fn(|i| &codes[i * n..][..n]);
+        let [a, b, c, d] = columns.map(|column| column.as_chunks::<ROWS>().0);
+        let (groups, last) = out.as_chunks_mut::<ROWS>();
+        for ((((sums, a), b), c), d) in groups.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            // Column after column: the order of a row's additions is part of the result.
+            for (table, codes) in tables.iter().zip([a, b, c, d]) {
+                for (sum, entry) in sums.iter_mut().zip(look_up(table, codes)) {
+                    *sum += entry;
+                }
+            }
+        }
+        for (table, column) in tables.iter().zip(columns) {
+            add(table, &column[n - last.len()..], last);
         }
     }
-    for (i, t) in rest.iter().enumerate() {
-        for (sum, &code) in out.iter_mut().zip(columns(4 * blocks.len(), i)) {
-            *sum += t[code as usize];
-        }
+    for (table, column) in rest.iter().zip(of_rest.chunks_exact(n)) {
+        add(table, column, out);
+    }
+}
+
+/// Entries of eight codes. Codes are read in pairs: two of them cost one load and two cheap
+/// instructions, and a look-up has to share the load units with reading its code.
+#[inline(always)]
+fn look_up(table: &[f32; CENTROIDS], codes: &[u8; ROWS]) -> [f32; ROWS] {
+    let mut entries = [0.0; ROWS];
+    for (entries, codes) in entries.as_chunks_mut().0.iter_mut().zip(codes.as_chunks().0) {
+        let pair = u16::from_le_bytes(*codes);
+        *entries = [table[usize::from(pair as u8)], table[usize::from(pair >> 8)]];
+    }
+    entries
+}
+
+/// Adds one sub-vector to the sums, row after row.
+fn add(table: &[f32; CENTROIDS], column: &[u8], sums: &mut [f32]) {
+    for (sum, &code) in sums.iter_mut().zip(column) {
+        *sum += table[usize::from(code)];
     }
 }
 
 /// `out[i][c]` = squared L2 distance of sub-query `i` to its centroid `c`.
 pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     let dsub = query.len() / m;
-    let parts = query
-        .chunks_exact(dsub)
-        .zip(codebook.chunks_exact(CENTROIDS * dsub));
+    let parts = query.chunks_exact(dsub).zip(codebook.chunks_exact(CENTROIDS * dsub));
     // Zipping with `out` stops before the tail that legacy writers truncated.
     for ((key, centroids), distances) in parts.zip(out.chunks_exact_mut(CENTROIDS)) {
         #[cfg(target_arch = "x86_64")]
