@@ -42,5 +42,5 @@ size:
 	@$(PYTHON) tools/size.py
 
 clean:
-	rm -rf .lar/cache .lar/slices .lar/bin .lar/tmp .lar/stamps rust/target
+	rm -rf .lar/cache .lar/extracts .lar/bin .lar/tmp .lar/stamps rust/target
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -40,7 +40,7 @@ def root() -> Iterator[Path]:
     for name in SHARED:
         (here / name).symlink_to(ROOT / name)
     (here / ".lar").mkdir()
-    for name in ("upstream", "slices", "bin"):
+    for name in ("upstream", "extracts", "bin"):
         (here / ".lar" / name).symlink_to(ROOT / ".lar" / name)
     yield here
     shutil.rmtree(here)

@@ -45,7 +45,7 @@ def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
     case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
     pairs = trial_to_json([case.comparison]).encode()
     (tmp_path / ".lar").mkdir()
-    for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/slices"):
+    for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/extracts"):
         (tmp_path / name).symlink_to(ROOT / name)
     rules = immutable(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
     with Ledger.open(tmp_path) as ledger:

@@ -29,7 +29,7 @@ def immutable(root: Path, target: Target, policy: Policy) -> dict[str, str]:
     rust = root / "rust"
     parts = {
         "target": _files(home / name for name in TRUSTED),
-        "upstream": oracle.slice_digest(root, target.name),
+        "upstream": oracle.extracts_digest(root, target.name),
         "measuring": _files(sorted({*rust.rglob("*.rs")} - {*(rust / "target").rglob("*")})),
         "fixtures": _files(sorted((package / "fixtures").glob("*.py"))),
         "rules": _files(sorted((package / "rules").glob("*.py"))),

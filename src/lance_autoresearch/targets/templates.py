@@ -263,7 +263,7 @@ pub fn {card.surface}({_rust_params(card)}){_rust_returns(card)} {{
 
 def prelude_rs(card: Card, slices: Sequence[str]) -> str:
     """The trusted crate: what the op calls elsewhere in Lance."""
-    lines = [f'slice!("{path}");' for path in slices]
+    lines = [f'extract!("{path}");' for path in slices]
     return "\n".join([f"//! What `{card.op}` calls elsewhere in Lance, and stand-ins.", "", *lines]
                      ).rstrip("\n") + "\n"  # fmt: skip
 
