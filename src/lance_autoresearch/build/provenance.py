@@ -18,7 +18,7 @@ from lance_autoresearch.build import flags
 from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets.spec import Target
 
-TRUSTED = ("target.py", "contract.rs", "prelude.rs", "adapter.rs", "maker.rs")
+TRUSTED = ("target.py", "fixtures.py", "contract.rs", "prelude.rs", "adapter.rs", "maker.rs")
 """The files of a target that stand still during a campaign."""
 
 
