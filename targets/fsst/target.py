@@ -86,6 +86,4 @@ TARGET = Target(
     ),
     checks=tuple(Combo(op, {"values": n}, dist, k) for op in OPS for dist, n, k in HELD_OUT),
     inputs=inputs,
-    values="strings",
-    archetype="capacity",
 )

@@ -86,5 +86,4 @@ TARGET = Target(
         table(6, 8, "specials", 1, tail=5),
     ),
     inputs=inputs,
-    values="code bytes scanned, codebook floats read",
 )

@@ -87,6 +87,4 @@ TARGET = Target(
         *(combo(k, n, 2, f"{x} gaussian", 4, rest=r) for x in ("cold", "warm") for k, n, r in REST),
     ),
     inputs=inputs,
-    values="distances",
-    archetype="state",
 )

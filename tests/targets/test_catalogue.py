@@ -53,7 +53,6 @@ def combo(**changes: object) -> Combo:
         ({"ops": (Op("sum", outputs=(Out("f32", rule="close"),)),)}, "no rule 'close'"),
         ({"ops": (Op("sum", outputs=(Out("float"),)),)}, "dtype"),
         ({"ops": (*GOOD.ops, Op("idle", outputs=(Out("u8"),)))}, "never timed"),
-        ({"archetype": "magic"}, "archetype"),
         ({"tiers": ("native", "mmx")}, "tiers"),
     ],
 )

@@ -34,7 +34,6 @@ CONFIRM_SPAN = 0.10
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CALL_SITE = re.compile(r"\S+\.rs:\d+")
 TIERS = ("native", "avx512", "avx2", "scalar")
-ARCHETYPES = ("slices", "capacity", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +121,6 @@ def problems(target: Target) -> list[str]:
         (not target.ops, "has no op"),
         (not target.timed, "times no combo"),
         (len(target.timed) > MAX_TIMED, f"times {len(target.timed)} combos, at most {MAX_TIMED}"),
-        (
-            target.archetype not in ARCHETYPES,
-            f"archetype '{target.archetype}' is not one of " + ", ".join(ARCHETYPES),
-        ),
         (not set(target.tiers) <= set(TIERS), f"tiers are not among {', '.join(TIERS)}"),
     ]
     out = [text for wrong, text in faults if wrong]
