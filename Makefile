@@ -43,5 +43,5 @@ size:
 	@$(PYTHON) tools/words.py | tail -1
 
 clean:
-	rm -rf .lar/cache .lar/slices .lar/bin .lar/tmp .lar/stamps rust/target
+	rm -rf .lar/cache .lar/extracts .lar/bin .lar/tmp .lar/stamps rust/target
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -77,7 +77,7 @@ def checkout(directory: Path) -> Path:
     git(directory, "init", "-q", "-b", "main")
     git(directory, "add", "-A")
     git(directory, "commit", "-q", "-m", "start")
-    take_products(directory, "upstream", "slices", "cache/prelude", "cache/lar_shim",
+    take_products(directory, "upstream", "extracts", "cache/prelude", "cache/lar_shim",
                   "cache/kernels", linked=True)  # fmt: skip
     take_products(directory, "bin")  # what may be renewed in place: a link would change ours too
     return directory

@@ -37,7 +37,7 @@ from endurance_processes import Process, below, kill, of_place, rss_kib
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"
 LAR = Path(sys.executable).parent / "lar"
-SHARED = ("upstream", "slices", "bin", "cache/prelude", "cache/lar_shim")
+SHARED = ("upstream", "extracts", "bin", "cache/prelude", "cache/lar_shim")
 VICTIMS = {"agent": 3, "measuring": 4, "harness": 2}
 """Who is killed, and how often relative to the others."""
 PATIENCE_S = 5.0

@@ -56,7 +56,7 @@ printf '{"hypothesis": "idea %d %s %s", "tokens": 100, "cost_usd": 0.001}\n' $n 
 def write(place: Path, ideas: Path, *, turns: int, seed: int, timed: float) -> None:
     """All ideas of a run and the agent that hands them out; `timed` multiplies slow kernels."""
     ideas.mkdir(parents=True, exist_ok=True)
-    base = (place / ".lar" / "slices" / TARGET / "kernel.rs").read_text()
+    base = (place / ".lar" / "extracts" / TARGET / "kernel.rs").read_text()
     cheats = sorted((place / "targets" / TARGET / "cheats").glob("*.rs"))
     records = place / "records" / "ideas" / TARGET
     dice = random.Random(seed)

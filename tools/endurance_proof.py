@@ -169,7 +169,7 @@ def sizes(place: Path) -> dict[str, int]:
     return made
 
 
-SKIPPED = ("upstream", "slices", "bin")
+SKIPPED = ("upstream", "extracts", "bin")
 """Set up once, whatever the number of trials."""
 
 

@@ -65,7 +65,7 @@ class MachineError(LarError):
 
 
 class UpstreamError(LarError):
-    """Lance's source could not be fetched, verified or sliced as the manifest says."""
+    """Lance's source could not be fetched, verified or extracted as the manifest says."""
 
 
 class BuildFault(LarError):

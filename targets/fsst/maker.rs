@@ -17,7 +17,7 @@ use std::ptr;
 
 use prelude::OffsetSizeTrait;
 
-slice!("fsst/fsst.rs");
+extract!("fsst/fsst.rs");
 
 fn answer(n: usize, request: &[u8]) -> io::Result<Vec<u8>> {
     let (head, data) = request.split_at(4 * (n + 1));

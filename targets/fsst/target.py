@@ -8,13 +8,14 @@ Every expected output, failures included, is upstream's.
 
 import numpy as np
 
-from lance_autoresearch.fixtures.pages import encoded, hand_made, mini_block, mutated, patched
 from lance_autoresearch.fixtures.textgen import CORPORA, prose
 from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
 
+from .fixtures import encoded, hand_made, mini_block, mutated, patched
+
 OPS = {"decompress_i32": np.int32, "decompress_i64": np.int64, "decode_chunk": np.int32}
 TAB, COD, OFF, ALL = "table", "codes", "off", slice(None)
-# Places of the hand-made page that are broken, each list one call (pages.py). Byte 0: symbols
+# Places of the hand-made page that are broken, each list one call (fixtures.py). Byte 0: symbols
 # declared; 3: compression on; 4-8: magic; 48-53: lengths. Values end at 3, 3, 10, 17, 18, 40, 40.
 BROKEN = {
     "tables": [[(TAB, 5, 0)], [(TAB, np.s_[4:8], 255)], [(TAB, 50, 0)], [(TAB, 50, 9)],
@@ -85,6 +86,4 @@ TARGET = Target(
     ),
     checks=tuple(Combo(op, {"values": n}, dist, k) for op in OPS for dist, n, k in HELD_OUT),
     inputs=inputs,
-    values="strings",
-    archetype="capacity",
 )

@@ -1,8 +1,8 @@
 //! What `compute_pq_distance` and `build_distance_table_l2` call elsewhere in Lance.
 //!
-//! Module names are upstream's, so that its own paths resolve without an edit. Stood in for is only
-//! what would drag in num-traits or libc, and the 4-bit scan, which the surface cannot reach.
-//! A line `slice!("crate/file.rs");` is replaced by the generated slice before compiling.
+//! Module names are upstream's, so that its own paths resolve without an edit. Stand-ins replace
+//! only num-traits, libc, and the 4-bit scan, which the surface cannot reach.
+//! A line `extract!("crate/file.rs");` is replaced by the generated extract before compiling.
 
 pub extern crate self as lance_core;
 pub extern crate self as lance_linalg;
@@ -11,20 +11,20 @@ extern crate lar_shim as libc;
 pub use lar_shim::num_traits;
 pub mod utils {
     pub mod assume {
-        slice!("lance-core/utils/assume.rs");
+        extract!("lance-core/utils/assume.rs");
     }
     pub mod cpu {
         pub mod dispatch {
-            slice!("lance-core/utils/cpu/dispatch.rs");
+            extract!("lance-core/utils/cpu/dispatch.rs");
         }
-        slice!("lance-core/utils/cpu.rs");
+        extract!("lance-core/utils/cpu.rs");
     }
 }
 
 pub mod simd {
     #[cfg(target_arch = "x86_64")]
     pub mod x86 {
-        slice!("lance-linalg/simd/x86.rs");
+        extract!("lance-linalg/simd/x86.rs");
     }
     pub mod dist_table {
         pub fn sum_4bit_dist_table_f32_transposed(
@@ -40,19 +40,19 @@ pub mod simd {
 }
 
 pub mod distance {
-    slice!("lance-linalg/distance.rs");
+    extract!("lance-linalg/distance.rs");
     pub mod l2 {
         use super::*;
         use crate::num_traits::{AsPrimitive, Num};
         use std::iter::Sum;
         use std::ops::AddAssign;
-        slice!("lance-linalg/distance/l2.rs");
+        extract!("lance-linalg/distance/l2.rs");
     }
 }
 
 pub mod pq {
     use crate::assume;
-    slice!("lance-index/vector/pq/utils.rs");
+    extract!("lance-index/vector/pq/utils.rs");
 }
 
 pub use distance::l2::{L2, l2_distance_batch_into};

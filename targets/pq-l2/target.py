@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lance_autoresearch.fixtures import distributions as d
+from lance_autoresearch.fixtures.floats import VALUES, gaussian
 from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
+
+from .fixtures import CENTROIDS, CODES, residual_codebook, residual_table, uniform_codes
 
 
 def inputs(
@@ -18,22 +20,22 @@ def inputs(
 ) -> Iterator[Call]:  # fmt: skip
     """Scan: a fresh query and partition per call. Table: one codebook, a fresh query per call."""
     m = np.array([shape["m"]], np.uint64)
-    cells = shape["m"] * d.CENTROIDS
+    cells = shape["m"] * CENTROIDS
     if op == "scan8":
-        codes = d.CODES.get(dist, d.uniform_codes)
+        codes = CODES.get(dist, uniform_codes)
         for _ in range(calls):
-            hard = d.VALUES.get(dist)
-            table = hard(rng, cells) if hard else d.residual_table(rng, shape["m"])
+            hard = VALUES.get(dist)
+            table = hard(rng, cells) if hard else residual_table(rng, shape["m"])
             yield Call((table, m, codes(rng, shape["m"], shape["n"])), (4 * shape["n"],))
         return
     dsub = shape["dsub"]
-    floats = d.VALUES.get(dist)
+    floats = VALUES.get(dist)
     for i in range(calls):
         if i % 16 == 0:  # another index has another codebook
-            residual = d.residual_codebook(rng, shape["m"], dsub)
+            residual = residual_codebook(rng, shape["m"], dsub)
             codebook = floats(rng, cells * dsub) if floats else residual
         size = shape["m"] * dsub + shape.get("tail", 0)
-        query = floats(rng, size) if floats else np.float32(0.14) * d.gaussian(rng, size)
+        query = floats(rng, size) if floats else np.float32(0.14) * gaussian(rng, size)
         yield Call((codebook, m, query), (4 * cells,))
 
 
@@ -84,5 +86,4 @@ TARGET = Target(
         table(6, 8, "specials", 1, tail=5),
     ),
     inputs=inputs,
-    values="code bytes scanned, codebook floats read",
 )

@@ -1,13 +1,7 @@
 //! What `accumulate_distances_into_heap` needs besides itself: Lance's ordered node, and its heap.
 
-macro_rules! slice {
-    ($path:literal) => {
-        include!(concat!(env!("LAR_SLICE"), "/", $path));
-    };
-}
-
 mod graph {
-    slice!("lance-index/vector/graph.rs");
+    extract!("lance-index/vector/graph.rs");
 }
 
 pub use graph::{OrderedFloat, OrderedNode};

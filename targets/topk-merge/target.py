@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lance_autoresearch.fixtures import distributions as d
+from lance_autoresearch.fixtures.floats import MAX
 from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
+
+from .fixtures import DISTANCES, heap_of, kth_band
 
 EARLIER = 40_000
 BOUNDS = {  # kind: (kind of the distances, lower, upper)
@@ -29,20 +31,20 @@ def inputs(
     rows = shape["n"] * shape["p"] + rest
     kind, *limits = BOUNDS.get(name, (name, None, None))
     lower, upper = (np.array([] if b is None else [b], np.float32) for b in limits)
-    edges = [e if b is None else b for e, b in zip((-d.MAX, d.MAX), limits, strict=True)]
+    edges = [e if b is None else b for e, b in zip((-MAX, MAX), limits, strict=True)]
     ids = (rng.integers(0, 8, rows) << 32 | rng.permutation(rows)).astype(np.uint64)
     ids = ids % np.uint64(97) if name == "twins" else ids
     ends = np.arange(1, shape["p"] + 1, dtype=np.uint64) * np.uint64(shape["n"])
     first = np.array([k], np.uint64)
     for _ in range(calls):
         earlier = EARLIER if state == "warm" else 0
-        heap = d.heap_of(d.DISTANCES[kind](rng, earlier), k, rng)
+        heap = heap_of(DISTANCES[kind](rng, earlier), k, rng)
         heap_ids = np.uint64(1 << 40) + rng.permutation(heap.size).astype(np.uint64)
-        dists = d.DISTANCES[kind](rng, rows)
+        dists = DISTANCES[kind](rng, rows)
         both = np.concatenate([heap_ids, ids]), np.concatenate([heap, dists])
         size = min(k, both[0].size)
         args = (first, lower, upper, heap_ids, heap, ends, ids, dists)
-        yield Call(args, (4 * size, 8 * size), d.kth_band(k, *edges, heap.size, *both))
+        yield Call(args, (4 * size, 8 * size), kth_band(k, *edges, heap.size, *both))
 
 
 def combo(k: int, n: int, p: int, dist: str, calls=2, confirm: int | None = None, rest=0) -> Combo:
@@ -85,6 +87,4 @@ TARGET = Target(
         *(combo(k, n, 2, f"{x} gaussian", 4, rest=r) for x in ("cold", "warm") for k, n, r in REST),
     ),
     inputs=inputs,
-    values="distances",
-    archetype="state",
 )

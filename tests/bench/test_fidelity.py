@@ -27,9 +27,9 @@ from lance_autoresearch.build.flags import rust_flags
 from lance_autoresearch.host.checkout import find_root, lar_dir
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle.archives import Archives
+from lance_autoresearch.oracle.extracts import Cutter
 from lance_autoresearch.oracle.lock import Lock
 from lance_autoresearch.oracle.manifest import parse_manifest
-from lance_autoresearch.oracle.slices import Cutter
 
 ROOT = find_root()
 READ = """
@@ -129,7 +129,9 @@ version = "14.0.2"
 [source]
 kind = "registry"
 crates = ["lance-bitpacking"]
-[[targets.bitpack.kernel]]
+"""
+BITPACKING_EXTRACTS = """
+[[kernel]]
 crate = "lance-bitpacking"
 file = "src/lib.rs"
 items = [
@@ -272,7 +274,7 @@ def bitpacking_cases(seed: int) -> Iterator[bytes]:
 
 
 def test_bitpacking_slice_packs_and_unpacks_as_the_published_crate() -> None:
-    manifest = parse_manifest(BITPACKING_MANIFEST)
+    manifest = parse_manifest(BITPACKING_MANIFEST, {"bitpack": BITPACKING_EXTRACTS})
     entry = manifest.target("bitpack").entries[0]
     text = Cutter(Archives(ROOT, manifest), None).text(entry).decode()
     program = PROC_MACROS + "mod upstream {\nuse super::*;\n" + text + "}\n" + BITPACKING

@@ -218,13 +218,13 @@ def test_the_padding_object_is_what_the_linker_was_promised() -> None:
     assert {link.Layout(s, 64, "kernel first").pad for s in range(500)} == set(range(0, 64, 4))
 
 
-def test_a_slice_line_without_its_slice_is_a_build_fault(tmp_path: Path) -> None:
+def test_a_line_that_names_no_extract_is_a_build_fault(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.rs").write_text("fn b() {}\n")
-    text = b'mod b {\n    slice!("a/b.rs");\n}\n'
+    text = b'mod b {\n    extract!("a/b.rs");\n}\n'
     assert builder.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
     with pytest.raises(BuildFault) as caught:
-        builder.expand(b'slice!("a/c.rs");', tmp_path)
+        builder.expand(b'extract!("a/c.rs");', tmp_path)
     assert caught.value.allowed == ("a/b.rs",)
 
 

@@ -62,8 +62,8 @@ def test_each_digest_covers_exactly_what_can_change_a_verdict(
     target = load(ROOT, TARGET)
     fake = tree / PACKAGE / "build" / "provenance.py"
     monkeypatch.setattr(provenance, "__file__", str(fake))
-    slices = oracle.slice_digest(ROOT, TARGET)
-    monkeypatch.setattr(oracle, "slice_digest", lambda *_: slices)
+    extracts = oracle.extracts_digest(ROOT, TARGET)
+    monkeypatch.setattr(oracle, "extracts_digest", lambda *_: extracts)
     before = measure_provenance(tree, target, DEFAULT)
     wrong = []
     for path in sorted(p for p in tree.rglob("*") if p.is_file()):

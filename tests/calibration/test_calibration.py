@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from lance_autoresearch.bench.rig import Rig
+from lance_autoresearch.ledger.comparison_json import trial_from_json
+
 from lance_autoresearch.calibration import dosing
 from lance_autoresearch.calibration.dosing import find_dose
 from lance_autoresearch.calibration.scores import from_tsv, scored
@@ -24,7 +25,6 @@ from lance_autoresearch.cli.app import run as lar
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.checkout import lar_dir
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.ledger.comparison_json import trial_from_json
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.rules.gate import replay
 from lance_autoresearch.text.verdict_text import gate_numbers
@@ -40,7 +40,7 @@ def root() -> Iterator[Path]:
     for name in SHARED:
         (here / name).symlink_to(ROOT / name)
     (here / ".lar").mkdir()
-    for name in ("upstream", "slices", "bin"):
+    for name in ("upstream", "extracts", "bin"):
         (here / ".lar" / name).symlink_to(ROOT / ".lar" / name)
     yield here
     shutil.rmtree(here)

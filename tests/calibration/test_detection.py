@@ -14,10 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import detection  # noqa: E402
+from lance_autoresearch.ledger.comparison_json import case_from_json, trial_to_json  # noqa: E402
 
 from lance_autoresearch.build.provenance import immutable  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
-from lance_autoresearch.ledger.comparison_json import case_from_json, trial_to_json  # noqa: E402
 from lance_autoresearch.records import Comparison, PairTimes, Verdict  # noqa: E402
 from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.targets import catalogue  # noqa: E402
@@ -45,7 +45,7 @@ def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
     case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
     pairs = trial_to_json([case.comparison]).encode()
     (tmp_path / ".lar").mkdir()
-    for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/slices"):
+    for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/extracts"):
         (tmp_path / name).symlink_to(ROOT / name)
     rules = immutable(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
     with Ledger.open(tmp_path) as ledger:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -239,9 +240,8 @@ def test_the_pinned_tree_alone_keeps_the_rules(
     source = (ROOT / "targets/pq-l2/target.py").read_text()
     edited = source.replace('"bits32"', '"ulp32:400000"')
     (home / "target.py").write_text(edited)
-    spec = {"__name__": "edited"}
-    exec(compile(edited, str(home / "target.py"), "exec"), spec)
-    theirs: Target = spec["TARGET"]  # type: ignore[assignment]
+    shutil.copy2(ROOT / "targets/pq-l2/fixtures.py", home)
+    theirs = catalogue.load(tmp_path, "pq-l2")
     rig = rigs["pq-l2"]
     so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
     off = answered(rig, theirs, tmp_path / "off", 5)

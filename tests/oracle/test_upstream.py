@@ -24,13 +24,14 @@ version = "14.0.2"
 [source]
 kind = "registry"
 crates = ["lance-index", "lance-linalg"]
-
-[[targets.pq.kernel]]
+"""
+EXTRACTS = """
+[[kernel]]
 crate = "lance-index"
 file = "src/vector/pq/distance.rs"
 items = ["compute_pq_distance"]
 
-[[targets.pq.prelude]]
+[[prelude]]
 crate = "lance-linalg"
 file = "src/simd/x86.rs"
 items = ["hsum256_ps"]
@@ -43,6 +44,7 @@ def root(tmp_path: Path) -> Path:
     """A checkout with one target, pinned."""
     (tmp_path / "upstream.toml").write_text(MANIFEST)
     (tmp_path / "targets" / "pq").mkdir(parents=True)
+    (tmp_path / "targets" / "pq" / "extracts.toml").write_text(EXTRACTS)
     (tmp_path / "targets" / "pq" / "adapter.rs").write_text("pub fn scan() {}\n")
     oracle.pin(tmp_path)
     return tmp_path
@@ -53,7 +55,7 @@ def test_the_committed_lock_is_what_the_release_gives() -> None:
     oracle.fetch(checkout)
     lock, manifest = Lock.read(checkout), oracle.load_manifest(checkout)
     assert lock.version == manifest.version == "14.0.2"
-    for name in manifest.targets:
+    for name in (n for n, target in manifest.targets.items() if target.entries):
         items = oracle.show(checkout, name)
         assert items and len(items) == len(lock.items[name])
         for item in items:
@@ -62,7 +64,7 @@ def test_the_committed_lock_is_what_the_release_gives() -> None:
 
 
 def test_first_kernel_is_licence_items_adapter(root: Path) -> None:
-    text = (oracle.slices_dir(root, "pq") / "kernel.rs").read_text()
+    text = (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text()
     assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n")
     assert text.index("use prelude::*;") < text.index("pub fn compute_pq_distance")
     assert text.endswith("(written by hand)\npub fn scan() {}\n")
@@ -72,7 +74,7 @@ def test_sliced_bytes_are_verbatim(root: Path) -> None:
     """Every line of the slice but visibility, notes and our own is a line of the archive."""
     crate = root / ".lar" / "upstream" / "14.0.2" / "lance-index"
     theirs = set((crate / "src/vector/pq/distance.rs").read_text().splitlines())
-    ours = (oracle.slices_dir(root, "pq") / "kernel.rs").read_text().splitlines()
+    ours = (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text().splitlines()
     extra = [line for line in ours if line not in theirs]
     assert extra == [
         "use prelude::*;",
@@ -90,9 +92,9 @@ def test_fetch_does_nothing_while_all_stands(root: Path) -> None:
     assert said == [] and time.process_time() - begun < 0.05
     (root / "targets" / "pq" / "adapter.rs").write_text("pub fn other() {}\n")
     oracle.fetch(root, progress=said.append)
-    assert said == ["sliced pq"]
-    (root / ".lar" / "slices" / "pq" / "kernel.rs").write_text("tampered")
-    assert "fn other" in (oracle.slices_dir(root, "pq") / "kernel.rs").read_text()
+    assert said == ["extracted pq"]
+    (root / ".lar" / "extracts" / "pq" / "kernel.rs").write_text("tampered")
+    assert "fn other" in (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text()
 
 
 def test_a_wrong_archive_is_refused_before_it_is_read(root: Path) -> None:
@@ -114,7 +116,7 @@ def test_an_item_that_differs_from_the_lock_is_refused(root: Path) -> None:
 
 
 def test_an_item_without_a_pin_is_refused(root: Path) -> None:
-    path = root / "upstream.toml"
+    path = root / "targets" / "pq" / "extracts.toml"
     path.write_text(path.read_text().replace('"hsum256_ps"', '"hsum256_ps", "hsum256_pd"'))
     with pytest.raises(UpstreamError, match=r"not in upstream\.lock yet.*hsum256_pd") as caught:
         oracle.fetch(root)
@@ -165,11 +167,11 @@ def test_a_path_source_is_found_by_crate_name_and_followed(root: Path, tmp_path:
     (fork / "Cargo.toml").write_text('[package]\nname = "lance-linalg"\n')
     (fork / "src" / "simd" / "x86.rs").write_text("fn hsum256_ps() -> u8 { 1 }\n")
     text = MANIFEST.replace('kind = "registry"', 'kind = "path"\npath = "fork"')
-    text = text.replace("edits", "# edits")
-    text = text[: text.index("[[targets.pq.kernel]]")] + text[text.index("[[targets.pq.pre") :]
     (root / "upstream.toml").write_text(text)
+    listed = EXTRACTS.replace("edits", "# edits")
+    (root / "targets" / "pq" / "extracts.toml").write_text(listed[listed.index("[[prelude]]") :])
     oracle.pin(root)
-    made = oracle.slices_dir(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
+    made = oracle.extracts_dir(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
     assert "pub fn hsum256_ps() -> u8 { 1 }" in made.read_text()
     (fork / "src" / "simd" / "x86.rs").write_text("fn hsum256_ps() -> u8 { 2 }\n")
     with pytest.raises(UpstreamError, match=r"differ from upstream\.lock"):
@@ -189,7 +191,8 @@ def test_the_verbs_speak_plainly_and_in_json(
 ) -> None:
     monkeypatch.setenv("LAR_ROOT", str(root))
     assert verbs.fetch() == 0
-    assert capsys.readouterr().out.startswith("Lance 14.0.2: 1 targets sliced as pinned\n  pq ")
+    fetched = capsys.readouterr().out
+    assert fetched.startswith("Lance 14.0.2: extracts of 1 targets are as pinned\n  pq ")
     assert verbs.show("pq") == 0
     text = capsys.readouterr().out
     assert "distance.rs:131   compute_pq_distance" in text and "kernel: 1 items" in text
@@ -219,13 +222,19 @@ def test_all_faults_of_a_manifest_are_reported_at_once() -> None:
             [source]
             kind = "regstry"
             crates = ["lance-linalg"]
-            [[targets.a.preludes]]
-            crate = "x"
-            [[targets.a.kernel]]
-            crate = "lance-linalgg"
-            file = "../etc/passwd"
-            itms = ["x"]
-            """
+            """,
+            {
+                "a": """
+                    [[preludes]]
+                    crate = "x"
+                    [[kernel]]
+                    crate = "lance-linalgg"
+                    file = "../etc/passwd"
+                    itms = ["x"]
+                    """,
+                "b": "kernel = 1",
+                "c": "[[kernel",
+            },
         )
     text = str(caught.value)
     for expected in (
@@ -236,6 +245,9 @@ def test_all_faults_of_a_manifest_are_reported_at_once() -> None:
         "'lance-linalgg' (did you mean 'lance-linalg'?)",
         "must be a path src/... inside the crate",
         "unknown key 'itms' (did you mean 'items'?)",
+        "targets/a/extracts.toml [[kernel]] #1",
+        "targets/b/extracts.toml: 'kernel' must be written as [[kernel]]",
+        "targets/c/extracts.toml: not valid TOML",
     ):
         assert expected in text
 

@@ -12,7 +12,7 @@ import pytest
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import fetch, slices_dir
+from lance_autoresearch.oracle import extracts_dir, fetch
 from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +44,7 @@ def test_prelude_kernels_and_contract(tools: Toolchain, target: str, tmp_path: P
     """Lance's kernel and ours: paths for AVX stand behind `cfg`, a portable one is left."""
     fetch(ROOT)
     home = ROOT / "targets" / target
-    slices = slices_dir(ROOT, target) / "prelude"
+    slices = extracts_dir(ROOT, target) / "prelude"
     prelude = builder.expand((home / "prelude.rs").read_bytes(), slices)
     (tmp_path / "prelude.rs").write_bytes(prelude)
     (tmp_path / "kernels.rs").write_bytes(builder.first_kernel(ROOT, target))

@@ -53,7 +53,6 @@ def combo(**changes: object) -> Combo:
         ({"ops": (Op("sum", outputs=(Out("f32", rule="close"),)),)}, "no rule 'close'"),
         ({"ops": (Op("sum", outputs=(Out("float"),)),)}, "dtype"),
         ({"ops": (*GOOD.ops, Op("idle", outputs=(Out("u8"),)))}, "never timed"),
-        ({"archetype": "magic"}, "archetype"),
         ({"tiers": ("native", "mmx")}, "tiers"),
     ],
 )
@@ -82,6 +81,24 @@ def test_loading_leaves_no_module_behind() -> None:
     assert not {m for m in set(sys.modules) - before if "target" in m and "lance" not in m}
 
 
+def test_two_targets_have_fixtures_of_one_name(tmp_path: Path) -> None:
+    """Each gets its own; neither `fixtures` nor the target's folder becomes importable."""
+    path = list(sys.path)
+    for name in ("one", "two"):
+        home = tmp_path / "targets" / name
+        home.mkdir(parents=True)
+        (home / "fixtures.py").write_text(f"WHOSE = {name!r}\n")
+        (home / "target.py").write_text("from .fixtures import WHOSE\nTARGET = WHOSE\n")
+    found = [catalogue.load_fixtures(tmp_path, name).WHOSE for name in ("one", "two", "one")]
+    assert found == ["one", "two", "one"]
+    assert sys.path == path and "fixtures" not in sys.modules
+    with pytest.raises(UsageError, match="defines no TARGET"):
+        catalogue.load(tmp_path, "one")
+    (tmp_path / "targets" / "two" / "fixtures.py").unlink()
+    with pytest.raises(UsageError, match="no fixtures of its own"):
+        catalogue.load_fixtures(tmp_path, "two")
+
+
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         catalogue.load(ROOT, "pql2")
@@ -99,6 +116,7 @@ def test_wrong_directory_name_is_a_fault(tmp_path: Path) -> None:
     copy = tmp_path / "targets" / "other" / "target.py"
     copy.parent.mkdir(parents=True)
     copy.write_bytes(source.read_bytes())
+    copy.with_name("fixtures.py").write_bytes(source.with_name("fixtures.py").read_bytes())
     with pytest.raises(UsageError, match="is named 'pq-l2', its directory 'other'"):
         catalogue.load(tmp_path, "other")
 

@@ -76,7 +76,7 @@ def test_what_was_written_is_clean_and_within_its_limits(hamming: Path) -> None:
 
 
 def test_what_the_function_calls_comes_along(hamming: Path) -> None:
-    table = tomllib.loads((hamming / "upstream.toml").read_text())["targets"]["hamming"]
+    table = tomllib.loads((hamming / "targets" / "hamming" / "extracts.toml").read_text())
     assert table["kernel"][0]["items"] == ["fn hamming", "fn hamming_autovec"]
     lock = tomllib.loads((hamming / "upstream.lock").read_text())["items"]
     assert any("fn hamming_autovec" in key for key in lock["hamming"])
@@ -84,9 +84,10 @@ def test_what_the_function_calls_comes_along(hamming: Path) -> None:
 
 def test_the_other_targets_stay_as_they_were(hamming: Path) -> None:
     new, old = (
-        tomllib.loads((root / "upstream.toml").read_text())["targets"] for root in (hamming, ROOT)
+        tomllib.loads((root / "upstream.lock").read_text())["items"] for root in (hamming, ROOT)
     )
     assert {k: v for k, v in new.items() if k != "hamming"} == old
+    assert (hamming / "upstream.toml").read_bytes() == (ROOT / "upstream.toml").read_bytes()
 
 
 def test_no_text_of_lance_in_what_was_written(hamming: Path) -> None:
@@ -160,7 +161,7 @@ def test_other_signatures_build_too(hamming: Path, path: str, items: set[str]) -
     done = lar(hamming, "new", name, "--upstream", path, "--call-site", site, "--cost", "0.05")
     assert done.returncode == 0, done.stderr
     assert "does not build" not in done.stdout
-    tables = tomllib.loads((hamming / "upstream.toml").read_text())["targets"][name]
+    tables = tomllib.loads((hamming / "targets" / name / "extracts.toml").read_text())
     assert items <= {i for group in tables.values() for entry in group for i in entry["items"]}
     assert catalogue.load(hamming, name).ops[0].outputs
     build_upstream(hamming, name)

@@ -13,13 +13,14 @@ from in_process import Library
 
 from lance_autoresearch.bench import pools
 from lance_autoresearch.build import builder
-from lance_autoresearch.fixtures.pages import encoded, mini_block
 from lance_autoresearch.fixtures.textgen import CORPORA
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo, Maker
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = catalogue.load(ROOT, "fsst")
+FIXTURES = catalogue.load_fixtures(ROOT, "fsst")
+encoded, mini_block = FIXTURES.encoded, FIXTURES.mini_block
 LINEAGE = ROOT / "records" / "ideas" / "fsst"
 INVALID_DATA, INVALID_INPUT = 1, 2
 CHUNK = 4096

@@ -11,12 +11,13 @@ from in_process import Library
 from lance_autoresearch.bench import pools
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.build import builder
-from lance_autoresearch.fixtures import distributions as d
+from lance_autoresearch.fixtures.floats import MAX
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = catalogue.load(ROOT, "topk-merge")
+d = catalogue.load_fixtures(ROOT, "topk-merge")
 LINEAGE = ROOT / "records" / "ideas" / "topk-merge"
 KERNELS = ("01-screen-by-root", "02-collect-when-cold")
 
@@ -45,8 +46,8 @@ def rows_of(library: Library, call: Call) -> list[bytes]:
 def nearest(call: Call) -> np.ndarray:
     """Bits of the k least admitted distances, ascending: the heap's content by sorting."""
     k, lower, upper, _, heap, _, _, dists = call.args
-    low = d.total_order(lower if lower.size else np.array([-d.MAX], np.float32))
-    high = d.total_order(upper if upper.size else np.array([d.MAX], np.float32))
+    low = d.total_order(lower if lower.size else np.array([-MAX], np.float32))
+    high = d.total_order(upper if upper.size else np.array([MAX], np.float32))
     order = d.total_order(dists)
     admitted = order[(order >= low) & (order < high)]
     least = np.sort(np.concatenate([d.total_order(heap), admitted]))[: int(k[0])]

@@ -174,7 +174,7 @@ def counted(*values: object) -> int:
 
 def papers(turn: Turn) -> tuple[Path, ...]:
     """What an agent may read: the target's directory, and Lance's own code as it is built."""
-    slices = turn.root / ".lar" / "slices" / turn.target
+    slices = turn.root / ".lar" / "extracts" / turn.target
     return tuple(path for path in (turn.kernel.parent.parent, slices) if path.is_dir())
 
 

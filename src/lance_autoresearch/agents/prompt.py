@@ -56,7 +56,7 @@ def contract(turn: Turn) -> str:
         TASK.format(
             kernel=turn.kernel,
             papers=turn.kernel.parent.parent,
-            slices=turn.root / ".lar" / "slices" / turn.target,
+            slices=turn.root / ".lar" / "extracts" / turn.target,
         ),
         "# The harness (written for people too; `./lar` is not there for you)",
         _paper(turn.root / "HARNESS.md"),

@@ -6,7 +6,7 @@
 
     shim ──┐
     prelude┼─> kernels.rs (rlib + object, in the box) ─> contract.rs ─> linker ─> library
-    slice ─┘
+  extract ─┘
 
 Upstream's library is built the same way from `first_kernel`, so both sides of a comparison
 differ in the kernel's text and in nothing else. Everything lies under `.lar/cache/`, named by
@@ -47,7 +47,7 @@ from lance_autoresearch.host.machine_lock import machine_lock
 from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import Done, Limits, run
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import slices_dir
+from lance_autoresearch.oracle import extracts_dir
 from lance_autoresearch.rules.policy import BUILD_LIMITS
 
 RECIPE = 1
@@ -56,7 +56,7 @@ RECIPE = 1
 LIMITS = Limits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
 """Bounds of one compiler run on a kernel."""
 
-_SLICE = re.compile(rb'^[ \t]*slice!\("([^"]+)"\);[ \t]*$', re.M)
+_EXTRACT = re.compile(rb'^[ \t]*extract!\("([^"]+)"\);[ \t]*$', re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ class Kit:
 
 def first_kernel(root: Path, target: str) -> bytes:
     """Upstream's own items with the target's adapter: baseline, oracle and starting point."""
-    path = slices_dir(root, target) / "kernel.rs"
+    path = extracts_dir(root, target) / "kernel.rs"
     if not path.is_file():
         raise BuildFault(
-            f"no [[targets.{target}.kernel]] in upstream.toml",
+            f"no [[kernel]] in targets/{target}/extracts.toml",
             where=target,
             next="lar upstream show",
         )
@@ -131,7 +131,7 @@ def kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -
     options = [*COMMON, *rust_flags(tools.host, flags)]
     shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
     place = root / "targets" / target
-    text = expand(_read(place / "prelude.rs"), slices_dir(root, target) / "prelude")
+    text = expand(_read(place / "prelude.rs"), extracts_dir(root, target) / "prelude")
     externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
     home = _rlib(
         root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
@@ -160,17 +160,17 @@ def _read(path: Path) -> bytes:
         raise BuildFault("file is missing", where=f"{path.parent.name}/{path.name}") from None
 
 
-def expand(text: bytes, slices: Path) -> bytes:
-    """Replace each line `slice!("crate/file.rs");` by that generated file."""
+def expand(text: bytes, extracts: Path) -> bytes:
+    """Replace each line `extract!("crate/file.rs");` by that generated file."""
 
     def one(match: re.Match[bytes]) -> bytes:
-        path = slices / match[1].decode()
+        path = extracts / match[1].decode()
         if not path.is_file():
-            made = [str(p.relative_to(slices)) for p in sorted(slices.glob("**/*.rs"))]
-            raise BuildFault(f"no slice '{match[1].decode()}'", allowed=made, where="prelude.rs")
+            made = [str(p.relative_to(extracts)) for p in sorted(extracts.glob("**/*.rs"))]
+            raise BuildFault(f"no extract '{match[1].decode()}'", allowed=made, where="prelude.rs")
         return path.read_bytes().strip(b"\n")
 
-    return _SLICE.sub(one, text)
+    return _EXTRACT.sub(one, text)
 
 
 def _digest(*parts: str | bytes) -> str:
@@ -220,9 +220,9 @@ def _place(root: Path, shelf: str, key: str, product: str, make: Callable[[Path]
 
 
 def maker(root: Path, target: str) -> Path:
-    """The target's fixture program, built from its maker.rs, prelude and maker slices."""
+    """The target's fixture program, built from its maker.rs, prelude and maker extracts."""
     base = kit(root, target, flags="quote")
-    place = slices_dir(root, target) / "maker"
+    place = extracts_dir(root, target) / "maker"
     text = expand(_read(root / "targets" / target / "maker.rs"), place)
     options = [*COMMON, *rust_flags(base.tools.host, "quote")]
     if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have

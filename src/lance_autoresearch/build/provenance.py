@@ -49,7 +49,7 @@ def measure_provenance(root: Path, target: Target, policy: Policy) -> dict[str, 
         "instrument": hash_files(root, [*_room_files(package, INSTRUMENT), *rust, *locks]),
         "target": hash_files(home, (home / name for name in TRUSTED)),
         "fixtures": hash_files(package, _room_files(package, ("fixtures",))),
-        "upstream": oracle.slice_digest(root, target.name),
+        "upstream": oracle.extracts_digest(root, target.name),
         "flags": _hash_value(flags.FLAGS),
         "policy": _hash_value(dataclasses.asdict(policy)),
     }

@@ -1,4 +1,4 @@
-"""`lar upstream fetch | show | drift | pin`: Lance's own source, pinned, sliced, compared."""
+"""`lar upstream fetch | show | drift | pin`: Lance's own source, pinned, extracted, compared."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _root() -> Path:
 def fetch(*, offline: bool = False, json: bool = False) -> int:
     """Fetch the pinned release through cargo, verify it, and slice what the targets need.
 
-    Archives are checked against `upstream.lock` before they are read, every sliced item after
-    it is cut. Does nothing if all is present.
+    Archives are checked against `upstream.lock` before they are read, every extracted item
+    after it is cut. Does nothing if all is up to date.
 
     Args:
         offline: use only archives that cargo already has.
@@ -54,11 +54,11 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
 
     oracle.fetch(root, offline=offline, progress=tell)
     manifest = oracle.load_manifest(root)
-    digests = {name: oracle.slice_digest(root, name) for name in manifest.targets}
+    digests = {name: oracle.extracts_digest(root, name) for name in manifest.targets}
     if json:
-        print(jsonlib.dumps({"version": manifest.version, "slices": digests, "steps": steps}))
+        print(jsonlib.dumps({"version": manifest.version, "extracts": digests, "steps": steps}))
         return 0
-    print(f"Lance {manifest.version}: {len(digests)} targets sliced as pinned")
+    print(f"Lance {manifest.version}: extracts of {len(digests)} targets are as pinned")
     for name, digest in digests.items():
         print(f"  {name:16}{digest[:16]}")
     return 0

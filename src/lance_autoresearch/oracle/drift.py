@@ -15,10 +15,10 @@ from pathlib import Path
 
 from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.oracle.archives import Archives, Progress
+from lance_autoresearch.oracle.extracts import Cutter
 from lance_autoresearch.oracle.lock import Lock
 from lance_autoresearch.oracle.manifest import Entry, load_manifest
 from lance_autoresearch.oracle.slicer import Piece
-from lance_autoresearch.oracle.slices import Cutter
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ItemDrift:
 
 
 def drift(root: Path, to: str, *, progress: Progress | None = None) -> list[ItemDrift]:
-    """Slice release `to` with today's manifest and compare with the pinned release.
+    """Cut release `to` with today's manifest and compare with the pinned release.
 
     Archives of `to` are checked by cargo against its registry only: nothing is built from
     them until `pin` writes their digests down.

@@ -1,9 +1,9 @@
-"""Reads and writes `upstream.lock`: digests of archives and of every sliced item.
+"""Reads and writes `upstream.lock`: digests of archives and of every extracted item.
 
     version = "14.0.2"
     [archives]
     lance-linalg = "sha256 of the .crate file"
-    [items.pq-l2]
+    [items.NAME]
     "prelude lance-linalg/src/distance/l2.rs L2" = ["sha256 of the bytes", 36]
 
 Keys name group, file and spec, so a manifest edit shows up as a new key.
@@ -38,7 +38,7 @@ class Lock:
     archives: Mapping[str, str] = field(default_factory=dict)
     """crate -> sha256 of its archive."""
     items: Mapping[str, Mapping[str, tuple[str, int]]] = field(default_factory=dict)
-    """target -> item_key -> (sha256 of the sliced bytes, line)."""
+    """target -> item_key -> (sha256 of the extracted bytes, line)."""
 
     @classmethod
     def read(cls, root: Path) -> Lock:
@@ -62,7 +62,7 @@ class Lock:
         """Write it, sorted, so that a diff shows what changed and nothing else."""
         lines = [_HEAD, f'version = "{self.version}"\n', "\n[archives]\n"]
         lines += [f'{crate} = "{digest}"\n' for crate, digest in sorted(self.archives.items())]
-        for target, keys in sorted(self.items.items()):
+        for target, keys in sorted((k, v) for k, v in self.items.items() if v):
             lines.append(f"\n[items.{target}]\n")
             for key, (digest, line) in sorted(keys.items()):
                 lines.append(f'{json.dumps(key)} = ["{digest}", {line}]\n')

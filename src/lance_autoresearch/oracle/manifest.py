@@ -1,23 +1,28 @@
-"""Reads `upstream.toml`: which release of Lance, and which items each target takes from it.
+"""Reads which release of Lance is the oracle, and which items each target extracts from it.
 
-    version = "14.0.2"
-    [source]
-    kind = "registry"                        # or kind = "path", path = "../lance/rust"
-    crates = ["lance-index", "lance-linalg"]
-    [[targets.pq-l2.kernel]]                 # groups: prelude, kernel, maker
-    crate = "lance-index"
-    file = "src/vector/pq/distance.rs"
-    items = ["compute_pq_distance"]          # specs, see slicer.py
-    edits = [{ old = "a", new = "b", count = 1 }]    # optional, counted
-    inline = true                                    # optional
+    upstream.toml                            one for the checkout
+        version = "14.0.2"
+        [source]
+        kind = "registry"                    # or kind = "path", path = "../lance/rust"
+        crates = ["lance-index", "lance-linalg"]
 
-Every fault is reported at once, with the nearest allowed value.
+    targets/<name>/extracts.toml             one for each target
+        [[kernel]]                           # groups: prelude, kernel, maker
+        crate = "lance-index"
+        file = "src/vector/pq/distance.rs"
+        items = ["compute_pq_distance"]      # specs, see slicer.py
+        edits = [{ old = "a", new = "b", count = 1 }]    # optional, counted
+        inline = true                                    # optional
+
+A target whose extracts.toml is empty takes nothing from Lance: its adapter.rs is the oracle.
+All faults of all files are reported at once, each with the nearest allowed value.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -27,6 +32,7 @@ from lance_autoresearch.errors import UpstreamError
 
 GROUPS = ("prelude", "kernel", "maker")
 NAME = "upstream.toml"
+EXTRACTS = "extracts.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetSlices:
-    """What one target takes."""
+class TargetExtracts:
+    """The items that one target takes from Lance; empty if it has its own oracle."""
 
     name: str
     entries: tuple[Entry, ...]
@@ -76,7 +82,7 @@ class TargetSlices:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of upstream.toml."""
+    """upstream.toml and the extracts.toml of every target."""
 
     version: str
     kind: str
@@ -84,41 +90,44 @@ class Manifest:
     crates: tuple[str, ...]
     path: str | None = None
     """For kind `path`: directory below which the crates are found by their name."""
-    targets: Mapping[str, TargetSlices] = field(default_factory=dict)
+    targets: Mapping[str, TargetExtracts] = field(default_factory=dict)
 
-    def target(self, name: str) -> TargetSlices:
-        """One target's slices; UpstreamError names the nearest."""
+    def target(self, name: str) -> TargetExtracts:
+        """One target's extracts; UpstreamError names the nearest target that has a list."""
         if name not in self.targets:
             near = difflib.get_close_matches(name, self.targets, n=3, cutoff=0.3)
             raise UpstreamError(
-                f"no target '{name}' in {NAME}",
+                f"no target '{name}' with a list of extracts",
                 allowed=near or sorted(self.targets),
-                next=f"add [[targets.{name}.kernel]] to {NAME}",
+                next=f"write {extracts_path(name)}",
             )
         return self.targets[name]
 
 
+def extracts_path(target: str) -> str:
+    """`targets/<name>/extracts.toml`, relative to the checkout."""
+    return f"targets/{target}/{EXTRACTS}"
+
+
 def load_manifest(root: Path) -> Manifest:
-    """Read and check `<root>/upstream.toml`.
+    """Read and check `<root>/upstream.toml` and every `<root>/targets/*/extracts.toml`.
 
     Raises:
         UpstreamError: missing, not TOML, or wrong; all faults at once.
     """
-    path = root / NAME
+    lists = sorted((root / "targets").glob(f"*/{EXTRACTS}"))
     try:
-        return parse_manifest(path.read_text())
+        text = (root / NAME).read_text()
     except FileNotFoundError:
         raise UpstreamError(f"{NAME} is missing", where=str(root)) from None
+    return parse_manifest(text, {path.parent.name: path.read_text() for path in lists})
 
 
-def parse_manifest(text: str) -> Manifest:
-    """As `load_manifest`, from the text itself."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UpstreamError(f"not valid TOML: {error}", where=NAME) from None
+def parse_manifest(text: str, extracts: Mapping[str, str] | None = None) -> Manifest:
+    """As `load_manifest`, from the texts themselves: upstream.toml, target -> extracts.toml."""
     check = _Check()
-    check.keys(table, {"version", "source", "targets"}, NAME)
+    table = check.toml(text, NAME)
+    check.keys(table, {"version", "source"}, NAME)
     version = check.typed(table, "version", str, NAME, "")
     source = check.typed(table, "source", dict, NAME, {})
     check.keys(source, {"kind", "crates", "path"}, "[source]")
@@ -128,10 +137,10 @@ def parse_manifest(text: str) -> Manifest:
     if kind == "path" and "path" not in source:
         check.fault("[source]: kind = 'path' needs path = 'DIRECTORY'")
     targets = {
-        name: TargetSlices(name, check.entries(name, groups, crates))
-        for name, groups in check.typed(table, "targets", dict, NAME, {}).items()
+        name: TargetExtracts(name, check.entries(name, listed, crates))
+        for name, listed in (extracts or {}).items()
     }
-    check.done()
+    check.finish()
     return Manifest(version, kind, crates, source.get("path"), targets)
 
 
@@ -144,10 +153,19 @@ class _Check:
     def fault(self, text: str) -> None:
         self.faults.append(text)
 
-    def done(self) -> None:
+    def finish(self) -> None:
+        """Raise UpstreamError if anything was wrong."""
         if self.faults:
             count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
             raise UpstreamError("\n    ".join([f"{count}:", *self.faults]), where=NAME)
+
+    def toml(self, text: str, where: str) -> dict[str, Any]:
+        """The table of a TOML file; an empty one, and a fault, if it is not TOML."""
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            self.fault(f"{where}: not valid TOML: {error}")
+            return {}
 
     def keys(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
         for key in table.keys() - known:
@@ -173,23 +191,22 @@ class _Check:
             return default
         return value
 
-    def entries(self, target: str, groups: Any, crates: tuple[str, ...]) -> tuple[Entry, ...]:
-        found: list[Entry] = []
-        if not isinstance(groups, dict):
-            self.fault(f"targets.{target}: must be a table of {', '.join(GROUPS)}")
-            return ()
-        self.keys(groups, set(GROUPS), f"targets.{target}")
+    def entries(self, target: str, text: str, crates: tuple[str, ...]) -> tuple[Entry, ...]:
+        """The entries of one extracts.toml, in the order prelude, kernel, maker."""
+        path, found = extracts_path(target), []
+        groups = self.toml(text, path)
+        self.keys(groups, set(GROUPS), path)
         for group in GROUPS:
-            for i, table in enumerate(groups.get(group, [])):
-                where = f"[[targets.{target}.{group}]] #{i + 1}"
-                found += self._entry(group, table, crates, where)
-        outputs: dict[tuple[str, str], int] = {}
-        for entry in found:
-            if entry.group != "kernel":
-                outputs[entry.group, entry.output] = outputs.get((entry.group, entry.output), 0) + 1
+            tables = groups.get(group, [])
+            if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+                self.fault(f"{path}: '{group}' must be written as [[{group}]]")
+                continue
+            for i, table in enumerate(tables):
+                found += self._entry(group, table, crates, f"{path} [[{group}]] #{i + 1}")
+        outputs = Counter((e.group, e.output) for e in found if e.group != "kernel")
         for (group, output), count in outputs.items():
             if count > 1:
-                self.fault(f"targets.{target}.{group}: {output} appears {count} times; merge them")
+                self.fault(f"{path} {group}: {output} appears {count} times; merge them")
         return tuple(found)
 
     def _entry(

@@ -210,7 +210,7 @@ class Slicer:
                     *sorted({f"{KINDS.get(f.node.type, 'item')} {segment}" for f in hits}),
                     "<Type as Trait>::method",
                 ],
-                next="name one of them in upstream.toml",
+                next="name one of them in extracts.toml",
             )
 
     def _missing(self, spec: str, reached: str) -> UpstreamError:
@@ -219,7 +219,7 @@ class Slicer:
             f"no item '{reached}'" + ("" if reached == spec else f" (of '{spec}')"),
             where=self.source.name,
             allowed=near or None,
-            next="correct upstream.toml, or see `lar upstream drift` where the item moved",
+            next="correct extracts.toml, or see `lar upstream drift` where the item moved",
         )
 
 

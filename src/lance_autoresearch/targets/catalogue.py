@@ -7,24 +7,25 @@
                                  next:    lar targets (nearest: pq-l2)
     waiting(root)           -> ten rows of targets/waiting.toml
 
-A target.py is loaded by path under a private module name, so two targets may both have a
-`helpers.py` next door and nothing shows up in `sys.modules` under a name someone else uses.
+A folder of `targets/` is imported as a package under a private name, so a target.py says
+`from .fixtures import ...` and two targets may both have a `fixtures.py`. The search path is
+not changed, and `sys.modules` holds nothing of a target afterwards: what a target imports from
+its own folder is imported at the top of a file, not inside a function.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.targets.spec import RULES, Combo, Op, Target
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 MAX_TIMED = 12
 """Combos one pair can time in its budget of 0.2 s (method: 12 combos x 20 rounds)."""
@@ -33,7 +34,6 @@ CONFIRM_SPAN = 0.10
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CALL_SITE = re.compile(r"\S+\.rs:\d+")
 TIERS = ("native", "avx512", "avx2", "scalar")
-ARCHETYPES = ("slices", "capacity", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,7 @@ def directory(root: Path, name: str) -> Path:
 
 def load(root: Path, name: str) -> Target:
     """The target, checked. Raises UsageError for an unknown or a faulty one."""
-    path = directory(root, name) / "target.py"
-    target = getattr(_execute(path), "TARGET", None)
+    target = getattr(_import_module(directory(root, name), "target"), "TARGET", None)
     if not isinstance(target, Target):
         raise UsageError("defines no TARGET = Target(...)", where=f"targets/{name}/target.py")
     faults = problems(target)
@@ -91,22 +90,25 @@ def load_all(root: Path) -> list[Target]:
     return [load(root, name) for name in names(root)]
 
 
-def _execute(path: Path) -> ModuleType:
-    """Run a target.py as a module of its own. Errors in it are the author's: they crash."""
-    import importlib.util
+def load_fixtures(root: Path, name: str) -> ModuleType:
+    """The target's own fixtures.py. Raises UsageError for an unknown target or none there."""
+    home = directory(root, name)
+    if not (home / "fixtures.py").is_file():
+        raise UsageError("this target has no fixtures of its own", where=f"targets/{name}")
+    return _import_module(home, "fixtures")
 
-    spec = importlib.util.spec_from_file_location(f"_lar_target_{path.parent.name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up in sys.modules while the class body runs.
-    import sys
 
-    sys.modules[spec.name] = module
+def _import_module(home: Path, stem: str) -> ModuleType:
+    """Import a module of a target's folder. Errors in it are the author's: they crash."""
+    package = ModuleType(f"_lar_target_{home.name.replace('-', '_')}")
+    package.__path__ = [str(home)]
+    importlib.invalidate_caches()
+    sys.modules[package.__name__] = package
     try:
-        spec.loader.exec_module(module)
+        return importlib.import_module(f"{package.__name__}.{stem}")
     finally:
-        del sys.modules[spec.name]
-    return module
+        for known in [m for m in sys.modules if m.partition(".")[0] == package.__name__]:
+            del sys.modules[known]
 
 
 def problems(target: Target) -> list[str]:
@@ -119,10 +121,6 @@ def problems(target: Target) -> list[str]:
         (not target.ops, "has no op"),
         (not target.timed, "times no combo"),
         (len(target.timed) > MAX_TIMED, f"times {len(target.timed)} combos, at most {MAX_TIMED}"),
-        (
-            target.archetype not in ARCHETYPES,
-            f"archetype '{target.archetype}' is not one of " + ", ".join(ARCHETYPES),
-        ),
         (not set(target.tiers) <= set(TIERS), f"tiers are not among {', '.join(TIERS)}"),
     ]
     out = [text for wrong, text in faults if wrong]

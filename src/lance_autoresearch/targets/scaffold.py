@@ -5,7 +5,7 @@
       items      hamming, hamming_autovec             (what it names in its own file, and so on)
       signature  (x: &[u8], y: &[u8]) -> f32
       written    targets/hamming/{target.py, contract.rs, adapter.rs, prelude.rs, ...}
-                 [[targets.hamming.kernel]] in upstream.toml, digests in upstream.lock
+                 digests in upstream.lock
 
 Simple functions only: free, over slices and scalars. The slices of one call have equal length
 and a `usize` gets that length; where Lance expects something else, `inputs` in target.py is the
@@ -24,7 +24,8 @@ from pathlib import Path
 from lance_autoresearch.errors import UpstreamError, UsageError
 from lance_autoresearch.host.files import atomic_write
 from lance_autoresearch.oracle.archives import Archives, Progress
-from lance_autoresearch.oracle.manifest import Manifest, load_manifest
+from lance_autoresearch.oracle.manifest import EXTRACTS, Manifest, load_manifest
+from lance_autoresearch.oracle.manifest import NAME as MANIFEST
 from lance_autoresearch.oracle.slicer import Slicer
 from lance_autoresearch.oracle.syntax import Source
 from lance_autoresearch.targets import templates
@@ -285,38 +286,44 @@ def create(root: Path, wanted: Order, progress: Progress | None = None) -> list[
         notes.append(
             "not in this crate, so prelude.rs must stand in for: " + ", ".join(items.foreign)
         )
-    text = manifest_with(root, wanted, file, items)
     home = root / "targets" / wanted.name
     card = templates.Card(wanted.name, wanted.crate, file, wanted.call_site, wanted.cost, signature)
     others = [f"{wanted.crate}/{f.removeprefix('src/')}" for f in items.files if f != file]
     for path, body in templates.render(card, others).items():
         atomic_write(home / path, body.encode())
-    atomic_write(root / "upstream.toml", text.encode())
+    atomic_write(home / EXTRACTS, extracts_toml(wanted, file, items).encode())
+    add_crate(root, wanted.crate)
     from lance_autoresearch.oracle import pin
 
     pin(root, progress=progress)
     return notes
 
 
-def manifest_with(root: Path, wanted: Order, file: str, items: Closure) -> str:
-    """upstream.toml with the target's tables at its end and its crate in the list."""
-    text = (root / "upstream.toml").read_text()
-    crates = tomllib.loads(text)["source"].get("crates", [])
-    if wanted.crate not in crates:
-        text = re.sub(r"(crates\s*=\s*\[)", rf'\1"{wanted.crate}", ', text, count=1)
-    rule = f"# ---- {wanted.name}: {wanted.crate}::{'::'.join(wanted.path)} "
-    out = [text.rstrip("\n"), "", rule.ljust(95, "-"), ""]
-    for other in [f for f in items.files if f != file]:
-        out += _table(wanted, "prelude", other, items.files[other])
-    return "\n".join([*out, *_table(wanted, "kernel", file, items.files[file])])
+def add_crate(root: Path, crate: str) -> None:
+    """Put the crate into the list of upstream.toml if it is not there yet."""
+    path = root / MANIFEST
+    text = path.read_text()
+    if crate not in tomllib.loads(text)["source"].get("crates", []):
+        changed = re.sub(r"(crates\s*=\s*\[)", rf'\1"{crate}", ', text, count=1)
+        atomic_write(path, changed.encode())
 
 
-def _table(wanted: Order, group: str, file: str, specs: list[str]) -> list[str]:
+def extracts_toml(wanted: Order, file: str, items: Closure) -> str:
+    """What the target takes from Lance: the function and all that it names in its crate."""
+    function = "::".join((wanted.crate, *wanted.path))
+    head = f"""# What {wanted.name} takes from Lance: {function} and what it calls.
+# The language of items is described in src/lance_autoresearch/oracle/slicer.py. Groups:
+#   prelude   what the op calls elsewhere in Lance: prelude.rs pulls it in with extract!("...")
+#   kernel    the op's own items: with adapter.rs they are the first kernel
+"""
+    tables = [_table(wanted, "prelude", f, items.files[f]) for f in items.files if f != file]
+    return "\n".join([head, *tables, _table(wanted, "kernel", file, items.files[file])])
+
+
+def _table(wanted: Order, group: str, file: str, specs: list[str]) -> str:
     listed = ", ".join(f'"{s}"' for s in specs)
-    return [
-        f"[[targets.{wanted.name}.{group}]]",
-        f'crate = "{wanted.crate}"',
-        f'file = "{file}"',
-        f"items = [{listed}]",
-        "",
-    ]
+    return f"""[[{group}]]
+crate = "{wanted.crate}"
+file = "{file}"
+items = [{listed}]
+"""

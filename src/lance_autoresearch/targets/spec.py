@@ -60,8 +60,6 @@ class Op:
 
     name: str
     outputs: tuple[Out, ...]
-    latency: bool = False
-    """True: a dependent chain is timed; False: throughput."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +116,6 @@ class Target:
     checks: tuple[Combo, ...]
     """Further shapes, distributions and edge cases: compared, never timed."""
     inputs: Inputs
-    values: str = "values"
-    """What one value is when a walk is counted (pq: code bytes)."""
-    archetype: str = "slices"
-    """slices | capacity | state."""
     tiers: tuple[str, ...] = ("native", "avx2", "scalar")
     """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
 

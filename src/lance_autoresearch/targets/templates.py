@@ -80,7 +80,6 @@ def target_py(card: Card) -> str:
     outs = ", ".join(f'Out("{t}", rule="{_rule(t)}")' for _, t in card.signature.outputs)
     args = ", ".join(_argument(p) for p in card.signature.inputs)
     caps = ", ".join(_capacity(card, n, t) for n, t in card.signature.outputs)
-    archetype = "capacity" if card.appends else "slices"
     return f'''"""{card.name}: `{card.op}` of {card.source}, as Lance calls it.
 
 Slices of one call have the same length n, a `usize` is n. Where Lance calls it otherwise,
@@ -124,7 +123,6 @@ TARGET = Target(
         for dist in ("random", "skewed", "extremes")
     ),
     inputs=inputs,
-    archetype="{archetype}",
 )
 '''
 
@@ -263,7 +261,7 @@ pub fn {card.surface}({_rust_params(card)}){_rust_returns(card)} {{
 
 def prelude_rs(card: Card, slices: Sequence[str]) -> str:
     """The trusted crate: what the op calls elsewhere in Lance."""
-    lines = [f'slice!("{path}");' for path in slices]
+    lines = [f'extract!("{path}");' for path in slices]
     return "\n".join([f"//! What `{card.op}` calls elsewhere in Lance, and stand-ins.", "", *lines]
                      ).rstrip("\n") + "\n"  # fmt: skip
 

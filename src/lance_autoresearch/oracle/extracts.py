@@ -1,10 +1,10 @@
-"""From verified archives to generated Rust files under `.lar/slices/<target>/`.
+"""From verified archives to generated Rust files under `.lar/extracts/<target>/`.
 
-    upstream.toml ── entries ──> Slicer ──> prelude/lance-linalg/distance/l2.rs   (slice!("..."))
+    extracts.toml ── entries ──> Slicer ──> prelude/lance-linalg/distance/l2.rs  (extract!("..."))
                                        ├─> maker/fsst/fsst.rs
                                        └─> kernel.rs = header, `use prelude::*;`, items, adapter.rs
 
-`fetch` does nothing, within milliseconds, while the inputs (manifest, lock, adapter, this
+`fetch` does nothing, within milliseconds, if the inputs (manifest, lock, adapter, this
 package's slicer) and the generated files are those of its last run.
 """
 
@@ -25,13 +25,14 @@ from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.oracle.archives import Archives, Progress, sha256
 from lance_autoresearch.oracle.lock import NAME as LOCK_NAME
 from lance_autoresearch.oracle.lock import Lock, item_key
-from lance_autoresearch.oracle.manifest import NAME as MANIFEST_NAME
 from lance_autoresearch.oracle.manifest import (
+    EXTRACTS,
     Entry,
     Manifest,
-    TargetSlices,
+    TargetExtracts,
     load_manifest,
 )
+from lance_autoresearch.oracle.manifest import NAME as MANIFEST_NAME
 from lance_autoresearch.oracle.slicer import Slicer
 from lance_autoresearch.oracle.syntax import Source
 
@@ -40,7 +41,7 @@ _ADAPTER_RULE = b"// ---- adapter: fits the items above to the surface (written 
 
 @dataclass(frozen=True, slots=True)
 class ItemLine:
-    """One sliced item, for `lar upstream show`."""
+    """One extracted item, for `lar upstream show`."""
 
     target: str
     group: str
@@ -51,15 +52,15 @@ class ItemLine:
     sha256: str
 
 
-def slices_dir(root: Path, target: str) -> Path:
-    """`.lar/slices/<target>`, made or refreshed first where it is missing or stale."""
+def extracts_dir(root: Path, target: str) -> Path:
+    """`.lar/extracts/<target>`, made or refreshed first if it is missing or stale."""
     fetch(root, targets=[target])
-    return lar_dir(root, "slices") / target
+    return lar_dir(root, "extracts") / target
 
 
-def slice_digest(root: Path, target: str) -> str:
+def extracts_digest(root: Path, target: str) -> str:
     """sha256 over every generated file of a target: the ledger's name for the oracle."""
-    directory = slices_dir(root, target)
+    directory = extracts_dir(root, target)
     stamp: dict[str, Any] = json.loads((directory / "stamp.json").read_text())
     return sha256(json.dumps(stamp["files"], sort_keys=True).encode())
 
@@ -71,13 +72,13 @@ def fetch(
     progress: Progress | None = None,
     targets: Sequence[str] | None = None,
 ) -> None:
-    """Bring, verify, slice and compare with upstream.lock; nothing where all stands.
+    """Bring, verify, extract and compare with upstream.lock; nothing if all is up to date.
 
     Args:
         root: the checkout.
         offline: use only archives that cargo already has.
-        progress: told one line for each step that takes time.
-        targets: only these; default all of upstream.toml.
+        progress: called with one line for each step that takes time.
+        targets: only these; default all that have an extracts.toml.
 
     Raises:
         UpstreamError: an archive or an item is not what upstream.lock says.
@@ -97,9 +98,9 @@ def fetch(
     cutter = Cutter(archives, lock)
     for target in stale:
         _compare(target, cutter.items(target), lock)
-        write_slices(root, target, cutter, _inputs_digest(root, manifest, lock, target))
+        write_extracts(root, target, cutter, _inputs_digest(root, manifest, lock, target))
         if progress:
-            progress(f"sliced {target.name}")
+            progress(f"extracted {target.name}")
 
 
 class Cutter:
@@ -133,7 +134,7 @@ class Cutter:
             self._parsed[entry.source] = Slicer(Source.read(entry.source, path))
         return self._parsed[entry.source]
 
-    def items(self, target: TargetSlices) -> dict[str, tuple[str, int]]:
+    def items(self, target: TargetExtracts) -> dict[str, tuple[str, int]]:
         """item_key -> (sha256 of the verbatim bytes, line), for the lock."""
         found = {}
         for entry in target.entries:
@@ -151,23 +152,23 @@ class Cutter:
                 raise UpstreamError(
                     f"declared edit {edit.old!r} occurs {count} times, not {edit.count}",
                     where=entry.source,
-                    next=f"correct its count in {MANIFEST_NAME}",
+                    next=f"correct its count in {EXTRACTS}",
                 )
             text = text.replace(edit.old.encode(), edit.new.encode())
         return text
 
 
-def write_slices(root: Path, target: TargetSlices, cutter: Cutter, inputs: str) -> None:
-    """Generate every file of a target, then put the directory in place at once."""
+def write_extracts(root: Path, target: TargetExtracts, cutter: Cutter, inputs: str) -> None:
+    """Generate every file of a target, then put the directory in place in one step."""
     files: dict[str, bytes] = {}
     for entry in (*target.group("prelude"), *target.group("maker")):
         files[f"{entry.group}/{entry.output}"] = cutter.text(entry)
-    if target.group("kernel"):
+    if target.group("kernel") or not target.entries:
         files["kernel.rs"] = first_kernel_text(
             [cutter.text(e) for e in target.group("kernel")], _adapter(root, target.name)
         )
-    final = lar_dir(root, "slices") / target.name
-    fresh = Path(tempfile.mkdtemp(prefix=f"slices-{target.name}-", dir=lar_dir(root, "tmp")))
+    final = lar_dir(root, "extracts") / target.name
+    fresh = Path(tempfile.mkdtemp(prefix=f"extracts-{target.name}-", dir=lar_dir(root, "tmp")))
     for name, data in files.items():
         atomic_write(fresh / name, data)
     stamp = {"inputs": inputs, "files": {name: sha256(data) for name, data in files.items()}}
@@ -199,7 +200,7 @@ def _adapter(root: Path, target: str) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _inputs_digest(root: Path, manifest: Manifest, lock: Lock, target: TargetSlices) -> str:
+def _inputs_digest(root: Path, manifest: Manifest, lock: Lock, target: TargetExtracts) -> str:
     """Everything the generated files depend on; for a path source the sources themselves too."""
     parts = [
         manifest.version, manifest.kind, repr(manifest.path), repr(target),
@@ -216,8 +217,8 @@ def _inputs_digest(root: Path, manifest: Manifest, lock: Lock, target: TargetSli
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _stands(root: Path, target: TargetSlices, inputs: str) -> bool:
-    directory = root / ".lar" / "slices" / target.name
+def _stands(root: Path, target: TargetExtracts, inputs: str) -> bool:
+    directory = root / ".lar" / "extracts" / target.name
     try:
         stamp = json.loads((directory / "stamp.json").read_text())
         return bool(stamp["inputs"] == inputs) and all(
@@ -228,7 +229,7 @@ def _stands(root: Path, target: TargetSlices, inputs: str) -> bool:
         return False
 
 
-def _compare(target: TargetSlices, found: dict[str, tuple[str, int]], lock: Lock) -> None:
+def _compare(target: TargetExtracts, found: dict[str, tuple[str, int]], lock: Lock) -> None:
     pinned = lock.items.get(target.name, {})
     new = [key for key in found if key not in pinned]
     changed = [key for key in found if key in pinned and pinned[key][0] != found[key][0]]
