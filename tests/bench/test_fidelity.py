@@ -23,6 +23,7 @@ import pytest
 
 from lance_autoresearch import oracle
 from lance_autoresearch.build import builder
+from lance_autoresearch.build import kit as kits
 from lance_autoresearch.build.flags import rust_flags
 from lance_autoresearch.host.checkout import find_root, lar_dir
 from lance_autoresearch.host.toolchain import Toolchain
@@ -211,7 +212,7 @@ def fsst_cases(seed: int) -> Iterator[bytes]:
         for s in strings:
             ends.append(ends[-1] + len(s))
         request = struct.pack(f"<Q{len(ends)}I", len(strings), *ends) + b"".join(strings)
-        answer = answers(builder.maker(ROOT, "fsst"), request)
+        answer = answers(kits.compile_maker(ROOT, "fsst"), request)
         table, size = answer[:2312], struct.unpack_from("<Q", answer, 2312)[0]
         off = list(struct.unpack_from(f"<{len(ends)}i", answer, 2320))
         codes = answer[2320 + 4 * len(ends) :]
@@ -245,7 +246,7 @@ def case(table: bytes, codes: bytes, off: list[int]) -> bytes:
 
 def test_fsst_slice_decodes_as_the_published_crate() -> None:
     ours = builder.build_upstream(ROOT, "fsst", flags="quote")
-    parts = builder.kit(ROOT, "fsst", flags="quote")
+    parts = kits.compile_kit(ROOT, "fsst", flags="quote")
     flags = rust_flags(parts.tools.host, "quote")
     slice_ = sliced(
         "fsst-slice", "use kernels as upstream;" + FSST, *flags,

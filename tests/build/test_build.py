@@ -11,6 +11,7 @@ import pytest
 
 from lance_autoresearch import oracle
 from lance_autoresearch.build import builder, flags, link
+from lance_autoresearch.build import kit as kits
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
 from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.checkout import find_root
@@ -222,9 +223,9 @@ def test_a_line_that_names_no_extract_is_a_build_fault(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.rs").write_text("fn b() {}\n")
     text = b'mod b {\n    extract!("a/b.rs");\n}\n'
-    assert builder.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
+    assert kits.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
     with pytest.raises(BuildFault) as caught:
-        builder.expand(b'extract!("a/c.rs");', tmp_path)
+        kits.expand(b'extract!("a/c.rs");', tmp_path)
     assert caught.value.allowed == ("a/b.rs",)
 
 
@@ -234,4 +235,4 @@ def test_every_target_builds_from_upstream() -> None:
             admit(builder.first_kernel(ROOT, name))
             assert builder.build_upstream(ROOT, name).so.is_file()
             if (ROOT / "targets" / name / "maker.rs").is_file():
-                assert builder.maker(ROOT, name).is_file()
+                assert kits.compile_maker(ROOT, name).is_file()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from lance_autoresearch.bench.rig import Rig
+
 from lance_autoresearch.calibration.proof import equal
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit

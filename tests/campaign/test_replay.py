@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.attempt import Done, attempt
+from lance_autoresearch.judge.trial import Story
+
+from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.driving import begin
 from lance_autoresearch.campaign.replaying import (
@@ -20,7 +21,6 @@ from lance_autoresearch.campaign.replaying import (
     measured_again,
     replay,
 )
-from lance_autoresearch.judge.trial import Story
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.export import export_campaign
 from lance_autoresearch.records import Verdict

@@ -23,6 +23,7 @@ from lance_autoresearch.bench import conductor
 from lance_autoresearch.bench.conductor import Conductor, source_digest
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.build import builder
+from lance_autoresearch.build import kit as kits
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
@@ -337,13 +338,13 @@ def test_counting_extraction_alone_stops(
     """A contract that chose the k rows itself, untimed, would let a kernel leave that undone."""
     rig, text = rigs["topk-merge"], text_of("topk-merge/all-rows")
     assert outcome(rig, text) is not None
-    kit = builder.kit(ROOT, "topk-merge")
+    kit = kits.compile_kit(ROOT, "topk-merge")
     source = kit.contract.decode()
     begin = source.index("fn read_out")
     end = source.index("    // More rows than fit")
     generous = source[:begin] + FREE_CHOICE + source[end:]
     changed = dataclasses.replace(kit, contract=generous.encode(), digest=kit.digest + "-generous")
-    monkeypatch.setattr(builder, "kit", lambda *_, **__: changed)
+    monkeypatch.setattr(builder, "compile_kit", lambda *_, **__: changed)
     so = builder.build_kernel(ROOT, "topk-merge", text).so
     pools = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
     assert rig.bench.conductor.check(so, pools, seed=1).fault is None

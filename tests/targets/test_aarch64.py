@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.build import builder
+from lance_autoresearch.build import kit as kits
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import extracts_dir, fetch
 from lance_autoresearch.targets import catalogue
@@ -45,7 +46,7 @@ def test_prelude_kernels_and_contract(tools: Toolchain, target: str, tmp_path: P
     fetch(ROOT)
     home = ROOT / "targets" / target
     slices = extracts_dir(ROOT, target) / "prelude"
-    prelude = builder.expand((home / "prelude.rs").read_bytes(), slices)
+    prelude = kits.expand((home / "prelude.rs").read_bytes(), slices)
     (tmp_path / "prelude.rs").write_bytes(prelude)
     (tmp_path / "kernels.rs").write_bytes(builder.first_kernel(ROOT, target))
     known: list[str] = []

@@ -13,6 +13,7 @@ from in_process import Library
 
 from lance_autoresearch.bench import pools
 from lance_autoresearch.build import builder
+from lance_autoresearch.build import kit as kits
 from lance_autoresearch.fixtures.textgen import CORPORA
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo, Maker
@@ -29,7 +30,7 @@ CHUNK = 4096
 
 @pytest.fixture(scope="module")
 def make() -> Maker:
-    program = builder.maker(ROOT, "fsst")
+    program = kits.compile_maker(ROOT, "fsst")
     return lambda request: subprocess.run(
         [program], input=request, stdout=subprocess.PIPE, check=True
     ).stdout

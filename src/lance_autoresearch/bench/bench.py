@@ -11,29 +11,24 @@ It reads the pinned tree only, knows neither ledger nor campaign, and decides no
 
 from __future__ import annotations
 
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from lance_autoresearch import oracle
 from lance_autoresearch.bench import tiers
-from lance_autoresearch.bench.conductor import CheckResult, Conductor, PairResult, ensure_built
+from lance_autoresearch.bench.conductor import CheckResult, Conductor, PairResult
 from lance_autoresearch.bench.inputs import Inputs, draw_seed
 from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
 from lance_autoresearch.bench.pools import Pool
-from lance_autoresearch.build import builder
-from lance_autoresearch.build.provenance import measure_provenance
+from lance_autoresearch.bench.trusted import Trusted
 from lance_autoresearch.host import machine, scratch
 from lance_autoresearch.host.machine_lock import machine_lock
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.records import ComboId, FaultKind
 from lance_autoresearch.rules.policy import DEFAULT, Policy
-from lance_autoresearch.targets import catalogue
 
 Answered = TypeVar("Answered", CheckResult, PairResult)
 SECOND_CHANCES = 1
@@ -55,18 +50,16 @@ class Bench:
         """
         self.root = root
         self.phases = phases or Phases()
-        with self.phases("setup"), machine_lock("shared"):
-            self.target = catalogue.load(root, target)
-            oracle.fetch(root)
-            ensure_built(root)
-            self.first_kernel = builder.first_kernel(root, target)
-            self.oracle = builder.build_upstream(root, target)
-            self.toolchain = Toolchain.probe(root).version
+        with self.phases("setup"):
+            self.trusted = Trusted.prepare(root, target)
+        self.target, self.toolchain = self.trusted.target, self.trusted.toolchain
+        self.first_kernel, self.oracle = self.trusted.first_kernel, self.trusted.oracle
+        self.build, self.provenance = self.trusted.build, self.trusted.provenance
         self.machine = machine.machine()
+        self.boot = machine.boot_id()
         cores = machine.cores()
         self.cores = (cores[-1], cores[0])
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
-        self._provenance: dict[Policy, Mapping[str, str]] = {}
         self._chances = 0
 
     def __enter__(self) -> Self:
@@ -91,28 +84,6 @@ class Bench:
         self.conductor.ensure()
         self._chances = SECOND_CHANCES
         self.inputs.count_trial()
-
-    def provenance(self, policy: Policy) -> Mapping[str, str]:
-        """Digests of everything that a kernel cannot touch, under a policy."""
-        if policy not in self._provenance:
-            self._provenance[policy] = measure_provenance(self.root, self.target, policy)
-        return self._provenance[policy]
-
-    # -- builds ----------------------------------------------------------------------------
-
-    def build(self, text: bytes) -> builder.Built:
-        """A kernel's library. Raises RejectedKernel where it does not compile."""
-        return builder.build_kernel(self.root, self.target.name, text)
-
-    def link_layouts(
-        self, champion: builder.Built, candidate: builder.Built, count: int
-    ) -> list[Sides]:
-        """Both sides, each linked in a fresh random layout, so many times."""
-        seeds = [secrets.randbits(32) for _ in range(2 * count)]
-        with machine_lock("shared"):
-            champions = builder.relink_many(champion, seeds[:count])
-            candidates = builder.relink_many(candidate, seeds[count:])
-        return [Sides(*both) for both in zip(champions, candidates, strict=True)]
 
     # -- measuring -------------------------------------------------------------------------
 

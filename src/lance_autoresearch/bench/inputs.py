@@ -17,7 +17,8 @@ from pathlib import Path
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.epoch import Epoch, current, forget_ended, list_ended
 from lance_autoresearch.bench.pools import Pool, make_pools
-from lance_autoresearch.build import builder
+from lance_autoresearch.build.builder import Built
+from lance_autoresearch.build.kit import compile_maker
 from lance_autoresearch.errors import BuildFault
 from lance_autoresearch.host.checkout import lar_dir
 from lance_autoresearch.host.phases import Phases
@@ -42,7 +43,7 @@ class Inputs:
         root: Path,
         target: Target,
         conductor: Conductor,
-        oracle: builder.Built,
+        oracle: Built,
         key: str,
         scratch: Path,
         phases: Callable[[], Phases],
@@ -120,7 +121,7 @@ class Inputs:
         """The target's maker (a trusted program made of upstream's code), or None."""
         if not (self._root / "targets" / self._target.name / "maker.rs").is_file():
             return None
-        program = builder.maker(self._root, self._target.name)
+        program = compile_maker(self._root, self._target.name)
         return lambda request: subprocess.run(
             [program], input=request, stdout=subprocess.PIPE, check=True
         ).stdout

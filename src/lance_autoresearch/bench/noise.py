@@ -14,7 +14,6 @@ from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import ConductorMeter, KernelAtFault, PairPlan, Sides, gather
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.host import machine
 from lance_autoresearch.records import Comparison, Estimate, NoiseSession, PairTimes
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
@@ -50,7 +49,7 @@ def measure_noise(bench: Bench, champion: Built, text: bytes, policy: Policy) ->
     return NoiseSession(
         target=bench.target.name,
         champion=hashlib.sha256(text).hexdigest(),
-        boot_id=machine.boot_id(),
+        boot_id=bench.boot,
         aa_sd=spread,
         bias=bias.gain / 100,
         key=bench.provenance(policy)["all"],

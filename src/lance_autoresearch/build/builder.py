@@ -15,10 +15,8 @@ the digest of what it was made from.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -29,6 +27,7 @@ from pathlib import Path
 
 from lance_autoresearch.build.compiler import compiler_message, loader, refuse
 from lance_autoresearch.build.flags import COMMON, rust_flags
+from lance_autoresearch.build.kit import Kit, compile_kit, digest_of, place_in_cache
 from lance_autoresearch.build.link import (
     KEEPER,
     ORDERS,
@@ -41,22 +40,16 @@ from lance_autoresearch.build.link import (
 )
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
 from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
 from lance_autoresearch.host.machine import cores
 from lance_autoresearch.host.machine_lock import machine_lock
-from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import Done, Limits, run
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import extracts_dir
 from lance_autoresearch.rules.policy import BUILD_LIMITS
 
-RECIPE = 1
-"""Raise it when this file changes what comes out: it is part of every key."""
-
 LIMITS = Limits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
 """Bounds of one compiler run on a kernel."""
 
-_EXTRACT = re.compile(rb'^[ \t]*extract!\("([^"]+)"\);[ \t]*$', re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +70,6 @@ class Built:
     flags: str = "screen"
     box: str = ""
     """Box the compiler ran in: `bwrap` or `none`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """The trusted half of a build, compiled."""
-
-    tools: Toolchain
-    flags: str
-    shim: Path
-    """Directory of liblar_shim.rlib."""
-    prelude: Path
-    """Directory of libprelude.rlib."""
-    contract: bytes
-    digest: str
-    """Names shim, prelude, contract, flags and compiler."""
 
 
 def first_kernel(root: Path, target: str) -> bytes:
@@ -118,123 +96,6 @@ def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
         ) from error
 
 
-def kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
-    """The trusted half of a target's build, compiled once per toolchain and flags.
-
-    Args:
-        bare: with a shim whose `has` always says no.
-
-    Raises:
-        BuildFault: prelude or shim do not compile.
-    """
-    tools = Toolchain.probe(root)
-    options = [*COMMON, *rust_flags(tools.host, flags)]
-    shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
-    place = root / "targets" / target
-    text = expand(_read(place / "prelude.rs"), extracts_dir(root, target) / "prelude")
-    externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
-    home = _rlib(
-        root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
-    )
-    contract = _read(place / "contract.rs")
-    digest = _digest(home.name, shim.name, contract, " ".join(options))
-    return Kit(tools, flags, shim, home, contract, digest)
-
-
-def _shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
-    base = root / "rust"
-    files = {
-        str(path.relative_to(base)): path.read_bytes()
-        for folder in ("shim", "abi/src")
-        for path in sorted((base / folder).glob("*.rs"))
-    }
-    if "shim/lib.rs" not in files:
-        raise BuildFault("rust/shim/lib.rs is missing", where="shim", next="git status")
-    return _rlib(root, tools, "lar_shim", files, options, [], "rust/shim", entry="shim/lib.rs")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise BuildFault("file is missing", where=f"{path.parent.name}/{path.name}") from None
-
-
-def expand(text: bytes, extracts: Path) -> bytes:
-    """Replace each line `extract!("crate/file.rs");` by that generated file."""
-
-    def one(match: re.Match[bytes]) -> bytes:
-        path = extracts / match[1].decode()
-        if not path.is_file():
-            made = [str(p.relative_to(extracts)) for p in sorted(extracts.glob("**/*.rs"))]
-            raise BuildFault(f"no extract '{match[1].decode()}'", allowed=made, where="prelude.rs")
-        return path.read_bytes().strip(b"\n")
-
-    return _EXTRACT.sub(one, text)
-
-
-def _digest(*parts: str | bytes) -> str:
-    sha = hashlib.sha256(f"recipe {RECIPE}".encode())
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        sha.update(len(data).to_bytes(8, "little") + data)
-    return sha.hexdigest()
-
-
-def _rlib(
-    root: Path, tools: Toolchain, name: str, files: Mapping[str, bytes], options: Sequence[str],
-    externs: Sequence[str], where: str, *, entry: str | None = None, kind: str = "rlib",
-) -> Path:  # fmt: skip
-    """Compile a trusted crate once; the directory that holds it."""
-    entry = entry or f"{name}.rs"
-    listed = [x for item in sorted(files.items()) for x in item]
-    key = _digest(tools.verbose, " ".join([*options, *externs, kind]), *listed)
-    product = f"lib{name}.rlib" if kind == "rlib" else name
-
-    def make(build_dir: Path) -> None:
-        for path, data in files.items():
-            atomic_write(build_dir / path, data)
-        argv = [tools.rustc, *options, "--crate-name", name, "--crate-type", kind, *externs, entry]
-        needed = [Path(e.partition("=")[2]) for e in externs if "=" in e]
-        readable = [Path(tools.sysroot), *(p if p.is_dir() else p.parent for p in needed)]
-        done = run(argv, workdir=build_dir, readable=readable, env=loader(tools))
-        if done.code:
-            raise BuildFault(compiler_message(done)[0], where=where)
-
-    return _place(root, name, key, product, make)
-
-
-def _place(root: Path, shelf: str, key: str, product: str, make: Callable[[Path], None]) -> Path:
-    """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there when complete."""
-    home = lar_dir(root, "cache", shelf) / key
-    if (home / product).is_file():
-        return home
-    with machine_lock("shared"):
-        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=lar_dir(root, "tmp")))
-        try:
-            make(fresh)
-            move_in(fresh, home, complete=(home / product).is_file)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    return home
-
-
-def maker(root: Path, target: str) -> Path:
-    """The target's fixture program, built from its maker.rs, prelude and maker extracts."""
-    base = kit(root, target, flags="quote")
-    place = extracts_dir(root, target) / "maker"
-    text = expand(_read(root / "targets" / target / "maker.rs"), place)
-    options = [*COMMON, *rust_flags(base.tools.host, "quote")]
-    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
-        options.append("-Clinker-features=-lld")
-    externs = [
-        "-L", f"dependency={base.shim}",
-        "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
-    ]  # fmt: skip
-    files = {"maker.rs": text}
-    return _rlib(root, base.tools, "maker", files, options, externs, target, kind="bin") / "maker"
-
-
 def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen") -> Built:
     """Compile a kernel's bytes and link them behind the target's contract.
 
@@ -249,8 +110,8 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
         BuildFault: a trusted part does not build.
     """
     begun = time.perf_counter()
-    parts = kit(root, target, flags=flags)
-    key = _digest(parts.digest, text)
+    parts = compile_kit(root, target, flags=flags)
+    key = digest_of(parts.digest, text)
     home = lar_dir(root, "cache", "kernels") / key
     if (home / "built.json").is_file():
         known = _known(home)
@@ -262,7 +123,7 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
     def make(build_dir: Path) -> None:
         _make_kernel(build_dir, parts, text, seconds)
 
-    _place(root, "kernels", key, "built.json", make)
+    place_in_cache(root, "kernels", key, "built.json", make)
     return replace(_known(home), seconds=seconds, cached=False)
 
 
@@ -282,14 +143,15 @@ def bare_object(root: Path, target: str, text: bytes) -> Path:
         RejectedKernel: it does not compile.
         BuildFault: a trusted part does not build.
     """
-    parts = kit(root, target, bare=True)
+    parts = compile_kit(root, target, bare=True)
 
     def make(build_dir: Path) -> None:
         (build_dir / "kernels.rs").write_bytes(text)
         done = _compile(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
         refuse(done, "does not compile")
 
-    return _place(root, "bare", _digest(parts.digest, text), "kernels.o", make) / "kernels.o"
+    key = digest_of(parts.digest, text)
+    return place_in_cache(root, "bare", key, "kernels.o", make) / "kernels.o"
 
 
 def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:

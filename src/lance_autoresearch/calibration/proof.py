@@ -20,7 +20,7 @@ from pathlib import Path
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides
 from lance_autoresearch.bench.noise import measure_aa, measure_noise
-from lance_autoresearch.build.builder import Built
+from lance_autoresearch.calibration.wording import describe_early_verdict
 from lance_autoresearch.judge.check import check_text
 from lance_autoresearch.judge.job import EarlyVerdict, Job
 from lance_autoresearch.judge.judge import judge
@@ -29,8 +29,6 @@ from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
 from lance_autoresearch.rules.gate import gate
 from lance_autoresearch.rules.policy import Policy
-from lance_autoresearch.text.fault_text import describe_fault
-from lance_autoresearch.text.reasons import describe_reason
 
 PAIR_LIMIT_S = 0.25
 """A target whose A/A pair takes longer makes every trial slow."""
@@ -58,23 +56,16 @@ def prove(bench: Bench, champion: bytes, policy: Policy, *, pairs: int) -> Itera
     yield from prove_near_misses(bench)
     measured = measure_aa(bench, built.so, pairs, policy)
     yield prove_null("A/A: the champion against its copy", measured, policy)
-    yield measure_cost(bench, built, policy)
+    yield measure_cost(bench, built.so, policy)
 
 
 def prove_equal(what: str, bench: Bench, text: bytes) -> Line:
     """A kernel is admitted and equals Lance on every case."""
     calls, end = check_text(bench, text)
     if end is not None:
-        return Line(False, f"{what} equals Lance", describe_early_verdict(end, bench))
+        return Line(False, f"{what} equals Lance", describe_early_verdict(end, bench.target))
     tiers = ", ".join(bench.target.tiers)
     return Line(True, f"{what} equals Lance", f"{calls:,} calls compared ({tiers})")
-
-
-def describe_early_verdict(end: EarlyVerdict, bench: Bench) -> str:
-    """Why a kernel was refused, in words."""
-    if end.fault is not None:
-        return describe_fault(bench.target, end.fault)
-    return describe_reason(end.reason)
 
 
 def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line]:
@@ -90,7 +81,7 @@ def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line
         refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
         refused |= is_late(text) and judged.verdict is Verdict.REVERT
         end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
-        reason = describe_early_verdict(end, bench).splitlines()[0]
+        reason = describe_early_verdict(end, bench.target).splitlines()[0]
         yield Line(refused, f"cheat {path.stem}", f"{judged.verdict}: {reason}")
 
 
@@ -118,9 +109,9 @@ def prove_null(what: str, measured: Comparison, policy: Policy) -> Line:
     return Line(result.outcome is not Outcome.KEEP_CANDIDATE, f"{what} is not kept", detail)
 
 
-def measure_cost(bench: Bench, champion: Built, policy: Policy) -> Line:
+def measure_cost(bench: Bench, champion: Path, policy: Policy) -> Line:
     """Seconds of one A/A pair: median of five."""
-    meter = bench.meter([Sides(champion.so, champion.so)], bench.inputs.epoch.timed, policy)
+    meter = bench.meter([Sides(champion, champion)], bench.inputs.epoch.timed, policy)
     spent = []
     with bench.measuring():
         for _ in range(5):

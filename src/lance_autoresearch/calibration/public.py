@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.epoch import make_epoch
-from lance_autoresearch.calibration.proof import Line, describe_early_verdict
+from lance_autoresearch.calibration.proof import Line
+from lance_autoresearch.calibration.wording import describe_early_verdict
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.prepare import prepare
@@ -29,7 +30,7 @@ def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[Li
     prepared = prepare(Job(bench.target.name, kernel, bench.first_kernel, DEFAULT), bench)
     if prepared.built is None:
         assert prepared.refusal is not None
-        yield Line(False, "admitted", describe_early_verdict(prepared.refusal, bench))
+        yield Line(False, "admitted", describe_early_verdict(prepared.refusal, bench.target))
         return
     inputs = bench.inputs
     folder = bench.scratch / "public"

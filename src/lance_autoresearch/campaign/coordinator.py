@@ -11,73 +11,27 @@ ledger, unless the kind of trial is exempt (nulls, replays, calibration).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.noise import measure_noise
-from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.host import machine
-from lance_autoresearch.host.kernel_file import place_kernel
+from lance_autoresearch.campaign.recording import Done, Story, encode_pairs, make_record
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge.job import Job, JudgedTrial, hash_text
-from lance_autoresearch.judge.judge import judge, judge_prepared
-from lance_autoresearch.judge.prepare import prepare
+from lance_autoresearch.judge.judge import judge, judge_prepared, prepare
 from lance_autoresearch.ledger import Ledger, Row
-from lance_autoresearch.ledger.pairs_json import trial_to_json
-from lance_autoresearch.records import (
-    NoiseSession,
-    PairTimes,
-    ReasonKind,
-    TrialRecord,
-    Verdict,
-)
+from lance_autoresearch.records import NoiseSession, PairTimes, Verdict
 from lance_autoresearch.rules.policy import DEFAULT, Policy
 from lance_autoresearch.targets.spec import Target
-from lance_autoresearch.text.fault_text import describe_fault
-from lance_autoresearch.text.reasons import describe_reason
-from lance_autoresearch.text.verdict_text import record_to_json
+
+__all__ = ["Coordinator", "Done", "Story", "make_record"]
 
 REMEMBERED_KIND = "trial"
 """Only trials of this kind are answered from the ledger and answer later ones."""
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What the row says beside the measurement."""
-
-    hypothesis: str = ""
-    agent: str = "hand"
-    kind: str = "trial"
-    campaign: str | None = None
-    parent: int | None = None
-    tokens: int | None = None
-    cost_usd: float | None = None
-    predicted: float | None = None
-    """Gain in % that its author expects; scored by the report, never used to decide."""
-    layout: int | None = None
-    """Judge the candidate linked in this layout instead of its own..."""
-    order: str = SHUFFLED
-    """...its objects in this order (`link.ORDERS`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A recorded trial."""
-
-    number: int
-    record: TrialRecord
-    remembered: bool = False
-    """Answered from the ledger: nothing was measured, no row was written."""
-
-    def as_json(self) -> dict[str, object]:
-        """The row with its number, for `--json`."""
-        return {"v": 1, "trial": self.number, "remembered": self.remembered,
-                **record_to_json(self.record)}
 
 
 class Coordinator:
@@ -190,8 +144,7 @@ class Coordinator:
         """The ledger's row, then branch and worktree."""
         self.write_facts(judged)
         record = make_record(judged, story, self.target)
-        if judged.pairs is not None:
-            document = trial_to_json(judged.pairs, judged.policy).encode()
+        if (document := encode_pairs(judged)) is not None:
             record = replace(record, pairs_blob=self.ledger.put_blob(document, "pairs"))
         key = judged.memory_key if record.kind == REMEMBERED_KIND else ""
         if campaign is not None:
@@ -212,8 +165,8 @@ class Coordinator:
     def find_noise(self) -> NoiseSession | None:
         """The noise session of this boot and champion, while it counts; None: not measured."""
         champion = hash_text(self.champion_text)
-        boot = machine.boot_id()
-        return self.ledger.noise(self.target.name, champion, boot, key=self.ruleset)
+        boot, key = self.bench.boot, self.ruleset
+        return self.ledger.noise(self.target.name, champion, boot, key=key)
 
     def measure_noise(self) -> NoiseSession:
         """A noise session, measured now whether or not one is known, and recorded.
@@ -230,66 +183,8 @@ class Coordinator:
     def _restore(self, campaign: Campaign) -> None:
         """Put the champion's text back after a verdict from memory."""
         with campaign.desk.locked():
-            place_kernel(
-                campaign.kernel_path,
-                self.champion_text,
-                inside=campaign.worktree,
-                scratch=campaign.desk.scratch,
-            )
+            campaign.desk.place(self.champion_text)
 
 
 def _is_keep(row: Row) -> bool:
     return row.record.verdict is Verdict.KEEP
-
-
-def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecord:
-    """The row of a judged trial."""
-    gain, low, high = _gain(judged)
-    return TrialRecord(
-        target=target.name,
-        verdict=judged.verdict,
-        reason=describe_end(judged, target),
-        kernel=judged.kernel_digest,
-        champion=judged.champion_digest,
-        hypothesis=story.hypothesis,
-        campaign=story.campaign,
-        parent=story.parent,
-        agent=story.agent,
-        kind=story.kind,
-        gain=gain,
-        low=low,
-        high=high,
-        results=replace(judged.results, predicted=story.predicted),
-        phases=judged.phases,
-        immutable=judged.provenance,
-        machine=judged.host,
-        toolchain=judged.toolchain,
-        epoch=judged.epochs.name if judged.epochs is not None else "",
-        burnt_seeds=judged.burnt_seeds,
-        tokens=story.tokens,
-        cost_usd=story.cost_usd,
-    )
-
-
-def describe_end(judged: JudgedTrial, target: Target) -> str:
-    """Why a trial ended so, in one line."""
-    if judged.reason.kind is ReasonKind.FAULT and judged.fault is not None:
-        return describe_fault(target, judged.fault)
-    return describe_reason(judged.reason)
-
-
-def _gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None]:
-    """Gain over all combos: confirmed where there is one, else the screening's.
-
-    A claim about one op stands in the results; here every row means the same thing.
-    """
-    stage = judged.results.measured
-    if stage is None:
-        return None, None, None
-    whole = stage.components[0]
-    return whole.gain, _known(whole.low), _known(whole.high)
-
-
-def _known(end: float) -> float | None:
-    """An end of an interval, None where few pairs leave it open."""
-    return end if math.isfinite(end) else None

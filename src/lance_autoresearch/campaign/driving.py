@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json as json_module
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from lance_autoresearch.build import builder
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, Done
+from lance_autoresearch.campaign.hooks import Hooks, notify
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress, loop
 from lance_autoresearch.campaign.nulls import SUSPENDED
 from lance_autoresearch.campaign.standing import standing
@@ -38,29 +37,6 @@ from lance_autoresearch.text.plain_text import stripped
 
 MAY_GO_ON = ("interrupted", SUSPENDED)
 """How the end of a run begins that `--resume` goes on with."""
-HOOK_S = 60.0
-"""How long a command of the person's may take."""
-WEB_S = 10.0
-"""How long a web address may take to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What happens at a keep and at the end: the person's own commands, and a web address.
-
-    A command is run by the shell with the event as JSON on standard input; the address gets the
-    same JSON by POST.
-    """
-
-    keep: str | None = None
-    end: str | None = None
-    webhook: str | None = None
-
-    def faults(self) -> str:
-        """What is wrong with the address, or an empty string."""
-        if self.webhook is None or self.webhook.startswith(("http://", "https://")):
-            return ""
-        return f"--webhook '{self.webhook}' is no http or https address"
 
 
 def drive(
@@ -165,7 +141,7 @@ def _report(done: Done, live: Live, json: bool, where: Campaign, hooks: Hooks) -
         live.clear()
         print(row(done), flush=True)
     if done.record.verdict is Verdict.KEEP and not done.remembered:
-        _heard(hooks.keep, hooks, {"event": "keep", "campaign": where.name, **done.as_json()})
+        notify(hooks.keep, hooks, {"event": "keep", "campaign": where.name, **done.as_json()})
 
 
 def _finish(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> None:
@@ -188,7 +164,7 @@ def _finish(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> No
                   f"(at most {body['nulls_most_percent']:g} % of nulls at 99 %)")
         for complaint in dict.fromkeys(progress.complaints[-3:]):
             print(f"  without a candidate: {complaint}")
-    _heard(hooks.end, hooks, body)
+    notify(hooks.end, hooks, body)
 
 
 def _nulls(where: Campaign) -> dict[str, Any]:
@@ -199,42 +175,6 @@ def _nulls(where: Campaign) -> dict[str, Any]:
         now = standing(ledger, row)
     most = None if now.most is None else round(100 * now.most, 2)
     return {"nulls": now.tried, "nulls_kept": now.kept, "nulls_most_percent": most}
-
-
-def _heard(command: str | None, hooks: Hooks, event: dict[str, Any]) -> None:
-    """Tell the person's command and address."""
-    _hook(command, event)
-    if hooks.webhook is not None:
-        _post(hooks.webhook, event)
-
-
-def _post(address: str, event: dict[str, Any]) -> None:
-    """POST an event; what goes wrong is said and changes nothing."""
-    import urllib.request
-
-    request = urllib.request.Request(
-        address, json_module.dumps(event).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=WEB_S):
-            pass
-    except (OSError, ValueError) as error:
-        print(f"note: the webhook did not take the {event['event']}: {stripped(str(error), 200)}",
-              file=sys.stderr)
-
-
-def _hook(command: str | None, event: dict[str, Any]) -> None:
-    """Run a person's command; what it does wrong is said and changes nothing."""
-    if command is None:
-        return
-    try:
-        done = subprocess.run(["/bin/sh", "-c", command], timeout=HOOK_S, check=False,
-                              input=json_module.dumps(event).encode(), stdout=sys.stderr)
-        said = f"exit {done.returncode}" if done.returncode else ""
-    except (OSError, subprocess.TimeoutExpired) as error:
-        said = str(error)
-    if said:
-        print(f"note: the command on {event['event']} failed: {said}", file=sys.stderr)
 
 
 def row(done: Done) -> str:

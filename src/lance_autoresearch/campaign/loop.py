@@ -22,24 +22,19 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
-from lance_autoresearch.campaign import lessons
+from lance_autoresearch.campaign.advice import find_advice
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, Done, Story
-from lance_autoresearch.campaign.dead_ends import dead_ends
 from lance_autoresearch.campaign.nulls import watch
 from lance_autoresearch.campaign.tally import Budget, Run, Tally, place, save
-from lance_autoresearch.campaign.teaching import teach
 from lance_autoresearch.campaign.undecided import pairs_before
 from lance_autoresearch.errors import MachineError, UsageError
-from lance_autoresearch.host.kernel_file import place_kernel
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import stripped
 
 __all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
 
-LESSONS = 8
-"""Lessons, and dead ends of other campaigns, in a prompt."""
 KEPT = 50
 """Finished trials and complaints that are held in memory: a night may have thousands."""
 
@@ -195,7 +190,7 @@ def _turn(desk: Desk, progress: Progress) -> Turn:
         (*history, *_remembered(progress)),
         root=coordinator.bench.root,
         home=place(campaign.desk) / "agent",
-        advice=_advice(desk, progress) if _costs(desk.agent) else (),
+        advice=_find_advice(desk, progress) if _costs(desk.agent) else (),
         note=progress.note,
         usd_left=tally.usd_left,
     )
@@ -206,21 +201,16 @@ def _remembered(progress: Progress) -> list[TrialRecord]:
     return [done.record for done in last if done.remembered]  # the verdict to learn from
 
 
-def _advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
-    """Feedback on the last trial, hints, and what earlier campaigns learnt."""
-    ledger, target = desk.coordinator.ledger, desk.coordinator.target.name
-    lines: list[str] = []
+def _find_advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
+    """What the last trial and earlier campaigns teach."""
     last = progress.done[-1].record if progress.done else None
     if last is None and progress.tally.history:
         last = progress.tally.history[-1]
-    if last is not None:
-        taught = teach(ledger, last, desk.campaign.name)
-        lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
-    learnt = lessons.read(desk.coordinator.bench.root, target)[-LESSONS:]
-    lines += [f"lesson: {text}" for text in learnt]
-    # This campaign's own are listed as trials.
-    ends = dead_ends(ledger, target, limit=LESSONS, without=desk.campaign.name)
-    return (*lines, *(f"failed before: {end.line()}" for end in ends))
+    coordinator = desk.coordinator
+    return find_advice(
+        coordinator.bench.root, coordinator.ledger, coordinator.target.name, last,
+        desk.campaign.name,
+    )  # fmt: skip
 
 
 def _costs(agent: Agent) -> bool:
@@ -270,8 +260,7 @@ def _give_up(progress: Progress, why: str) -> None:
 def _put_back(desk: Desk) -> None:
     campaign = desk.campaign
     with campaign.desk.locked():
-        place_kernel(campaign.kernel_path, desk.coordinator.champion_text, inside=campaign.worktree,
-                     scratch=campaign.desk.scratch)
+        campaign.desk.place(desk.coordinator.champion_text)
 
 
 # -- the judge's half --------------------------------------------------------------------------

@@ -129,7 +129,8 @@ def loop(
         json: one JSON object a line: begin, progress, trial, end.
     """
     from lance_autoresearch.campaign.campaign import repair
-    from lance_autoresearch.campaign.driving import Hooks, drive
+    from lance_autoresearch.campaign.driving import drive
+    from lance_autoresearch.campaign.hooks import Hooks
 
     root = checkout.find_root()
     for line in repair(root):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.layouts import link_layouts
 from lance_autoresearch.bench.meter import Sides, gather
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.judge.defences import Defences, defend
@@ -68,7 +69,7 @@ def confirm(
     with bench.phases("fresh"):
         pools, seed = bench.inputs.make_fresh()
         count = policy.confirm_pairs + policy.long_block_pairs
-        layouts = bench.link_layouts(champion, candidate, count)
+        layouts = link_layouts(champion, candidate, count)
     with bench.phases("confirm"), bench.measuring():
         short = _measure(bench, layouts[: policy.confirm_pairs], pools, policy)
         long = _measure_long(bench, layouts[policy.confirm_pairs :], pools, policy, screening)
@@ -84,7 +85,7 @@ def confirm(
         return _guard_tiers(bench, prepared, first, layouts, pools, policy)
     bench.phases.say("a combo may be slower: as many pairs again")
     with bench.phases("fresh"):
-        layouts = bench.link_layouts(champion, candidate, policy.confirm_pairs)
+        layouts = link_layouts(champion, candidate, policy.confirm_pairs)
     with bench.phases("confirm"), bench.measuring():
         short += _measure(bench, layouts, pools, policy)
     more = _decide(bench, short, long, screening, policy, floor, seed)

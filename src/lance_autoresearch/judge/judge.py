@@ -32,6 +32,8 @@ from lance_autoresearch.records import (
 )
 from lance_autoresearch.rules.policy import Policy
 
+__all__ = ["judge", "judge_prepared", "prepare"]
+
 
 @dataclass(slots=True)
 class _Evidence:

@@ -1,0 +1,167 @@
+"""Trusted crates, compiled once for each toolchain and set of flags: shim, prelude, makers.
+
+    parts = compile_kit(root, target)       what every kernel of a target is compiled against
+    compile_maker(root, target)             the target's program that makes inputs
+
+Everything lies under `.lar/cache/`, named by the digest of what it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lance_autoresearch.build.compiler import compiler_message, loader
+from lance_autoresearch.build.flags import COMMON, rust_flags
+from lance_autoresearch.errors import BuildFault
+from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.move_in import move_in
+from lance_autoresearch.host.sandbox import run
+from lance_autoresearch.host.toolchain import Toolchain
+from lance_autoresearch.oracle import extracts_dir
+
+RECIPE = 1
+"""Raise it when this file changes what comes out: it is part of every key."""
+
+_EXTRACT = re.compile(rb'^[ \t]*extract!\("([^"]+)"\);[ \t]*$', re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The trusted half of a build, compiled."""
+
+    tools: Toolchain
+    flags: str
+    shim: Path
+    """Directory of liblar_shim.rlib."""
+    prelude: Path
+    """Directory of libprelude.rlib."""
+    contract: bytes
+    digest: str
+    """Names shim, prelude, contract, flags and compiler."""
+
+
+def compile_kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
+    """The trusted half of a target's build, compiled once per toolchain and flags.
+
+    Args:
+        bare: with a shim whose `has` always says no.
+
+    Raises:
+        BuildFault: prelude or shim do not compile.
+    """
+    tools = Toolchain.probe(root)
+    options = [*COMMON, *rust_flags(tools.host, flags)]
+    shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
+    place = root / "targets" / target
+    text = expand(_read(place / "prelude.rs"), extracts_dir(root, target) / "prelude")
+    externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
+    home = _rlib(
+        root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
+    )
+    contract = _read(place / "contract.rs")
+    digest = digest_of(home.name, shim.name, contract, " ".join(options))
+    return Kit(tools, flags, shim, home, contract, digest)
+
+
+def _shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
+    base = root / "rust"
+    files = {
+        str(path.relative_to(base)): path.read_bytes()
+        for folder in ("shim", "abi/src")
+        for path in sorted((base / folder).glob("*.rs"))
+    }
+    if "shim/lib.rs" not in files:
+        raise BuildFault("rust/shim/lib.rs is missing", where="shim", next="git status")
+    return _rlib(root, tools, "lar_shim", files, options, [], "rust/shim", entry="shim/lib.rs")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BuildFault("file is missing", where=f"{path.parent.name}/{path.name}") from None
+
+
+def expand(text: bytes, extracts: Path) -> bytes:
+    """Replace each line `extract!("crate/file.rs");` by that generated file."""
+
+    def one(match: re.Match[bytes]) -> bytes:
+        path = extracts / match[1].decode()
+        if not path.is_file():
+            made = [str(p.relative_to(extracts)) for p in sorted(extracts.glob("**/*.rs"))]
+            raise BuildFault(f"no extract '{match[1].decode()}'", allowed=made, where="prelude.rs")
+        return path.read_bytes().strip(b"\n")
+
+    return _EXTRACT.sub(one, text)
+
+
+def digest_of(*parts: str | bytes) -> str:
+    sha = hashlib.sha256(f"recipe {RECIPE}".encode())
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()
+
+
+def _rlib(
+    root: Path, tools: Toolchain, name: str, files: Mapping[str, bytes], options: Sequence[str],
+    externs: Sequence[str], where: str, *, entry: str | None = None, kind: str = "rlib",
+) -> Path:  # fmt: skip
+    """Compile a trusted crate once; the directory that holds it."""
+    entry = entry or f"{name}.rs"
+    listed = [x for item in sorted(files.items()) for x in item]
+    key = digest_of(tools.verbose, " ".join([*options, *externs, kind]), *listed)
+    product = f"lib{name}.rlib" if kind == "rlib" else name
+
+    def make(build_dir: Path) -> None:
+        for path, data in files.items():
+            atomic_write(build_dir / path, data)
+        argv = [tools.rustc, *options, "--crate-name", name, "--crate-type", kind, *externs, entry]
+        needed = [Path(e.partition("=")[2]) for e in externs if "=" in e]
+        readable = [Path(tools.sysroot), *(p if p.is_dir() else p.parent for p in needed)]
+        done = run(argv, workdir=build_dir, readable=readable, env=loader(tools))
+        if done.code:
+            raise BuildFault(compiler_message(done)[0], where=where)
+
+    return place_in_cache(root, name, key, product, make)
+
+
+def place_in_cache(
+    root: Path, shelf: str, key: str, product: str, make: Callable[[Path], None]
+) -> Path:
+    """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there when complete."""
+    home = lar_dir(root, "cache", shelf) / key
+    if (home / product).is_file():
+        return home
+    with machine_lock("shared"):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=lar_dir(root, "tmp")))
+        try:
+            make(fresh)
+            move_in(fresh, home, complete=(home / product).is_file)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return home
+
+
+def compile_maker(root: Path, target: str) -> Path:
+    """The target's fixture program, built from its maker.rs, prelude and maker extracts."""
+    base = compile_kit(root, target, flags="quote")
+    place = extracts_dir(root, target) / "maker"
+    text = expand(_read(root / "targets" / target / "maker.rs"), place)
+    options = [*COMMON, *rust_flags(base.tools.host, "quote")]
+    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
+        options.append("-Clinker-features=-lld")
+    externs = [
+        "-L", f"dependency={base.shim}",
+        "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
+    ]  # fmt: skip
+    files = {"maker.rs": text}
+    return _rlib(root, base.tools, "maker", files, options, externs, target, kind="bin") / "maker"

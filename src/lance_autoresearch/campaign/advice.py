@@ -1,0 +1,33 @@
+"""What an agent is told before its next turn: feedback, hints, lessons, ideas that failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lance_autoresearch.campaign import lessons
+from lance_autoresearch.campaign.dead_ends import dead_ends
+from lance_autoresearch.campaign.teaching import teach
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.records import TrialRecord
+
+LESSONS = 8
+"""Lessons, and dead ends of other campaigns, in a prompt."""
+
+
+def find_advice(
+    root: Path, ledger: Ledger, target: str, last: TrialRecord | None, campaign: str
+) -> tuple[str, ...]:
+    """Feedback on the last trial, hints, and what earlier campaigns learnt, a line each.
+
+    Args:
+        last: the campaign's newest trial, if there is one.
+        campaign: its own dead ends are left out: the prompt lists its trials.
+    """
+    lines: list[str] = []
+    if last is not None:
+        taught = teach(ledger, last, campaign)
+        lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
+    learnt = lessons.read(root, target)[-LESSONS:]
+    lines += [f"lesson: {text}" for text in learnt]
+    ends = dead_ends(ledger, target, limit=LESSONS, without=campaign)
+    return (*lines, *(f"failed before: {end.line()}" for end in ends))
