@@ -67,7 +67,7 @@ def measure(
     with bench.phases("compare"), bench.measuring():
         while len(found) < pairs:
             found.append(meter.measure_pair())
-            bench.phases.say(f"pair {len(found)} of {pairs}")
+            bench.phases.update(f"pair {len(found)} of {pairs}")
     return gather(meter, found)
 
 

@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.calibration.dosing import Dose, find_dose
@@ -123,7 +122,7 @@ def _one(
     if coordinator.find_noise() is None:
         coordinator.measure_noise()  # of the machine without our load
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
-    with busy(coordinator.bench, kind.load):
+    with busy(coordinator.bench.cores, kind.load):
         judged = coordinator.judge(case.candidate, story)
     if dose is not None:
         # What was kept can be measured again on another day.
@@ -156,12 +155,12 @@ def _case(
 
 
 @contextmanager
-def busy(bench: Bench, load: str | None) -> Iterator[None]:
+def busy(cores: tuple[int, int], load: str | None) -> Iterator[None]:
     """Keep one core busy: `measuring` (the workers') or `conductor`; None: neither."""
     if load is None:
         yield
         return
-    core = bench.cores[0 if load == "measuring" else 1]
+    core = cores[0 if load == "measuring" else 1]
     program = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", program])
     try:

@@ -23,20 +23,16 @@ from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, Done
 from lance_autoresearch.campaign.hooks import Hooks, notify
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress, loop
-from lance_autoresearch.campaign.nulls import SUSPENDED
 from lance_autoresearch.campaign.standing import standing
 from lance_autoresearch.campaign.subject import newest
 from lance_autoresearch.campaign.tally import Run, load_run, only_loop
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.live import Live, worth_a_line
+from lance_autoresearch.host.live import Live, Notice
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.text.plain_text import stripped
-
-MAY_GO_ON = ("interrupted", SUSPENDED)
-"""How the end of a run begins that `--resume` goes on with."""
 
 
 def drive(
@@ -94,7 +90,7 @@ def _events() -> Callable[[str], None]:
 
     def show(text: str) -> None:
         nonlocal last
-        if text != last and worth_a_line(text):
+        if text != last and isinstance(text, Notice):
             last = text
             body = {"v": 1, "event": "progress", "text": stripped(text, 300)}
             print(json_module.dumps(body), flush=True)
@@ -117,11 +113,11 @@ def interrupted(where: Campaign) -> Run:
         UsageError: there is none.
     """
     run = load_run(where.desk)
-    if run is None or (run.ended and not run.ended.startswith(MAY_GO_ON)):
+    if run is None or (run.ended and not run.may_go_on):
         why = f"it ended: {run.ended}" if run else "none was begun"
         raise UsageError(f"no interrupted loop in campaign '{where.name}' ({why})",
                          next=f"./lar loop {where.target} --campaign {where.name}")
-    run.ended, run.pid = "", os.getpid()
+    run.ended, run.may_go_on, run.pid = "", False, os.getpid()
     return run
 
 

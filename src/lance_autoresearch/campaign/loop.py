@@ -29,12 +29,15 @@ from lance_autoresearch.campaign.nulls import watch
 from lance_autoresearch.campaign.tally import Budget, Run, Tally, place, save
 from lance_autoresearch.campaign.undecided import pairs_before
 from lance_autoresearch.errors import MachineError, UsageError
+from lance_autoresearch.host.live import Notice
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import stripped
 
 __all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
 
+WORTH_A_LINE = ("agent", "wait", "suspended", "null")
+"""Phases of a loop whose beginning is worth a line where progress cannot be redrawn."""
 KEPT = 50
 """Finished trials and complaints that are held in memory: a night may have thousands."""
 
@@ -63,6 +66,8 @@ class Progress:
     """The newest few; all of them are in the ledger."""
     ended: str = ""
     """Why it ended, in words."""
+    may_go_on: bool = False
+    """It ended before its time: interrupted, or its keeps are suspended."""
     failed: bool = False
     """It ended because the agent could not go on."""
     failures: int = 0
@@ -114,7 +119,8 @@ def loop(
         last = coordinator.ledger.trials(limit=1)
         run = Run(agent.name, budget, after=last[-1].id if last else 0)
     progress = Progress(Tally.read(coordinator.ledger, campaign.name, run))
-    with polite_interrupt(lambda: show("finishing this turn; Ctrl-C again stops at once")) as stop:
+    asked = Notice("finishing this turn; Ctrl-C again stops at once")
+    with polite_interrupt(lambda: show(asked)) as stop:
         progress.ended = progress.tally.over()
         while not progress.ended:
             fair = _fair(desk, progress, stop)
@@ -124,8 +130,8 @@ def loop(
                     report(done)
                 progress.ended = progress.ended or progress.tally.over()
             if stop() and not progress.ended:
-                progress.ended = "interrupted"
-    run.ended, run.phase = progress.ended, "ended"
+                progress.ended, progress.may_go_on = "interrupted", True
+    run.ended, run.may_go_on, run.phase = progress.ended, progress.may_go_on, "ended"
     save(campaign.desk, run)
     return progress
 
@@ -145,6 +151,7 @@ def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
         patience, what = desk.patience, stripped(error.what, 300)
         if progress.unfair >= patience.tries:
             _give_up(progress, what)
+            progress.may_go_on = True
             return False
         wait = min(patience.longest, patience.busy * 2.0 ** (progress.unfair - 1))
         _enter(desk, progress, "suspended", f"{what}; measuring again in {wait:.0f} s")
@@ -229,7 +236,7 @@ def _failed(
     progress.complaints.append(what)
     del progress.complaints[:-KEPT]
     progress.note = f"your last turn brought no candidate: {what}"
-    desk.show(f"{desk.agent.name}: {what}")
+    desk.show(Notice(f"{desk.agent.name}: {what}"))
     _put_back(desk)
     if failure.kind == "fatal":
         hint = f" (next: {failure.next})" if failure.next else ""
@@ -300,7 +307,7 @@ def _attempt(
         except MachineError as error:
             if not left:
                 raise
-            desk.show(f"the machine failed, once more: {stripped(error.what, 120)}")
+            desk.show(Notice(f"the machine failed, once more: {stripped(error.what, 120)}"))
             time.sleep(desk.patience.machine)
             coordinator.bench.conductor.close()
             coordinator.bench.conductor.start()
@@ -321,7 +328,7 @@ def _attempt(
 
 
 def _enter(desk: Desk, progress: Progress, phase: str, text: str) -> None:
-    desk.show(text)
+    desk.show(Notice(text) if phase in WORTH_A_LINE else text)
     progress.tally.run.phase = phase
     save(desk.campaign.desk, progress.tally.run)
 

@@ -21,6 +21,7 @@ from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.campaign.standing import Standing, standing
 from lance_autoresearch.errors import MachineError
+from lance_autoresearch.host.live import Notice
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import CampaignRow
 from lance_autoresearch.records import TrialRecord
@@ -86,7 +87,7 @@ def watch(
         if now.suspended:
             _one_step_back(coordinator, row, now, show)
         elif now.due and judged < 2:
-            show("a null: the champion is judged like a candidate")
+            show(Notice("a null: the champion is judged like a candidate"))
             coordinator.begin_phases(Phases(show))
             judged += 1
             _judge(coordinator, campaign, now.due, now.rows)
@@ -100,7 +101,7 @@ def _one_step_back(
     coordinator: Coordinator, campaign: CampaignRow, now: Standing, show: Callable[[str], None]
 ) -> None:
     """One A/A of the champion, written as a session."""
-    show(f"{SUSPENDED}: {now.suspended}; A/A {now.good + 1} of the way back")
+    show(Notice(f"{SUSPENDED}: {now.suspended}; A/A {now.good + 1} of the way back"))
     try:
         bias = 100 * coordinator.measure_noise().bias
     except MachineError as error:

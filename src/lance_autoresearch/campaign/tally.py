@@ -73,7 +73,9 @@ class Run:
     phase: str = "begin"
     """begin, null, suspended, agent, trial, wait or ended: for other terminals."""
     ended: str = ""
-    """Why it ended; empty: it runs, or was killed."""
+    """Why it ended, for people; empty: it runs, or was killed."""
+    may_go_on: bool = False
+    """It ended before its time (interrupted, keeps suspended): `--resume` goes on with it."""
     pid: int = field(default_factory=os.getpid)
     v: int = 1
 

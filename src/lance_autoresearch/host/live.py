@@ -12,6 +12,10 @@ import time
 from typing import Self
 
 
+class Notice(str):
+    """Progress that is worth a line of its own where lines cannot be redrawn."""
+
+
 class Live:
     """Shows what runs now on stderr, so that stdout stays for results."""
 
@@ -41,11 +45,6 @@ class Live:
             seconds = time.monotonic() - self._since
             line = f"{self._prefix}{seconds:5.1f} s  {text}"[:100]
             print(f"\r\x1b[2K{line}", end="", file=sys.stderr, flush=True)
-        elif text != self._last and worth_a_line(text):
+        elif text != self._last and isinstance(text, Notice):
             self._last = text
             print(f"{self._prefix}{text}", file=sys.stderr, flush=True)
-
-
-def worth_a_line(text: str) -> bool:
-    """Whether progress should be kept where it cannot be redrawn: no phase, no single pair."""
-    return " " in text and not text.startswith("pair ")

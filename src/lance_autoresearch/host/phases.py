@@ -12,13 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lance_autoresearch.host.live import Notice
+
 
 class Phases:
-    """A stopwatch with named laps; entering a name twice adds up."""
+    """A stopwatch with named laps; entering a name twice adds up.
+
+    A phase inside another one counts for itself alone: the outer one is shorter by it.
+    """
 
     def __init__(self, show: Callable[[str], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self._show = show or (lambda _: None)
+        self._open: list[str] = []
         self._cpu = time.process_time()
 
     @contextmanager
@@ -26,17 +32,27 @@ class Phases:
         """Time the body under a name and announce it."""
         self._show(name)
         start = time.perf_counter()
+        self._open.append(name)
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self._open.pop()
+            elapsed = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + elapsed
+            if self._open:
+                outer = self._open[-1]
+                self.seconds[outer] = self.seconds.get(outer, 0.0) - elapsed
 
     def add(self, name: str, seconds: float) -> None:
         """Count time that passed inside another phase."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def say(self, text: str) -> None:
-        """Progress inside a phase."""
+        """Something worth a line of its own."""
+        self._show(Notice(text))
+
+    def update(self, text: str) -> None:
+        """Progress inside a phase, replaced by the next."""
         self._show(text)
 
     def total(self) -> dict[str, float]:

@@ -103,7 +103,7 @@ def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> Ear
     meter = bench.meter(sides, bench.inputs.epoch.timed, found.policy)
     with bench.phases("compare"):
         found.screening = screen(
-            meter, found.policy, noise.aa_sd, job.earlier, say=bench.phases.say,
+            meter, found.policy, noise.aa_sd, job.earlier, show=bench.phases.update,
             holding=bench.measuring,
         )  # fmt: skip
     return found.screening.end

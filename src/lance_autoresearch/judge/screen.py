@@ -39,7 +39,7 @@ def screen(
     floor: Sequence[float],
     earlier: Sequence[PairTimes] = (),
     *,
-    say: Callable[[str], None] = lambda _: None,
+    show: Callable[[str], None] = lambda _: None,
     holding: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Screening:
     """Run pairs until the gate decides.
@@ -60,7 +60,7 @@ def screen(
             pairs.append(meter.measure_pair())
             comparison = gather(meter, pairs, floor)
             result = gate(comparison, allowed)
-            say(f"pair {len(pairs)}  {_show(result)}")
+            show(f"pair {len(pairs)}  {_describe(result)}")
             end = _refuse_slow_arming(pairs, policy) or _end_of(result)
             if end is not None or result.outcome is not Outcome.CONTINUE:
                 return Screening(comparison, result, len(earlier), end)
@@ -82,6 +82,6 @@ def _refuse_slow_arming(pairs: Sequence[PairTimes], policy: Policy) -> EarlyVerd
     return EarlyVerdict(Verdict.REJECTED, Reason(ReasonKind.SLOW_ARMING, count=slow))
 
 
-def _show(result: GateResult) -> str:
+def _describe(result: GateResult) -> str:
     overall = result.components[0]
     return f"gain {overall.gain:+.2f}%  e={result.e:.3g} (need {result.threshold:.3g})"
