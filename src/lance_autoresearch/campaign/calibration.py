@@ -26,6 +26,7 @@ from pathlib import Path
 from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.calibration.dosing import Dose, find_dose
+from lance_autoresearch.calibration.rulesets import find_equal_rulesets
 from lance_autoresearch.calibration.scores import Shot
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.campaign.nulls import null
@@ -86,7 +87,8 @@ def run(
     with Coordinator(root, target, champion=champion, phases=Phases(show)) as coordinator:
         bench = coordinator.bench
         base = bench.first_kernel if kind.name == "identity" else coordinator.champion_text
-        done = len(_rows(coordinator.ledger, target, kind.label, coordinator.ruleset))
+        rules = find_equal_rulesets(root, target, coordinator.ruleset)
+        done = len(_rows(coordinator.ledger, target, kind.label, rules))
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             coordinator.begin_phases(Phases(show))
             try:
@@ -180,23 +182,26 @@ def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
 def recorded(ledger: Ledger, root: Path, targets: Sequence[str]) -> Iterator[TrialRecord]:
     """The rows of those trials, target by target, oldest first."""
     for name in targets:
-        rules = measure_provenance(root, catalogue.load(root, name), DEFAULT)["all"]
+        today = measure_provenance(root, catalogue.load(root, name), DEFAULT)["all"]
+        rules = find_equal_rulesets(root, name, today)
         yield from _rows(ledger, name, None, rules)
 
 
-def _rows(ledger: Ledger, target: str, label: str | None, rules: str) -> list[TrialRecord]:
+def _rows(
+    ledger: Ledger, target: str, label: str | None, rules: frozenset[str]
+) -> list[TrialRecord]:
     rows = (row.record for row in ledger.trials(target=target, kind=label))
     return [record for record in rows if _counts(record, rules)]
 
 
-def _counts(record: TrialRecord, rules: str | None) -> bool:
+def _counts(record: TrialRecord, rules: frozenset[str]) -> bool:
     """Was this trial a calibration under these rules (`immutable["all"]`)?
 
     A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
     asked it had 1.2 to 2.
     """
     whole = TrialKind.parse(record.kind).name != "delay" or bool(record.results.dose)
-    return record.agent == "calibrate" and record.immutable.get("all") == rules and whole
+    return record.agent == "calibrate" and record.immutable.get("all") in rules and whole
 
 
 def _shot(record: TrialRecord) -> Shot:
