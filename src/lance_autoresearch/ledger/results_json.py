@@ -101,7 +101,7 @@ def encode_gate(
         "void": result.void,
         "components": [_encode(asdict(c)) for c in result.components],
         "combos": [_encode_combo(row) for row in result.combos],
-        "facts": None if facts is None else asdict(facts),
+        "facts": None if facts is None else _encode_facts(facts),
     }
 
 
@@ -143,7 +143,8 @@ def _encode_tier(result: TierResult) -> dict[str, Any]:
 def encode_reason(reason: Reason) -> dict[str, Any]:
     """Only the fields that say something."""
     fields = asdict(reason)
-    kept = {k: _finite(v) for k, v in fields.items() if v not in (None, "", (), False)}
+    silent = [k for k, v in fields.items() if v is None or v is False or v in ("", ())]
+    kept = {k: _finite(v) for k, v in fields.items() if k not in silent}
     return {**kept, "kind": str(reason.kind)}
 
 
@@ -320,8 +321,15 @@ def _decode_fault(fields: Mapping[str, Any]) -> Fault:
 
 def _encode_combo(row: ComboRow) -> dict[str, Any]:
     fields = {k: v for k, v in asdict(row).items() if k not in ("combo", "guard")}
-    combo = {"op": row.combo.op, "name": row.combo.name}
+    combo: dict[str, Any] = {"op": row.combo.op, "name": row.combo.name}
+    if row.combo.weight != 1.0:
+        combo["weight"] = row.combo.weight
     return {**combo, **_encode(fields), "guard": str(row.guard)}
+
+
+def _encode_facts(facts: ScreeningFacts) -> dict[str, Any]:
+    aa = None if facts.aa is None else _encode(asdict(facts.aa))
+    return {**asdict(facts), "aa": aa}
 
 
 def _encode(fields: Mapping[str, Any]) -> dict[str, Any]:

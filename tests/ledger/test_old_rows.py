@@ -1,0 +1,74 @@
+"""Rows of version 1, as the committed records hold them: read, hashed and judged as they were."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from lance_autoresearch.campaign.replaying import Recorded, decided_again
+from lance_autoresearch.ledger import chain, rows
+from lance_autoresearch.ledger.export import Records, load_records
+from lance_autoresearch.records import Outcome, ReasonKind, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = sorted(path.parent.name for path in ROOT.glob("records/*/trials.tsv"))
+
+
+@cache
+def loaded(name: str) -> Records:
+    """A campaign's records; kernels that need Lance's text are left out."""
+    return load_records(ROOT / "records" / name)
+
+
+def test_there_are_five_recorded_campaigns() -> None:
+    assert len(RECORDS) == 5
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_row_keeps_its_digest_and_gives_typed_results(name: str) -> None:
+    for row in loaded(name).trials:
+        record = row.record
+        assert record.stored is not None and "v" not in record.stored, "a row of version 1"
+        assert chain.row_digest("trials", rows.of_row(row)) == row.digest
+        found = record.results
+        assert found.reason is not None and found.reason.detail == record.reason
+        assert (found.screening is None) == (record.pairs_blob is None)
+        assert (found.fault is not None) == (record.verdict is Verdict.INCORRECT)
+        if record.verdict is Verdict.KEEP:
+            assert found.reason.kind is ReasonKind.CONFIRMED
+            assert found.screening is not None and found.confirmation is not None
+            assert found.screening.outcome is Outcome.KEEP_CANDIDATE
+            assert found.confirmation.verdict is Verdict.KEEP
+        if found.screening is not None and found.screening.pairs:
+            assert found.measured is not None
+            assert record.gain == found.measured.components[0].gain
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_recorded_pairs_judged_again_give_the_same_numbers_to_the_bit(name: str) -> None:
+    again = {}
+    for row in loaded(name).trials:
+        blob = row.record.pairs_blob
+        if blob is not None:
+            pairs = loaded(name).pairs[blob]
+            again[row.id] = decided_again(Recorded(row.id, row.record, b"", b"", pairs))
+    assert again and [number for number, part in again.items() if not part.ok] == []
+
+
+def test_a_changed_number_is_not_the_same() -> None:
+    """What the test above compares is what it says: one bit of a recorded result is seen."""
+    from dataclasses import replace
+
+    (row, *_) = (r for r in loaded(RECORDS[0]).trials if r.record.results.screening is not None)
+    record, gate = row.record, row.record.results.screening
+    assert gate is not None and record.pairs_blob is not None
+    low = gate.components[0].low
+    components = (replace(gate.components[0], low=low + abs(low) * 2**-52), *gate.components[1:])
+    changed = replace(
+        record, results=replace(record.results, screening=replace(gate, components=components))
+    )
+    pairs = loaded(RECORDS[0]).pairs[record.pairs_blob]
+    assert decided_again(Recorded(row.id, record, b"", b"", pairs)).ok
+    assert not decided_again(Recorded(row.id, changed, b"", b"", pairs)).ok

@@ -1,0 +1,228 @@
+"""Results as JSON and back: nothing is lost, infinite ends included; old fields are understood."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lance_autoresearch.ledger.results_json import (
+    OLD_REASONS,
+    decode_reason,
+    results_from_json,
+    results_to_json,
+)
+from lance_autoresearch.records import (
+    CodeFacts,
+    ComboId,
+    ComboRow,
+    Component,
+    ConfirmResult,
+    DistinctInputsResult,
+    Estimate,
+    Fault,
+    FaultKind,
+    GateResult,
+    Guard,
+    OpponentResult,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Results,
+    ScreeningFacts,
+    Verdict,
+)
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+lows = finite | st.just(-math.inf)
+highs = finite | st.just(math.inf)
+counts = st.integers(0, 10**6)
+words = st.text(max_size=20)
+weights = st.just(1.0)
+"""A trial's pairs hold the weights; its results do not."""
+
+combos = st.builds(ComboId, words, words, weights)
+combo_rows = st.builds(
+    ComboRow, combos, finite, finite, finite, lows, highs, st.sampled_from(Guard)
+)
+reasons = st.builds(
+    Reason,
+    st.sampled_from(ReasonKind), words, st.none() | finite, st.none() | finite,
+    st.none() | counts, st.none() | counts,
+    st.lists(st.tuples(words, counts), max_size=3).map(tuple), words, st.booleans(),
+)  # fmt: skip
+estimates = st.builds(Estimate, words, finite, lows, highs, counts)
+components = st.builds(Component, words, finite, lows, highs, finite, finite)
+
+
+def several(one: st.SearchStrategy) -> st.SearchStrategy:  # type: ignore[type-arg]
+    return st.lists(one, min_size=1, max_size=3).map(tuple)
+
+
+def claimed(draw: tuple) -> object:  # type: ignore[type-arg]
+    """A result whose claim names its first component."""
+    made = draw[0]
+    return replace(made, claim=made.components[0].name)
+
+
+gates = st.tuples(
+    st.builds(
+        GateResult, st.sampled_from(Outcome), reasons, words, finite, finite,
+        several(components), several(combo_rows), counts, counts,
+    )
+).map(claimed)  # fmt: skip
+confirmations = st.tuples(
+    st.builds(
+        ConfirmResult, st.sampled_from(Verdict), reasons, words, several(estimates),
+        several(combo_rows), st.none() | estimates, counts, counts,
+    )
+).map(claimed)  # fmt: skip
+facts = st.builds(
+    ScreeningFacts, st.none() | counts, st.none() | finite, st.none() | counts,
+    st.none() | estimates, counts, counts,
+)  # fmt: skip
+faults = st.builds(
+    Fault,
+    kind=st.sampled_from([kind for kind in FaultKind if not kind.note_is_kernels]),
+    combo=words, call=counts, part=counts, offset=counts, differs=counts, total=counts,
+    note=st.none() | words, signal=st.none() | counts, syscall=st.none() | words,
+    side=st.sampled_from(["candidate", "champion"]), tier=st.sampled_from(["native", "avx2"]),
+)  # fmt: skip
+
+
+@st.composite
+def results(draw: st.DrawFn) -> Results:
+    """Results with any stage reached or not."""
+    screening = draw(st.none() | gates)
+    confirmation = draw(st.none() | confirmations)
+    stage = screening is not None or confirmation is not None
+    return Results(
+        reason=draw(reasons),
+        checked=draw(counts),
+        screening=screening,
+        screening_facts=draw(st.none() | facts) if screening is not None else None,
+        confirmation=confirmation,
+        distinct_inputs=draw(st.none() | st.builds(
+            DistinctInputsResult, finite, highs, st.booleans())),
+        opponent=draw(st.none() | st.builds(OpponentResult, finite, lows, st.booleans())),
+        fault=draw(st.none() | faults),
+        code=draw(st.none() | st.builds(CodeFacts, words, st.booleans(), st.none() | counts)),
+        predicted=draw(st.none() | finite),
+        tier=draw(st.sampled_from(["native", "avx2"])),
+        dose=tuple(draw(st.lists(finite, max_size=2))),
+        margin=draw(finite) if stage else 0.5,
+        level=draw(finite) if confirmation is not None else 0.99,
+    )  # fmt: skip
+
+
+@given(results())
+def test_results_come_back_as_they_were(given_results: Results) -> None:
+    text = json.dumps(results_to_json(given_results), allow_nan=False)
+    assert results_from_json(json.loads(text)) == given_results
+
+
+def test_every_field_of_the_results_is_stored() -> None:
+    """A field added to `Results` and forgotten by the codec would come back as its default."""
+    row = ComboRow(ComboId("scan", "8 x"), 2.0, 1.0, 100.0, -math.inf, math.inf, Guard.OK)
+    one = Estimate("all", 1.0, -math.inf, math.inf, 1)
+    reason = Reason(ReasonKind.CONFIRMED, at_confirmation=True)
+    component = Component("all", 1.0, -math.inf, math.inf, 5.0, 0.0)
+    whole = Results(
+        reason=reason,
+        checked=7,
+        screening=GateResult(
+            Outcome.KEEP_CANDIDATE, Reason(ReasonKind.PROVEN), "all", 5.0, 4.0, (component,),
+            (row,), 8, 1,
+        ),
+        screening_facts=ScreeningFacts(3240, 1.5, 1, one, 48, 2),
+        confirmation=ConfirmResult(Verdict.KEEP, reason, "all", (one,), (row,), one, 16, 2),
+        distinct_inputs=DistinctInputsResult(1.0, math.inf, rejected=True),
+        opponent=OpponentResult(1.0, -math.inf, rejected=True),
+        fault=Fault(FaultKind.MISMATCH, "scan 8 x", 1, 2, 3, 4, 5, tier="avx2"),
+        code=CodeFacts("ab" * 32, cached=True, text_bytes=99),
+        predicted=3.0,
+        tier="avx2",
+        dose=(0.01, 0.02),
+        margin=0.6,
+        level=0.95,
+    )  # fmt: skip
+    plain = Results()
+    same = [f.name for f in fields(Results) if getattr(whole, f.name) == getattr(plain, f.name)]
+    assert same == []
+    text = json.dumps(results_to_json(whole), allow_nan=False)
+    assert "Infinity" not in text and results_from_json(json.loads(text)) == whole
+
+
+def test_what_was_not_reached_is_left_out() -> None:
+    assert results_to_json(Results(checked=3)) == {"v": 2, "checked": 3}
+
+
+def test_a_kernels_own_words_are_not_stored_but_the_line_they_name() -> None:
+    fault = Fault(FaultKind.PANIC, note="kernels.rs:8:9 input was 4.25", got=b"\1", want=b"\2")
+    stored = results_to_json(Results(fault=fault))
+    assert "4.25" not in json.dumps(stored)
+    again = results_from_json(stored).fault
+    assert again is not None
+    assert (again.note, again.got, again.want) == ("kernels.rs:8:9", b"", b"")
+
+
+OLD = {
+    "unseen": {"gain": 1.0, "high": None, "rejected": False},
+    "came": [0.01, 0.02],
+    "confirm": {
+        "verdict": "keep", "reason": "confirmed", "claim": "all", "pairs": 16, "void": 0,
+        "level": 0.98, "margin": 0.4, "components": [], "licence": {
+            "name": "all", "gain": 1.0, "low": None, "high": 2.0, "n": 4,
+        },
+        "combos": [{
+            "op": "scan", "name": "8 x", "champion_ns": 2.0, "candidate_ns": 1.0, "gain": 1.0,
+            "low": -5.12, "high": None, "guard": "may be -5.12%",
+        }],
+    },
+}  # fmt: skip
+
+
+def test_names_of_version_1_are_read() -> None:
+    found = results_from_json(OLD, "confirmed on fresh inputs, sizes and layouts")
+    assert found.reason is not None and found.reason.kind is ReasonKind.CONFIRMED
+    assert found.distinct_inputs == DistinctInputsResult(1.0, math.inf, rejected=False)
+    assert found.dose == (0.01, 0.02)
+    assert (found.margin, found.level) == (0.4, 0.98)
+    assert found.confirmation is not None
+    assert found.confirmation.long_blocks == Estimate("all", 1.0, -math.inf, 2.0, 4)
+    assert found.confirmation.combos[0].guard is Guard.MAY_BE_SLOWER
+    assert results_from_json({}) == Results()
+
+
+@pytest.mark.parametrize(("begin", "kind"), OLD_REASONS)
+def test_a_sentence_of_version_1_is_kept_and_its_kind_is_read(begin: str, kind: ReasonKind) -> None:
+    found = decode_reason(f"{begin} and more")
+    assert (found.kind, found.detail) == (kind, f"{begin} and more")
+    assert found.at_confirmation == begin.startswith("not confirmed")
+    assert decode_reason("tea").kind is ReasonKind.OLD
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"gate": {"outcome": "keep-candidate"}},
+        {"gate": 3},
+        {"confirm": {"verdict": "tea"}},
+        {"fault": {"kind": "melted"}},
+        {"reason": {"kind": "tea"}},
+        {"opponent": {"slowdown": 1.0}},
+        {"dose": 3},
+        {"code": []},
+        {"code": [1]},
+    ],
+)
+def test_fields_of_another_shape_are_refused(damaged: dict[str, object]) -> None:
+    if damaged == {"code": []}:
+        assert results_from_json(damaged).code is None
+        return
+    with pytest.raises(ValueError, match="."):
+        results_from_json(damaged)
