@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.ledger import digest_of
+from lance_autoresearch.ledger.results_json import results_from_json
 from lance_autoresearch.records import TrialRecord, Verdict
 
 TARGET = "pq-l2"
@@ -22,7 +23,7 @@ def kernel(n: int) -> bytes:
 def record(
     text: bytes, champion: bytes, verdict: Verdict = Verdict.REVERT, **more: Any
 ) -> TrialRecord:
-    """A trial as `trial.run_trial` would report it."""
+    """A trial as the coordinator would record it; its typed reason follows from the sentence."""
     fields: dict[str, Any] = {
         "target": TARGET,
         "verdict": verdict,
@@ -33,7 +34,6 @@ def record(
         "gain": 2.5,
         "low": 1.25,
         "high": 3.75,
-        "numbers": {"e": 9100.0, "combos": [["scan8 16x2048", 0.98]]},
         "phases": {"build": 0.21},
         "immutable": {"upstream": "ab" * 32},
         "machine": {"cpu": "Zen 4"},
@@ -41,7 +41,9 @@ def record(
         "epoch": "e1",
         "burnt_seeds": (1, 2**63 + 5),
     }
-    return TrialRecord(**(fields | more))
+    fields |= more
+    fields.setdefault("results", results_from_json({"checked": 1812}, fields["reason"]))
+    return TrialRecord(**fields)
 
 
 def git(cwd: Path, *args: str) -> str:

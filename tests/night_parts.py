@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,60 @@ from campaign_parts import FIRST, TARGET, kernel, record
 
 from lance_autoresearch.campaign.campaign import Campaign, create
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.ledger.results_json import decode_reason
+from lance_autoresearch.records import (
+    ComboId,
+    ComboRow,
+    Component,
+    ConfirmResult,
+    Estimate,
+    Fault,
+    FaultKind,
+    GateResult,
+    Guard,
+    Outcome,
+    Reason,
+    ReasonKind,
+    Results,
+    TrialRecord,
+    Verdict,
+)
 
 COMBOS = ("scan8 16x2048 clustered", "scan8 96x4000 uniform", "table_l2 16x8 residual")
 
 
-def measured(gains: tuple[float, ...], *, width: float = 0.4, pairs: int = 9) -> dict[str, Any]:
-    """The fields of a gate or confirmation with these gains per combo, %."""
-    combos = [
-        {"op": label.split(" ", 1)[0], "name": label.split(" ", 1)[1], "champion_ns": 1000.0,
-         "candidate_ns": 1000.0 / (1 + gain / 100), "gain": gain, "low": gain - width,
-         "high": gain + width, "guard": "ok"}
-        for label, gain in zip(COMBOS, gains, strict=True)
-    ]
+def combos(gains: tuple[float, ...], width: float) -> tuple[ComboRow, ...]:
+    """Rows of the verdict's table with these gains, %."""
+    ids = (ComboId(*label.split(" ", 1)) for label in COMBOS)
+    return tuple(
+        ComboRow(combo, 1000.0, 1000.0 / (1 + gain / 100), gain, gain - width, gain + width,
+                 Guard.OK)
+        for combo, gain in zip(ids, gains, strict=True)
+    )  # fmt: skip
+
+
+def screened(gains: tuple[float, ...], *, width: float = 0.4, pairs: int = 9) -> GateResult:
+    """A gate's result with these gains per combo, %."""
     overall = sum(gains) / len(gains)
-    part = {"name": "all", "gain": overall, "low": overall - width, "high": overall + width}
-    return {"claim": "all", "pairs": pairs, "void": 0, "need": 4000.0, "combos": combos, **part,
-            "components": [part]}
+    kept = overall > 0
+    return GateResult(
+        outcome=Outcome.KEEP_CANDIDATE if kept else Outcome.REVERT,
+        reason=Reason(ReasonKind.PROVEN if kept else ReasonKind.SLOWER),
+        claim="all", e=9100.0 if kept else 0.0, threshold=4000.0,
+        components=(Component("all", overall, overall - width, overall + width, 0.0, 0.0),),
+        combos=combos(gains, width), pairs=pairs, void=0,
+    )  # fmt: skip
+
+
+def confirmed(gains: tuple[float, ...], *, width: float = 0.4, pairs: int = 16) -> ConfirmResult:
+    """A confirmation's keep with these gains per combo, %."""
+    overall = sum(gains) / len(gains)
+    return ConfirmResult(
+        verdict=Verdict.KEEP, reason=Reason(ReasonKind.CONFIRMED, at_confirmation=True),
+        claim="all",
+        components=(Estimate("all", overall, overall - width, overall + width, pairs),),
+        combos=combos(gains, width), long_blocks=None, pairs=pairs, void=0,
+    )  # fmt: skip
 
 
 def trial(
@@ -34,18 +72,26 @@ def trial(
     champion: bytes,
     verdict: Verdict = Verdict.REVERT,
     gains: tuple[float, ...] | None = (-1.0, -2.0, 0.1),
+    results: Results | None = None,
     **more: Any,
 ) -> TrialRecord:
-    """A trial with measured numbers; `gains` None: not timed."""
-    numbers: dict[str, Any] = dict(more.pop("numbers", {}))
-    gain = None
+    """A trial with measured results; `gains` None: not timed.
+
+    Args:
+        results: what else the stages found.
+    """
+    found, gain = results or Results(), None
+    if found.reason is None:
+        sentence = more.get("reason", "slower")
+        found = replace(found, reason=decode_reason(sentence))
     if gains is not None:
-        numbers["gate"] = measured(gains)
+        keep = verdict is Verdict.KEEP
+        found = replace(
+            found, screening=screened(gains), confirmation=confirmed(gains) if keep else None
+        )
         gain = sum(gains) / len(gains)
-        if verdict is Verdict.KEEP:
-            numbers["confirm"] = measured(gains, pairs=16)
     about: dict[str, Any] = {"gain": gain, "low": gain and gain - 0.4, "high": gain and gain + 0.4}
-    about |= {"numbers": numbers, "phases": {"build": 0.2, "compare": 1.5, "python_cpu": 0.1}}
+    about |= {"results": found, "phases": {"build": 0.2, "compare": 1.5, "python_cpu": 0.1}}
     return record(text, champion, verdict, **{**about, **more})
 
 
@@ -57,7 +103,7 @@ def small_night(root: Path, **more: Any) -> Campaign:
     bad = [
         trial(kernel(2), one, Verdict.INCORRECT, None, hypothesis="fuse",
               reason="disagrees with Lance at 5x8, value 17",
-              numbers={"fault": {"kind": "mismatch"}}),
+              results=Results(fault=Fault(FaultKind.MISMATCH))),
         trial(kernel(3), one, Verdict.REJECTED, None, hypothesis="spawn", reason="`std::thread`"),
         trial(kernel(4), one, hypothesis="gather", reason="guard: scan8 96x4000 uniform -54.3%",
               gains=(1.0, -54.3, 0.0)),

@@ -16,21 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.judge.job import make_memory_key
 from lance_autoresearch.ledger import (
     GENESIS,
     Ledger,
     digest_of,
-    judged_key,
     ledger_path,
     seal,
 )
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import NoiseSession, Reason, ReasonKind, Results, Verdict
 from lance_autoresearch.rules.policy import Policy
 
 
 def filled(root: Path, trials: int = 5) -> Ledger:
     ledger = Ledger.open(root)
-    ledger.add_session(TARGET, digest_of(FIRST), "boot", (0.004, 0.003), 0.0001)
+    ledger.add_noise(NoiseSession(TARGET, digest_of(FIRST), "boot", (0.004, 0.003), 0.0001))
     for n in range(trials):
         ledger.append(record(kernel(n), FIRST), blobs={"kernel": kernel(n)})
     return ledger
@@ -61,11 +61,6 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 texts = st.text(st.characters(codec=None), max_size=40)
 floats = st.one_of(st.none(), st.floats())
-jsons = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
-    max_leaves=8,
-)
 
 
 @settings(
@@ -74,14 +69,15 @@ jsons = st.recursive(
 @given(
     text=texts,
     gain=floats,
-    numbers=st.dictionaries(texts, jsons, max_size=3),
+    predicted=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     seeds=st.lists(st.integers(0, 2**80), max_size=3),
 )
 def test_whatever_a_trial_says_the_chain_still_verifies(
-    tmp_path: Path, text: str, gain: float | None, numbers: dict[str, object], seeds: list[int]
+    tmp_path: Path, text: str, gain: float | None, predicted: float | None, seeds: list[int]
 ) -> None:
+    results = Results(Reason(ReasonKind.REFUSED, about=text, detail=text), predicted=predicted)
     strange = record(
-        FIRST, FIRST, hypothesis=text, gain=gain, numbers=numbers, burnt_seeds=tuple(seeds)
+        FIRST, FIRST, hypothesis=text, gain=gain, results=results, burnt_seeds=tuple(seeds)
     )
     with Ledger.open(tmp_path) as ledger:
         row = ledger.trial(ledger.append(strange))
@@ -93,12 +89,12 @@ def test_whatever_a_trial_says_the_chain_still_verifies(
 def test_numpy_numbers_and_negative_zero(tmp_path: Path) -> None:
     import numpy as np
 
-    numbers = {"a": np.float32(0.5), "n": np.int64(3)}
-    odd = record(FIRST, FIRST, gain=np.float64(-0.0), numbers=numbers)
+    results = Results(checked=np.int64(3), predicted=np.float32(0.5))  # type: ignore[arg-type]
+    odd = record(FIRST, FIRST, gain=np.float64(-0.0), results=results)
     with Ledger.open(tmp_path) as ledger:
         row = ledger.trial(ledger.append(odd))
         assert ledger.verify().fault is None
-    assert row.record.numbers == {"a": 0.5, "n": 3}
+    assert (row.record.results.checked, row.record.results.predicted) == (3, 0.5)
 
 
 def test_trials_are_found_by_target_campaign_verdict(tmp_path: Path) -> None:
@@ -116,8 +112,9 @@ def test_trials_are_found_by_target_campaign_verdict(tmp_path: Path) -> None:
 
 
 def test_what_was_judged_is_answered_unless_the_machine_failed(tmp_path: Path) -> None:
-    key = judged_key("code", "champion", "contract", Policy(), "rustc", "Zen 4")
-    assert key != judged_key("code", "champion", "contract", Policy(margin=0.01), "rustc", "Zen 4")
+    key = make_memory_key("code", "champion", "contract", Policy(), "rustc", "Zen 4")
+    other = Policy(margin=0.01)
+    assert key != make_memory_key("code", "champion", "contract", other, "rustc", "Zen 4")
     with Ledger.open(tmp_path) as ledger:
         assert ledger.judged(key) is None
         ledger.append(record(FIRST, FIRST, Verdict.INCONCLUSIVE), judged=key)
@@ -132,12 +129,12 @@ def test_what_was_judged_is_answered_unless_the_machine_failed(tmp_path: Path) -
 
 def test_sessions_and_epochs(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
-        ledger.add_session(TARGET, "c", "boot", (0.004, 0.003), -0.0, key="k")
-        session = ledger.session(TARGET, "c", "boot", key="k")
-        assert session is not None
-        assert session.aa_sd == (0.004, 0.003)
-        assert ledger.session(TARGET, "c", "other boot", key="k") is None
-        assert ledger.session(TARGET, "c", "boot", key="k", hours=-1) is None
+        noise = NoiseSession(TARGET, "c", "boot", (0.004, 0.003), -0.0, key="k")
+        ledger.add_noise(noise)
+        assert ledger.noise(TARGET, "c", "boot", key="k") == noise
+        assert [row.noise for row in ledger.sessions(TARGET)] == [noise]
+        assert ledger.noise(TARGET, "c", "other boot", key="k") is None
+        assert ledger.noise(TARGET, "c", "boot", key="k", hours=-1) is None
         ledger.open_epoch(TARGET, "e1", secret=7)
         assert ledger.epochs(TARGET)[0].seed is None
         assert ledger.epochs(TARGET)[0].seal == seal(TARGET, "e1", "7")

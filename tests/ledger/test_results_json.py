@@ -7,7 +7,7 @@ import math
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lance_autoresearch.ledger.results_json import (
@@ -41,10 +41,8 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 lows = finite | st.just(-math.inf)
 highs = finite | st.just(math.inf)
 counts = st.integers(0, 10**6)
-words = st.text(max_size=20)
-weights = st.just(1.0)
-"""A trial's pairs hold the weights; its results do not."""
-
+words = st.text(max_size=4)
+weights = st.floats(0.125, 8.0)
 combos = st.builds(ComboId, words, words, weights)
 combo_rows = st.builds(
     ComboRow, combos, finite, finite, finite, lows, highs, st.sampled_from(Guard)
@@ -119,6 +117,7 @@ def results(draw: st.DrawFn) -> Results:
     )  # fmt: skip
 
 
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(results())
 def test_results_come_back_as_they_were(given_results: Results) -> None:
     text = json.dumps(results_to_json(given_results), allow_nan=False)
@@ -207,22 +206,18 @@ def test_a_sentence_of_version_1_is_kept_and_its_kind_is_read(begin: str, kind: 
 
 
 @pytest.mark.parametrize(
-    "damaged",
+    ("damaged", "what"),
     [
-        {"gate": {"outcome": "keep-candidate"}},
-        {"gate": 3},
-        {"confirm": {"verdict": "tea"}},
-        {"fault": {"kind": "melted"}},
-        {"reason": {"kind": "tea"}},
-        {"opponent": {"slowdown": 1.0}},
-        {"dose": 3},
-        {"code": []},
-        {"code": [1]},
+        ({"gate": {"outcome": "keep-candidate"}}, "another shape: 'reason'"),
+        ({"gate": 3}, "another shape"),
+        ({"confirm": {"verdict": "tea"}}, "'tea' is not a valid Verdict"),
+        ({"fault": {"kind": "melted"}}, "'melted' is not a valid FaultKind"),
+        ({"reason": {"kind": "tea"}}, "'tea' is not a valid ReasonKind"),
+        ({"opponent": {"slowdown": 1.0}}, "another shape: 'low'"),
+        ({"dose": 3}, "another shape"),
+        ({"code": [1]}, "another shape"),
     ],
 )
-def test_fields_of_another_shape_are_refused(damaged: dict[str, object]) -> None:
-    if damaged == {"code": []}:
-        assert results_from_json(damaged).code is None
-        return
-    with pytest.raises(ValueError, match="."):
+def test_fields_of_another_shape_are_refused(damaged: dict[str, object], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
         results_from_json(damaged)

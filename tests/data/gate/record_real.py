@@ -14,36 +14,41 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build import builder
-from lance_autoresearch.calibration.dosing import Dose, find_dose
-from lance_autoresearch.ledger.comparison_json import GateCase, case_to_json
-from lance_autoresearch.records import Outcome, PairTimes
-from lance_autoresearch.rules.gate import gate, replay
-from lance_autoresearch.text.verdict_text import gate_numbers
-
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from gate_cases import gate_fields  # noqa: E402
+
+from lance_autoresearch.bench.bench import Bench  # noqa: E402
+from lance_autoresearch.bench.meter import Sides, gather  # noqa: E402
+from lance_autoresearch.bench.noise import measure_noise  # noqa: E402
+from lance_autoresearch.calibration.dosing import Dose, find_dose  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import GateCase, case_to_json  # noqa: E402
+from lance_autoresearch.records import Outcome, PairTimes  # noqa: E402
+from lance_autoresearch.rules.gate import gate, replay  # noqa: E402
+from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
+
 ROOT = HERE.parents[2]
 ROUNDS = 10
 WHAT = ("outcome", "reason", "claim", "e", "pairs", "void", "gain")
-Around = Callable[[Rig, int], object]
-"""(rig, number of the pair) -> a context in which the pair runs."""
+Around = Callable[[Bench, int], object]
+"""(bench, number of the pair) -> a context in which the pair runs."""
 
 
-def calm(rig: Rig, number: int) -> object:
+def calm(bench: Bench, number: int) -> object:
     """Nothing happens."""
     return nullcontext()
 
 
 @contextmanager
-def busy(rig: Rig, share: float) -> Iterator[None]:
+def busy(bench: Bench, share: float) -> Iterator[None]:
     """Another process takes about this share of the workers' core."""
     program = (
-        f"import os, time\nos.sched_setaffinity(0, {{{rig.cores[0]}}})\n"
+        f"import os, time\nos.sched_setaffinity(0, {{{bench.cores[0]}}})\n"
         f"while True:\n    end = time.monotonic() + 0.01 * {share}\n"
         f"    while time.monotonic() < end: pass\n    time.sleep(0.01 * (1 - {share}))\n"
     )
@@ -87,14 +92,14 @@ def below(pid: int) -> list[int]:
     return out
 
 
-def one_worker(rig: Rig) -> list[int]:
+def one_worker(bench: Bench) -> list[int]:
     """The youngest process of the conductor: one side's worker."""
-    return below(rig.conductor.pid or 0)[-1:]
+    return below(bench.conductor.pid or 0)[-1:]
 
 
-def in_pairs(*which: int, make: Callable[[Rig], object]) -> Around:
+def in_pairs(*which: int, make: Callable[[Bench], object]) -> Around:
     """Something happens in these pairs only, counted from 0."""
-    return lambda rig, number: make(rig) if number in which else nullcontext()
+    return lambda bench, number: make(bench) if number in which else nullcontext()
 
 
 SITUATIONS: dict[str, tuple[str, float, Around]] = {
@@ -103,58 +108,62 @@ SITUATIONS: dict[str, tuple[str, float, Around]] = {
     "slower": ("3 % slower", -0.03, calm),
     "disturbed-win": (
         "3 % faster; in pairs 1 and 4 another process takes a third of the workers' core",
-        0.03, in_pairs(1, 4, make=lambda rig: busy(rig, 0.33)),
+        0.03, in_pairs(1, 4, make=lambda bench: busy(bench, 0.33)),
     ),
     "disturbed-null": (
         "the same kernel; a process takes a fifth of the workers' core from pair 3 on: drift",
-        0.0, in_pairs(*range(3, 24), make=lambda rig: busy(rig, 0.2)),
+        0.0, in_pairs(*range(3, 24), make=lambda bench: busy(bench, 0.2)),
     ),
     "busy-core": (
         "3 % faster; another process never leaves the workers' core",
-        0.03, in_pairs(*range(24), make=lambda rig: busy(rig, 1.0)),
+        0.03, in_pairs(*range(24), make=lambda bench: busy(bench, 1.0)),
     ),
     "stopped-worker": (
         "the same kernel; one side's process was stopped for 0.2 s in pair 2",
-        0.0, in_pairs(2, make=lambda rig: stopped(lambda: one_worker(rig), 0.04, 0.2)),
+        0.0, in_pairs(2, make=lambda bench: stopped(lambda: one_worker(bench), 0.04, 0.2)),
     ),
     "suspended": (
         "3 % faster; in pair 2 the measuring program and both sides were stopped for 1.5 s",
-        0.03, in_pairs(2, make=lambda rig: stopped(lambda: everything(rig), 0.04, 1.5)),
+        0.03, in_pairs(2, make=lambda bench: stopped(lambda: everything(bench), 0.04, 1.5)),
     ),
 }  # fmt: skip
 
 
-def everything(rig: Rig) -> list[int]:
+def everything(bench: Bench) -> list[int]:
     """The conductor and all that it started."""
-    pid = rig.conductor.pid or 0
+    pid = bench.conductor.pid or 0
     return [pid, *below(pid)]
 
 
-def taken(rig: Rig, dose: Dose, about: str, gain: float, around: Around) -> GateCase:
+def taken(
+    bench: Bench, dose: Dose, floor: Sequence[float], about: str, gain: float, around: Around
+) -> GateCase:
     """Pairs until the gate stops, as a case that says what came out."""
     slow, plain = dict.fromkeys(dose.rows, abs(gain)), dict[str, float]()
     texts = (plain, slow) if gain < 0 else (slow, plain)
-    sides = [builder.build_kernel(rig.root, rig.target.name, dose.text(t)).so for t in texts]
+    sides = Sides(*(bench.build(dose.text(shares)).so for shares in texts))
+    meter = bench.meter([sides], bench.inputs.epoch.timed, DEFAULT, rounds=ROUNDS)
     pairs: list[PairTimes] = []
     while True:
-        with around(rig, len(pairs)):  # type: ignore[attr-defined]
-            found = rig.pair(*sides, rig.epoch.timed, rounds=ROUNDS)
-        pairs.append(rig.times(found))
-        built = rig.comparison(pairs)
-        if gate(built, rig.policy).outcome is not Outcome.CONTINUE:
+        with around(bench, len(pairs)):  # type: ignore[attr-defined]
+            pairs.append(meter.measure_pair())
+        built = gather(meter, pairs, floor)
+        if gate(built, DEFAULT).outcome is not Outcome.CONTINUE:
             break
-    fields = gate_numbers(replay(built, rig.policy))
+    fields = gate_fields(replay(built, DEFAULT))
     return GateCase(built, about=about, expect={k: fields[k] for k in WHAT})
 
 
 def main() -> None:
     """Write every case, or those that are named."""
-    with Rig(ROOT, "pq-l2") as rig:
-        dose = find_dose(rig, rig.champion_text, 0.03, pairs=6)
+    with Bench(ROOT, "pq-l2") as bench:
+        first = bench.first_kernel
+        dose = find_dose(bench, first, 0.03, DEFAULT, pairs=6)
+        floor = measure_noise(bench, bench.build(first), first, DEFAULT).aa_sd
         for name, (about, gain, around) in SITUATIONS.items():
             if len(sys.argv) > 1 and name not in sys.argv[1:]:
                 continue
-            case = taken(rig, dose, about, gain, around)
+            case = taken(bench, dose, floor, about, gain, around)
             (HERE / f"real-{name}.json").write_text(case_to_json(case), encoding="utf-8")
             voids = [p.void for p in case.comparison.pairs if p.void]
             print(name, {k: case.expect[k] for k in WHAT}, voids, flush=True)
