@@ -10,6 +10,7 @@ the sentence here, in one table, and nowhere else.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -38,15 +39,25 @@ from lance_autoresearch.records import (
 
 VERSION = 2
 
-OLD_REASONS: Sequence[tuple[str, ReasonKind]] = (
-    ("not confirmed: guard:", ReasonKind.COMBO_MAY_BE_SLOWER),
-    ("guard:", ReasonKind.COMBO_SLOWER),
-    ("not proven", ReasonKind.NOT_PROVEN),
-    ("no gain above the margin", ReasonKind.NO_GAIN),
-    ("slower", ReasonKind.SLOWER),
-    ("confirmed", ReasonKind.CONFIRMED),
-    ("the same program as the champion", ReasonKind.SAME_PROGRAM),
-    ("quoted against Lance", ReasonKind.QUOTED),
+OLD_REASONS: Sequence[tuple[re.Pattern[str], ReasonKind]] = tuple(
+    (re.compile(pattern), kind)
+    for pattern, kind in (
+        (r"not confirmed: guard: (?P<about>.+?) [+-]\d", ReasonKind.COMBO_MAY_BE_SLOWER),
+        (r"guard: (?P<about>.+?) [+-]\d", ReasonKind.COMBO_SLOWER),
+        (r"not confirmed: (?P<about>\S+) may be slower", ReasonKind.OTHER_OP_MAY_BE_SLOWER),
+        (r"not confirmed: (?P<about>\S+) \S+ with its slow processes", ReasonKind.SLOW_PROCESSES),
+        (r"not confirmed: (?P<about>\S+) \S+, may be only", ReasonKind.CLAIM_TOO_SMALL),
+        (r"not confirmed: in long blocks only", ReasonKind.LONG_BLOCKS),
+        (r"(not confirmed: )?\d+ of \d+ pairs (with long blocks )?valid",
+         ReasonKind.FEW_VALID_PAIRS),
+        (r"\d+ of \d+ pairs void", ReasonKind.VOID_PAIRS),
+        (r"not proven", ReasonKind.NOT_PROVEN),
+        (r"no gain above the margin", ReasonKind.NO_GAIN),
+        (r"slower", ReasonKind.SLOWER),
+        (r"confirmed", ReasonKind.CONFIRMED),
+        (r"the same program as the champion", ReasonKind.SAME_PROGRAM),
+        (r"quoted against Lance", ReasonKind.QUOTED),
+    )
 )
 """How a sentence of version 1 begins, and what it means."""
 
@@ -228,12 +239,15 @@ def decode_reason(fields: Mapping[str, Any] | str) -> Reason:
 
 
 def _old_reason(sentence: str) -> Reason | None:
-    """The reason of a row of version 1: its sentence, and the kind that it begins with."""
+    """The reason of a row of version 1: its sentence, and what its first words mean."""
     if not sentence:
         return None
-    found = next((kind for begin, kind in OLD_REASONS if sentence.startswith(begin)),
-                 ReasonKind.OLD)
-    return Reason(found, detail=sentence, at_confirmation=sentence.startswith("not confirmed"))
+    confirming = sentence.startswith("not confirmed")
+    for pattern, kind in OLD_REASONS:
+        if found := pattern.match(sentence):
+            about = found.groupdict().get("about") or ""
+            return Reason(kind, about, detail=sentence, at_confirmation=confirming)
+    return Reason(ReasonKind.OLD, detail=sentence, at_confirmation=confirming)
 
 
 def decode_gate(fields: Mapping[str, Any]) -> GateResult:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from lance_autoresearch.records import Reason, ReasonKind, VoidCause
@@ -33,7 +34,7 @@ KEPT_BACK = (
 
 def describe_reason(reason: Reason) -> str:
     """The sentence of a reason; an old row's own sentence where there is one."""
-    if reason.detail and reason.kind not in (ReasonKind.FEW_VALID_PAIRS,):
+    if reason.detail:
         return reason.detail
     words = SENTENCES[reason.kind](reason)
     kept_back = reason.at_confirmation and reason.kind in KEPT_BACK
@@ -59,6 +60,7 @@ SUMMARIES: Mapping[ReasonKind, str] = {
 }
 """Reasons without their figures, so that trials can be grouped by them."""
 LONGEST_SUMMARY = 90
+COMPILER_ERROR = re.compile(r"error\[E\d+\]")
 
 
 def summarize_reason(reason: Reason) -> str:
@@ -66,6 +68,8 @@ def summarize_reason(reason: Reason) -> str:
     words = SUMMARIES.get(reason.kind)
     if words is None:
         first = describe_reason(reason).partition("\n")[0]
+        if code := COMPILER_ERROR.search(first):
+            return f"did not compile: {code[0]}"
         return first[:LONGEST_SUMMARY] or "no reason given"
     combo = reason.kind in (ReasonKind.COMBO_SLOWER, ReasonKind.COMBO_MAY_BE_SLOWER)
     stage = "at confirmation " if reason.at_confirmation and combo else ""
