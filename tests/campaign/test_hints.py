@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import inspect
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from campaign_parts import FIRST, TARGET, checkout, kernel
-from night_parts import measured, trial
+from night_parts import confirmed, screened, trial
 
 from lance_autoresearch.campaign.campaign import create
 from lance_autoresearch.campaign.feedback import feedback
 from lance_autoresearch.campaign.hints import Patience, advise, losing, misses
 from lance_autoresearch.campaign.teaching import taught_text, teach
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import CodeFacts, Guard, Results, TrialRecord, Verdict
 
 MISS = trial(kernel(1), FIRST)
 KEPT = trial(kernel(2), FIRST, Verdict.KEEP, (3.0, 3.0, 3.0))
 VOID = trial(kernel(3), FIRST, Verdict.INCONCLUSIVE, None)
 WRONG = trial(kernel(4), FIRST, Verdict.INCORRECT, None)
 REFUSED = trial(kernel(5), FIRST, Verdict.REJECTED, None)
+
+
+def sized(text_bytes: int) -> Results:
+    return Results(code=CodeFacts("ab" * 32, text_bytes=text_bytes))
 
 
 def kinds(history: list[TrialRecord]) -> list[str]:
@@ -86,29 +91,35 @@ def test_a_revert_names_the_combos_with_their_bounds_and_what_noise_hides() -> N
 
 def test_a_combo_that_only_may_have_lost_is_named_where_it_forbade_the_keep() -> None:
     record = trial(kernel(1), FIRST, gains=(0.1, 0.2, 0.3))
-    record.numbers["gate"]["combos"][1]["guard"] = "may be -5.15%"
+    gate = record.results.screening
+    assert gate is not None
+    doubtful = replace(gate.combos[1], guard=Guard.MAY_BE_SLOWER)
+    gate = replace(gate, combos=(gate.combos[0], doubtful, gate.combos[2]))
+    record = replace(record, results=replace(record.results, screening=gate))
     assert feedback(record)[0].startswith("lost    scan8 96x4000 uniform +0.2%")
 
 
 def test_the_confirmation_speaks_before_the_screening() -> None:
     record = trial(kernel(1), FIRST, gains=(5.0, 5.0, 5.0))
-    record.numbers["confirm"] = measured((-1.0, 5.0, 5.0), pairs=16)
+    both = replace(record.results, confirmation=confirmed((-1.0, 5.0, 5.0)))
+    record = replace(record, results=both)
     assert "-1.0% [-1.4 -0.6]" in feedback(record)[0]
 
 
 def test_code_size_is_compared_with_the_champion_s() -> None:
-    mine = trial(kernel(1), FIRST, gains=None, numbers={"code": {"text_bytes": 6312}})
-    theirs = trial(kernel(2), FIRST, Verdict.KEEP, numbers={"code": {"text_bytes": 4870}})
+    mine = trial(kernel(1), FIRST, gains=None, results=sized(6312))
+    theirs = trial(kernel(2), FIRST, Verdict.KEEP, results=sized(4870))
     assert feedback(mine, theirs) == ["code    6,312 bytes, champion 4,870"]
     assert feedback(mine) == ["code    6,312 bytes"]
 
 
 def test_a_prediction_is_answered() -> None:
-    guessed = trial(kernel(1), FIRST, gains=(-2.0, -2.0, -2.0), numbers={"predicted": 5})
+    guessed = trial(kernel(1), FIRST, gains=(-2.0, -2.0, -2.0), results=Results(predicted=5.0))
     assert feedback(guessed)[-1] == "guess   +5.0% predicted, -2.0% found"
-    unmeasured = trial(kernel(1), FIRST, Verdict.REJECTED, None, numbers={"predicted": 5})
+    unmeasured = trial(kernel(1), FIRST, Verdict.REJECTED, None, results=Results(predicted=5.0))
     assert feedback(unmeasured) == ["guess   +5.0% predicted, nothing was measured"]
-    unmeasured.numbers["gate"] = measured((0.0, 0.0, 0.0), pairs=0)
+    void = replace(unmeasured.results, screening=screened((0.0, 0.0, 0.0), pairs=0))
+    unmeasured = replace(unmeasured, results=void)
     assert feedback(unmeasured) == ["guess   +5.0% predicted, nothing was measured"]
 
 
@@ -123,10 +134,9 @@ def test_feedback_can_only_see_the_row() -> None:
 def test_the_ledger_s_history_teaches(tmp_path: Path) -> None:
     campaign = create(checkout(tmp_path), TARGET, FIRST, origin="upstream")
     one = kernel(1)
-    size = {"code": {"text_bytes": 900}}
-    campaign.record(trial(one, FIRST, Verdict.KEEP, (9.0, 9.0, 9.0), numbers=size), one)
+    campaign.record(trial(one, FIRST, Verdict.KEEP, (9.0, 9.0, 9.0), results=sized(900)), one)
     for number in (2, 3, 4):
-        last = trial(kernel(number), one, numbers={"code": {"text_bytes": 950}})
+        last = trial(kernel(number), one, results=sized(950))
         campaign.record(last, kernel(number))
     with Ledger.open(tmp_path) as ledger:
         taught = teach(ledger, last, campaign.name)

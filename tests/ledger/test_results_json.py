@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from lance_autoresearch.ledger.results_json import (
     OLD_REASONS,
-    decode_reason,
     results_from_json,
     results_to_json,
 )
@@ -34,6 +33,7 @@ from lance_autoresearch.records import (
     ReasonKind,
     Results,
     ScreeningFacts,
+    TierResult,
     Verdict,
 )
 
@@ -92,6 +92,11 @@ faults = st.builds(
 )  # fmt: skip
 
 
+tiers = st.builds(
+    TierResult, words, st.none() | reasons, several(estimates), several(combo_rows), counts, counts
+)
+
+
 @st.composite
 def results(draw: st.DrawFn) -> Results:
     """Results with any stage reached or not."""
@@ -107,6 +112,7 @@ def results(draw: st.DrawFn) -> Results:
         distinct_inputs=draw(st.none() | st.builds(
             DistinctInputsResult, finite, highs, st.booleans())),
         opponent=draw(st.none() | st.builds(OpponentResult, finite, lows, st.booleans())),
+        lower_tiers=tuple(draw(st.lists(tiers, max_size=2))),
         fault=draw(st.none() | faults),
         code=draw(st.none() | st.builds(CodeFacts, words, st.booleans(), st.none() | counts)),
         predicted=draw(st.none() | finite),
@@ -141,6 +147,7 @@ def test_every_field_of_the_results_is_stored() -> None:
         confirmation=ConfirmResult(Verdict.KEEP, reason, "all", (one,), (row,), one, 16, 2),
         distinct_inputs=DistinctInputsResult(1.0, math.inf, rejected=True),
         opponent=OpponentResult(1.0, -math.inf, rejected=True),
+        lower_tiers=(TierResult("scalar", reason, (one,), (row,), 16, 2),),
         fault=Fault(FaultKind.MISMATCH, "scan 8 x", 1, 2, 3, 4, 5, tier="avx2"),
         code=CodeFacts("ab" * 32, cached=True, text_bytes=99),
         predicted=3.0,
@@ -197,12 +204,40 @@ def test_names_of_version_1_are_read() -> None:
     assert results_from_json({}) == Results()
 
 
-@pytest.mark.parametrize(("begin", "kind"), OLD_REASONS)
-def test_a_sentence_of_version_1_is_kept_and_its_kind_is_read(begin: str, kind: ReasonKind) -> None:
-    found = decode_reason(f"{begin} and more")
-    assert (found.kind, found.detail) == (kind, f"{begin} and more")
-    assert found.at_confirmation == begin.startswith("not confirmed")
-    assert decode_reason("tea").kind is ReasonKind.OLD
+SENTENCES = {
+    "not confirmed: guard: scan 8 x -5.1% (may be -6.20%)": (
+        ReasonKind.COMBO_MAY_BE_SLOWER, "scan 8 x"),
+    "guard: scan 8 x -54.3%": (ReasonKind.COMBO_SLOWER, "scan 8 x"),
+    "not confirmed: table may be slower: -2.10%": (ReasonKind.OTHER_OP_MAY_BE_SLOWER, "table"),
+    "not confirmed: all +0.84% with its slow processes, may be only -1.00%": (
+        ReasonKind.SLOW_PROCESSES, "all"),
+    "not confirmed: all -0.52%, may be only -1.64%": (ReasonKind.CLAIM_TOO_SMALL, "all"),
+    "not confirmed: in long blocks only +1.00%": (ReasonKind.LONG_BLOCKS, ""),
+    "12 of 16 pairs valid, void: slept (4)": (ReasonKind.FEW_VALID_PAIRS, ""),
+    "1 of 4 pairs with long blocks valid": (ReasonKind.FEW_VALID_PAIRS, ""),
+    "3 of 9 pairs void: slept (3)": (ReasonKind.VOID_PAIRS, ""),
+    "not proven: worth combining with another idea": (ReasonKind.NOT_PROVEN, ""),
+    "no gain above the margin": (ReasonKind.NO_GAIN, ""),
+    "slower": (ReasonKind.SLOWER, ""),
+    "confirmed on fresh inputs, sizes and layouts": (ReasonKind.CONFIRMED, ""),
+    "the same program as the champion, nothing to measure": (ReasonKind.SAME_PROGRAM, ""),
+    "quoted against Lance at tier avx2: confirmed": (ReasonKind.QUOTED, ""),
+    "`asm` is not admitted": (ReasonKind.OLD, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_a_sentence_of_version_1_is_kept_and_its_kind_is_read(sentence: str) -> None:
+    confirming = sentence.startswith("not confirmed")
+    kind, about = SENTENCES[sentence]
+    found = results_from_json({}, sentence).reason
+    assert found == Reason(kind, about, detail=sentence, at_confirmation=confirming)
+
+
+def test_every_pattern_of_version_1_has_a_sentence_here() -> None:
+    assert {kind for _, kind in OLD_REASONS} == {kind for kind, _ in SENTENCES.values()} - {
+        ReasonKind.OLD
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from campaign_parts import FIRST, kernel
-from night_parts import measured, trial
+from night_parts import screened, trial
 
-from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records import Estimate, TrialRecord, Verdict
 from lance_autoresearch.report.picture import draw, labels
 from lance_autoresearch.text.curve import FLOOR, Curve, overall, scale, speedups
 
@@ -37,15 +38,20 @@ def test_keeps_multiply_and_misses_do_not_move_the_line() -> None:
 
 def test_the_line_is_about_all_combos_even_where_one_op_was_claimed() -> None:
     record = kept(40.0)
-    record.numbers["confirm"] |= {"claim": "table_l2", "gain": 92.0}
+    confirmation = record.results.confirmation
+    assert confirmation is not None
+    components = (*confirmation.components, Estimate("table_l2", 92.0, 91.0, 93.0, 16))
+    claimed = replace(confirmation, claim="table_l2", components=components)
+    record = replace(record, results=replace(record.results, confirmation=claimed))
     assert overall(record) == pytest.approx(40.0)
-    screened = trial(kernel(1), FIRST, gains=(3.0, 3.0, 3.0))
-    assert overall(screened) == pytest.approx(3.0)
+    reverted = trial(kernel(1), FIRST, gains=(3.0, 3.0, 3.0))
+    assert overall(reverted) == pytest.approx(3.0)
 
 
 def test_a_trial_without_a_valid_pair_was_not_measured() -> None:
     record = trial(kernel(1), FIRST, Verdict.INCONCLUSIVE)
-    record.numbers["gate"] = measured((0.0, 0.0, 0.0), pairs=0)
+    nothing = replace(record.results, screening=screened((0.0, 0.0, 0.0), pairs=0))
+    record = replace(record, results=nothing)
     assert overall(record) is None and speedups([record]).dots == [None]
 
 

@@ -17,7 +17,7 @@ from night_parts import long_night, small_night, trial
 from lance_autoresearch.cli.report import report
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import NoiseSession, Results, Verdict
 from lance_autoresearch.report import Night, gather, write_report
 from lance_autoresearch.report.page import NOTHING, TIMES, Card, html
 from lance_autoresearch.report.sections import failures, guesses, quotes, score, why
@@ -54,7 +54,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = checkout(tmp_path)
-    shutil.copy(ROOT / "targets" / TARGET / "target.py", home / "targets" / TARGET)
+    for name in ("target.py", "fixtures.py"):
+        shutil.copy(ROOT / "targets" / TARGET / name, home / "targets" / TARGET)
     monkeypatch.setenv("LAR_ROOT", str(home))
     return home
 
@@ -116,7 +117,7 @@ def test_the_quoted_table_has_bounds_and_is_no_trial(root: Path) -> None:
     small_night(root)
     with Ledger.open(root) as ledger:
         row = trial(FAST, FIRST, Verdict.KEEP, (90.0, 60.0, -5.0), kind="quote",
-                    numbers={"tier": "native"})
+                    results=Results(tier="native"))
         ledger.append(row)
         assert ledger.counts() == {"keep": 1, "revert": 2, "incorrect": 1, "rejected": 1}
     (quote,) = quotes(night(root))
@@ -158,7 +159,9 @@ def test_the_false_keep_bound_and_the_nulls(root: Path) -> None:
 def test_a_session_s_noise_is_shown(root: Path) -> None:
     small_night(root)
     with Ledger.open(root) as ledger:
-        ledger.add_session(TARGET, "ab" * 32, "boot", [0.02, 0.01, 0.0125], 0.0004)
+        ledger.add_noise(
+            NoiseSession(TARGET, "ab" * 32, "boot", (0.02, 0.01, 0.0125), 0.0004)
+        )
     (session,) = trust(night(root)).sessions
     assert (session.bias, session.spread, session.worst) == pytest.approx((0.04, 1.25, 2.0))
 
@@ -168,7 +171,7 @@ def test_predictions_are_scored(root: Path) -> None:
     with Ledger.open(root) as ledger:
         for number, (said, was) in enumerate([(5.0, -1.0), (3.0, 1.0), (-2.0, -4.0)]):
             ledger.append(trial(kernel(50 + number), FAST, gains=(was,) * 3, campaign=campaign.name,
-                                numbers={"predicted": said}))
+                                results=Results(predicted=said)))
     guessed = guesses(night(root))
     assert [(g.predicted, g.found) for g in guessed] == [(5.0, -1.0), (3.0, 1.0), (-2.0, -4.0)]
     assert score(guessed) == pytest.approx({"sign": 2 / 3, "error": 2.0, "excess": 2.0})

@@ -18,7 +18,7 @@ from campaign_parts import FIRST, TARGET, checkout
 from night_parts import long_night, small_night, trial
 
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import Results, Verdict
 from lance_autoresearch.report import gather, write_index, write_report
 from lance_autoresearch.report.page import Card
 
@@ -83,7 +83,7 @@ def page(tmp_path: Path) -> Path:
         quote = trial(text, FIRST, Verdict.KEEP, (181.0, 92.0, -3.0), kind="quote")
         ledger.append(quote)
         ledger.append(trial(FIRST, text, campaign=campaign.name, hypothesis="w" * 900,
-                            reason="x" * 900, numbers={"predicted": 4.0}))
+                            reason="x" * 900, results=Results(predicted=4.0)))
         return write_report(gather(ledger, TARGET), Card("s" * 80, "f" * 200), tmp_path / "out")
 
 
