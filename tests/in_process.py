@@ -19,6 +19,8 @@ from lance_autoresearch.targets.spec import Call
 
 PARTS = 7
 LINE = 64
+ARENA = 4 << 20
+"""Bytes for what a contract prepares."""
 
 
 class Slice(ctypes.Structure):
@@ -36,6 +38,7 @@ class RawCall(ctypes.Structure):
         ("n_parts", ctypes.c_size_t),
         ("parts", ctypes.POINTER(Slice)),
         ("header", ctypes.c_void_p),
+        ("prepared", ctypes.c_void_p),
     )
 
 
@@ -44,6 +47,8 @@ class Init(ctypes.Structure):
         ("version", ctypes.c_uint32),
         ("features", ctypes.c_void_p),
         ("note", ctypes.c_void_p),
+        ("arena", ctypes.c_void_p),
+        ("arena_len", ctypes.c_size_t),
     )
 
 
@@ -76,19 +81,22 @@ def aligned(data: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Library:
-    """A loaded library; the features word stays alive with it."""
+    """A loaded library; its features word and its arena stay alive with it."""
 
     entry: ctypes._CFuncPtr
+    prepare: ctypes._CFuncPtr
     features: ctypes.c_uint64
+    arena: ctypes.Array[ctypes.c_char]
 
     @classmethod
     def load(cls, path: Path, features: int | None = None) -> Library:
         """Load and initialise; `features` forces a tier (0 = scalar)."""
         library = ctypes.CDLL(str(path))
         word = ctypes.c_uint64(host_features() if features is None else features)
-        init = Init(1, ctypes.addressof(word), None)
+        arena = ctypes.create_string_buffer(ARENA)
+        init = Init(2, ctypes.addressof(word), None, ctypes.addressof(arena), ARENA)
         library.lar_init_v1(ctypes.byref(init))
-        return cls(library.lar_call_v1, word)
+        return cls(library.lar_call_v1, library.lar_prepare_v1, word, arena)
 
     def call(self, op: int, call: Call) -> list[bytes]:
         """Run one call that must succeed. Returns what it wrote, part by part."""
@@ -103,7 +111,9 @@ class Library:
         head = aligned(np.zeros(ctypes.sizeof(Header), np.uint8))
         args = (Slice * len(inputs))(*(Slice(a.ctypes.data, a.nbytes) for a in inputs))
         parts = (Slice * len(outputs))(*(Slice(o.ctypes.data, o.nbytes) for o in outputs))
-        raw = RawCall(len(inputs), args, len(outputs), parts, head.ctypes.data)
+        arena = ctypes.addressof(self.arena)
+        raw = RawCall(len(inputs), args, len(outputs), parts, head.ctypes.data, arena)
+        self.prepare(ctypes.c_uint32(op), ctypes.byref(raw), ctypes.c_size_t(1))
         self.entry(ctypes.c_uint32(op), ctypes.byref(raw))
         header = Header.from_buffer_copy(head.tobytes())
         return header.status, [o.tobytes()[: header.len[i]] for i, o in enumerate(outputs)]

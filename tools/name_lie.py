@@ -42,8 +42,9 @@ unsafe extern "C" {
 }
 #[repr(C)] struct Slice { ptr: *const u8, len: usize }
 #[repr(C)] struct Call { n_args: usize, args: *const Slice, n_parts: usize, parts: *const Slice,
-                         header: *mut u64 }
-#[repr(C)] struct Init { version: u32, features: *const u64, note: *mut u8 }
+                         header: *mut u64, prepared: *mut u8 }
+#[repr(C)] struct Init { version: u32, features: *const u64, note: *mut u8, arena: *mut u8,
+                         arena_len: usize }
 #[repr(align(64))] struct Header([u64; 8]);
 fn bytes<T>(v: &[T]) -> Slice { Slice { ptr: v.as_ptr().cast(), len: size_of_val(v) } }
 fn main() {
@@ -57,7 +58,8 @@ fn main() {
         (std::mem::transmute(dlsym(library, c"lar_call_v1".as_ptr())),
          std::mem::transmute(dlsym(library, c"lar_init_v1".as_ptr())))
     };
-    init(&Init { version: 1, features: &word, note: std::ptr::null_mut() });
+    let none = std::ptr::null_mut();
+    init(&Init { version: 2, features: &word, note: none, arena: none, arena_len: 0 });
     let shift: usize = std::env::args().nth(3).unwrap().parse().unwrap();
     std::mem::forget(std::hint::black_box(vec![1u8; shift]));
     let (m, n) = (16usize, 2048usize);
@@ -73,7 +75,7 @@ fn main() {
     let args = [bytes(&table), bytes(&size), bytes(&codes)];
     let parts = [bytes(&out)];
     let raw = Call { n_args: 3, args: args.as_ptr(), n_parts: 1, parts: parts.as_ptr(),
-                     header: header.0.as_mut_ptr() };
+                     header: header.0.as_mut_ptr(), prepared: none };
     println!("{} {} {}", table.as_ptr() as usize % 64, codes.as_ptr() as usize % 64,
              out.as_ptr() as usize % 64);
     for line in stdin().lines() {

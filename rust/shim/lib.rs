@@ -11,6 +11,21 @@
 //! lar_shim::ops!(scan);
 //! ```
 //!
+//! What must exist before the clock starts is prepared untimed, by functions of the prelude's module
+//! `prepare`; the prelude is compiled without the kernel and cannot reach it:
+//!
+//! ```ignore
+//! // prelude.rs
+//! pub mod prepare {
+//!     pub fn earlier_heap(inputs: &lar_shim::Inputs) -> TopK { ... }  // own: for each call
+//!     pub fn mask(bytes: &[u8]) -> Mask { ... }       // shared: once a slice, from bytes alone
+//! }
+//! // contract.rs
+//! pub fn merge(call: &mut Call, heap: TopK) { ... }
+//! pub fn scan(call: &mut Call, mask: &Mask) { ... }
+//! lar_shim::ops!(merge(own earlier_heap), scan(shared mask from 3));      // argument 3
+//! ```
+//!
 //! Compiled alone: `rustc --crate-type rlib --crate-name lar_shim rust/shim/lib.rs`.
 
 #[path = "../abi/src/call.rs"]
@@ -23,6 +38,9 @@ mod libc;
 mod note;
 #[path = "num_traits.rs"]
 pub mod num_traits;
+#[path = "prepare.rs"]
+#[doc(hidden)]
+pub mod prepare;
 #[path = "view.rs"]
 mod view;
 
@@ -30,7 +48,7 @@ pub use abi::Feature;
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 #[doc(hidden)]
 pub use libc::{AT_HWCAP, HWCAP_FPHP, getauxval};
-pub use view::Call;
+pub use view::{Call, Inputs};
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -49,7 +67,7 @@ pub fn has(feature: Feature) -> bool {
     unsafe { *FEATURES.load(Ordering::Relaxed) & feature.bit() != 0 }
 }
 
-/// Remembers the features page and installs the panic hook. Called once by the worker.
+/// Remembers features page and arena, installs the panic hook. Called once by the worker.
 ///
 /// # Safety
 /// `init` and what it points at must be valid for the life of the process.
@@ -57,24 +75,85 @@ pub unsafe fn init(init: *const abi::Init) {
     // SAFETY: promised by the caller.
     let init = unsafe { &*init };
     FEATURES.store(init.features.cast_mut(), Ordering::Relaxed);
+    prepare::set_arena(init.arena, init.arena_len);
     note::install(init.note);
 }
 
 /// Exports the library's entry points for the ops named, numbered in this order.
+///
+/// Each is `name`, `name(own F)`, `name(shared G from N)` or `name(own F, shared G from N)`: F and G
+/// are functions of `prelude::prepare`, N the argument from whose bytes G reads.
 #[macro_export]
 macro_rules! ops {
-    ($($op:ident),+ $(,)?) => {
+    ($($op:ident),+ $(,)?) => { $crate::export!($($crate::op!($op)),+); };
+    ($($op:ident $(($($how:tt)+))?),+ $(,)?) => {
+        #[global_allocator]
+        static ALLOCATOR: $crate::prepare::Allocator = $crate::prepare::Allocator;
+        $crate::export!($($crate::op!($op $(($($how)+))?)),+);
+    };
+}
+
+/// One entry of `ops!`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! op {
+    ($op:ident) => {
+        $crate::prepare::Op { run: $op, own: None, shared: None }
+    };
+    ($op:ident (own $own:ident)) => {
+        $crate::prepare::Op {
+            // SAFETY: `own` below made it.
+            run: |call| {
+                let own = unsafe { call.own(::prelude::prepare::$own) };
+                $op(call, own)
+            },
+            own: Some(|inputs| $crate::prepare::keep(::prelude::prepare::$own(inputs))),
+            shared: None,
+        }
+    };
+    ($op:ident (shared $shared:ident from $arg:literal)) => {
+        $crate::prepare::Op {
+            // SAFETY: `shared` below made it.
+            run: |call| {
+                let shared = unsafe { call.shared(::prelude::prepare::$shared) };
+                $op(call, shared)
+            },
+            own: None,
+            shared: Some(($arg, |b| $crate::prepare::keep(::prelude::prepare::$shared(b)))),
+        }
+    };
+    ($op:ident (own $own:ident, shared $shared:ident from $arg:literal)) => {
+        $crate::prepare::Op {
+            // SAFETY: `own` and `shared` below made them.
+            run: |call| unsafe {
+                let own = call.own(::prelude::prepare::$own);
+                let shared = call.shared(::prelude::prepare::$shared);
+                $op(call, own, shared)
+            },
+            own: Some(|inputs| $crate::prepare::keep(::prelude::prepare::$own(inputs))),
+            shared: Some(($arg, |b| $crate::prepare::keep(::prelude::prepare::$shared(b)))),
+        }
+    };
+}
+
+/// The entry points of a table of ops. All are always there: a kernel that exports one of these
+/// names does not link.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export {
+    ($($op:expr),+) => {
+        const OPS: &[$crate::prepare::Op] = &[$($op),+];
+
         /// One call of op number `op`.
         ///
         /// # Safety
         /// `call` must be a valid `RawCall` whose buffers do not overlap.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn lar_call_v1(op: u32, call: *const $crate::abi::RawCall) {
-            const TABLE: &[fn(&mut $crate::Call)] = &[$($op),+];
             // SAFETY: promised by the caller.
             let mut call = unsafe { $crate::Call::new(call) };
-            match TABLE.get(op as usize) {
-                Some(op) => op(&mut call),
+            match OPS.get(op as usize) {
+                Some(op) => (op.run)(&mut call),
                 None => panic!("no op {op}"),
             }
         }
@@ -84,7 +163,24 @@ macro_rules! ops {
         #[inline(never)]
         pub extern "C" fn lar_nop_v1(_op: u32, _call: *const $crate::abi::RawCall) {}
 
-        /// Features and panic hook.
+        /// Makes `n` calls of op number `op` ready; returns the bytes of the arena in use.
+        ///
+        /// # Safety
+        /// `calls` must be `n` valid `RawCall`s.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn lar_prepare_v1(
+            op: u32,
+            calls: *const $crate::abi::RawCall,
+            n: usize,
+        ) -> usize {
+            match OPS.get(op as usize) {
+                // SAFETY: promised by the caller.
+                Some(op) => unsafe { $crate::prepare::all(op, calls, n) },
+                None => panic!("no op {op}"),
+            }
+        }
+
+        /// Features, panic hook and arena.
         ///
         /// # Safety
         /// See `lar_shim::init`.

@@ -1,14 +1,29 @@
-//! One call as a contract sees it: typed inputs, typed outputs, lengths, failure.
+//! One call as a contract sees it: typed inputs, typed outputs, lengths, failure, prepared state.
 
 use crate::abi::{MAX_PARTS, RawCall, RawPart, SlotHeader};
 use core::mem::{MaybeUninit, align_of, size_of};
-use core::slice;
+use core::ops::Deref;
+use core::{ptr, slice};
 
-/// One call's buffers. Inputs borrow for the whole call, since nothing can move them.
-pub struct Call<'a> {
+/// One call's arguments. They borrow for the whole call, since nothing can move them.
+pub struct Inputs<'a> {
     raw: &'a RawCall,
+}
+
+/// One call's buffers: its `Inputs`, and outputs.
+pub struct Call<'a> {
+    inputs: Inputs<'a>,
     /// Parts already handed out, one bit each: no part is borrowed twice.
     taken: u8,
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = Inputs<'a>;
+
+    #[inline]
+    fn deref(&self) -> &Inputs<'a> {
+        &self.inputs
+    }
 }
 
 macro_rules! args {
@@ -27,17 +42,12 @@ macro_rules! outs {
     )+};
 }
 
-impl<'a> Call<'a> {
+impl<'a> Inputs<'a> {
     /// # Safety
-    /// `raw` must be valid for `'a`, its buffers disjoint and of any bit pattern.
-    #[doc(hidden)]
+    /// `raw` must be valid for `'a`, its inputs of any bit pattern.
     #[inline]
-    pub unsafe fn new(raw: *const RawCall) -> Self {
-        // SAFETY: promised by the caller.
-        let raw = unsafe { &*raw };
-        // SAFETY: the header is one line of this call's own slot.
-        unsafe { *raw.header = SlotHeader::default() };
-        Call { raw, taken: 0 }
+    pub(crate) unsafe fn new(raw: &'a RawCall) -> Self {
+        Inputs { raw }
     }
 
     args! {
@@ -70,6 +80,60 @@ impl<'a> Call<'a> {
         self.raw.n_args
     }
 
+    #[inline]
+    fn arg<T>(&self, i: usize) -> &'a [T] {
+        assert!(i < self.raw.n_args, "no argument {i}");
+        // SAFETY: `i` is in bounds of the table.
+        let arg = unsafe { *self.raw.args.add(i) };
+        check(arg.ptr, arg.len, align_of::<T>(), size_of::<T>());
+        // SAFETY: aligned, in bounds, read-only, any bit pattern is a value of T.
+        unsafe { slice::from_raw_parts(arg.ptr.cast(), arg.len / size_of::<T>()) }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// # Safety
+    /// `raw` must be valid for `'a`, its buffers disjoint and of any bit pattern.
+    #[doc(hidden)]
+    #[inline]
+    pub unsafe fn new(raw: *const RawCall) -> Self {
+        // SAFETY: promised by the caller.
+        let raw = unsafe { &*raw };
+        // SAFETY: the header is one line of this call's own slot.
+        unsafe { *raw.header = SlotHeader::default() };
+        Call { inputs: Inputs { raw }, taken: 0 }
+    }
+
+    /// The state that was made ready for this call alone, to be taken once.
+    ///
+    /// # Safety
+    /// It must have been made by this function.
+    #[doc(hidden)]
+    #[inline]
+    pub unsafe fn own<T: 'static>(&mut self, _made_by: fn(&Inputs) -> T) -> T {
+        // SAFETY: this call's own entry.
+        let prepared = unsafe { &mut *self.raw.prepared };
+        assert!(!prepared.own.is_null(), "contract: the call was not prepared, or made twice");
+        let own = core::mem::replace(&mut prepared.own, ptr::null_mut());
+        // SAFETY: promised by the caller; it is taken once.
+        unsafe { own.cast::<T>().read() }
+    }
+
+    /// The state that calls of this slice share.
+    ///
+    /// # Safety
+    /// It must have been made by this function.
+    #[doc(hidden)]
+    #[inline]
+    pub unsafe fn shared<T: 'static>(&self, _made_by: fn(&[u8]) -> T) -> &'a T {
+        // SAFETY: this call's own entry; what it points at lives until the next slice.
+        unsafe {
+            let shared = (*self.raw.prepared).shared;
+            assert!(!shared.is_null(), "contract: the call was not prepared");
+            &*shared.cast::<T>()
+        }
+    }
+
     outs! {
         /// The whole of part `i`; its length is preset to the capacity.
         out_f32s: f32, out_f64s: f64, out_bytes: u8, out_u16s: u16, out_u32s: u32,
@@ -98,16 +162,6 @@ impl<'a> Call<'a> {
         let header = SlotHeader { status: kind, len: [0; MAX_PARTS] };
         // SAFETY: the header is this call's own.
         unsafe { *self.raw.header = header }
-    }
-
-    #[inline]
-    fn arg<T>(&self, i: usize) -> &'a [T] {
-        assert!(i < self.raw.n_args, "no argument {i}");
-        // SAFETY: `i` is in bounds of the table.
-        let arg = unsafe { *self.raw.args.add(i) };
-        check(arg.ptr, arg.len, align_of::<T>(), size_of::<T>());
-        // SAFETY: aligned, in bounds, read-only, any bit pattern is a value of T.
-        unsafe { slice::from_raw_parts(arg.ptr.cast(), arg.len / size_of::<T>()) }
     }
 
     #[inline]

@@ -224,6 +224,8 @@ pub unsafe extern "C" fn lar_init_v1(init: *const Init) {
 #[unsafe(no_mangle)]
 pub extern "C" fn lar_nop_v1(_: u32, _: *const RawCall) {}
 #[unsafe(no_mangle)]
+pub extern "C" fn lar_prepare_v1(_: u32, _: *const RawCall, _: usize) -> usize { 0 }
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn lar_call_v1(_: u32, call: *const RawCall) { unsafe {
     // The control page lies two pages above the note page.
     let page = (NOTE.load(SeqCst) + 8192) as *const u8;

@@ -63,6 +63,8 @@ pub unsafe extern "C" fn lar_init_v1(init: *const Init) {
 }
 #[unsafe(no_mangle)]
 pub extern "C" fn lar_nop_v1(_: u32, _: *const RawCall) {}
+#[unsafe(no_mangle)]
+pub extern "C" fn lar_prepare_v1(_: u32, _: *const RawCall, _: usize) -> usize { 0 }
 fn next() -> u64 {
     let mut x = STATE.load(SeqCst);
     x ^= x << 13; x ^= x >> 7; x ^= x << 17;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = catalogue.load(ROOT, "topk-merge")
 d = catalogue.load_fixtures(ROOT, "topk-merge")
 LINEAGE = ROOT / "records" / "ideas" / "topk-merge"
+WARM = [combo for combo in (*TARGET.timed, *TARGET.checks) if combo.dist.startswith("warm")]
 KERNELS = ("01-screen-by-root", "02-collect-when-cold")
 
 
@@ -108,6 +110,20 @@ def test_lance_keeps_the_nearest_rows(upstream: Library, combo: Combo) -> None:
         assert set(np.frombuffer(ids, np.uint64).tolist()) <= set(
             np.concatenate([call.args[3], call.args[6]]).tolist()
         )
+
+
+@pytest.mark.parametrize("combo", WARM, ids=label)
+def test_an_earlier_heap_is_handed_over_in_the_order_of_its_array(
+    upstream: Library, combo: Combo
+) -> None:
+    """`BinaryHeap::from` moves nothing in an array that is a heap already, as Lance's is."""
+    for call in calls_of(combo)[:4]:
+        k, lower, upper, ids, dists = call.args[:5]
+        none = np.array([], np.uint64)
+        args = (k, lower, upper, ids, dists, np.array([0], np.uint64), none,
+                none.astype(np.float32))  # fmt: skip
+        left = upstream.call(0, replace(call, args=args))
+        assert left == [dists.tobytes(), ids.tobytes()]
 
 
 def test_the_band_lists_what_lance_may_choose_from(upstream: Library) -> None:

@@ -9,7 +9,7 @@ pub const HEADER_BYTES: usize = 64;
 /// Text a panic may leave behind.
 pub const NOTE_TEXT: usize = 1024;
 /// Version of everything in this file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One input buffer.
 #[repr(C)]
@@ -35,6 +35,17 @@ pub struct RawCall {
     pub n_parts: usize,
     pub parts: *const RawPart,
     pub header: *mut SlotHeader,
+    /// What `lar_prepare_v1` made ready for this call.
+    pub prepared: *mut Prepared,
+}
+
+/// What was made ready for one call before the clock started; lies at the start of the arena.
+#[repr(C)]
+pub struct Prepared {
+    /// The call's own state; null once the call has taken it.
+    pub own: *mut u8,
+    /// State that calls of the slice share, read-only.
+    pub shared: *const u8,
 }
 
 /// First line of an output slot: how the call ended and how many bytes it wrote per part.
@@ -55,6 +66,9 @@ pub struct Init {
     pub features: *const u64,
     /// Where a panic leaves its place.
     pub note: *mut Note,
+    /// Memory for what is prepared, at the same address on both sides of a pair.
+    pub arena: *mut u8,
+    pub arena_len: usize,
 }
 
 /// The note page: read by the conductor after the worker's death, and shown as untrusted.
@@ -124,5 +138,7 @@ impl Feature {
 
 /// `lar_call_v1` and `lar_nop_v1` of a library.
 pub type CallFn = unsafe extern "C" fn(op: u32, call: *const RawCall);
+/// `lar_prepare_v1` of a library: makes `n` calls ready, returns the bytes of the arena in use.
+pub type PrepareFn = unsafe extern "C" fn(op: u32, calls: *const RawCall, n: usize) -> usize;
 /// `lar_init_v1` of a library.
 pub type InitFn = unsafe extern "C" fn(init: *const Init);

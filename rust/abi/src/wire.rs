@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! conductor                                  worker (asleep on `turn`)
-//! cmd = op, table, ranges; turn += 1; wake   touch inputs, own output lines
+//! cmd = op, table, ranges; turn += 1; wake   prepare the calls; touch inputs, own output lines
 //!                                            ready = turn            (spins on `go`)
 //! t0; go = turn << 32 | calls                run `calls` calls
 //! t1 when done == turn                       done = turn; sleep on `turn`
@@ -59,6 +59,8 @@ pub struct Command {
     pub n_in: AtomicU32,
     /// Ranges of outputs to own.
     pub n_out: AtomicU32,
+    /// Calls in the table; *go* asks for as many or fewer.
+    pub armed: AtomicU32,
     /// `RawCall` array.
     pub calls: AtomicU64,
     /// `Range` arrays.
@@ -110,6 +112,9 @@ pub struct Setup {
     pub plan_len: u64,
     pub in_base: u64,
     pub out_base: u64,
+    /// Memory for what is prepared before a slice.
+    pub arena_base: u64,
+    pub arena_len: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
     /// Where things lie in the worker; see `Place`.

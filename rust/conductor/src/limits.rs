@@ -11,6 +11,7 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub heap_mb: u64,
+    pub arena_mb: u64,
     pub stack_mb: u64,
     pub call_ms: u64,
     pub load_ms: u64,
@@ -67,7 +68,7 @@ pub mod tests {
     /// Limits for tests of this program, not those that decide.
     pub fn plain() -> Value {
         json!({
-            "heap_mb": 64, "stack_mb": 8, "call_ms": 1000, "load_ms": 1000, "spawner_ms": 1000,
+            "heap_mb": 64, "arena_mb": 1, "stack_mb": 8, "call_ms": 1000, "load_ms": 1000, "spawner_ms": 1000,
             "starved_ms": 500, "stall_share": 0.01, "foreign_share": 0.5,
             "clock_drift_share": 0.01, "clock_drift_us": 1000.0, "suspend_ms": 50.0,
             "arm_ratio": 1.5, "arm_margin_us": 3.0, "combo_arm_ratio": 2.5, "combo_arm_rounds": 8,

@@ -61,13 +61,13 @@ pub struct Stage {
     pub slots: Slots,
 }
 
-/// Three areas of the address space that no loader uses, also with 39-bit addresses.
+/// Four areas of the address space that no loader uses, also with 39-bit addresses.
 fn bases(rng: &mut Rng) -> Bases {
     let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
-    let (plan, inputs, outputs) = (area(0), area(1), area(2));
+    let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
     let mut some = || rng.below(256) as u16;
     let place = Place { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, place }
+    Bases { plan, inputs, outputs, arena, place }
 }
 
 impl Stage {
@@ -109,7 +109,7 @@ impl Stage {
     /// Starts a worker for one side; `settle` it before its first slice.
     pub fn start(&self, jail: &mut Jail, side: &Side) -> Result<Worker, Stop> {
         let setup = Setup {
-            version: 1,
+            version: 2,
             features: side.features,
             heap: mib(self.terms.limits.heap_mb as usize) as u64,
             library: u64::from(side.library.is_some()),
@@ -117,6 +117,8 @@ impl Stage {
             plan_len: self.plan_len as u64,
             in_base: self.bases.inputs,
             out_base: self.bases.outputs,
+            arena_base: self.bases.arena,
+            arena_len: mib(self.terms.limits.arena_mb as usize) as u64,
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             place: self.bases.place,
         };
@@ -161,7 +163,7 @@ impl Stage {
         calls: usize,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
-        let armed = worker.arm(NOP_OP, tables.calls, tables.ins, tables.outs);
+        let armed = worker.arm(NOP_OP, &tables);
         let ready = worker.wait_ready(jail, limit)?;
         let (run, look) = worker.fire(jail, calls as u32, limit)?;
         worker.wait_asleep(jail, limit)?;
@@ -180,8 +182,7 @@ impl Stage {
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
-        let Tables { calls, ins, outs } = play.tables;
-        let armed = worker.arm(play.pool.op, calls, ins, outs);
+        let armed = worker.arm(play.pool.op, &play.tables);
         let ready = worker.wait_ready(jail, limit).map_err(|stop| self.place(stop, play))?;
         self.still_standing(worker, play.pool)?;
         let fired = worker.fire(jail, play.run as u32, limit);

@@ -3,7 +3,7 @@
 use crate::container::Pool;
 use crate::place::Slots;
 use crate::shm::Shared;
-use lar_abi::call::{RawCall, RawPart, RawSlice, SlotHeader};
+use lar_abi::call::{Prepared, RawCall, RawPart, RawSlice, SlotHeader};
 use lar_abi::wire::Range;
 
 /// Where a worker sees the three memories.
@@ -12,6 +12,7 @@ pub struct Bases {
     pub plan: u64,
     pub inputs: u64,
     pub outputs: u64,
+    pub arena: u64,
     pub place: lar_abi::wire::Place,
 }
 
@@ -19,6 +20,8 @@ pub struct Bases {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tables {
     pub calls: u64,
+    /// Calls in the table.
+    pub armed: u32,
     pub ins: (u64, u32),
     pub outs: (u64, u32),
 }
@@ -88,6 +91,7 @@ impl Writer {
             n_parts,
             parts: (parts + (i * n_parts * size_of::<RawPart>()) as u64) as *const RawPart,
             header: (bases.outputs + slots.headers[i] as u64) as *mut SlotHeader,
+            prepared: (bases.arena + (i * size_of::<Prepared>()) as u64) as *mut Prepared,
         };
         let first = pen.cursor.next_multiple_of(64);
         pen.cursor = first;
@@ -105,7 +109,7 @@ impl Writer {
         self.ins.push(Range { addr: bases.plan, len: pen.cursor as u64 });
         let ins = (pen.put(&self.ins), self.ins.len() as u32);
         let outs = (pen.put(&self.outs), self.outs.len() as u32);
-        Tables { calls: bases.plan + first as u64, ins, outs }
+        Tables { calls: bases.plan + first as u64, armed: calls.len() as u32, ins, outs }
     }
 
     fn gather(&mut self, bases: Bases, pool: &Pool, at: &[usize], calls: &[usize], slots: &Slots) {

@@ -7,6 +7,7 @@ use crate::limits::{Limits, mib};
 use crate::machine;
 use crate::shm::{Frozen, Shared};
 use crate::stop::{Stop, Void, VoidCause};
+use crate::window::Tables;
 use lar_abi::call::*;
 use lar_abi::wire::*;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -143,15 +144,16 @@ impl Worker {
     }
 
     /// Wakes it with a command. It must be asleep.
-    pub fn arm(&mut self, op: u32, calls: u64, ins: (u64, u32), outs: (u64, u32)) -> u64 {
+    pub fn arm(&mut self, op: u32, tables: &Tables) -> u64 {
         let page = self.page();
         let command = &page.command.0;
         command.op.store(op, Ordering::Relaxed);
-        command.calls.store(calls, Ordering::Relaxed);
-        command.ins.store(ins.0, Ordering::Relaxed);
-        command.n_in.store(ins.1, Ordering::Relaxed);
-        command.outs.store(outs.0, Ordering::Relaxed);
-        command.n_out.store(outs.1, Ordering::Relaxed);
+        command.calls.store(tables.calls, Ordering::Relaxed);
+        command.armed.store(tables.armed, Ordering::Relaxed);
+        command.ins.store(tables.ins.0, Ordering::Relaxed);
+        command.n_in.store(tables.ins.1, Ordering::Relaxed);
+        command.outs.store(tables.outs.0, Ordering::Relaxed);
+        command.n_out.store(tables.outs.1, Ordering::Relaxed);
         let next = self.turn.wrapping_add(1);
         let t = ticks();
         page.turn.0.turn.store(next, Ordering::Release);

@@ -1,21 +1,27 @@
 //! Loads the kernel library by descriptor, so that its name is the same for every library.
 
-use lar_abi::call::{CallFn, Init, InitFn, RawCall, VERSION};
+use crate::memory::Memory;
+use lar_abi::call::{CallFn, Init, InitFn, PrepareFn, RawCall, VERSION};
 use std::ffi::CStr;
 
 /// Entry points of one library, or the worker's own no-op where none is loaded.
 pub struct Library {
     pub call: CallFn,
     pub nop: CallFn,
+    pub prepare: PrepareFn,
     pub init: Option<InitFn>,
 }
 
 extern "C" fn own_nop(_op: u32, _call: *const RawCall) {}
 
+extern "C" fn prepare_nothing(_op: u32, _calls: *const RawCall, _n: usize) -> usize {
+    0
+}
+
 impl Library {
     /// No library: only empty slices can be run.
     pub fn none() -> Self {
-        Library { call: own_nop, nop: own_nop, init: None }
+        Library { call: own_nop, nop: own_nop, prepare: prepare_nothing, init: None }
     }
 
     /// Opens `/proc/self/fd/7` with every symbol bound now.
@@ -39,16 +45,21 @@ impl Library {
             Library {
                 call: std::mem::transmute::<*mut libc::c_void, CallFn>(find(c"lar_call_v1")),
                 nop: std::mem::transmute::<*mut libc::c_void, CallFn>(find(c"lar_nop_v1")),
+                prepare: std::mem::transmute::<*mut libc::c_void, PrepareFn>(find(
+                    c"lar_prepare_v1",
+                )),
                 init: Some(std::mem::transmute::<*mut libc::c_void, InitFn>(find(c"lar_init_v1"))),
             }
         }
     }
 
-    /// Tells the library its features page and its note page.
-    pub fn init(&self, features: *const u64, note: *mut lar_abi::call::Note) {
+    /// Tells the library its features page, its note page and its arena.
+    pub fn init(&self, memory: &Memory) {
+        let Memory { features, note, arena, .. } = *memory;
+        let arena_len = memory.setup.arena_len as usize;
         if let Some(init) = self.init {
-            // SAFETY: both pages live as long as the process.
-            unsafe { init(&Init { version: VERSION, features, note }) };
+            // SAFETY: all three live as long as the process.
+            unsafe { init(&Init { version: VERSION, features, note, arena, arena_len }) };
         }
     }
 }

@@ -10,6 +10,7 @@ pub struct Memory {
     pub setup: Setup,
     pub features: *const u64,
     pub note: *mut Note,
+    pub arena: *mut u8,
 }
 
 /// Maps one span; ends the process where that fails, since nothing can be done then.
@@ -52,6 +53,7 @@ pub fn open() -> Memory {
         let write = span.which != 0 || cfg!(feature = "test-write-inputs");
         map(base + span.at, span.len as usize, write, fd, span.at);
     }
+    let arena = map_arena(setup.arena_base, setup.arena_len as usize);
     for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT] {
         // SAFETY: our own descriptors, not used again.
         unsafe { libc::close(fd) };
@@ -63,8 +65,22 @@ pub fn open() -> Memory {
             setup,
             features: &raw const (*setup_page.cast::<Setup>()).features,
             note,
+            arena,
         }
     }
+}
+
+/// Private memory for what is prepared; its pages come when they are first written, untimed.
+fn map_arena(addr: u64, len: usize) -> *mut u8 {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
+    let p =
+        unsafe { libc::mmap(addr as *mut _, len, prot, kind | libc::MAP_FIXED_NOREPLACE, -1, 0) };
+    if p as u64 != addr {
+        crate::note::die(&format!("cannot map an arena of {len} bytes at {addr:#x}"));
+    }
+    p.cast()
 }
 
 /// Takes some pages where the loader would put the library, so that it lies lower.

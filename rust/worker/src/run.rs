@@ -14,14 +14,14 @@ pub fn worker() -> ! {
         0 => Library::none(),
         _ => Library::open(),
     };
-    library.init(memory.features, memory.note);
-    confine::process(memory.setup.heap);
+    library.init(&memory);
+    confine::process(memory.setup.heap + memory.setup.arena_len);
     memory::ready_heap(memory.setup.heap as usize, memory.setup.place.heap);
     fence::while_running();
     let mut turn = 0;
     loop {
         turn = sleep(memory.control, turn);
-        slice(memory.control, &library, turn);
+        slice(&memory, &library, turn);
     }
 }
 
@@ -46,13 +46,21 @@ fn sleep(control: &Control, last: u32) -> u32 {
     }
 }
 
-/// One slice: touch, ready, wait for go, run, done.
+/// One slice: prepare, touch, ready, wait for go, run, done.
 #[inline(never)]
-fn slice(control: &Control, library: &Library, turn: u32) {
+fn slice(memory: &memory::Memory, library: &Library, turn: u32) {
+    let control = memory.control;
     let command = &control.command.0;
     let op = command.op.load(Ordering::Relaxed);
     let calls = command.calls.load(Ordering::Relaxed) as *const RawCall;
     let call = if op == NOP_OP { library.nop } else { library.call };
+    if op != NOP_OP {
+        let armed = command.armed.load(Ordering::Relaxed) as usize;
+        // SAFETY: the conductor's table holds `armed` valid calls.
+        let used = unsafe { (library.prepare)(op, calls, armed) };
+        let len = used.min(memory.setup.arena_len as usize) as u64;
+        touch_outputs(&[Range { addr: memory.setup.arena_base, len }]);
+    }
     touch(command);
     control.ready.0.store(turn, Ordering::Release);
     let shot = &control.shot.0;
@@ -86,12 +94,15 @@ fn touch(command: &Command) {
             unsafe { (*(addr as *const AtomicU8)).load(Ordering::Relaxed) };
         }
     }
-    for range in ranges(command.outs.load(Ordering::Relaxed), command.n_out.load(Ordering::Relaxed))
-    {
-        for addr in lines(range) {
-            // SAFETY: an aligned word within a mapped output range.
-            unsafe { (*(addr as *const AtomicU32)).fetch_add(0, Ordering::Relaxed) };
-        }
+    let outs = command.outs.load(Ordering::Relaxed);
+    touch_outputs(ranges(outs, command.n_out.load(Ordering::Relaxed)));
+}
+
+/// Adds 0 to a word of every line, so that this core owns it.
+fn touch_outputs(ranges: &[Range]) {
+    for addr in ranges.iter().flat_map(lines) {
+        // SAFETY: an aligned word within a mapped range that this process may write.
+        unsafe { (*(addr as *const AtomicU32)).fetch_add(0, Ordering::Relaxed) };
     }
 }
 

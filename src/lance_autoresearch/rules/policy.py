@@ -160,6 +160,8 @@ class MeasuringLimits:
     # What a kernel may use.
     heap_mb: int = 512
     """A kernel that needs more heap is at fault (`memory`)."""
+    arena_mb: int = 64
+    """What a contract prepares for the calls of one slice must fit into this; else it panics."""
     stack_mb: int = 8
     """A kernel that needs more stack dies of a signal."""
     call_ms: int = 2000
