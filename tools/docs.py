@@ -104,13 +104,21 @@ def list_exit_codes() -> str:
 
 
 def list_thresholds() -> str:
-    """Every threshold of the decision, with its reason."""
-    from lance_autoresearch.rules.policy import DEFAULT
+    """Every number of rules/policy.py with its reason, one table a class."""
+    from lance_autoresearch.rules import policy
 
-    rows = []
-    for name, text in read_field_docs(SOURCE / "rules/policy.py", "Policy"):
-        rows.append((f"`{name}`", str(getattr(DEFAULT, name)), text))
-    return format_table(("setting", "value", "meaning"), rows)
+    path, parts = SOURCE / "rules/policy.py", []
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            values = getattr(policy, node.name)()
+            about = (ast.get_docstring(node) or "").partition("\n\n")[0]
+            rows = [
+                (f"`{name}`", str(getattr(values, name)), text)
+                for name, text in read_field_docs(path, node.name)
+            ]
+            head = f"## {node.name}\n\n{' '.join(about.split())}"
+            parts += [head, format_table(("setting", "value", "meaning"), rows)]
+    return "\n\n".join(parts)
 
 
 def read_field_docs(path: Path, cls: str) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 
     python tools/words.py            how often each file of the source still uses one
     python tools/words.py --check    exit 1 and name each place in a document that uses one
+    python tools/words.py --strict   the report, and exit 1 if a file of the source uses one
 
 Documents are the Markdown files that git tracks, except records, the changelog and generated
 blocks (their text is counted where it is written). In Python, comments, strings and names count;
@@ -46,7 +47,7 @@ INSTEAD = {
 WORD = re.compile(rf"\b(?:{'|'.join(INSTEAD)})\b".replace(" ", r"\s+"), re.I)
 
 ALLOWED: dict[tuple[str, str], str] = {}
-"""(document, word in lower case) -> the reason why it stays."""
+"""(file, word in lower case) -> the reason why it stays."""
 
 SOURCE = (".py", ".rs", ".toml", ".sh")
 EXEMPT = ("tools/words.py", "records/", "docs/figures/", "uv.lock", "CHANGELOG.md")
@@ -103,14 +104,15 @@ def count_in_source() -> dict[str, Counter[str]]:
         if name.endswith(SOURCE):
             text = (ROOT / name).read_text(encoding="utf-8")
             found = count_in_python(text) if name.endswith(".py") else count_in_lines(text)
+            for word in [w for w in found if (name, w) in ALLOWED]:
+                del found[word]
             if found:
                 counts[name] = found
     return counts
 
 
-def report_source() -> str:
+def report_counts(counts: dict[str, Counter[str]]) -> str:
     """One line a file, the most uses first, and the sum."""
-    counts = count_in_source()
     lines = []
     for name, found in sorted(counts.items(), key=lambda item: (-item[1].total(), item[0])):
         words = ", ".join(f"{word} {n}" for word, n in found.most_common())
@@ -120,13 +122,14 @@ def report_source() -> str:
 
 
 def main() -> int:
-    """Report on the source, or check the documents. Returns the exit code."""
+    """Report on the source, or check. Returns the exit code."""
     if sys.argv[1:] == ["--check"]:
         found = check_documents()
         print("\n".join(found), end="\n" if found else "", file=sys.stderr)
         return 1 if found else 0
-    print(report_source())
-    return 0
+    counts = count_in_source()
+    print(report_counts(counts))
+    return 1 if counts and sys.argv[1:] == ["--strict"] else 0
 
 
 if __name__ == "__main__":

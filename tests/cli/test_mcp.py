@@ -25,6 +25,7 @@ from model_servers import Step, anthropic, responses, say, use
 
 from lance_autoresearch.campaign.campaign import Campaign
 
+ROOT = Path(__file__).resolve().parents[2]
 LAR = str(Path(sys.executable).parent / "lar")
 
 
@@ -76,6 +77,19 @@ def test_an_agent_can_try_wait_and_ask_why(root: Path) -> None:
     assert why.startswith("verdict rejected") and 'untrusted: "--json a name' in why
     assert "a name is no cost" in lessons
     assert mine.read() == mine.champion_text()
+
+
+def test_a_recorded_row_is_explained_with_its_combos() -> None:
+    """What `lar log --json` prints is all that an explanation needs."""
+    from lance_autoresearch.cli.log import as_json
+    from lance_autoresearch.cli.mcp import explain
+    from lance_autoresearch.ledger.export import load_records
+
+    rows = load_records(ROOT / "records" / "fsst-2026-11-22").trials
+    row = next(row for row in rows if row.record.reason.startswith("guard: "))
+    words = explain(json.loads(json.dumps(as_json(row))))
+    assert "valid at any stop" in words and "\nlost    " in words
+    assert row.record.reason in words
 
 
 def test_a_wrong_call_answers_with_what_is_allowed(root: Path) -> None:

@@ -156,8 +156,12 @@ def as_json(row: Row) -> dict[str, Any]:
     """A trial as one JSON object: every field of the record and its place in the chain."""
     import dataclasses
 
+    from lance_autoresearch.ledger.results_json import results_to_json
+
     body = dataclasses.asdict(row)
     record = body.pop("record")
+    del record["results"], record["stored"]
+    record["numbers"] = results_to_json(row.record.results)
     return {"v": 1, "id": body.pop("id"), **record, **body}
 
 

@@ -123,6 +123,7 @@ def explain(record: dict[str, Any]) -> str:
     import dataclasses
 
     from lance_autoresearch.campaign.feedback import feedback
+    from lance_autoresearch.ledger.results_json import results_from_json
     from lance_autoresearch.records import TrialRecord, Verdict
     from lance_autoresearch.text.verdict_text import print_trial
 
@@ -130,6 +131,7 @@ def explain(record: dict[str, Any]) -> str:
     fields = {name: value for name, value in record.items() if name in names}
     fields["verdict"] = Verdict(fields["verdict"])
     fields["burnt_seeds"] = ()  # the author of a kernel has no use for seeds
+    fields["results"] = results_from_json(record.get("numbers", {}), record["reason"])
     trial = TrialRecord(**fields)
     return "\n".join([print_trial(trial, record.get("id")), "", *feedback(trial)]).strip()
 
