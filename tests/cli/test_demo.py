@@ -44,6 +44,11 @@ def test_a_gain_that_noise_hid_is_said_in_one_sentence(found: Verdict) -> None:
     assert last.startswith("This machine is too noisy now to prove 1 of 2 gains")
 
 
+def test_a_gain_for_which_no_time_was_left_is_said_too() -> None:
+    *_, last = story(rows(KEEP), IDEAS)
+    assert last.startswith("This machine is too noisy now to prove 1 of 2 gains")
+
+
 def test_a_wrong_kernel_that_was_expected_to_gain_is_no_noise() -> None:
     lines = story(rows(KEEP, Verdict.INCORRECT, *EXPECTED[2:]), IDEAS)
     assert not any("noisy" in line for line in lines)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TARGET = "pq-l2"
 TUNE_TRIALS = 3
+SECONDS, TUNE_SECONDS = 140.0, 30.0
+"""After this no further idea is begun: where others use the machine a trial may wait for minutes."""
 
 
 def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
@@ -48,9 +50,11 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     if not json:
         print("\n".join([*beginning(campaign.name), *replay.skipped, ""]))
     name = campaign.name
-    drive(root, TARGET, replay, Budget(), campaign=name, kind="replay", json=json)
+    ideas = Budget(hours=SECONDS / 3600)
+    drive(root, TARGET, replay, ideas, campaign=name, kind="replay", json=json)
     if knobs(campaign.kernel_path.read_bytes()):
-        drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
+        turns = Budget(trials=tune, hours=TUNE_SECONDS / 3600)
+        drive(root, TARGET, TuneAgent(), turns, campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
     night, exported, page = _written(root, campaign.name)
@@ -89,9 +93,8 @@ def story(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     from lance_autoresearch.ledger import digest_of
     from lance_autoresearch.records import Verdict
 
-    by_kernel = {row.record.kernel: row.record for row in rows}
-    expected = [(idea, by_kernel.get(digest_of(idea.proposal.text))) for idea in ideas]
-    ended = [(idea.expect, record.verdict) for idea, record in expected if record is not None]
+    by_kernel = {row.record.kernel: row.record.verdict for row in rows}
+    ended = [(idea.expect, by_kernel.get(digest_of(idea.proposal.text))) for idea in ideas]
     counts = {verdict: sum(found is verdict for _, found in ended) for verdict in Verdict}
     tuned = [row.record for row in rows if row.record.agent == "tune"]
     better = sum(record.verdict is Verdict.KEEP for record in tuned)
@@ -103,7 +106,7 @@ def story(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
         f"tune          {len(tuned)} settings of a constant judged, {better} kept",
     ]
     gains = [found for want, found in ended if want is Verdict.KEEP]
-    if hidden := sum(found in (Verdict.REVERT, Verdict.INCONCLUSIVE) for found in gains):
+    if hidden := sum(found in (None, Verdict.REVERT, Verdict.INCONCLUSIVE) for found in gains):
         lines.append(f"This machine is too noisy now to prove {hidden} of {len(gains)} gains: "
                      "run it again when it is quiet.")
     return lines
