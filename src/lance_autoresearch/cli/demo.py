@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TARGET = "pq-l2"
 TUNE_TRIALS = 3
 SECONDS, TUNE_SECONDS = 140.0, 30.0
-"""After this no further idea is begun: where others use the machine a trial may wait for minutes."""
+"""No idea is begun later: where others use the machine, a trial may wait for minutes."""
 
 
 def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
