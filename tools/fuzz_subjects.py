@@ -211,12 +211,13 @@ def records(data: bytes) -> None:
 
 def lineage(data: bytes) -> None:
     """The list of a record of kernels."""
-    from lance_autoresearch.agents.replay import read_lineage
+    from lance_autoresearch.agents.replay import read_ideas
 
     with tempfile.TemporaryDirectory() as place, contextlib.suppress(LarError):
         (Path(place) / "lineage.toml").write_bytes(data)
         (Path(place) / "a.rs").write_bytes(b"fn a() {}")
-        for proposal in read_lineage(Path(place)):
+        for idea in read_ideas(Path(place)):
+            proposal = idea.proposal
             assert isinstance(proposal.text, bytes) and isinstance(proposal.hypothesis, str)
 
 

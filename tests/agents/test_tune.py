@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 from agent_parts import ROOT, TARGET, checkout
 from campaign_parts import record
+from cpu_texts import RECORDED, below
 
-from lance_autoresearch.agents import Turn
-from lance_autoresearch.agents.replay import ReplayAgent
+from lance_autoresearch.agents import Turn, replay
+from lance_autoresearch.agents.replay import ReplayAgent, read_ideas
 from lance_autoresearch.agents.tune import TuneAgent, knobs
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.driving import drive
 from lance_autoresearch.campaign.loop import Budget
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.cpu_kinds import read_processor
+from lance_autoresearch.ledger import digest_of
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Verdict
 
@@ -63,17 +66,51 @@ def test_a_kernel_without_knobs_says_how_to_write_one() -> None:
 
 def test_a_record_is_proposed_in_order_and_a_broken_one_is_named(tmp_path: Path) -> None:
     agent = ReplayAgent(RECORD)
-    first = agent.propose(turn(b""))
-    campaign = load_records(ROOT / "records" / "pq-l2-2026-11-22")
-    recorded = campaign.trials[0].record
-    assert first is not None and first.text == campaign.kernels[recorded.kernel]
-    assert first.hypothesis == recorded.hypothesis
-    count = 1
-    while agent.propose(turn(b"")) is not None:
-        count += 1
-    assert count == (RECORD / "lineage.toml").read_text().count("[[kernel]]")
+    usable = [idea.proposal for idea in agent.usable]
+    count = (RECORD / "lineage.toml").read_text().count("[[kernel]]")
+    assert len(usable) + len(agent.skipped) == count
+    assert [agent.propose(turn(b"")) for _ in usable] == usable
+    assert agent.propose(turn(b"")) is None
     (tmp_path / "lineage.toml").write_text('[[kernel]]\nfile = "gone.rs"\nhypothesis = "x"\n')
     with pytest.raises(UsageError, match="not a record"):
+        ReplayAgent(tmp_path)
+
+
+def test_a_kernel_comes_from_an_exported_campaign_with_its_hypothesis() -> None:
+    campaign = load_records(ROOT / "records" / "fsst-2026-11-22")
+    recorded = campaign.trials[0].record
+    first = read_ideas(ROOT / "records" / "ideas" / "fsst")[0].proposal
+    assert first.hypothesis == recorded.hypothesis
+    assert digest_of(first.text) == recorded.kernel
+
+
+def test_ideas_that_need_more_than_the_processor_has_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What each machine is shown of the demo: three gains and every kind of refusal."""
+    seen = {}
+    for kind in ("zen4", "zen3", "zen4-avx2"):
+        (tmp_path / kind).mkdir()
+        processor = read_processor(below(tmp_path / kind, RECORDED[kind]))
+        monkeypatch.setattr(replay, "read_processor", lambda core, p=processor: p)
+        monkeypatch.delenv("LAR_TIER", raising=False)
+        agent = ReplayAgent(RECORD)
+        seen[kind] = [idea.expect for idea in agent.usable]
+        assert all("lacks avx512" in line for line in agent.skipped)
+    assert len(seen["zen4"]) == len(seen["zen3"]) + 2 == len(seen["zen4-avx2"]) + 2
+    for expected in seen.values():
+        assert expected.count(Verdict.KEEP) >= 3
+        assert {Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED} <= {*expected}
+    monkeypatch.setenv("LAR_TIER", "scalar")
+    assert any("lacks avx2" in line for line in ReplayAgent(RECORD).skipped)
+
+
+def test_needs_that_are_no_list_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.rs").write_text("fn a() {}")
+    (tmp_path / "lineage.toml").write_text(
+        '[[kernel]]\nfile = "a.rs"\nhypothesis = "x"\nneeds = "avx2"\n'
+    )
+    with pytest.raises(UsageError, match="no list of CPU features"):
         ReplayAgent(tmp_path)
 
 

@@ -11,23 +11,41 @@ decided here, now), only the ideas come from a record. A record is a directory w
     [[kernel]]
     record = "../../pq-l2-2026-11-22"     # an exported campaign
     trial = 6                             # its kernel and its hypothesis
+    needs = ["avx512vbmi"]                # skipped where kernels may not use that
+    expect = "keep"                       # the verdict on a quiet machine; a note, decides nothing
 """
 
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Proposal, Turn
 from lance_autoresearch.build.builder import first_kernel
 from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.host import machine
 from lance_autoresearch.host.checkout import find_root
+from lance_autoresearch.host.cpu_kinds import read_processor
+from lance_autoresearch.host.tier import missing_features
 from lance_autoresearch.ledger.export import load_records
+from lance_autoresearch.records import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """One entry of a record."""
+
+    proposal: Proposal
+    needs: tuple[str, ...] = ()
+    """CPU features without which it is skipped."""
+    expect: Verdict | None = None
+    """The verdict on a quiet machine, where the record says one."""
 
 
 class ReplayAgent:
-    """Proposes the kernels of one record in order."""
+    """Proposes the kernels of one record in order, without those that need another processor."""
 
     name = "replay"
 
@@ -38,15 +56,38 @@ class ReplayAgent:
         Raises:
             UsageError: not a record, or a kernel named in it is missing.
         """
-        self._left = list(reversed(read_lineage(record)))
+        self._ideas = read_ideas(record)
+        self._left = list(reversed(self._ideas))
+
+    @property
+    def usable(self) -> list[Idea]:
+        """What can be judged on this processor, at the tier in force, oldest first."""
+        return [idea for idea in self._ideas if not _missing(idea)]
+
+    @property
+    def skipped(self) -> list[str]:
+        """A sentence for each idea that needs another processor."""
+        kind = machine.machine()["cpu_kind"]
+        return [
+            f"skipped, as {kind} lacks {', '.join(missing)}: {idea.proposal.hypothesis}"
+            for idea in self._ideas if (missing := _missing(idea))
+        ]  # fmt: skip
 
     def propose(self, turn: Turn) -> Proposal | None:
-        """The next recorded kernel; None at the end of the record."""
-        return self._left.pop() if self._left else None
+        """The next recorded kernel that can be judged here; None at the end of the record."""
+        while self._left:
+            idea = self._left.pop()
+            if not _missing(idea):
+                return idea.proposal
+        return None
 
 
-def read_lineage(record: Path) -> list[Proposal]:
-    """All proposals of a record, oldest first.
+def _missing(idea: Idea) -> list[str]:
+    return missing_features(idea.needs, read_processor(core=machine.cores()[-1]))
+
+
+def read_ideas(record: Path) -> list[Idea]:
+    """All entries of a record, oldest first.
 
     Raises:
         UsageError: no `lineage.toml`, or what it names is missing or damaged.
@@ -54,11 +95,19 @@ def read_lineage(record: Path) -> list[Proposal]:
     listing = record / "lineage.toml"
     try:
         rows = tomllib.loads(listing.read_text(encoding="utf-8"))["kernel"]
-        return [_proposal(record, row) for row in rows]
+        return [_idea(record, row) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
             LedgerError) as error:
         raise UsageError(f"not a record of kernels: {error}", where=str(listing),
                          next="ls records/") from error
+
+
+def _idea(record: Path, row: dict[str, Any]) -> Idea:
+    expect = Verdict(row["expect"]) if "expect" in row else None
+    needs = row.get("needs", [])
+    if isinstance(needs, str) or not all(isinstance(name, str) for name in needs):
+        raise TypeError("`needs` is no list of CPU features")
+    return Idea(_proposal(record, row), tuple(needs), expect)
 
 
 def _proposal(record: Path, row: dict[str, Any]) -> Proposal:

@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING
 from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lance_autoresearch.agents.replay import Idea
+    from lance_autoresearch.ledger import Row
     from lance_autoresearch.report import Night
 
 TARGET = "pq-l2"
-TUNE_TRIALS = 4
+TUNE_TRIALS = 3
+SECONDS, TUNE_SECONDS = 140.0, 30.0
+"""No idea is begun later: where others use the machine, a trial may wait for minutes."""
 
 
 def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
-    """Run real trials in a minute or two; no account is needed.
+    """Real trials in a few minutes, no account needed.
 
-    Recorded ideas are proposed one by one and judged here and now: two or more genuine gains, a
-    slower idea, a wrong result and a cheat. Then `tune` turns the knobs of what was kept.
+    Recorded ideas are proposed one by one and judged here and now: genuine gains, a slower idea,
+    wrong results and a cheat. Those that need an instruction this processor lacks are skipped.
+    Then `tune` turns the knobs of what was kept.
 
     Args:
         tune: trials of the `tune` agent after the recorded ideas.
@@ -33,20 +40,21 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     from lance_autoresearch.campaign.driving import begin, drive
     from lance_autoresearch.campaign.loop import Budget
     from lance_autoresearch.cli.log import table
-    from lance_autoresearch.records import Verdict
 
     root = checkout.find_root()
     for line in repair(root):
         print(line, file=sys.stderr)
     began = time.monotonic()
+    replay = ReplayAgent(root / "records" / "ideas" / TARGET)
     campaign = begin(root, TARGET)
     if not json:
-        print(f"campaign {campaign.name}: from Lance's own {TARGET}; recorded ideas, then `tune`\n")
-    record = root / "records" / "ideas" / TARGET
+        print("\n".join([*beginning(campaign.name), *replay.skipped, ""]))
     name = campaign.name
-    drive(root, TARGET, ReplayAgent(record), Budget(), campaign=name, kind="replay", json=json)
+    ideas = Budget(hours=SECONDS / 3600)
+    drive(root, TARGET, replay, ideas, campaign=name, kind="replay", json=json)
     if knobs(campaign.kernel_path.read_bytes()):
-        drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
+        turns = Budget(trials=tune, hours=TUNE_SECONDS / 3600)
+        drive(root, TARGET, TuneAgent(), turns, campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
     night, exported, page = _written(root, campaign.name)
@@ -62,11 +70,46 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
     else:
         print("\n" + table(list(night.rows)) + "\n")
-        unclear = sum(r.record.verdict is Verdict.INCONCLUSIVE for r in night.rows)
-        if unclear:
-            print(f"{unclear} inconclusive: other work disturbed the measuring; try again later\n")
+        print("\n".join([*story(night.rows, replay.usable), ""]))
         print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0
+
+
+def beginning(campaign: str) -> list[str]:
+    """What the reader is about to see."""
+    from lance_autoresearch.host.machine import machine
+
+    here = machine()
+    return [
+        f"campaign {campaign} on {here['cpu_kind']} ({here['cpu']}), from Lance's own code.",
+        "Ideas that were recorded earlier are judged here and now, one by one; then the embedded",
+        "agent `tune` changes constants of what was kept. Every trial is compiled, compared with",
+        "Lance bit for bit, and timed against the best kernel so far.",
+    ]
+
+
+def story(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
+    """What happened, in plain words; one sentence where noise hid a gain."""
+    from lance_autoresearch.ledger import digest_of
+    from lance_autoresearch.records import Verdict
+
+    by_kernel = {row.record.kernel: row.record.verdict for row in rows}
+    ended = [(idea.expect, by_kernel.get(digest_of(idea.proposal.text))) for idea in ideas]
+    counts = {verdict: sum(found is verdict for _, found in ended) for verdict in Verdict}
+    tuned = [row.record for row in rows if row.record.agent == "tune"]
+    better = sum(record.verdict is Verdict.KEEP for record in tuned)
+    lines = [
+        f"kept          {counts[Verdict.KEEP]} ideas: the same bits as Lance, and proven faster",
+        f"reverted      {counts[Verdict.REVERT]}: the same bits, but slower or not proven faster",
+        f"wrong         {counts[Verdict.INCORRECT]}: other bits than Lance's, found before timing",
+        f"refused       {counts[Verdict.REJECTED]}: reached for what a kernel may not have",
+        f"tune          {len(tuned)} settings of a constant judged, {better} kept",
+    ]
+    gains = [found for want, found in ended if want is Verdict.KEEP]
+    if hidden := sum(found in (None, Verdict.REVERT, Verdict.INCONCLUSIVE) for found in gains):
+        lines.append(f"This machine is too noisy now to prove {hidden} of {len(gains)} gains: "
+                     "run it again when it is quiet.")
+    return lines
 
 
 def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:

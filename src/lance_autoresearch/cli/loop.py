@@ -13,6 +13,8 @@ from cyclopts import Parameter
 from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lance_autoresearch.agents import Agent, Settings
     from lance_autoresearch.campaign.tally import Budget
 
@@ -133,13 +135,13 @@ def loop(
     from lance_autoresearch.campaign.hooks import Hooks
 
     root = checkout.find_root()
-    for line in repair(root):
-        print(line, file=sys.stderr)
+    _print_lines(repair(root))
     budget, settings = (limits or Limits()).budget(), (run or Program()).settings()
     _refuse_both(from_, resume)
     name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
     driver = _driver(name, target, record, settings)
     campaign = _campaign(root, target, name, campaign, from_, resume, tier)
+    _print_lines(getattr(driver, "skipped", ()))
     if agent is None and name == "tune":
         _name_the_others(target)
     progress = drive(
@@ -147,6 +149,11 @@ def loop(
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
     )
     return EXIT_AGENT if progress.failed else 0
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def _campaign(

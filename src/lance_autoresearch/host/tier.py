@@ -12,6 +12,7 @@ It stands for a processor that has no more: what is measured under it has a CPU 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.cpu_kinds import Processor
@@ -55,3 +56,17 @@ def narrows(processor: Processor) -> bool:
 def visible_kind(processor: Processor) -> str:
     """The CPU kind as kernels see it: `zen4`, or `zen4@avx2` under LAR_TIER."""
     return f"{processor.kind}@{requested_tier()}" if narrows(processor) else processor.kind
+
+
+def missing_features(needs: Iterable[str], processor: Processor) -> list[str]:
+    """The features among `needs` that kernels may not use here, by the names of lar_shim::Feature.
+
+    Linux writes some of them with an underscore (`avx512_vbmi2`); that is no difference.
+    """
+    tier = requested_tier()
+    seen = {flag.replace("_", "") for flag in processor.flags}
+    if tier == "scalar":
+        seen = set()
+    elif tier == "avx2":
+        seen = {flag for flag in seen if not flag.startswith("avx512")}
+    return [name for name in needs if name.lower() not in seen]

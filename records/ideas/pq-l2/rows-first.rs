@@ -1,6 +1,7 @@
-//! pq-l2: the table fuses the multiplication and the first addition at length 8 too.
+//! pq-l2: the codes are laid out row by row first, so that a row's sum stays in a register.
 //!
-//! One rounding less, so the result is closer to the exact distance, and other bits than Lance's.
+//! Codes of a row lie `n` bytes apart in Lance's column-major order, and each sub-vector reads and
+//! writes all sums. Transposed, a row is one run of bytes and its sum is written once.
 
 use lar_shim::{Feature, has};
 use prelude::l2_distance_batch_into;
@@ -13,60 +14,26 @@ pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
         return;
     }
     let n = codes.len() / m;
-    let out = &mut out[..n];
     let (tables, _) = table[..m * CENTROIDS].as_chunks::<CENTROIDS>();
-    by_eight(tables, codes, n, out);
+    let rows = row_by_row(codes, m, n);
+    for (sum, row) in out.iter_mut().zip(rows.chunks_exact(m)) {
+        let mut total = 0.0;
+        for (table, &code) in tables.iter().zip(row) {
+            total += table[usize::from(code)];
+        }
+        *sum = total;
+    }
 }
 
-/// Sub-vectors added in one pass over the sums.
-const COLUMNS: usize = 4;
-
-/// Rows that `by_eight` adds at once.
-const ROWS: usize = 8;
-
-/// Eight rows at once: one read and write of their sums for four sub-vectors.
-fn by_eight(tables: &[[f32; CENTROIDS]], codes: &[u8], n: usize, out: &mut [f32]) {
-    out.fill(0.0);
-    let (blocks, rest) = tables.as_chunks::<COLUMNS>();
-    let (of_blocks, of_rest) = codes.split_at(blocks.len() * COLUMNS * n);
-    for (tables, codes) in blocks.iter().zip(of_blocks.chunks_exact(COLUMNS * n)) {
-        let columns: [&[u8]; COLUMNS] = std::array::from_fn(|i| &codes[i * n..][..n]);
-        let [a, b, c, d] = columns.map(|column| column.as_chunks::<ROWS>().0);
-        let (groups, last) = out.as_chunks_mut::<ROWS>();
-        for ((((sums, a), b), c), d) in groups.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            // Column after column: the order of a row's additions is part of the result.
-            for (table, codes) in tables.iter().zip([a, b, c, d]) {
-                for (sum, entry) in sums.iter_mut().zip(look_up(table, codes)) {
-                    *sum += entry;
-                }
-            }
-        }
-        for (table, column) in tables.iter().zip(columns) {
-            add(table, &column[n - last.len()..], last);
+/// The codes of each row beside each other: `n` rows of `m` codes.
+fn row_by_row(codes: &[u8], m: usize, n: usize) -> Vec<u8> {
+    let mut rows = vec![0; m * n];
+    for (i, column) in codes.chunks_exact(n).enumerate() {
+        for (row, &code) in rows.chunks_exact_mut(m).zip(column) {
+            row[i] = code;
         }
     }
-    for (table, column) in rest.iter().zip(of_rest.chunks_exact(n)) {
-        add(table, column, out);
-    }
-}
-
-/// Entries of eight codes. Codes are read in pairs: two of them cost one load and two cheap
-/// instructions, and a look-up has to share the load units with reading its code.
-#[inline(always)]
-fn look_up(table: &[f32; CENTROIDS], codes: &[u8; ROWS]) -> [f32; ROWS] {
-    let mut entries = [0.0; ROWS];
-    for (entries, codes) in entries.as_chunks_mut().0.iter_mut().zip(codes.as_chunks().0) {
-        let pair = u16::from_le_bytes(*codes);
-        *entries = [table[usize::from(pair as u8)], table[usize::from(pair >> 8)]];
-    }
-    entries
-}
-
-/// Adds one sub-vector to the sums, row after row.
-fn add(table: &[f32; CENTROIDS], column: &[u8], sums: &mut [f32]) {
-    for (sum, &code) in sums.iter_mut().zip(column) {
-        *sum += table[usize::from(code)];
-    }
+    rows
 }
 
 /// `out[i][c]` = squared L2 distance of sub-query `i` to its centroid `c`.
@@ -98,14 +65,11 @@ mod tree {
         let (eights, _) = out.as_chunks_mut::<8>();
         match key.as_chunks::<8>().0 {
             [key] => {
-                let (key, low) =
-                    (load(key), _mm256_setr_ps(1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0));
+                let key = load(key);
                 for (rows, out) in centroids.as_chunks::<64>().0.iter().zip(eights) {
                     let square = |y: &[f32; 8]| {
                         let d = _mm256_sub_ps(key, load(y));
-                        // The upper half is squared and added to the lower in one rounding.
-                        let upper = _mm256_permute2f128_ps::<0x81>(d, d);
-                        _mm256_mul_ps(low, _mm256_fmadd_ps(upper, upper, _mm256_mul_ps(d, d)))
+                        _mm256_mul_ps(d, d)
                     };
                     store(out, fold(rows.as_chunks().0, square));
                 }
