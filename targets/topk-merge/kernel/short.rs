@@ -10,6 +10,9 @@ use prelude::{OrderedFloat, OrderedNode, TopK};
 /// Rows screened at once.
 const BLOCK: usize = 64;
 
+/// Blocks that a lane looks at, or up to twice as many.
+const SAMPLE: usize = 64;
+
 /// From this `k` on rows enter a full heap in one go too.
 const LARGE: usize = 256;
 
@@ -100,10 +103,12 @@ fn bound(k: usize, low: u32, limit: u32, dists: &[f32]) -> u32 {
     if blocks.len() < groups {
         return limit;
     }
+    // A sample of the rows gives a limit too; of long partitions some blocks are enough.
+    let step = (blocks.len() / (SAMPLE * groups)).max(1);
     let mut lanes = Vec::with_capacity((groups + 1) * BLOCK);
     for group in blocks.chunks(blocks.len() / groups) {
         let mut least = [limit; BLOCK];
-        for block in group {
+        for block in group.iter().step_by(step) {
             for (least, &dist) in least.iter_mut().zip(block) {
                 *least = (*least).min(order(dist).wrapping_sub(low));
             }
