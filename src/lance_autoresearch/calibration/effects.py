@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 PROBE = "lar-key"
 """How the message of a probed kernel's panic begins: key, then size, as numbers."""
 _INTEGER = re.compile(r"[ui](8|16|32|64|size)")
-_CONTAINER = re.compile(r"^&(mut )?(\w+::)*(TopK|Vec|VecDeque|BinaryHeap|String)\b")
+_NAMED = re.compile(r"^&(mut )?(\w+::)*[A-Z]\w*")
+"""A reference to a named type, which may be a container: the compiler knows (`LarLen`)."""
 
 SPIN = """
 struct LarRow<const K: usize> {
@@ -37,6 +38,49 @@ struct LarRow<const K: usize> {
     inverse: [f32; K],
     steps: f32,
 }
+
+/// The length of a container; 0 for a type that has none. The method that needs one reference less
+/// is taken where its trait holds, so an alias of a container counts as the container.
+#[allow(dead_code)]
+struct LarOf<T>(T);
+
+#[allow(dead_code)]
+trait LarLen {
+    fn lar_len(&self) -> usize;
+}
+
+impl<T> LarLen for LarOf<&Vec<T>> {
+    fn lar_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<T> LarLen for LarOf<&std::collections::VecDeque<T>> {
+    fn lar_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<T> LarLen for LarOf<&std::collections::BinaryHeap<T>> {
+    fn lar_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl LarLen for LarOf<&String> {
+    fn lar_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[allow(dead_code)]
+trait LarNoLen {
+    fn lar_len(&self) -> usize {
+        0
+    }
+}
+
+impl<T> LarNoLen for &LarOf<T> {}
 
 #[allow(dead_code)]
 fn lar_falls(values: &[f32]) -> bool {
@@ -296,7 +340,7 @@ def _features(name: str, kind: str) -> list[str]:
         return [f"{name} as usize"]
     if plain.startswith("Option<"):
         return [f"{name}.is_some() as usize"]
-    return [f"{name}.len()"] if _CONTAINER.match(plain) else []
+    return [f"(&LarOf(&*{name})).lar_len()"] if _NAMED.match(plain) else []
 
 
 def _text(node: Node | None) -> str:

@@ -1,4 +1,4 @@
-"""`lar demo`: a short real campaign on pq-l2, from Lance's own code."""
+"""`lar demo`: a short real campaign from Lance's own code, on the target declared for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from lance_autoresearch.host import checkout
 if TYPE_CHECKING:
     from lance_autoresearch.report import Night
 
-TARGET = "pq-l2"
 TUNE_TRIALS = 4
 
 
@@ -34,29 +33,31 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     from lance_autoresearch.campaign.loop import Budget
     from lance_autoresearch.cli.log import table
     from lance_autoresearch.records import Verdict
+    from lance_autoresearch.targets import catalogue
 
     root = checkout.find_root()
+    target = catalogue.find_demo(root)
     for line in repair(root):
         print(line, file=sys.stderr)
     began = time.monotonic()
-    campaign = begin(root, TARGET)
+    campaign = begin(root, target)
     if not json:
-        print(f"campaign {campaign.name}: from Lance's own {TARGET}; recorded ideas, then `tune`\n")
-    record = root / "records" / "ideas" / TARGET
+        print(f"campaign {campaign.name}: from Lance's own {target}; recorded ideas, then `tune`\n")
+    record = root / "records" / "ideas" / target
     name = campaign.name
-    drive(root, TARGET, ReplayAgent(record), Budget(), campaign=name, kind="replay", json=json)
+    drive(root, target, ReplayAgent(record), Budget(), campaign=name, kind="replay", json=json)
     if knobs(campaign.kernel_path.read_bytes()):
-        drive(root, TARGET, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
+        drive(root, target, TuneAgent(), Budget(trials=tune), campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
-    night, exported, page = _written(root, campaign.name)
+    night, exported, page = _written(root, target, campaign.name)
     ends = {
         "took": f"{time.monotonic() - began:.0f} s",
         "report": str(page.relative_to(root)),
         "picture": str(page.with_name("progress.png").relative_to(root)),
         "ledger": str(exported.relative_to(root)),
         "edit": str(campaign.kernel_path.relative_to(root)),
-        "next": f'./lar try {TARGET} -m "what you changed and why"',
+        "next": f'./lar try {target} -m "what you changed and why"',
     }
     if json:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
@@ -69,7 +70,7 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     return 0
 
 
-def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
+def _written(root: Path, target: str, campaign: str) -> tuple[Night, Path, Path]:
     """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
     from lance_autoresearch.build.builder import first_kernel
     from lance_autoresearch.cli.report import card_of
@@ -79,6 +80,6 @@ def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
 
     out = checkout.lar_dir(root, "demo", campaign)
     with Ledger.open(root) as ledger:
-        night = gather(ledger, TARGET, campaign, root=root)
-        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, TARGET))
-    return night, exported, write_report(night, card_of(root, TARGET), out)
+        night = gather(ledger, target, campaign, root=root)
+        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, target))
+    return night, exported, write_report(night, card_of(root, target), out)
