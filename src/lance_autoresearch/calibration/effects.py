@@ -1,9 +1,9 @@
 """Kernels with an effect of known size: what a calibration injects. Text in, text out.
 
-    delayed(text, {"scan8": [Row((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
-    probed(text, ["scan8"])          panics with each call's key: how rows are learnt
+    delayed(text, {"hamming": [Row((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
+    probed(text, ["hamming"])          panics with each call's key: how rows are learnt
     shuffled(text, random.Random(7)) the same functions in another order
-    renamed(text, {"scan8"}, random.Random(7))  ... under other names
+    renamed(text, {"hamming"}, random.Random(7))  ... under other names
 
 Every op of the surface is wrapped: the original runs, then a chain of dependent multiplications
 spins. How long depends on the call's *key*: lengths of its slices, values of its integers, sizes
