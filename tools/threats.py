@@ -5,10 +5,11 @@
     python tools/threats.py --record    run every cheat and every named test; write the date and
                                         what stopped each to docs/figures/threats.json; run again
                                         after it was ended, it goes on; about ten minutes
-    python tools/threats.py --record pq-l2/zeros tests/ledger/test_ledger.py    these alone
+    python tools/threats.py --record _toy/zeros tests/ledger/test_ledger.py     these alone
 
-A cheat names in its first line what is to stop it: `//! hack 36: ...; stopped by F`. The stage
-or fault that did stop it says which defences can have been at work (table STOPS); a stop by
+A cheat names in its first line what is to stop it: `//! hack 36: ...; stopped by F`; a template
+of targets/_toy/cheats gives one cheat for each op of the toy (`targets/cheats.py`). The stage or
+fault that did stop it says which defences can have been at work (table STOPS); a stop by
 another one is reported. Where A stands beside others the cheat is judged a second time without
 admission and audit, and one of the others must stop it.
 """
@@ -23,7 +24,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +31,12 @@ if TYPE_CHECKING:
     from lance_autoresearch.bench.meter import Sides
     from lance_autoresearch.bench.pools import Pool
     from lance_autoresearch.campaign.coordinator import Coordinator
+    from lance_autoresearch.targets.cheats import Cheat
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
 ROWS = range(1, 65)
-HEAD = re.compile(
-    r"//! hack (?P<rows>\d+(?: \d+)*): (?P<what>.+); stopped by (?P<by>[A-Z]( [A-Z])*)"
-)
 
 STOPS: Mapping[str, str] = {
     "admission": "A",
@@ -60,35 +58,12 @@ STOPS: Mapping[str, str] = {
 comparing; tests in tests/judge/test_threats.py with `alone` in their name tell what exposed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cheat:
-    """A kernel that tries."""
-
-    path: Path
-    rows: tuple[int, ...]
-    what: str
-    by: str
-    """Letters of the defences that are to stop it, in the order of its first line."""
-
-    @property
-    def name(self) -> str:
-        """`pq-l2/nan-fill`"""
-        return f"{self.path.parent.parent.name}/{self.path.stem}"
-
-
 def cheats(root: Path = ROOT) -> list[Cheat]:
-    """Every committed cheat. Raises ValueError for a first line that says nothing."""
-    return [cheat(path) for path in sorted(root.glob("targets/*/cheats/*.rs"))]
+    """Every committed cheat, those that are made from templates included."""
+    from lance_autoresearch.targets import catalogue
+    from lance_autoresearch.targets.cheats import load_cheats
 
-
-def cheat(path: Path) -> Cheat:
-    """One cheat from its first line."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    head = HEAD.fullmatch(first)
-    if head is None:
-        raise ValueError(f"{path.name}: first line must read `//! hack N: ...; stopped by X`")
-    rows = tuple(int(n) for n in head["rows"].split())
-    return Cheat(path, rows, head["what"], head["by"].replace(" ", ""))
+    return [c for name in catalogue.names(root, hidden=True) for c in load_cheats(root, name)]
 
 
 def threats() -> list[dict[str, Any]]:
@@ -226,7 +201,7 @@ def only_where_inputs_repeat(
 
 def verdicts(coordinator: Coordinator, one: Cheat) -> Iterator[tuple[str, str, bool]]:
     """(circumstance, where it ended, whether that is the named defence) for one cheat."""
-    text = one.path.read_bytes()
+    text = one.text
     end = stopped(coordinator, text)
     yield "all on", end, bool(set(STOPS.get(end, "")) & set(one.by))
     rest = set(one.by) - {"A"}
@@ -279,15 +254,15 @@ def run_cheats(root: Path, log: Log, only: Collection[str] = ()) -> None:
     """Judge the cheats that have not been judged yet; `!` in front of an end: by accident."""
     from lance_autoresearch.campaign.coordinator import Coordinator
 
-    left = [c for c in cheats(root) if not log.done("cheats", c.name)]
-    left = [c for c in left if not only or c.name in only]
-    for target in sorted({c.path.parent.parent.name for c in left}):
+    left = [c for c in cheats(root) if not log.done("cheats", c.id)]
+    left = [c for c in left if not only or {c.id, c.name} & set(only)]
+    for target in sorted({c.target for c in left}):
         with Coordinator(root, target) as coordinator:
-            for one in (c for c in left if c.path.parent.parent.name == target):
+            for one in (c for c in left if c.target == target):
                 found = verdicts(coordinator, one)
                 ends = {when: end if ok else f"!{end}" for when, end, ok in found}
-                log.add("cheats", one.name, ends)
-                print(f"{one.name:30} stopped by {one.by:4} {ends}", flush=True)
+                log.add("cheats", one.id, ends)
+                print(f"{one.id:30} stopped by {one.by:4} {ends}", flush=True)
 
 
 def run_tests(tests: Sequence[str], log: Log) -> None:
@@ -312,7 +287,7 @@ def record(only: Collection[str] = ()) -> int:
     """Run what has not been run on this tree. Exit code 1 if anything is not as named."""
     log = Log()
     tests = sorted({t for row in threats() for t in [*row.get("tests", ()), *_alone(row)]})
-    log.forget("cheats", {c.name for c in cheats()})
+    log.forget("cheats", {c.id for c in cheats()})
     log.forget("tests", tests)
     run_cheats(ROOT, log, only)
     run_tests([t for t in tests if not only or t in only], log)
@@ -347,7 +322,8 @@ def _row(threat: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _last(threat: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     """Date of the oldest of a row's attempts, and where they ended."""
-    wanted = [("cheats", n) for n in threat.get("cheats", ())]
+    names = set(threat.get("cheats", ()))
+    wanted = [("cheats", c.id) for c in cheats() if c.name in names]
     wanted += [("tests", t) for t in [*threat.get("tests", ()), *_alone(threat)]]
     if not wanted:
         return "no attempt"

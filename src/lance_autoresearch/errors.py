@@ -1,11 +1,11 @@
 """Every error a user can meet: what happened, where, what is allowed, the next command.
 
-    raise UsageError("no target named 'pq'", allowed=["pq-l2", "fsst"], next="lar targets")
+    raise UsageError("no target named 'ham'", allowed=["cosine", "hamming"], next="lar targets")
 
 prints as
 
-    error: no target named 'pq'
-      allowed: pq-l2, fsst
+    error: no target named 'ham'
+      allowed: cosine, hamming
       next:    lar targets
 
 One base class; the exit code is part of the class, so a command never has to choose it.

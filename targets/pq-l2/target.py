@@ -86,4 +86,5 @@ TARGET = Target(
         table(6, 8, "specials", 1, tail=5),
     ),
     inputs=inputs,
+    demo=True,
 )

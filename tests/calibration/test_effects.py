@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,6 +17,7 @@ from lance_autoresearch.build.builder import build_kernel, first_kernel
 from lance_autoresearch.calibration import effects
 from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed, renamed, shuffled
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.oracle.syntax import parser
 from lance_autoresearch.targets.spec import Call
@@ -126,13 +128,37 @@ def test_the_wrapper_keeps_attributes_and_signature() -> None:
         ("usize", ["x as usize"]),
         ("u64", ["x as usize"]),
         ("Option<f32>", ["x.is_some() as usize"]),
-        ("&mut TopK", ["x.len()"]),
-        ("&mut Strange", []),
+        ("&mut Heap", ["(&LarOf(&*x)).lar_len()"]),
+        ("&str", []),
         ("f32", []),
     ],
 )
 def test_what_tells_one_call_from_another(kind: str, features: list[str]) -> None:
     assert effects._features("x", kind) == features
+
+
+def test_the_compiler_says_which_named_types_have_a_length(tmp_path: Path) -> None:
+    """An alias counts as its container; what is no container counts as empty."""
+    program = effects.SPIN + """
+    use std::collections::{BinaryHeap, VecDeque};
+    type Heap = BinaryHeap<u8>;
+    struct Strange;
+    type Ring = VecDeque<u8>;
+    fn sized(a: &mut Heap, b: &Vec<u8>, c: &Ring, d: &String, e: &mut Strange) -> [usize; 5] {
+        [(&LarOf(&*a)).lar_len(), (&LarOf(&*b)).lar_len(), (&LarOf(&*c)).lar_len(),
+         (&LarOf(&*d)).lar_len(), (&LarOf(&*e)).lar_len()]
+    }
+    fn main() {
+        let mut heap: Heap = [1, 2, 3].into();
+        let text = String::from("seven, ");
+        let lens = sized(&mut heap, &vec![0; 4], &VecDeque::from([0; 5]), &text, &mut Strange);
+        assert_eq!(lens, [3, 4, 5, 7, 0]);
+    }
+    """
+    (tmp_path / "a.rs").write_text(program)
+    rustc = Toolchain.probe(ROOT).rustc
+    subprocess.run([rustc, "--edition=2024", "a.rs"], cwd=tmp_path, check=True)
+    subprocess.run([tmp_path / "a"], check=True)
 
 
 def test_shuffling_moves_whole_functions_and_nothing_else() -> None:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import threats  # noqa: E402
 
-CHEATS = {c.name: c for c in threats.cheats()}
+CHEATS = {c.id: c for c in threats.cheats()}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_a_generated_kernel_of_1500_lines_is_not_refused(rigs: dict[str, Rig]) -
 
 @pytest.mark.parametrize("name", [n for n, c in CHEATS.items() if "A" in c.by])
 def test_a_refusal_names_the_word_its_line_and_the_honest_way(name: str) -> None:
-    text = CHEATS[name].path.read_bytes()
+    text = CHEATS[name].text
     with pytest.raises(RejectedKernel) as caught:
         admit(text)
     refusal = caught.value

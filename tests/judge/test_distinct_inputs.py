@@ -139,7 +139,7 @@ def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(
 ) -> None:
     """Right at every size, so comparing outputs finds nothing; it knows confirmation's sizes."""
     rig = rig_of(opened, "pq-l2")
-    plain = text_of("pq-l2/second-size").decode()
+    plain = text_of("pq-l2/heap-residue").decode()
     plain = plain[plain.index("fn honest("):].replace("fn honest(", "pub fn scan8(")
     champion = (read_champion(ROOT, "pq-l2") or b"").decode()
     text = known_sizes_only(rig.target, champion, plain).encode()

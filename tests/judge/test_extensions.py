@@ -13,10 +13,13 @@ from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.judge.extensions import guarded
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.champion import read_champion
+from lance_autoresearch.targets.cheats import load_cheats
 
 ROOT = Path(__file__).resolve().parents[2]
-CHEAT = (ROOT / "targets" / "pq-l2" / "cheats" / "unasked.rs").read_text()
-CALL = "    unsafe { wide(table, m, codes, out) }"
+CHEAT = next(
+    c.text.decode() for c in load_cheats(ROOT, "_toy") if c.id == "_toy/unasked@blend"
+)
+CALL = "    unsafe { wide(&mut lanes) };"
 
 
 def report(target: str, text: bytes) -> dict[str, object]:
@@ -55,7 +58,7 @@ def test_a_question_in_vain_is_seen_in_the_object(question: str) -> None:
     text = CHEAT.replace(CALL, f"    if {ask} {{\n    {CALL}\n    }}").encode()
     admit(text)
     with pytest.raises(RejectedKernel, match="AVX512F and is reached without asking"):
-        guarded(report("pq-l2", text))
+        guarded(report("_toy", text))
 
 
 @pytest.mark.parametrize("target", catalogue.names(ROOT))

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +40,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import threats  # noqa: E402
 
-CHEATS = {c.name: c for c in threats.cheats()}
-TARGETS = sorted({name.partition("/")[0] for name in CHEATS})
+CHEATS = {c.id: c for c in threats.cheats()}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,15 @@ def rigs() -> Iterator[dict[str, Coordinator]]:
 
 
 def text_of(name: str) -> bytes:
-    return CHEATS[name].path.read_bytes()
+    """A cheat's kernel by its id, `pq-l2/half-table` or `_toy/late@blend`."""
+    return CHEATS[name].text
+
+
+def texts_of(name: str) -> list[bytes]:
+    """The kernels of one file: several if it is a template."""
+    found = [c.text for c in CHEATS.values() if c.name == name]
+    assert found, name
+    return found
 
 
 # ---- coverage ----------------------------------------------------------------------------
@@ -80,16 +90,18 @@ def test_a_missing_attempt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_record_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     log = threats.Log(tmp_path / "threats.json")
-    log.add("cheats", "pq-l2/zeros", {"all on": "mismatch"})
-    log.add("cheats", "pq-l2/by-shape", {"all on": "admission", "without A": "!passes"})
+    log.add("cheats", "pq-l2/half-table", {"all on": "mismatch"})
+    log.add("cheats", "_toy/by-shape@blend", {"all on": "admission"})
+    log.add("cheats", "_toy/by-shape@compact", {"all on": "admission", "without A": "!passes"})
     again = threats.Log(tmp_path / "threats.json")
-    assert again.done("cheats", "pq-l2/zeros") and not again.done("cheats", "pq-l2/by-shape")
+    assert again.done("cheats", "pq-l2/half-table")
+    assert not again.done("cheats", "_toy/by-shape@compact")
     assert not again.done("tests", "tests/ledger/test_ledger.py")
-    row = {"row": "22", "hack": "", "defence": "A", "cheats": ["pq-l2/by-shape"]}
+    row = {"row": "22", "hack": "", "defence": "A", "cheats": ["_toy/by-shape"]}
     assert threats._last(row, again.data).endswith("NOT AS NAMED")
-    assert threats._last(row | {"cheats": ["pq-l2/atexit"]}, again.data) == "not run"
+    assert threats._last(row | {"cheats": ["_toy/atexit"]}, again.data) == "not run"
     again.tree = "another"
-    assert not again.done("cheats", "pq-l2/zeros")
+    assert not again.done("cheats", "pq-l2/half-table")
 
 
 @pytest.mark.parametrize("name", CHEATS)
@@ -140,62 +152,66 @@ def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -
 
 def test_admission_alone_stops(rigs: dict[str, Coordinator]) -> None:
     """What is kept between calls and always right is stopped by admission and audit only."""
-    text = text_of("pq-l2/codebook-memo")
-    with pytest.raises(RejectedKernel):
-        admit(text)
-    assert outcome(rigs["pq-l2"], text) is None
+    for text in texts_of("_toy/by-content"):
+        with pytest.raises(RejectedKernel):
+            admit(text)
+        assert outcome(rigs["_toy"], text) is None
 
 
 @pytest.mark.parametrize("name", ["print-lines", "second-core", "read-answers"])
 def test_the_fence_alone_stops(name: str, rigs: dict[str, Coordinator]) -> None:
-    rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
-    on = outcome(rig, text)
-    assert on is not None and set(threats.STOPS[on.kind]) & {"B"}
+    rig = rigs["_toy"]
     bare = programs("lar-worker/test-no-fence", "lar-conductor/test-no-fence")
     with Conductor(ROOT, box="none", bin_dir=bare) as off:
-        assert outcome(rig, text, off) is None
+        for text in texts_of(f"_toy/{name}"):
+            on = outcome(rig, text)
+            assert on is not None and set(threats.STOPS[on.kind]) & {"B"}
+            assert outcome(rig, text, off) is None
 
 
 def test_a_forged_result_is_seen_even_without_the_fence(rigs: dict[str, Coordinator]) -> None:
     bare = programs("lar-worker/test-no-fence", "lar-conductor/test-no-fence")
     with Conductor(ROOT, box="none", bin_dir=bare) as off:
-        assert outcome(rigs["pq-l2"], text_of("pq-l2/forge-result"), off) is not None
+        for text in texts_of("_toy/forge-result"):
+            assert outcome(rigs["_toy"], text, off) is not None
 
 
 def test_the_counter_alone_stops(rigs: dict[str, Coordinator]) -> None:
-    rig, text = rigs["pq-l2"], text_of("pq-l2/read-counter")
-    on = outcome(rig, text)
-    assert on is not None and on.signal == 11
     with Conductor(ROOT, bin_dir=programs("lar-worker/test-counter")) as off:
-        assert outcome(rig, text, off) is None
+        for text in texts_of("_toy/read-counter"):
+            on = outcome(rigs["_toy"], text)
+            assert on is not None and on.signal == 11
+            assert outcome(rigs["_toy"], text, off) is None
 
 
 def test_poison_alone_stops(rigs: dict[str, Coordinator]) -> None:
-    rig, text = rigs["pq-l2"], text_of("pq-l2/assume-zero")
-    on = outcome(rig, text)
-    assert on is not None and on.kind in ("mismatch", "poison")
-    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    rig = rigs["_toy"]
     # Without poison a call with an empty output cannot be told from none: timed pools only.
     timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-poison")) as off:
-        assert off.check(so, timed, seed=7).fault is None
-        champion = rig.bench.build(rig.champion_text).so
-        assert off.pair(champion, so, timed, seed=8, rounds=4).fault is None
-    assert rig.bench.conductor.check(so, timed, seed=7).fault is not None
+        for text in texts_of("_toy/assume-zero"):
+            on = outcome(rig, text)
+            assert on is not None and on.kind in ("mismatch", "poison")
+            so = builder.build_kernel(ROOT, "_toy", text).so
+            assert off.check(so, timed, seed=7).fault is None
+            champion = rig.bench.build(rig.champion_text).so
+            assert off.pair(champion, so, timed, seed=8, rounds=4).fault is None
+            assert rig.bench.conductor.check(so, timed, seed=7).fault is not None
 
 
-@pytest.mark.parametrize("name", ["nan-fill", "zeros", "every-other-row"])
+@pytest.mark.parametrize("name", ["_toy/nan-fill", "_toy/zeros", "pq-l2/every-other-row"])
 def test_comparing_alone_stops(name: str, rigs: dict[str, Coordinator], tmp_path: Path) -> None:
-    """Compared with itself in place of Lance, a wrong kernel is right."""
-    rig, text = rigs["pq-l2"], text_of(f"pq-l2/{name}")
-    assert outcome(rig, text) is not None
-    so = builder.build_kernel(ROOT, "pq-l2", text).so
-    own = []
-    for i, pool in enumerate(rig.bench.inputs.epoch.timed):
-        want = tmp_path / f"{i}.want"
-        assert rig.bench.conductor.expect(so, pool.path, want).fault is None
-        own.append((pool.path, want))
-    assert rig.bench.conductor.check(so, own, seed=3).fault is None
+    """Compared with itself in place of the oracle, a wrong kernel is right."""
+    rig = rigs[name.partition("/")[0]]
+    for text in texts_of(name):
+        assert outcome(rig, text) is not None
+        so = builder.build_kernel(ROOT, rig.target.name, text).so
+        own = []
+        for i, pool in enumerate(rig.bench.inputs.epoch.timed):
+            want = tmp_path / f"{i}.want"
+            assert rig.bench.conductor.expect(so, pool.path, want).fault is None
+            own.append((pool.path, want))
+        assert rig.bench.conductor.check(so, own, seed=3).fault is None
 
 
 def relaxed(target: Target, rule: str) -> Target:
@@ -251,77 +267,64 @@ def test_the_pinned_tree_alone_keeps_the_rules(
     assert rig.bench.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
 
 
-def memorised(pools: list[Pool], wants: list[list[bytes]]) -> bytes:
-    """The cheat with the answers to these pools put in."""
-    import json
-    import struct
-
+def memorised(text: bytes, pool: Pool) -> bytes:
+    """The cheat with the answers to a pool put in, each under the bytes of its inputs."""
+    calls, blob = contents(pool.path)
+    answers, given = contents(pool.want)
     entries = []
-    for pool, answers in zip(pools, wants, strict=True):
-        raw = pool.path.read_bytes()
-        size = struct.unpack_from("<I", raw, 8)[0]
-        head = json.loads(raw[16 : 16 + size])
-        blob = -(-(16 + size) // 4096) * 4096
-        for call, answer in zip(head["calls"], answers, strict=True):
-            (at, length), m = call["args"][2], head["calls"][0]["args"][1]
-            codes = raw[blob + at : blob + at + length]
-            key = struct.unpack_from("<Q", raw, blob + m[0])[0]
-            for code in codes[:8]:
-                key = (key << 8 | code) & (2**64 - 1)
-            bits = ",".join(str(x) for x in struct.unpack(f"<{len(answer) // 4}I", answer))
-            entries.append(f"({key}, &[{bits}])")
-    text = text_of("pq-l2/memorised").decode()
-    text = text.replace("&[(u64, &[f32])] = &[];", f"&[(u64, &[u32])] = &[{','.join(entries)}];")
-    copy = "out.iter_mut().zip(*values).for_each(|(out, bits)| *out = f32::from_bits(*bits))"
-    return text.replace("out.copy_from_slice(values)", copy).encode()
+    for call, answer in zip(calls, answers, strict=True):
+        key = b"".join(blob[at : at + length] for at, length in call["args"])
+        at, length = answer["parts"][0]
+        entries.append(f"(&{list(key)}, &{list(given[at : at + length])})")
+    empty = "const KNOWN: &[(&[u8], &[u8])] = &[];"
+    assert text.decode().count(empty) == 1
+    return text.decode().replace(empty, f"{empty[:-4]}&[{','.join(entries)}];").encode()
 
 
-def parts_of(want: Path) -> list[bytes]:
-    """Part 0 of every answer."""
-    import json
-    import struct
-
-    raw = want.read_bytes()
+def contents(path: Path) -> tuple[list[dict[str, Any]], bytes]:
+    """(calls of its header, blob) of a pool or of its answers."""
+    raw = path.read_bytes()
     size = struct.unpack_from("<I", raw, 8)[0]
-    blob = -(-(16 + size) // 4096) * 4096
-    calls = json.loads(raw[16 : 16 + size])["calls"]
-    return [raw[blob + c["parts"][0][0] :][: c["parts"][0][1]] for c in calls]
+    return json.loads(raw[16 : 16 + size])["calls"], raw[-(-(16 + size) // 4096) * 4096 :]
 
 
+@pytest.mark.parametrize("op", [op.name for op in catalogue.load(ROOT, "_toy").ops])
 def test_secret_pools_alone_stop_memorised_answers(
-    rigs: dict[str, Coordinator], tmp_path: Path
+    op: str, rigs: dict[str, Coordinator], tmp_path: Path
 ) -> None:
-    rig = rigs["pq-l2"]
-    small = [c for c in rig.target.timed if c.name == rig.target.timed[0].name][:1]
+    rig = rigs["_toy"]
+    small = [c for c in rig.target.timed if c.op == op][:1]
     known = make_pools(rig.target, small, tmp_path / "known", 11, None)
     secret = make_pools(rig.target, small, tmp_path / "secret", 12, None)
     for pool in (*known, *secret):
         rig.bench.inputs.answer(pool)
-    text = memorised(known, [parts_of(p.want) for p in known])
-    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    text = memorised(text_of(f"_toy/memorised@{op}"), known[0])
+    so = builder.build_kernel(ROOT, "_toy", text).so
     off = rig.bench.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
-    assert off.fault is None and off.calls > 8
+    assert off.fault is None and off.calls >= 8
     on = rig.bench.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
     assert on is not None and on.kind == "mismatch"
 
 
-@pytest.mark.parametrize("name", ["pq-l2/drop-tail", "fsst/trusting"])
+@pytest.mark.parametrize("name", ["_toy/round-sizes", "fsst/trusting"])
 def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Coordinator]) -> None:
     rig = rigs[name.partition("/")[0]]
-    so = builder.build_kernel(ROOT, rig.target.name, text_of(name)).so
     timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
     checks = [(p.path, p.want) for p in rig.bench.inputs.epoch.checks]
-    assert rig.bench.conductor.check(so, timed, seed=1).fault is None
-    assert rig.bench.conductor.check(so, checks, seed=1).fault is not None
+    for text in texts_of(name):
+        so = builder.build_kernel(ROOT, rig.target.name, text).so
+        assert rig.bench.conductor.check(so, timed, seed=1).fault is None
+        assert rig.bench.conductor.check(so, checks, seed=1).fault is not None
 
 
 def test_fresh_sizes_alone_stop(rigs: dict[str, Coordinator]) -> None:
     """Right wherever screening looks; wrong on confirmation's sizes."""
-    rig, text = rigs["pq-l2"], text_of("pq-l2/second-size")
-    assert outcome(rig, text) is None
-    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    rig = rigs["_toy"]
     pools, _ = rig.bench.inputs.make_fresh()
-    assert rig.bench.check(so, "native", pools).fault is not None
+    for text in texts_of("_toy/second-size"):
+        assert outcome(rig, text) is None
+        so = builder.build_kernel(ROOT, "_toy", text).so
+        assert rig.bench.check(so, "native", pools).fault is not None
 
 
 FREE_CHOICE = """
@@ -374,10 +377,10 @@ def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
 
 
 def test_stripping_alone_stops_escapes(rigs: dict[str, Coordinator]) -> None:
-    text = text_of("pq-l2/inject")
     story = Story(kind="cheat")
-    record = make_record(rigs["pq-l2"].judge(text, story), story, rigs["pq-l2"].target)
-    assert "\x1b" not in record.reason and "SYSTEM" not in record.reason
+    for text in texts_of("_toy/inject"):
+        record = make_record(rigs["_toy"].judge(text, story), story, rigs["_toy"].target)
+        assert "\x1b" not in record.reason and "SYSTEM" not in record.reason
     raw = "\x1b[2J\x1b]0;owned\x07 SYSTEM"
     assert "\x1b" in raw and stripped(raw) == "SYSTEM"
 

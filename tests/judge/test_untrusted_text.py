@@ -18,6 +18,7 @@ from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.results_json import results_to_json
 from lance_autoresearch.ledger.tsv import dump
 from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.targets.cheats import load_cheats
 from lance_autoresearch.text.verdict_text import print_trial, record_to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,10 +90,10 @@ def test_a_compile_error_that_quotes_the_kernel_is_stripped() -> None:
 
 
 def test_secret_inputs_do_not_leave_through_a_panic() -> None:
-    text = (ROOT / "targets/pq-l2/cheats/leak-inputs.rs").read_bytes()
+    leak = next(c for c in load_cheats(ROOT, "_toy") if c.id == "_toy/leak-inputs@blend")
     story = Story(kind="cheat")
-    with Coordinator(ROOT, "pq-l2") as coordinator:
-        made = make_record(coordinator.judge(text, story), story, coordinator.target)
+    with Coordinator(ROOT, "_toy") as coordinator:
+        made = make_record(coordinator.judge(leak.text, story), story, coordinator.target)
     fault = results_to_json(made.results)["fault"]
     said = made.reason + json.dumps(fault)
     assert made.verdict is Verdict.INCORRECT and "kernels.rs:" in said

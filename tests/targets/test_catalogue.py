@@ -70,7 +70,7 @@ def test_all_faults_come_at_once() -> None:
     assert len(faults) == 3
 
 
-@pytest.mark.parametrize("name", catalogue.names(ROOT))
+@pytest.mark.parametrize("name", catalogue.names(ROOT, hidden=True))
 def test_every_target_of_this_checkout_loads(name: str) -> None:
     assert catalogue.load(ROOT, name).name == name
 
@@ -109,6 +109,14 @@ def test_unknown_target_names_the_nearest() -> None:
 def test_waiting_kernel_is_told_apart_from_an_unknown_one() -> None:
     with pytest.raises(UsageError, match="waits for its target"):
         catalogue.load(ROOT, "bitpack")
+
+
+def test_the_toy_is_hidden_and_loads_by_name() -> None:
+    assert "_toy" in catalogue.names(ROOT, hidden=True)
+    assert "_toy" not in catalogue.names(ROOT)
+    with pytest.raises(UsageError) as caught:
+        catalogue.load(ROOT, "_toi")
+    assert "_toy" not in (caught.value.allowed or ())
 
 
 def test_wrong_directory_name_is_a_fault(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ decided here, now), only the ideas come from a record. A record is a directory w
     hypothesis = "keep 2 KiB of sums in L1 while walking the sub-vectors"
 
     [[kernel]]
-    record = "../../pq-l2-2026-11-22"     # an exported campaign
+    record = "../../hamming-2026-11-22"     # an exported campaign
     trial = 6                             # its kernel and its hypothesis
     needs = ["avx512vbmi"]                # skipped where kernels may not use that
     expect = "keep"                       # the verdict on a quiet machine; a note, decides nothing

@@ -1,6 +1,6 @@
 """The bench: all that is needed to run kernels of one target on this machine.
 
-    with Bench(root, "pq-l2") as bench:
+    with Bench(root, "hamming") as bench:
         bench.build(text)             a kernel's library
         bench.inputs.epoch            secret pools with Lance's outputs
         bench.check(library, "avx2")  every case once, compared with Lance

@@ -110,7 +110,7 @@ class Inputs:
     def select_cases(self, tier: str) -> list[Pool]:
         """All cases of a check; at lower tiers without the timed pools of very many calls.
 
-        Those are larger helpings of what the checks hold already (an fsst pool has a thousand
+        Those are larger helpings of what the checks hold already (pools of up to a thousand
         chunks), and every timed slice is compared anyway at the tier that is timed.
         """
         timed = [p for p in self.epoch.timed if tier == "native" or p.combo.calls <= MANY_CALLS]

@@ -1,6 +1,6 @@
 """Pools: the inputs of every combo, made from a secret seed, with upstream's outputs.
 
-    seed ── NumPy ──> scan8-0.pool ── upstream's library, run once ──> scan8-0.want
+    seed ── NumPy ──> hamming-0.pool ── upstream's library, run once ──> hamming-0.want
 
 A pool file is what the conductor copies, in a fresh secret order, before every pair; a want
 file holds what Lance's own code answered to it and never enters a kernel's process. Both lie

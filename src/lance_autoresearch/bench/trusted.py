@@ -1,6 +1,6 @@
 """The trusted half of a bench: the target, Lance's own kernel and library, digests of the rules.
 
-    trusted = Trusted.prepare(root, "pq-l2")      built on first use, cached afterwards
+    trusted = Trusted.prepare(root, "hamming")      built on first use, cached afterwards
     trusted.build(text)                           a kernel's library
     trusted.provenance(policy)["all"]             under which rules a verdict is made
 """

@@ -1,6 +1,6 @@
 """Builds kernel libraries with plain rustc: one table of flags, trusted parts cached.
 
-    built = build_kernel(root, "pq-l2", text)        # RejectedKernel when it does not compile
+    built = build_kernel(root, "hamming", text)        # RejectedKernel when it does not compile
     built.so, built.obj, built.digest, built.seconds, built.cached
     relink_many(built, [3, 4, 5])                    # the same code at other addresses
 

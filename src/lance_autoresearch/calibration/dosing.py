@@ -12,7 +12,7 @@
            and as confirmation does, at second sizes in fresh layouts; corrected until it is right
 
 A small delay is not its share of a large one, for part of it hides behind the call it follows: of
-1.5 % asked, `topk-merge` had 1.4 % in screening and 1.2 % in confirmation.
+1.5 % asked, one target had 1.4 % in screening and 1.2 % in confirmation.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
 from lance_autoresearch.rules.gate import gate
 from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.targets.cheats import load_cheats
 
 PAIR_LIMIT_S = 0.25
 """A target whose A/A pair takes longer makes every trial slow."""
@@ -75,14 +76,13 @@ def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line
     """
     built = bench.build(champion)
     noise = measure_noise(bench, built, champion, policy)
-    for path in list_kernels(bench, "cheats"):
-        text = path.read_bytes()
-        judged = judge(Job(bench.target.name, text, champion, policy, noise=noise), bench)
+    for cheat in load_cheats(bench.root, bench.target.name):
+        judged = judge(Job(bench.target.name, cheat.text, champion, policy, noise=noise), bench)
         refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
-        refused |= is_late(text) and judged.verdict is Verdict.REVERT
+        refused |= is_late(cheat.text) and judged.verdict is Verdict.REVERT
         end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
         reason = describe_early_verdict(end, bench.target).splitlines()[0]
-        yield Line(refused, f"cheat {path.stem}", f"{judged.verdict}: {reason}")
+        yield Line(refused, f"cheat {cheat.id.partition('/')[2]}", f"{judged.verdict}: {reason}")
 
 
 def is_late(text: bytes) -> bool:

@@ -1,6 +1,6 @@
 """A campaign: trials on one target, on a branch of its own, in a worktree of its own.
 
-    campaign = create(root, "pq-l2", first_kernel, origin="upstream", era="14.0.2")
+    campaign = create(root, "hamming", first_kernel, origin="upstream", era="14.0.2")
     text = campaign.read()                   # the worktree's kernel, read once
     champion = campaign.champion()           # what it is compared with
     trial = campaign.record(record, text)    # keep: branch moves; else: kernel restored
@@ -253,7 +253,7 @@ def create(
 
 
 def default_name(root: Path, target: str, today: date | None = None) -> str:
-    """`pq-l2-20261122a`: the first letter that neither ledger nor git knows."""
+    """`hamming-20261122a`: the first letter that neither ledger nor git knows."""
     day = (today or datetime.now(UTC).date()).strftime("%Y%m%d")
     with Ledger.open(root) as ledger:
         taken = {row.name for row in ledger.campaigns()}

@@ -1,6 +1,6 @@
 """The coordinator: asks the judge, writes the ledger's row, then moves the campaign.
 
-    with Coordinator(root, "pq-l2", champion=text) as coordinator:
+    with Coordinator(root, "hamming", champion=text) as coordinator:
         done = coordinator.attempt(kernel, Story(hypothesis="..."), campaign)
         done.record.verdict, done.number
 

@@ -1,6 +1,6 @@
 """What was tried and did not work, to be searched before it is tried again.
 
-    for end in dead_ends(ledger, "pq-l2", grep="gather", limit=5):
+    for end in dead_ends(ledger, "hamming", grep="gather", limit=5):
         print(end.line())      # 13 revert -27.45%  +31 -12  "scan with AVX2 gathers" | slower ...
 
 The record is the ledger itself; nothing is stored twice. Texts in it are agents' own words.

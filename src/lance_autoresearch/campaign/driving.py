@@ -1,6 +1,6 @@
 """A loop as a person watches it: live line, one row a trial, the end in a few words.
 
-    drive(root, "pq-l2", TuneAgent(), Budget(trials=20))
+    drive(root, "hamming", TuneAgent(), Budget(trials=20))
 
     #12  revert    -1.84%  2.1 s  tune STRIP: 256 -> 512
                            slower

@@ -1,7 +1,7 @@
 """What a trial teaches beyond its verdict: which combos lost, what noise hid, how large it is.
 
-    lost    scan8 96x4000 uniform -57.7% [-58.9 -56.4], scan8 16x256 uniform -4.1% [-6.0 -2.2]
-    gained  table_l2 16x8 residual +40.8% [+24.2 +59.5]
+    lost    hamming 4096 random -57.7% [-58.9 -56.4], hamming 256 skewed -4.1% [-6.0 -2.2]
+    gained  hamming 1024 random +40.8% [+24.2 +59.5]
     noise   a combo's interval is ±1.1 % wide in 9 pairs (median); less cannot be told apart
     code    6,312 bytes, champion 4,870
     guess   +5.0% predicted, -2.1% found

@@ -1,7 +1,7 @@
 """lessons.md of a target: what its searchers learnt, one line each, only ever added to.
 
-    add(root, "pq-l2", "gathers lose on every shape: the table fits registers", by="hand")
-    read(root, "pq-l2")     # ["2026-11-22 hand: gathers lose on every shape: ..."]
+    add(root, "hamming", "gathers lose on every shape: the table fits registers", by="hand")
+    read(root, "hamming")     # ["2026-11-22 hand: gathers lose on every shape: ..."]
 
 It lies in `.lar/lessons/<target>.md`, beside the ledger: a target's committed knowledge is its
 program.md, which people edit. A line is stripped of control characters and bounded, since agents

@@ -1,6 +1,6 @@
 """Feedback and hints of a finished trial together, from the ledger: what `lar try` prints last.
 
-    teach(ledger, record, "pq-l2-20261122a")    {"feedback": ["lost ..."], "hints": ["refine ..."]}
+    teach(ledger, record, "hamming-20261122a")  {"feedback": ["lost ..."], "hints": ["refine ..."]}
 """
 
 from __future__ import annotations

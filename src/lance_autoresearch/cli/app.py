@@ -3,10 +3,10 @@
 A verb is one file in this directory and one row of `VERBS`. Nothing of a verb is imported
 before it is called, so `lar --help` costs a Python start and the option parser, no more.
 
-    lar tri pq-l2      ->  error: no command 'tri'            exit 64
+    lar tri hamming    ->  error: no command 'tri'            exit 64
                              allowed: try, targets, ...
                              next:    lar try
-    lar try pq-l2 -m x ->  the verb's own exit code           0 keep ... 4 inconclusive
+    lar try hamming -m ->  the verb's own exit code           0 keep ... 4 inconclusive
     Ctrl-C             ->  interrupted                        exit 130
     a defect of ours   ->  traceback, one line to report      exit 70
 

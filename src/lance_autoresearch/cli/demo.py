@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lance_autoresearch.ledger import Row
     from lance_autoresearch.report import Night
 
-TARGET = "pq-l2"
 TUNE_TRIALS = 3
 SECONDS, TUNE_SECONDS = 140.0, 30.0
 """No idea is begun later: where others use the machine, a trial may wait for minutes."""
@@ -40,31 +39,33 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     from lance_autoresearch.campaign.driving import begin, drive
     from lance_autoresearch.campaign.loop import Budget
     from lance_autoresearch.cli.log import table
+    from lance_autoresearch.targets import catalogue
 
     root = checkout.find_root()
+    target = catalogue.find_demo(root)
     for line in repair(root):
         print(line, file=sys.stderr)
     began = time.monotonic()
-    replay = ReplayAgent(root / "records" / "ideas" / TARGET)
-    campaign = begin(root, TARGET)
+    replay = ReplayAgent(root / "records" / "ideas" / target)
+    campaign = begin(root, target)
     if not json:
         print("\n".join([*beginning(campaign.name), *replay.skipped, ""]))
     name = campaign.name
     ideas = Budget(hours=SECONDS / 3600)
-    drive(root, TARGET, replay, ideas, campaign=name, kind="replay", json=json)
+    drive(root, target, replay, ideas, campaign=name, kind="replay", json=json)
     if knobs(campaign.kernel_path.read_bytes()):
         turns = Budget(trials=tune, hours=TUNE_SECONDS / 3600)
-        drive(root, TARGET, TuneAgent(), turns, campaign=name, json=json)
+        drive(root, target, TuneAgent(), turns, campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
-    night, exported, page = _written(root, campaign.name)
+    night, exported, page = _written(root, target, campaign.name)
     ends = {
         "took": f"{time.monotonic() - began:.0f} s",
         "report": str(page.relative_to(root)),
         "picture": str(page.with_name("progress.png").relative_to(root)),
         "ledger": str(exported.relative_to(root)),
         "edit": str(campaign.kernel_path.relative_to(root)),
-        "next": f'./lar try {TARGET} -m "what you changed and why"',
+        "next": f'./lar try {target} -m "what you changed and why"',
     }
     if json:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
@@ -112,7 +113,7 @@ def story(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     return lines
 
 
-def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
+def _written(root: Path, target: str, campaign: str) -> tuple[Night, Path, Path]:
     """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
     from lance_autoresearch.build.builder import first_kernel
     from lance_autoresearch.cli.report import card_of
@@ -122,6 +123,6 @@ def _written(root: Path, campaign: str) -> tuple[Night, Path, Path]:
 
     out = checkout.lar_dir(root, "demo", campaign)
     with Ledger.open(root) as ledger:
-        night = gather(ledger, TARGET, campaign, root=root)
-        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, TARGET))
-    return night, exported, write_report(night, card_of(root, TARGET), out)
+        night = gather(ledger, target, campaign, root=root)
+        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, target))
+    return night, exported, write_report(night, card_of(root, target), out)

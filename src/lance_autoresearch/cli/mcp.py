@@ -1,6 +1,6 @@
 """`lar mcp`: the verbs as tools of the Model Context Protocol, over standard input and output.
 
-    lar_try pq-l2 "why" ──> {"trial": "t1", "state": "running"}    returns within WAIT_S
+    lar_try hamming "why" ──> {"trial": "t1", "state": "running"}    returns within WAIT_S
     lar_wait t1         ──> {"state": "done", "exit_code": 1, "verdict": {...}}
 
 Every tool runs `lar VERB --json` in a process of its own, so a tool can never do what the

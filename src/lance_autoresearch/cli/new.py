@@ -20,10 +20,9 @@ def new(
 ) -> int:
     """Make a target from a free function of Lance over slices and scalars.
 
-    Slices the function and what it calls, writes targets/NAME with inputs, contract, adapter
-    and notes, and pins the slices. `lar validate NAME` then passes unedited; sizes and
-    distributions are yours to adapt. Refuses without call site and cost, and names what it
-    cannot map. Example:
+    Extracts the function and what it calls, writes targets/NAME with inputs, contract, adapter
+    and notes, and pins the extracts. `lar validate NAME` then passes unedited; adapt the sizes
+    and distributions. Refuses without call site and cost, and names what it cannot map. Example:
 
         lar new hamming --upstream lance-linalg::distance::hamming::hamming
             --call-site lance-index/src/vector/kmeans.rs:817 --cost 0.1
@@ -48,7 +47,7 @@ def new(
         body = {"target": name, "path": f"targets/{name}", "notes": notes}
         print(jsonlib.dumps(body | {"next": f"lar validate {name}"}))
         return 0
-    print(f"made targets/{name}: target.py, contract.rs, adapter.rs, prelude.rs, notes, a cheat")
+    print(f"made targets/{name}: " + ", ".join(scaffold.files_of(root, name)))
     for note in notes:
         print(f"  note: {note}")
     print(f"  next: lar validate {name}")

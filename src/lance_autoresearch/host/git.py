@@ -1,9 +1,9 @@
 """Git, and the only module that runs it. It never touches the user's checkout, index or hooks.
 
     repo = Git(root)
-    tree = repo.tree_with(base, "targets/pq-l2/kernel/kernels.rs", text, scratch)
-    commit = repo.commit(tree, base, "pq-l2: +2.1%")      # exists, but nothing points to it
-    repo.move("refs/heads/lar/pq-l2/a", commit, old=None) # now something does
+    tree = repo.tree_with(base, "targets/hamming/kernel/kernels.rs", text, scratch)
+    commit = repo.commit(tree, base, "hamming: +2.1%")      # exists, but nothing points to it
+    repo.move("refs/heads/lar/hamming/a", commit, old=None) # now something does
 
 Commits are made by plumbing with an index of our own. The user's global and system
 configuration is not read, hooks do not run, nothing is signed, and what the repository's own

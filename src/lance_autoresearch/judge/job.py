@@ -1,6 +1,6 @@
 """What goes into the judge and what comes out of it, as plain data.
 
-    judged = judge(Job("pq-l2", kernel, champion, policy), bench)
+    judged = judge(Job("hamming", kernel, champion, policy), bench)
 
 A `Job` holds all that a verdict may depend on beside the machine; a `JudgedTrial` holds all that
 was found. The judge writes nothing: the caller appends to the ledger and moves the champion.

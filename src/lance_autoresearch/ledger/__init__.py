@@ -2,7 +2,7 @@
 
     with Ledger.open(root) as ledger:
         trial = ledger.append(record, blobs={"kernel": text})
-        ledger.trials(target="pq-l2", limit=20)
+        ledger.trials(target="hamming", limit=20)
         ledger.verify().fault            # None, or the first broken row
 """
 

@@ -1,7 +1,7 @@
 """Raw pairs as JSON and back, without the loss of a bit: what ledger blobs and exports hold.
 
     {"v": 1, "kind": "comparison", "ticks_per_ns": 3.7, "aa_sd": [...],
-     "combos": [{"op": "scan8", "name": "16x2048 clustered", "weight": 1.0}],
+     "combos": [{"op": "hamming", "name": "1024 random", "weight": 1.0}],
      "pairs": [{"calls": [31], "champion": [[184211, ...]], "candidate": [[181907, ...]],
                 "empty": [212, 214], "void": null}]}
 

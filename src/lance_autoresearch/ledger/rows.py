@@ -1,6 +1,6 @@
 """Between the plain records of this package and the columns of the ledger.
 
-    of_record(TrialRecord(...)) -> {"target": "pq-l2", "numbers": '{"v":2,...}', ...}
+    of_record(TrialRecord(...)) -> {"target": "hamming", "numbers": '{"v":2,...}', ...}
     to_row({...all columns...}) -> Row(id=1, record=TrialRecord(...), ...)
 """
 

@@ -1,7 +1,7 @@
 """Trials as tab-separated text: first the four columns that autoresearch users know.
 
     commit  gain  status  description   id  created  target ...
-    3f1c…   2.5   keep    unroll by 4   17  2026-…   pq-l2
+    3f1c…   2.5   keep    unroll by 4   17  2026-…   hamming
 
 One line a trial, UTF-8, the first line names the columns. Tabs, line ends, backslashes and
 control characters are written as `\\t`, `\\n`, `\\\\`, `\\x1b`; an empty field is an absent value.

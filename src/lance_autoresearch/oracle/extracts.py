@@ -1,7 +1,7 @@
 """From verified archives to generated Rust files under `.lar/extracts/<target>/`.
 
     extracts.toml ── entries ──> Slicer ──> prelude/lance-linalg/distance/l2.rs  (extract!("..."))
-                                       ├─> maker/fsst/fsst.rs
+                                       ├─> maker/lance-x/a.rs
                                        └─> kernel.rs = header, `use prelude::*;`, items, adapter.rs
 
 `fetch` does nothing, within milliseconds, if the inputs (manifest, lock, adapter, this

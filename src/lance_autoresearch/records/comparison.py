@@ -42,7 +42,7 @@ class ComboId:
     """A timed combination: op x shape x distribution."""
 
     op: str
-    """Name of the target's function, e.g. `scan8`."""
+    """Name of the target's function, e.g. `hamming`."""
     name: str
     """Shape and distribution, e.g. `16x2048 clustered`; the same at confirmation."""
     weight: float = 1.0
@@ -50,7 +50,7 @@ class ComboId:
 
     @property
     def label(self) -> str:
-        """`scan8 16x2048 clustered`."""
+        """`hamming 1024 random`."""
         return f"{self.op} {self.name}"
 
 

@@ -1,6 +1,6 @@
 """Everything a report is made of, read from the ledger once.
 
-    night = gather(ledger, "pq-l2")                  # the newest campaign on the target
+    night = gather(ledger, "hamming")                  # the newest campaign on the target
     night.rows, night.quotes, night.kernels          # trials, quoted figures, texts of keeps
 """
 

@@ -32,7 +32,7 @@ class Keep(NamedTuple):
     speed: float
     """Of the champion it became, against the starting kernel."""
     claim: str
-    """The component that was proven, where it is not `all`: `table_l2 +92.0%`."""
+    """The component that was proven, where it is not `all`: `hamming +92.0%`."""
     changed: Difference | None
     """None where a text is gone."""
 

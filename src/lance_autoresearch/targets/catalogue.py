@@ -1,11 +1,11 @@
 """The targets of a checkout: those that run (targets/*/target.py) and those that wait.
 
-    load(root, "pq-l2")     -> Target, every rule of `problems` checked
-    names(root)             -> ["fsst", "pq-l2", ...]
-    load(root, "pql2")      -> UsageError: no target named 'pql2'
-                                 allowed: fsst, pq-l2, ...
-                                 next:    lar targets (nearest: pq-l2)
-    waiting(root)           -> ten rows of targets/waiting.toml
+    load(root, "hamming")    -> Target, every rule of `problems` checked
+    names(root)              -> ["cosine", "hamming", ...]
+    load(root, "haming")     -> UsageError: no target named 'haming'
+                                  allowed: cosine, hamming, ...
+                                  next:    lar targets (nearest: hamming)
+    waiting(root)            -> the rows of targets/waiting.toml
 
 A folder of `targets/` is imported as a package under a private name, so a target.py says
 `from .fixtures import ...` and two targets may both have a `fixtures.py`. The search path is
@@ -33,6 +33,8 @@ CONFIRM_SPAN = 0.10
 """A combo's second size lies within this fraction of its first."""
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CALL_SITE = re.compile(r"\S+\.rs:\d+")
+HIDDEN = "_"
+"""How the name of a target begins that `lar targets` does not list."""
 TIERS = ("native", "avx512", "avx2", "scalar")
 
 
@@ -55,15 +57,20 @@ class Waiting:
     """`first`, `next` or `later`."""
 
 
-def names(root: Path) -> list[str]:
-    """Names of the targets that run, sorted."""
-    return sorted(p.parent.name for p in (root / "targets").glob("*/target.py"))
+def names(root: Path, *, hidden: bool = False) -> list[str]:
+    """Names of the targets that run, sorted.
+
+    Args:
+        hidden: with those whose names begin with `_`: they serve tests and no user.
+    """
+    found = sorted(p.parent.name for p in (root / "targets").glob("*/target.py"))
+    return [name for name in found if hidden or not name.startswith(HIDDEN)]
 
 
 def directory(root: Path, name: str) -> Path:
     """`targets/<name>`. Raises UsageError, with the nearest names, for an unknown one."""
     known = names(root)
-    if name in known:
+    if name in names(root, hidden=True):
         return root / "targets" / name
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     waits = any(w.name == name for w in waiting(root))
@@ -90,6 +97,14 @@ def load_all(root: Path) -> list[Target]:
     return [load(root, name) for name in names(root)]
 
 
+def find_demo(root: Path) -> str:
+    """Name of the target that `lar demo` plays. Raises UsageError if none is declared so."""
+    chosen = [target.name for target in load_all(root) if target.demo]
+    if not chosen:
+        raise UsageError("no target declares `demo=True`", allowed=names(root))
+    return chosen[0]
+
+
 def load_fixtures(root: Path, name: str) -> ModuleType:
     """The target's own fixtures.py. Raises UsageError for an unknown target or none there."""
     home = directory(root, name)
@@ -114,7 +129,10 @@ def _import_module(home: Path, stem: str) -> ModuleType:
 def problems(target: Target) -> list[str]:
     """Everything wrong with a target, one sentence each; empty when it is sound."""
     faults = [
-        (not NAME.fullmatch(target.name), f"name '{target.name}' is not lower-case-with-dashes"),
+        (
+            not NAME.fullmatch(target.name.removeprefix(HIDDEN)),
+            f"name '{target.name}' is not lower-case-with-dashes",
+        ),
         (not target.summary, "summary is empty"),
         (not CALL_SITE.fullmatch(target.call_site), "call_site is not crate/src/file.rs:line"),
         (not target.cost, "cost is empty: say what share of real work the call is"),

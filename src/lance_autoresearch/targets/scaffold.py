@@ -4,12 +4,12 @@
       file       lance-linalg/src/distance/hamming.rs
       items      hamming, hamming_autovec             (what it names in its own file, and so on)
       signature  (x: &[u8], y: &[u8]) -> f32
-      written    targets/hamming/{target.py, contract.rs, adapter.rs, prelude.rs, ...}
+      written    targets/hamming/{extracts.toml, fixtures.py, target.py, contract.rs, ...}
                  digests in upstream.lock
 
 Simple functions only: free, over slices and scalars. The slices of one call have equal length
-and a `usize` gets that length; where Lance expects something else, `inputs` in target.py is the
-place to say so. What cannot be done is refused by name before anything is written.
+and a `usize` gets that length; if Lance expects something else, change `inputs` in target.py.
+What cannot be done is refused by name before anything is written.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Order:
 
 @dataclass(slots=True)
 class Closure:
-    """Items to slice: file inside the crate -> specs, in the order they were met."""
+    """Items to extract: file inside the crate -> specs, in the order they were met."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
-    """Names that live outside the crate: nothing to slice."""
+    """Names that live outside the crate: nothing to extract."""
 
 
 def order(
@@ -76,7 +76,7 @@ def order(
     """
     faults = []
     if not NAME.fullmatch(name):
-        faults.append(f"name '{name}' must be lower case with dashes, like pq-l2")
+        faults.append(f"name '{name}' must be lower case with dashes, like hamming")
     elif name in names(root) or (root / "targets" / name).exists():
         faults.append(f"targets/{name} exists already")
     parts = tuple((upstream or "").split("::"))
@@ -176,7 +176,7 @@ def closure(crate: Crate, file: str, function: str) -> Closure:
 def _follow(
     crate: Crate, file: str, word: str, path: tuple[str, ...], line: str, out: Closure
 ) -> list[tuple[str, str, str]]:
-    """Where an imported name lives: more to slice, a `use` of std, or foreign."""
+    """Where an imported name lives: more to extract, a `use` of std, or foreign."""
     if path[0] in ("std", "core", "alloc"):
         return [(file, f"use {line}", word)]
     here = tuple(p for p in file.removeprefix("src/").removesuffix(".rs").split("/"))
@@ -266,7 +266,7 @@ def check_call_site(root: Path, manifest: Manifest, wanted: Order) -> str | None
         return None
     hits = [str(i) for i, t in enumerate(text, 1) if re.search(rf"\b{function}\b", t)]
     if not hits:
-        return f"{place} does not name {function}; say in capsule.md how it gets there"
+        return f"{place} does not name {function}; say in integration.md how it gets there"
     raise UsageError(f"line {line} does not name {function}", where=place, allowed=hits[:12])
 
 
@@ -297,6 +297,12 @@ def create(root: Path, wanted: Order, progress: Progress | None = None) -> list[
 
     pin(root, progress=progress)
     return notes
+
+
+def files_of(root: Path, name: str) -> list[str]:
+    """Files of a target's folder, relative to it."""
+    home = root / "targets" / name
+    return sorted(str(p.relative_to(home)) for p in home.rglob("*.*") if p.suffix != ".pyc")
 
 
 def add_crate(root: Path, crate: str) -> None:

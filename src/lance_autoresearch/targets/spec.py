@@ -1,23 +1,22 @@
-"""What a target author writes: data, one generator, nothing else.
+"""What the author of a target writes: data and one generator.
 
-Worked example (targets/pq-l2/target.py, shortened):
+Worked example (targets/hamming/target.py, shortened):
 
     TARGET = Target(
-        name="pq-l2",
-        summary="8-bit PQ: the scan and the L2 table",
-        call_site="lance-index/src/vector/pq/distance.rs:131",
-        cost="61-63 % of an IVF_PQ query",
-        ops=(Op("scan8", outputs=(Out("f32", rule="bits32"),)),
-             Op("table_l2", outputs=(Out("f32", rule="bits32"),))),
-        timed=(Combo("scan8", {"m": 16, "n": 2048}, "clustered", confirm={"m": 16, "n": 2200}),),
-        checks=(Combo("scan8", {"m": 1, "n": 1}, "extremes"),),
+        name="hamming",
+        summary="hamming of lance-linalg",
+        call_site="lance-index/src/vector/kmeans.rs:817",
+        cost="10 % of assigning binary vectors to partitions",
+        ops=(Op("hamming", outputs=(Out("f32", rule="bits32"),)),),
+        timed=(Combo("hamming", {"n": 1024}, "random", calls=64, confirm={"n": 1100}),),
+        checks=(Combo("hamming", {"n": 1}, "extremes"),),
         inputs=inputs,
     )
 
     def inputs(op, shape, dist, rng, calls, make):
         '''Yield `calls` calls; an array that several calls share is stored once.'''
         for _ in range(calls):
-            yield Call(args=(table, np.array([m], np.uint64), codes), caps=(4 * n,))
+            yield Call(args=(values(np.uint8, shape["n"], dist, rng),), caps=(4,))
 """
 
 from __future__ import annotations
@@ -116,6 +115,8 @@ class Target:
     checks: tuple[Combo, ...]
     """Further shapes, distributions and edge cases: compared, never timed."""
     inputs: Inputs
+    demo: bool = False
+    """`lar demo` plays the recorded ideas of this target."""
     tiers: tuple[str, ...] = ("native", "avx2", "scalar")
     """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
 

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 
 from lance_autoresearch.targets.signature import OUTPUTS, SLICES, WIDTH, Param, Signature
 
-VALUES = '''def values(dtype, n, dist, rng):
+FIXTURES = '''"""Inputs for `{op}`: change them to what Lance sees at the call site."""
+
+import numpy as np
+
+
+def values(dtype, n, dist, rng):
     """n values of a NumPy dtype: random, skewed (small values, wide range), extremes."""
     if np.issubdtype(dtype, np.floating):
         if dist == "extremes":
@@ -26,7 +31,7 @@ VALUES = '''def values(dtype, n, dist, rng):
         return np.minimum(rng.geometric(0.2, n), high).astype(dtype)
     return rng.integers(low, high, n, dtype, endpoint=True)
 '''
-"""The generator every new target starts with: by NumPy type and distribution."""
+"""fixtures.py of a new target: values by NumPy type and distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,16 @@ class Card:
 
 
 def render(card: Card, prelude: Sequence[str]) -> dict[str, str]:
-    """Path below targets/<name>/ -> contents; `prelude` lists slices of other files."""
+    """Path below targets/<name>/ -> contents; `prelude` lists extracts of other files."""
     return {
         "target.py": target_py(card),
+        "fixtures.py": FIXTURES.replace("{op}", card.op),
         "contract.rs": contract_rs(card),
         "adapter.rs": adapter_rs(card),
         "prelude.rs": prelude_rs(card, prelude),
         "cheats/constant.rs": cheat_rs(card),
         "program.md": program_md(card),
-        "capsule.md": capsule_md(card),
+        "integration.md": integration_md(card),
     }
 
 
@@ -90,11 +96,11 @@ import numpy as np
 
 from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
 
+from .fixtures import values
+
 CONFIRM = {{256: 270, 1024: 1100, 4096: 4400}}
 """Size when timed -> size at confirmation (within 10 %, not a multiple of 64)."""
 
-
-{VALUES}
 
 def inputs(op, shape, dist, rng, calls, make):
     """Calls of `{card.op}`."""
@@ -259,9 +265,9 @@ pub fn {card.surface}({_rust_params(card)}){_rust_returns(card)} {{
 """
 
 
-def prelude_rs(card: Card, slices: Sequence[str]) -> str:
+def prelude_rs(card: Card, extracts: Sequence[str]) -> str:
     """The trusted crate: what the op calls elsewhere in Lance."""
-    lines = [f'extract!("{path}");' for path in slices]
+    lines = [f'extract!("{path}");' for path in extracts]
     return "\n".join([f"//! What `{card.op}` calls elsewhere in Lance, and stand-ins.", "", *lines]
                      ).rstrip("\n") + "\n"  # fmt: skip
 
@@ -279,7 +285,7 @@ pub fn {card.surface}({_rust_params(card, unused=True)}){_rust_returns(card)} {{
 
 
 def program_md(card: Card) -> str:
-    """Priors for whoever searches; a person edits them between runs."""
+    """What an agent should know; a person edits it between runs."""
     return f"""# {card.name}: what to try
 
 Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{card.op}`
@@ -288,7 +294,7 @@ Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{
 ## Known
 
 - Where the time goes: (profile the first kernel, write it down here)
-- What the call site fixes: sizes, alignment, value ranges: (see capsule.md)
+- What the call site fixes: sizes, alignment, value ranges: (see integration.md)
 
 ## Ideas, best first
 
@@ -301,8 +307,8 @@ Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{
 """
 
 
-def capsule_md(card: Card) -> str:
-    """Why the target exists, and what became of its kernels in Lance."""
+def integration_md(card: Card) -> str:
+    """Where Lance calls the op, what that costs, and what became of a champion in Lance."""
     return f"""# {card.name}
 
 | | |
@@ -314,7 +320,7 @@ def capsule_md(card: Card) -> str:
 ## How the share was measured
 
 (Which query or scan, on what data, with which profiler. A champion is offered upstream only
-when share x gain makes a difference someone can see.)
+when share x gain makes a visible difference.)
 
 ## Integration
 

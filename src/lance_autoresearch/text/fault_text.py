@@ -2,7 +2,7 @@
 
 The conductor compares outputs; this puts into words what it found:
 
-    pq-l2: kernels.rs disagrees with Lance at 768x96 large-dynamic-range, op scan, value 113:
+    hamming: kernels.rs disagrees with Lance at 4096 skewed, op hamming, value 113:
     4.125 vs 4.12310028 (must be bit-equal, 3983 ulp apart). 38 of 771 values differ.
     Only this case: --case 14
 
@@ -113,7 +113,7 @@ def _output(target: Target, fault: Fault) -> Out | None:
 
 
 def _op_and_rest(target: Target, fault: Fault) -> tuple[str, str]:
-    """`scan8 16x2048 clustered` -> (`scan8`, `16x2048 clustered`); an unknown op stays in it."""
+    """`hamming 1024 random` -> (`hamming`, `1024 random`); an unknown op stays in it."""
     head, _, rest = fault.combo.partition(" ")
     return (head, rest) if head in {o.name for o in target.ops} else ("", fault.combo)
 

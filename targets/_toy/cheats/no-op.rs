@@ -1,0 +1,6 @@
+//! hack 37: returns at once; stopped by F
+
+surface! {
+    std::hint::black_box((input, &*out));
+    out.len()
+}

@@ -1,0 +1,1 @@
+//! The toy's ops call nothing outside themselves.
