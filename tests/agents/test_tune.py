@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from agent_parts import ROOT, TARGET, checkout
 from campaign_parts import record
+from injected_delays import injected_gain
 
 from lance_autoresearch.agents import Turn
 from lance_autoresearch.agents.replay import ReplayAgent
@@ -78,18 +79,15 @@ def test_a_record_is_proposed_in_order_and_a_broken_one_is_named(tmp_path: Path)
 
 
 @pytest.mark.timing
-def test_tune_mends_a_knob_that_was_set_badly(tmp_path: Path) -> None:
+def test_tune_improves_a_knob_that_was_set_badly(tmp_path: Path) -> None:
     root = checkout(tmp_path)
-    good = (RECORD / "06-wide-table-knobs.rs").read_bytes()
-    good = good.replace(b"// tune: 256 512 1024 2048 4096 8192", b"// tune: 256 1024 4096")
-    good = good.replace(b"// tune: 64 128 192", b"")  # one knob will do
-    (knob,) = [k for k in knobs(good) if k.name == "TILE"]
-    worst = min(knob.choices, key=int)
-    mine = campaigns.create(root, TARGET, knob.set(good, worst), origin="upstream", era="14.0.2")
-    progress = drive(root, TARGET, TuneAgent(), Budget(trials=6), campaign=mine.name)
+    text = injected_gain(TARGET).with_knob(3)
+    (knob,) = knobs(text)
+    mine = campaigns.create(root, TARGET, text, origin="upstream", era="14.0.2")
+    progress = drive(root, TARGET, TuneAgent(), Budget(trials=3), campaign=mine.name)
     verdicts = [done.record.verdict for done in progress.done]
     if Verdict.KEEP not in verdicts and verdicts.count(Verdict.INCONCLUSIVE) * 2 > len(verdicts):
         pytest.skip("the machine is too busy to measure")
     assert Verdict.KEEP in verdicts
-    (now,) = [k for k in knobs(mine.champion_text()) if k.name == "TILE"]
-    assert int(now.value) > int(worst)
+    (now,) = knobs(mine.champion_text())
+    assert int(now.value) < int(knob.value)

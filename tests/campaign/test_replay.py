@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.campaign.attempt import Done, attempt
-from lance_autoresearch.judge.trial import Story
+from agent_parts import TARGET, begin_delayed, checkout
 
+from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.attempt import Done, attempt
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.driving import begin
 from lance_autoresearch.campaign.replaying import (
     decided_again,
     from_ledger,
@@ -21,23 +20,21 @@ from lance_autoresearch.campaign.replaying import (
     measured_again,
     replay,
 )
-from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.judge.trial import Story
+from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.ledger.export import export_campaign
 from lance_autoresearch.records import Verdict
-
-ROOT = Path(__file__).resolve().parents[2]
-IDEA = ROOT / "targets" / "pq-l2" / "kernel" / "kernels.rs"
-"""The champion: faster on every machine and in every cache."""
 
 pytestmark = pytest.mark.timing
 
 
 @pytest.fixture(scope="module")
-def kept() -> tuple[Campaign, Done]:
-    campaign = begin(ROOT, "pq-l2")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Campaign, Done]:
+    """A campaign with a kept trial, recorded here: what gains does not depend on the CPU."""
+    campaign, better = begin_delayed(checkout(tmp_path_factory.mktemp("replay")))
     for _ in range(4):
-        with Rig(ROOT, "pq-l2", champion=campaign.champion_text()) as rig:
-            done = attempt(rig, IDEA.read_bytes(), Story("replay me", kind="replay"), campaign)
+        with Rig(campaign.root, TARGET, champion=campaign.champion_text()) as rig:
+            done = attempt(rig, better.encode(), Story("replay me", kind="replay"), campaign)
         if done.record.verdict is not Verdict.INCONCLUSIVE:
             break
     assert done.record.verdict is Verdict.KEEP, done.record.reason
@@ -46,19 +43,20 @@ def kept() -> tuple[Campaign, Done]:
 
 def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], tmp_path: Path) -> None:
     campaign, done = kept
-    with Ledger.open(ROOT) as ledger:
-        lance = builder.first_kernel(ROOT, "pq-l2")
+    root = campaign.root
+    with Ledger.open(root) as ledger:
+        lance = builder.first_kernel(root, TARGET)
         place = export_campaign(ledger, campaign.name, tmp_path / campaign.name, lance)
-    recorded = from_records(ROOT, place, done.number)
-    assert recorded.kernel == IDEA.read_bytes()
-    assert recorded.champion == lance
-    parts = {part.what: part for part in replay(ROOT, recorded, lambda _: None)}
+    recorded = from_records(root, place, done.number)
+    assert recorded.kernel == campaign.champion_text()
+    assert digest_of(recorded.champion) == done.record.champion
+    parts = {part.what: part for part in replay(root, recorded, lambda _: None)}
     assert parts["gate"].ok and "identical" in parts["gate"].detail
     assert set(parts) == {"gate", "kernel", "gain"}
 
 
 def test_one_changed_tick_is_noticed(kept: tuple[Campaign, Done]) -> None:
-    recorded = from_ledger(ROOT, kept[1].number)
+    recorded = from_ledger(kept[0].root, kept[1].number)
     assert recorded.pairs is not None
     assert decided_again(recorded).ok
     pairs = json.loads(recorded.pairs)
