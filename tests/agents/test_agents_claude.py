@@ -29,6 +29,7 @@ from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]
+pytestmark = pytest.mark.deep
 BAD = {"old_string": "pub fn scan8", "new_string": "pub fn scan_eight"}
 """An edit that does not compile: its trial takes a second and no quiet machine."""
 

@@ -28,6 +28,7 @@ from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]
+pytestmark = pytest.mark.deep
 
 
 @pytest.fixture(scope="module")

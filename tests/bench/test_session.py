@@ -25,7 +25,7 @@ SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
 BUSY = replace(DEFAULT, max_void=99)
 """Void pairs may be many: when an A/A is run does not depend on how quiet the machine is."""
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.deep]
 
 
 class Clock:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiers import FAST_TARGET, fast_where
+
 from lance_autoresearch.bench.rig import Rig
 
 from lance_autoresearch.calibration.proof import equal
@@ -38,6 +40,7 @@ def rigs() -> Iterator[dict[str, Rig]]:
 
 
 HONEST = sorted(ROOT.glob("targets/*/honest/*.rs"))
+IN_TIERS = fast_where(HONEST, lambda path: path.parent.parent.name == FAST_TARGET)
 
 
 def test_there_are_enough_near_misses_of_every_target() -> None:
@@ -46,12 +49,13 @@ def test_there_are_enough_near_misses_of_every_target() -> None:
     assert len(HONEST) >= 20 and min(count.values()) >= 4
 
 
-@pytest.mark.parametrize("path", HONEST, ids=lambda p: f"{p.parent.parent.name}/{p.stem}")
+@pytest.mark.parametrize("path", IN_TIERS, ids=lambda p: f"{p.parent.parent.name}/{p.stem}")
 def test_an_honest_oddity_is_not_refused(path: Path, rigs: dict[str, Rig]) -> None:
     line = equal(path.stem, rigs[path.parent.parent.name], path.read_bytes())
     assert line.ok, line.detail
 
 
+@pytest.mark.deep
 def test_a_generated_kernel_of_1500_lines_is_not_refused(rigs: dict[str, Rig]) -> None:
     """One unrolled function per number of sub-vectors, as a code generator would write."""
     text = (ROOT / "targets/pq-l2/honest/match-length.rs").read_text()

@@ -27,7 +27,7 @@ from lance_autoresearch.ledger import Ledger
 LAR = str(Path(sys.executable).parent / "lar")
 WRONG = 'sed -i "s/pub fn /pub fn odd_$$_/" kernels.rs; echo a name'
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.deep]
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return root, done.stdout
 
 
+@pytest.mark.deep
 def test_sets_up_a_working_command(ready: tuple[Path, str]) -> None:
     root, said = ready
     assert "Python packages, into .venv ... done in" in said
@@ -145,11 +146,13 @@ def test_sets_up_a_working_command(ready: tuple[Path, str]) -> None:
     assert version.returncode == 0 and version.stdout.strip()
 
 
+@pytest.mark.deep
 def test_finished_work_is_recognised(ready: tuple[Path, str]) -> None:
     again = bootstrap(ready[0])
     assert (again.returncode, again.stdout.splitlines()) == (0, [f"ready: {ready[0]}"])
 
 
+@pytest.mark.deep
 def test_a_changed_lock_is_noticed(ready: tuple[Path, str]) -> None:
     with (ready[0] / "pyproject.toml").open("a") as file:
         file.write("\n# a change\n")

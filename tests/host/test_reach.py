@@ -133,7 +133,7 @@ def test_a_preloaded_library_reaches_neither_conductor_nor_compiler(
     subprocess.run(["cc", "-shared", "-fPIC", "-o", lib, source], check=True)
     script = (
         "from pathlib import Path\n"
-        "from lance_autoresearch.evidence import build\n"
+        "from lance_autoresearch.build import builder\n"
         "from lance_autoresearch.bench.conductor import Conductor\n"
         f"root = Path({str(ROOT)!r})\n"
         f"print(builder.build_kernel(root, 'pq-l2', {fresh_kernel()!r}).digest)\n"
