@@ -15,8 +15,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.calibration.dosing import Dose, guess_dose
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,5 +49,5 @@ def injected_gain(target: str) -> InjectedGain:
 @functools.cache
 def measured_dose(target: str) -> Dose:
     """Steps for each combo of a target, measured once a process."""
-    with Rig(ROOT, target) as rig:
-        return guess_dose(rig, first_kernel(ROOT, target), rig.fresh_pools()[0])
+    with Bench(ROOT, target) as bench:
+        return guess_dose(bench, bench.first_kernel, bench.inputs.make_fresh()[0])

@@ -78,6 +78,7 @@ def test_a_record_is_proposed_in_order_and_a_broken_one_is_named(tmp_path: Path)
         ReplayAgent(tmp_path)
 
 
+@pytest.mark.cpu
 @pytest.mark.timing
 def test_tune_improves_a_knob_that_was_set_badly(tmp_path: Path) -> None:
     root = checkout(tmp_path)

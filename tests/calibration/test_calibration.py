@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiers import fast_for
-
 from lance_autoresearch.bench.rig import Rig
 from lance_autoresearch.ledger.comparison_json import trial_from_json
+from tiers import fast_for
 
 from lance_autoresearch.calibration import dosing
 from lance_autoresearch.calibration.dosing import find_dose

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiers import FAST_TARGET, fast_where
-
 from lance_autoresearch.bench.rig import Rig
+from tiers import FAST_TARGET, fast_where
 
 from lance_autoresearch.calibration.proof import equal
 from lance_autoresearch.errors import RejectedKernel
@@ -22,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import threats  # noqa: E402
 
 CHEATS = {c.name: c for c in threats.cheats()}
+pytestmark = pytest.mark.cpu
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,9 @@ from lance_autoresearch.records import Fault, FaultKind, ReasonKind, TrialRecord
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
 
+pytestmark = pytest.mark.cpu
+
+
 @pytest.fixture(scope="module", params=fast_for(sorted(FIRST_OP), FAST_TARGET))
 def coordinator(request: pytest.FixtureRequest) -> Iterator[Coordinator]:
     with Coordinator(ROOT, request.param) as opened:
