@@ -28,7 +28,6 @@ from lance_autoresearch.campaign.driving import begin, drive
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.targets.champion import read_champion
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"
