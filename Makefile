@@ -1,13 +1,15 @@
 # Two commands matter: `make demo` shows the tool at work, `make test` checks it.
+# What `test` and `test-all` promise: tools/run_tests.py.
 # Everything is kept in .venv/ and .lar/ of this checkout.
 
 PYTHON = .venv/bin/python
 
-.PHONY: help setup setup-dev extras demo test check size clean
+.PHONY: help setup setup-dev extras demo test test-all check size clean
 
 help:
 	@echo "make demo    set up (once, a minute), then real trials on this machine, a minute or two"
-	@echo "make test    set up, then the whole test suite (about 13 minutes on two cores)"
+	@echo "make test    set up, then what must pass before a commit (at most 10 minutes on two cores)"
+	@echo "make test-all  every target and case in depth, the vendors' agents (half an hour or more)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
 	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
 	@echo "make extras  packages for --agent acp:... and api, and for lar mcp"
@@ -30,6 +32,9 @@ demo: setup
 # Tests that measure time run alone, after the others have left the cores.
 test: setup-dev
 	@$(PYTHON) tools/run_tests.py
+
+test-all: setup-dev
+	@$(PYTHON) tools/run_tests.py --all
 
 check: setup-dev
 	@.venv/bin/ruff check .

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from campaign_parts import git
 from checkout_parts import take_products
+from injected_delays import injected_gain
 from kernels import around
 from own_venv import install
 
@@ -27,17 +28,14 @@ from lance_autoresearch.campaign.driving import begin, drive
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.targets.champion import read_champion
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
 AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
-BETTER = (read_champion(ROOT, TARGET) or b"").decode()
-"""A kernel that is right and faster, on every machine and in every cache: the champion."""
 SLOWER_MARK = "\n// once more as it was\n"
-"""Behind the text a campaign began with: right, and plainly slower than BETTER."""
+"""Behind the text of a delayed champion: right, and slower than the kernel without the delay."""
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +86,13 @@ def fresh(root: Path) -> Campaign:
     return begin(root, TARGET)
 
 
+def begin_delayed(root: Path) -> tuple[Campaign, str]:
+    """A campaign whose champion has an injected delay, and the kernel that gains on any CPU."""
+    gain = injected_gain(TARGET)
+    mine = campaigns.create(root, TARGET, gain.champion, origin="upstream", era="14.0.2")
+    return mine, gain.candidate.decode()
+
+
 def run_loop(root: Path, agent: Agent, trials: int = 1, **more: object) -> Progress:
     """A short loop in a new campaign (or in `campaign`), without waiting between turns."""
     name = more.pop("campaign", None) or fresh(root).name
@@ -129,12 +134,12 @@ def spoiled(mine: Campaign) -> str:
     return around(mine.champion_text(), "scan8", after="out.fill(f32::NAN);").decode()
 
 
-def assert_kept_then_reverted(mine: Campaign, progress: Progress) -> None:
-    """Two measured trials: BETTER, then what it replaced. Others' load may leave one open."""
+def assert_kept_then_reverted(mine: Campaign, progress: Progress, better: str) -> None:
+    """Two measured trials: `better`, then what it replaced. Others' load may leave one open."""
     first, *later = [done.record for done in progress.done]
     assert first.verdict in (Verdict.KEEP, Verdict.INCONCLUSIVE), first.reason
     kept = any(record.verdict is Verdict.KEEP for record in (first, *later))
-    assert (mine.champion_text() == BETTER.encode()) == kept
+    assert (mine.champion_text() == better.encode()) == kept
     last = progress.done[-1].record
     if kept and last.hypothesis != first.hypothesis:
         assert last.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), last.reason

@@ -1,5 +1,32 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and the order in which files run."""
 
+from pathlib import Path
+
+import pytest
 from conductor_parts import bench
 
 __all__ = ["bench"]
+
+LONGEST_FIRST = (
+    "test_rust_units",
+    "test_trial",
+    "test_threats",
+    "test_new",
+    "test_mcp",
+    "test_near_misses",
+    "test_loop",
+    "test_gate_simulation",
+    "test_kill",
+    "test_box",
+    "test_admit",
+    "test_agents_acp",
+    "test_agents_api",
+    "test_fidelity",
+)
+"""Files that take longest. A core runs whole files, so one that came last would run alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files named above first; the rest, and the tests of a file, stay in their order."""
+    rank = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(Path(item.path).stem, len(rank)))

@@ -27,11 +27,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaign.calibration import LOAD, recorded  # noqa: E402
+from lance_autoresearch.campaign.calibration import recorded  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
-from lance_autoresearch.ledger.comparison_json import trial_from_json  # noqa: E402
-from lance_autoresearch.records import Comparison, TrialRecord, Verdict  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import trial_from_json  # noqa: E402
+from lance_autoresearch.records import Comparison, TrialKind, TrialRecord, Verdict  # noqa: E402
 from lance_autoresearch.rules import stats  # noqa: E402
 from lance_autoresearch.targets import catalogue  # noqa: E402
 
@@ -50,12 +50,10 @@ class Seen:
 
 def injected(record: TrialRecord) -> float | None:
     """True gain in %, or None for trials that are not part of the picture."""
-    if LOAD in record.kind or record.pairs_blob is None:
+    kind = TrialKind.parse(record.kind)
+    if kind.load is not None or record.pairs_blob is None:
         return None
-    if record.kind == "aa":
-        return 0.0
-    name, _, effect = record.kind.partition(" ")
-    return float(effect) if name == "delay" else None
+    return {"aa": 0.0, "delay": kind.effect}.get(kind.name)
 
 
 def samples(comparison: Comparison, side: str) -> list[list[float]]:
@@ -79,7 +77,7 @@ def judged(root: Path) -> Iterator[Seen]:
             decided = record.verdict in (Verdict.KEEP, Verdict.REVERT)
             if gain is None or not decided or record.pairs_blob is None:
                 continue
-            first = trial_from_json(ledger.get_blob(record.pairs_blob))[0].comparison
+            first = trial_from_json(ledger.get_blob(record.pairs_blob)).pairs.screening
             mine, other = samples(first, "candidate"), samples(first, "champion")
             key = (record.target, record.kind, record.champion)
             stale = keeps(baselines[key], mine, rng) if key in baselines else None

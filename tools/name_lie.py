@@ -27,8 +27,8 @@ from math import log
 from pathlib import Path
 
 from figures import write
-
 from lance_autoresearch.bench.rig import Rig
+
 from lance_autoresearch.build.builder import build_upstream
 from lance_autoresearch.host import machine
 from lance_autoresearch.rules.estimator import samples

@@ -146,6 +146,7 @@ def test_permissions_are_given_once_for_what_the_box_allows(
     assert "refused: edit" in progress.note and "contract.rs" in progress.note
 
 
+@pytest.mark.deep
 def test_a_turn_that_takes_too_long_is_cancelled(mine: Campaign, drive: Drive) -> None:
     progress = drive([{"sleep": 60}, DONE], [{"edit": SPOIL}, {"sleep": 60}],
                      settings={"minutes": 0.04})
@@ -175,6 +176,7 @@ def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
     assert_whole(mine)
 
 
+@pytest.mark.deep
 def test_nonsense_is_no_candidate(mine: Campaign, drive: Drive) -> None:
     junk = [{"print": "\x1b[2J not json"}, {"print": "[1]"}, {"print": '{"id": 99, "result": 1}'},
             {"print": '{"jsonrpc": "2.0", "method": "session/update", "params": {"x": 1}}'}]
@@ -189,6 +191,7 @@ def test_nonsense_is_no_candidate(mine: Campaign, drive: Drive) -> None:
     assert_whole(mine)
 
 
+@pytest.mark.deep
 def test_trouble_on_the_models_side_is_asked_again(mine: Campaign, drive: Drive) -> None:
     progress = drive([{"error": [-32603, "429 rate limit"]}], [{"error": [-32603, "overloaded"]}],
                      [{"stop": "refusal"}], [{"edit": SPOIL}, DONE])
@@ -197,6 +200,7 @@ def test_trouble_on_the_models_side_is_asked_again(mine: Campaign, drive: Drive)
     assert verdicts(progress) == [Verdict.REJECTED]
 
 
+@pytest.mark.deep
 def test_signing_in_by_a_variable_or_not_at_all(
     mine: Campaign, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +213,7 @@ def test_signing_in_by_a_variable_or_not_at_all(
     assert verdicts(progress) == [Verdict.REJECTED]
 
 
+@pytest.mark.deep
 def test_a_model_is_chosen_or_the_choice_is_named(mine: Campaign, drive: Drive) -> None:
     progress = drive([{"edit": SPOIL}, DONE], settings={"model": "large"})
     assert {"model": "large"} in heard(mine) and len(progress.done) == 1

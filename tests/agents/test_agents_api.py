@@ -149,6 +149,7 @@ def test_money_ends_the_turn_and_then_the_loop(mine: Campaign, drive: Drive) -> 
     assert "--price IN,OUT" in progress.ended and len(server.seen) == 1
 
 
+@pytest.mark.deep
 def test_a_turn_that_takes_too_long_is_ended(mine: Campaign, drive: Drive) -> None:
     with chat.Server([Step(say="late", wait=5.0)]) as server:
         progress = drive(server, {"minutes": 0.02}, limits={"failures": 1})
@@ -156,6 +157,7 @@ def test_a_turn_that_takes_too_long_is_ended(mine: Campaign, drive: Drive) -> No
     assert_whole(mine)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("trouble", [fail(429), fail(500), fail(529)],
                          ids=["rate-limit", "server-error", "overload"])
 def test_a_busy_model_is_asked_again(mine: Campaign, drive: Drive, trouble: Step) -> None:

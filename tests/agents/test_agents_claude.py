@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from agent_parts import (
-    BETTER,
     SLOWER_MARK,
     TARGET,
     assert_kept_then_reverted,
     assert_whole,
+    begin_delayed,
     checkout,
     clean_environment,
     fresh,
@@ -29,6 +29,7 @@ from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]
+pytestmark = pytest.mark.deep
 BAD = {"old_string": "pub fn scan8", "new_string": "pub fn scan_eight"}
 """An edit that does not compile: its trial takes a second and no quiet machine."""
 
@@ -51,7 +52,7 @@ def drive(mine: Campaign, monkeypatch: pytest.MonkeyPatch) -> Drive:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("CLAUDE_CODE_MAX_RETRIES", "1")
         agent = ClaudeAgent(Settings(**{"program": program("claude"), **(settings or {})}))
-        return run_loop(mine.root, agent, campaign=mine.name, **more)
+        return run_loop(mine.root, agent, **{"campaign": mine.name, **more})
 
     return run
 
@@ -70,19 +71,20 @@ def heard(server: anthropic.Server) -> str:
 
 
 @pytest.mark.timing
-def test_a_better_kernel_is_kept_and_a_slower_one_reverted(mine: Campaign, drive: Drive) -> None:
+def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Drive) -> None:
+    mine, better = begin_delayed(root)
     said = "Done.\n\n**HYPOTHESIS:** eight centroids at a time\nPREDICTED GAIN: +30%"
     slower = mine.champion_text().decode() + SLOWER_MARK
     path = str(mine.kernel_path)
-    steps = [read(mine), use("Write", file_path=path, content=BETTER), say(said),
+    steps = [read(mine), use("Write", file_path=path, content=better), say(said),
              read(mine), use("Write", file_path=path, content=slower), say("HYPOTHESIS: back")]
     with anthropic.Server(steps) as server:
-        progress = drive(server, trials=2)
+        progress = drive(server, trials=2, campaign=mine.name)
     record = progress.done[0].record
     assert record.agent == "claude" and record.hypothesis == "eight centroids at a time"
     assert record.numbers["predicted"] == 30.0
     assert record.tokens == 3300 and record.cost_usd is not None and record.cost_usd > 0
-    assert_kept_then_reverted(mine, progress)
+    assert_kept_then_reverted(mine, progress, better)
 
 
 def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from agent_parts import (
-    BETTER,
     SLOWER_MARK,
     TARGET,
     assert_kept_then_reverted,
     assert_whole,
+    begin_delayed,
     checkout,
     clean_environment,
     fresh,
@@ -28,6 +28,7 @@ from lance_autoresearch.campaign.loop import Progress
 from lance_autoresearch.records import Verdict
 
 Drive = Callable[..., Progress]
+pytestmark = pytest.mark.deep
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def drive(mine: Campaign) -> Drive:
                 'env_key="OPENAI_API_KEY",request_max_retries=0,stream_max_retries=0}')
         words = ("-c", "model_provider=stub", "-c", f"model_providers.stub={stub}")
         settings = {"arguments": (*words, "-"), "program": program("codex"), **(settings or {})}
-        return run_loop(mine.root, CodexAgent(Settings(**settings)), campaign=mine.name, **more)
+        agent = CodexAgent(Settings(**settings))
+        return run_loop(mine.root, agent, **{"campaign": mine.name, **more})
 
     return run
 
@@ -67,16 +69,17 @@ def write(mine: Campaign, text: str) -> Step:
 
 
 @pytest.mark.timing
-def test_a_better_kernel_is_kept_and_a_slower_one_reverted(mine: Campaign, drive: Drive) -> None:
-    steps = [write(mine, BETTER), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25"),
+def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Drive) -> None:
+    mine, better = begin_delayed(root)
+    steps = [write(mine, better), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25"),
              write(mine, mine.champion_text().decode() + SLOWER_MARK), say("HYPOTHESIS: back")]
     with responses.Server(steps) as server:
-        progress = drive(server, {"price": (1.0, 10.0)}, trials=2)
+        progress = drive(server, {"price": (1.0, 10.0)}, trials=2, campaign=mine.name)
     record = progress.done[0].record
     assert record.agent == "codex" and record.hypothesis == "tree"
     assert record.tokens == 2200
     assert record.cost_usd == pytest.approx((2000 * 1.0 + 200 * 10.0) / 1e6)
-    assert_kept_then_reverted(mine, progress)
+    assert_kept_then_reverted(mine, progress, better)
 
 
 def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(

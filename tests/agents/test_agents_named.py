@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from agent_parts import (
-    BETTER,
     checkout,
     own_lock,  # noqa: F401
 )
 
 from lance_autoresearch.agents import Settings, make_agent, names
+from lance_autoresearch.build.builder import first_kernel
 from lance_autoresearch.cli.loop import PAID
 from lance_autoresearch.ledger import Ledger
 
@@ -53,7 +53,7 @@ def test_a_first_loop_begins_at_the_champion(tmp_path: Path, agent: str, origin:
     root = checkout(tmp_path / "checkout")
     kernel = root / "targets" / "pq-l2" / "kernel" / "kernels.rs"
     kernel.parent.mkdir(exist_ok=True)
-    kernel.write_text(BETTER)
+    kernel.write_bytes(first_kernel(root, "pq-l2") + b"// a champion of its own\n")
     record = tmp_path / "record"
     record.mkdir()
     (record / "lineage.toml").write_text("kernel = []\n")

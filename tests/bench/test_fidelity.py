@@ -244,6 +244,7 @@ def case(table: bytes, codes: bytes, off: list[int]) -> bytes:
     return head + table + codes + struct.pack(f"<{len(off)}i", *off)
 
 
+@pytest.mark.deep
 def test_fsst_slice_decodes_as_the_published_crate() -> None:
     ours = builder.build_upstream(ROOT, "fsst", flags="quote")
     parts = kits.compile_kit(ROOT, "fsst", flags="quote")
@@ -274,6 +275,7 @@ def bitpacking_cases(seed: int) -> Iterator[bytes]:
                 yield struct.pack("<2I", size, width) + values
 
 
+@pytest.mark.deep
 def test_bitpacking_slice_packs_and_unpacks_as_the_published_crate() -> None:
     manifest = parse_manifest(BITPACKING_MANIFEST, {"bitpack": BITPACKING_EXTRACTS})
     entry = manifest.target("bitpack").entries[0]

@@ -14,18 +14,19 @@ import pytest
 from agent_parts import TARGET, checkout
 from kernels import around
 
-from lance_autoresearch.campaign.calibration import Kind, run
+from lance_autoresearch.campaign.calibration import run
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import chained, store
+from lance_autoresearch.records import TrialKind
 from lance_autoresearch.rules.policy import DEFAULT
 
 SLOWER = "for i in 0..out.len() * m / 30 { core::hint::black_box(i); }"
 BUSY = replace(DEFAULT, max_void=99)
 """Void pairs may be many: when an A/A is run does not depend on how quiet the machine is."""
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.deep]
 
 
 class Clock:
@@ -90,7 +91,7 @@ def test_calibration_measures_a_new_session_before_its_load(tmp_path: Path, cloc
             loads.append(_a_load_runs())
 
     root = checkout(tmp_path)
-    trials = run(root, TARGET, None, Kind("aa", load="conductor"), trials=2, hours=None,
+    trials = run(root, TARGET, None, TrialKind("aa", load="conductor"), trials=2, hours=None,
                  show=show, patience=2)  # fmt: skip
     try:
         next(trials)

@@ -21,8 +21,6 @@ from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.estimator import pair_value
 from lance_autoresearch.rules.policy import MeasuringLimits
 
-pytestmark = pytest.mark.timing
-
 HEAD = """
 unsafe extern "C" { static environ: *const *const u8; }
 fn environment() -> usize {
@@ -137,6 +135,7 @@ def test_the_report_would_show_a_moved_heap(bench: toys.Bench, plain: str) -> No
     assert said(bench.conductor, bench, bench.honest, other) != plain
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 @pytest.mark.parametrize("name", ["a.so", "y" * 200 + ".so"], ids=["short", "long"])
 def test_names_do_not_shift_the_times(bench: toys.Bench, name: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from conductor_parts import HONEST, ROOT, Bench, bench, library  # noqa: F401 - a fixture
-from lance_autoresearch.bench.rig import Rig
 
+from lance_autoresearch.bench import bench as kernel_bench
 from lance_autoresearch.bench import tiers
 from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.judge.job import Job
+from lance_autoresearch.judge.prepare import prepare
+from lance_autoresearch.rules.policy import DEFAULT
 
 AVX2, AVX512F, VBMI, GFNI = 1 << 3, 1 << 8, 1 << 13, 1 << 19
 ZEN3, ZEN4 = AVX2 | 1, AVX2 | 1 | AVX512F | VBMI | GFNI
@@ -56,8 +59,9 @@ def test_a_kernel_is_told_of_no_more_than_the_limit(
 def test_memory_does_not_cross_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verdict reached under a limit is no answer for the whole processor."""
     def key() -> str:
-        with Rig(ROOT, "pq-l2") as rig:
-            return rig.judged_key(rig.champion)
+        with kernel_bench.Bench(ROOT, "pq-l2") as opened:
+            first = opened.first_kernel
+            return prepare(Job("pq-l2", first, first, DEFAULT), opened).memory_key
 
     whole = key()
     monkeypatch.setenv("LAR_TIER", "scalar")

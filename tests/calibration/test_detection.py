@@ -14,11 +14,19 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import detection  # noqa: E402
-from lance_autoresearch.ledger.comparison_json import case_from_json, trial_to_json  # noqa: E402
 
-from lance_autoresearch.build.provenance import immutable  # noqa: E402
+from lance_autoresearch.build.provenance import measure_provenance  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
-from lance_autoresearch.records import Comparison, PairTimes, Verdict  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import case_from_json, trial_to_json  # noqa: E402
+from lance_autoresearch.records import (  # noqa: E402
+    Comparison,
+    PairTimes,
+    Results,
+    TrialPairs,
+    Verdict,
+    Void,
+    VoidCause,
+)
 from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.targets import catalogue  # noqa: E402
 
@@ -36,27 +44,28 @@ def test_only_nulls_and_gains_without_load_count(kind: str, gain: float | None) 
 def test_samples_are_ns_a_call_of_valid_pairs() -> None:
     case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
     one = PairTimes((10,), ((400, 440),), ((300, 330),), (0, 0))
-    comparison = Comparison(case.comparison.combos[:1], (one, replace(one, void="clock")), 4.0)
+    void = replace(one, void=Void(VoidCause.CLOCK_JUMPED))
+    comparison = Comparison(case.comparison.combos[:1], (one, void), 4.0)
     assert detection.samples(comparison, "champion") == [[10.0, 11.0]]
     assert detection.samples(comparison, "candidate") == [[7.5, 8.25]]
 
 
 def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
     case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
-    pairs = trial_to_json([case.comparison]).encode()
+    pairs = trial_to_json(TrialPairs(case.comparison), DEFAULT).encode()
     (tmp_path / ".lar").mkdir()
     for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/extracts"):
         (tmp_path / name).symlink_to(ROOT / name)
-    rules = immutable(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
+    rules = measure_provenance(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
     with Ledger.open(tmp_path) as ledger:
         for number, verdict in enumerate((Verdict.KEEP, Verdict.REVERT, Verdict.INCONCLUSIVE)):
             blob = ledger.put_blob(pairs, "pairs")
             text = kernel(number)
             row = record(text, kernel(9), verdict, kind="delay 2", agent="calibrate")
-            row = replace(row, pairs_blob=blob, numbers={"came": [0.019, 0.021]},
+            row = replace(row, pairs_blob=blob, results=Results(dose=(0.019, 0.021)),
                           immutable=rules)  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
-        strangers = ({"numbers": {}}, {"agent": "hand"}, {"immutable": {"all": "old rules"}})
+        strangers = ({"results": Results()}, {"agent": "hand"}, {"immutable": {"all": "old rules"}})
         for other in (replace(row, **change) for change in strangers):
             ledger.append(replace(other, verdict=Verdict.KEEP), blobs={"kernel": text})
     found = detection.curves(list(detection.judged(tmp_path)))

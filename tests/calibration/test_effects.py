@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from in_process import Library
+from tiers import FAST_TARGET, fast_for
 
 from lance_autoresearch.build.builder import build_kernel, first_kernel
 from lance_autoresearch.calibration import effects
@@ -66,7 +67,7 @@ def seconds(library: Library, n: int) -> float:
     return time.perf_counter() - begun
 
 
-@pytest.mark.parametrize("target", sorted(OPS))
+@pytest.mark.parametrize("target", fast_for(sorted(OPS), FAST_TARGET))
 def test_every_target_can_be_delayed_probed_and_shuffled(target: str) -> None:
     base = first_kernel(ROOT, target)
     probe = probed(base, OPS[target])

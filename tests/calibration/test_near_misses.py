@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lance_autoresearch.bench.rig import Rig
+from tiers import FAST_TARGET, fast_where
 
-from lance_autoresearch.calibration.proof import equal
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.calibration.proof import prove_equal
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
 
@@ -20,24 +22,24 @@ sys.path.insert(0, str(ROOT / "tools"))
 import threats  # noqa: E402
 
 CHEATS = {c.id: c for c in threats.cheats()}
+pytestmark = pytest.mark.cpu
 
 
 @pytest.fixture(scope="module")
-def rigs() -> Iterator[dict[str, Rig]]:
-    """A rig per target, opened when first used."""
-    ready: dict[str, Rig] = {}
+def benches() -> Iterator[dict[str, Bench]]:
+    """A bench per target, opened when first used."""
+    with contextlib.ExitStack() as opened:
 
-    class Opened(dict[str, Rig]):
-        def __missing__(self, target: str) -> Rig:
-            self[target] = ready[target] = Rig(ROOT, target).__enter__()
-            return ready[target]
+        class Benches(dict[str, Bench]):
+            def __missing__(self, target: str) -> Bench:
+                self[target] = opened.enter_context(Bench(ROOT, target))
+                return self[target]
 
-    yield Opened()
-    for rig in ready.values():
-        rig.__exit__(None, None, None)
+        yield Benches()
 
 
 HONEST = sorted(ROOT.glob("targets/*/honest/*.rs"))
+IN_TIERS = fast_where(HONEST, lambda path: path.parent.parent.name == FAST_TARGET)
 
 
 def test_there_are_enough_near_misses_of_every_target() -> None:
@@ -46,13 +48,14 @@ def test_there_are_enough_near_misses_of_every_target() -> None:
     assert len(HONEST) >= 20 and min(count.values()) >= 4
 
 
-@pytest.mark.parametrize("path", HONEST, ids=lambda p: f"{p.parent.parent.name}/{p.stem}")
-def test_an_honest_oddity_is_not_refused(path: Path, rigs: dict[str, Rig]) -> None:
-    line = equal(path.stem, rigs[path.parent.parent.name], path.read_bytes())
+@pytest.mark.parametrize("path", IN_TIERS, ids=lambda p: f"{p.parent.parent.name}/{p.stem}")
+def test_an_honest_oddity_is_not_refused(path: Path, benches: dict[str, Bench]) -> None:
+    line = prove_equal(path.stem, benches[path.parent.parent.name], path.read_bytes())
     assert line.ok, line.detail
 
 
-def test_a_generated_kernel_of_1500_lines_is_not_refused(rigs: dict[str, Rig]) -> None:
+@pytest.mark.deep
+def test_a_generated_kernel_of_1500_lines_is_not_refused(benches: dict[str, Bench]) -> None:
     """One unrolled function per number of sub-vectors, as a code generator would write."""
     text = (ROOT / "targets/pq-l2/honest/match-length.rs").read_text()
     arms, functions = [], []
@@ -66,7 +69,7 @@ def test_a_generated_kernel_of_1500_lines_is_not_refused(rigs: dict[str, Rig]) -
     arms.append("        _ => honest(table, m, codes, out),")
     whole = "\n".join([head + "    match m {", *arms, "    }", tail, *functions])
     assert whole.count("\n") >= 1500
-    line = equal("generated", rigs["pq-l2"], whole.encode())
+    line = prove_equal("generated", benches["pq-l2"], whole.encode())
     assert line.ok, line.detail
 
 

@@ -126,6 +126,7 @@ def stored(rig: Rig, done: Done) -> GateCase:
     return trial_from_json(rig.ledger.get_blob(row.pairs_blob))[0]
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_trial_that_void_pairs_ended_goes_on_from_its_valid_ones(tmp_path: Path) -> None:
     """Counted again, the void pairs would end it as inconclusive at its first new pair."""

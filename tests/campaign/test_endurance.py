@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_short_night_with_kills_leaves_everything_whole() -> None:
     command = [sys.executable, str(ROOT / "tools" / "endurance.py"), "--trials", "10",

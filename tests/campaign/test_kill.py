@@ -15,7 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
+from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign
 from lance_autoresearch.host.git import git_dir
@@ -23,8 +25,6 @@ from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.records import Verdict
 
 DRIVER = Path(__file__).parents[1] / "kill_driver.py"
-KILLS = 60
-STARTS = 12
 
 
 def killed(rng: random.Random, longest_s: float, *args: str) -> list[str]:
@@ -90,7 +90,8 @@ def assert_whole(mine: campaign.Campaign) -> None:
     assert lying == champion.kernel or lying not in judged_kernels(mine)
 
 
-def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", fast_for([20, 60], 20))
+def test_kills_while_keeping_and_reverting(kills: int, tmp_path: Path) -> None:
     root = checkout(tmp_path / "r")
     mine = campaign.create(root, TARGET, FIRST, origin="upstream")
     seed = random.SystemRandom().getrandbits(30)
@@ -99,7 +100,7 @@ def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
     longest_s = trial_seconds(mine) * 4
     finished: set[int] = set()
     halfway = unjudged = 0
-    for i in range(KILLS):
+    for i in range(kills):
         said = killed(rng, longest_s, "trials", str(root), mine.name, str(seed + i))
         finished |= {int(line) for line in said}
         halfway += mine.desk.intent() is not None
@@ -116,17 +117,18 @@ def test_kills_while_keeping_and_reverting(tmp_path: Path) -> None:
         assert found.fault is None
         assert found.witnessed == found.keeps
         assert_whole(mine)
-    assert len(finished) >= KILLS / 4, "the driver hardly ran: the kills prove nothing"
-    assert 0 < unjudged < KILLS, "every kill fell into the same kind of instant"
-    assert halfway >= KILLS / 10, "hardly a kill fell inside a decision"
+    assert len(finished) >= kills / 4, "the driver hardly ran: the kills prove nothing"
+    assert 0 < unjudged < kills, "every kill fell into the same kind of instant"
+    assert halfway >= kills / 10, "hardly a kill fell inside a decision"
 
 
-def test_kills_while_starting_campaigns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", fast_for([4, 12], 4))
+def test_kills_while_starting_campaigns(kills: int, tmp_path: Path) -> None:
     root = checkout(tmp_path / "r")
     rng = random.Random()
     finished: set[str] = set()
     longest_s = trial_seconds(campaign.create(root, TARGET, FIRST, origin="upstream")) * 3
-    for _ in range(STARTS):
+    for _ in range(kills):
         finished |= set(killed(rng, longest_s, "starts", str(root)))
         campaign.repair(root)
         assert campaign.repair(root) == []

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.driving import begin
@@ -24,7 +25,6 @@ from lance_autoresearch.ledger import Ledger, digest_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IDEA = ROOT / "records" / "ideas" / "pq-l2" / "01-table-tree.rs"
-KILLS = 8
 
 pytestmark = pytest.mark.timing
 
@@ -65,9 +65,12 @@ def living(pids: set[int]) -> set[int]:
     return alive
 
 
-def test_a_killed_trial_leaves_nothing_behind(campaign: campaigns.Campaign) -> None:
+@pytest.mark.parametrize("kills", fast_for([2, 8], 2))
+def test_a_killed_trial_leaves_nothing_behind(
+    kills: int, campaign: campaigns.Campaign
+) -> None:
     draw = random.Random(14)
-    for number in range(KILLS):
+    for number in range(kills):
         campaign.kernel_path.write_bytes(IDEA.read_bytes() + f"// {number}\n".encode())
         command = [str(Path(sys.executable).parent / "lar"), "try", "pq-l2", "-m", f"kill {number}"]
         process = subprocess.Popen(

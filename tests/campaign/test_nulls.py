@@ -175,6 +175,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return real_checkout(tmp_path_factory.mktemp("nulls"))
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_suspended_keeps_come_back_by_measuring_and_the_agent_hears_of_nothing(
     root: Path, monkeypatch: pytest.MonkeyPatch
@@ -198,6 +199,7 @@ def test_suspended_keeps_come_back_by_measuring_and_the_agent_hears_of_nothing(
     assert_whole(started)
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_while_keeps_stay_suspended_no_agent_is_asked_and_the_end_says_why(
     root: Path, monkeypatch: pytest.MonkeyPatch

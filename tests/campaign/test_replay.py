@@ -1,4 +1,7 @@
-"""A recorded trial again: from the ledger, and from an export as a clone would have it."""
+"""A recorded trial again: from the ledger, and from an export as a clone would have it.
+
+The trial is recorded from given pairs, so that it was kept whatever this machine is and does.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +9,90 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.campaign.attempt import Done, attempt
-from lance_autoresearch.judge.trial import Story
+from agent_parts import TARGET, begin_delayed, checkout
+from gate_cases import comparison
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.driving import begin
+from lance_autoresearch.campaign.coordinator import Coordinator, Done, Story
 from lance_autoresearch.campaign.replaying import (
     decided_again,
     from_ledger,
     from_records,
     measured_again,
     replay,
+    verify_record,
 )
-from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.judge.job import JudgedTrial
+from lance_autoresearch.ledger import Ledger, digest_of
 from lance_autoresearch.ledger.export import export_campaign
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import Comparison, Reason, ReasonKind, TrialPairs, Verdict
+from lance_autoresearch.rules.policy import DEFAULT
+from lance_autoresearch.rules.rejudge import rejudge
 
-ROOT = Path(__file__).resolve().parents[2]
-IDEA = ROOT / "targets" / "pq-l2" / "kernel" / "kernels.rs"
-"""The champion: faster on every machine and in every cache."""
 
-pytestmark = pytest.mark.timing
+def made(gain: float, pairs: int) -> Comparison:
+    """Pairs of a candidate that is so much faster (natural log ratio), with a little noise."""
+    rng = np.random.default_rng(pairs)
+    return comparison((rng.normal(0, 0.004, (pairs, 3)) + gain).tolist(), rng)
+
+
+KEPT = TrialPairs(made(0.3, 8), made(0.3, 16), made(0.3, 4), made(0.3, 24), made(0.0, 8))
+"""All stages of a trial that was kept."""
 
 
 @pytest.fixture(scope="module")
-def kept() -> tuple[Campaign, Done]:
-    campaign = begin(ROOT, "pq-l2")
-    for _ in range(4):
-        with Rig(ROOT, "pq-l2", champion=campaign.champion_text()) as rig:
-            done = attempt(rig, IDEA.read_bytes(), Story("replay me", kind="replay"), campaign)
-        if done.record.verdict is not Verdict.INCONCLUSIVE:
-            break
-    assert done.record.verdict is Verdict.KEEP, done.record.reason
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Campaign, Done]:
+    """A campaign with one kept trial: a delayed champion, and the same code without the delay."""
+    campaign, better = begin_delayed(checkout(tmp_path_factory.mktemp("replay")))
+    kernel, champion = better.encode(), campaign.champion_text()
+    judged = JudgedTrial(
+        Verdict.KEEP, Reason(ReasonKind.CONFIRMED), rejudge(KEPT, DEFAULT), KEPT, DEFAULT,
+        kernel_digest=digest_of(kernel), champion_digest=digest_of(champion),
+    )  # fmt: skip
+    story = Story("replay me", kind="replay", campaign=campaign.name)
+    with Coordinator(campaign.root, TARGET, champion=champion) as coordinator:
+        done = coordinator.record(kernel, judged, story, campaign)
+    assert campaign.champion_text() == kernel
     return campaign, done
 
 
-def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def exported(kept: tuple[Campaign, Done], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That campaign as plain files."""
+    campaign, _ = kept
+    with Ledger.open(campaign.root) as ledger:
+        lance = builder.first_kernel(campaign.root, TARGET)
+        directory = tmp_path_factory.mktemp("export") / campaign.name
+        return export_campaign(ledger, campaign.name, directory, lance)
+
+
+@pytest.mark.cpu
+@pytest.mark.timing
+def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], exported: Path) -> None:
     campaign, done = kept
-    with Ledger.open(ROOT) as ledger:
-        lance = builder.first_kernel(ROOT, "pq-l2")
-        place = export_campaign(ledger, campaign.name, tmp_path / campaign.name, lance)
-    recorded = from_records(ROOT, place, done.number)
-    assert recorded.kernel == IDEA.read_bytes()
-    assert recorded.champion == lance
-    parts = {part.what: part for part in replay(ROOT, recorded, lambda _: None)}
+    recorded = from_records(campaign.root, exported, done.number)
+    assert recorded.kernel == campaign.champion_text()
+    assert digest_of(recorded.champion) == done.record.champion
+    parts = {part.what: part for part in replay(campaign.root, recorded, lambda _: None)}
     assert parts["gate"].ok and "identical" in parts["gate"].detail
+    assert parts["kernel"].ok, parts["kernel"].detail
     assert set(parts) == {"gate", "kernel", "gain"}
 
 
+def test_an_export_is_verified_as_a_whole(kept: tuple[Campaign, Done], exported: Path) -> None:
+    found = verify_record(kept[0].root, exported)
+    assert (found.campaign, found.trials, found.decided) == (kept[0].name, 1, 1)
+
+
 def test_one_changed_tick_is_noticed(kept: tuple[Campaign, Done]) -> None:
-    recorded = from_ledger(ROOT, kept[1].number)
+    recorded = from_ledger(kept[0].root, kept[1].number)
     assert recorded.pairs is not None
     assert decided_again(recorded).ok
     pairs = json.loads(recorded.pairs)
-    sides = next(pair for pair in pairs["parts"][0]["pairs"] if pair["void"] is None)
+    sides = pairs["parts"]["screening"]["pairs"][0]
     sides["candidate"][0] = [2 * ticks for ticks in sides["candidate"][0]]
     forged = replace(recorded, pairs=json.dumps(pairs).encode())
     assert not decided_again(forged).ok

@@ -17,8 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from agent_parts import TARGET, assert_whole, checkout, newest, rows
-from checkout_parts import ROOT
+from agent_parts import TARGET, assert_whole, begin_delayed, checkout, newest, rows
 from kernels import around
 
 from lance_autoresearch.campaign.campaign import Campaign
@@ -28,7 +27,7 @@ from lance_autoresearch.ledger import Ledger
 LAR = str(Path(sys.executable).parent / "lar")
 WRONG = 'sed -i "s/pub fn /pub fn odd_$$_/" kernels.rs; echo a name'
 
-pytestmark = pytest.mark.timing
+pytestmark = [pytest.mark.timing, pytest.mark.deep]
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +77,12 @@ def test_a_gain_ends_the_campaign_hooks_hear_the_keep_and_the_next_begins_from_i
     root: Path, tmp_path: Path, heard: tuple[str, list[dict[str, object]]]
 ) -> None:
     address, posted = heard
-    better = ROOT / "targets" / TARGET / "kernel" / "kernels.rs"
+    mine, faster = begin_delayed(root)
+    better = tmp_path / "better" / "kernels.rs"
+    better.parent.mkdir()
+    better.write_text(faster)
     said = tmp_path / "keeps"
-    propose = f'cat {better} > kernels.rs; echo "// $$" >> kernels.rs; echo the champion'
-    mine = begin(root, TARGET)
+    propose = f'cat {better} > kernels.rs; echo "// $$" >> kernels.rs; echo without the delay'
     events = ended(started(
         root, "loop", TARGET, "--campaign", mine.name, "--agent", shell(propose), "--trials", "4",
         "--until-gain", "2", "--on-keep", f"cat >> {said}", "--webhook", address, "--json",

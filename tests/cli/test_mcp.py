@@ -175,6 +175,7 @@ def codex(mine: Campaign, home: Path, steps: list[Step]) -> list[str]:
     return [str(row["output"]) for row in rows]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("session", [claude, codex])
 def test_real_programs_drive_themselves_through_the_tools(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -204,6 +205,7 @@ def test_real_programs_drive_themselves_through_the_tools(
     assert mine.read() == mine.champion_text()
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_champion_is_benched_from_claude_code(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

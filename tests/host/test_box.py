@@ -5,6 +5,7 @@ A kernel here has passed no admission and no audit: only the fence stands.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conductor_parts import HONEST, library, rustc, write_pool
+from tiers import fast_for, fast_pairs
 
 from lance_autoresearch.bench.conductor import PROGRAMS, Conductor, ensure_built
 from lance_autoresearch.build import builder
@@ -132,8 +134,11 @@ def as_user(uid: int) -> list[str]:
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
 
-@pytest.mark.parametrize("box", ["bwrap", "landlock"])
-@pytest.mark.parametrize("uid", [os.getuid(), NOBODY], ids=["self", "nobody"])
+@pytest.mark.parametrize(
+    ("uid", "box"),
+    fast_pairs(itertools.product([os.getuid(), NOBODY], ["bwrap", "landlock"]),
+               (os.getuid(), "bwrap"), (NOBODY, "landlock")),
+)
 def test_every_bomb_ends_in_its_verdict_within_its_limit(uid: int, box: str, home: Path) -> None:
     words = [sys.executable, "-B", "-c", DRIVER, str(home), json.dumps(list(HOSTILE)), box]
     command = [*as_user(uid), *words]
@@ -232,7 +237,7 @@ def test_without_any_box_nothing_is_built_or_run(
 BUILDER = """
 import json, sys
 from pathlib import Path
-from lance_autoresearch.world import sandbox
+from lance_autoresearch.host import sandbox
 work, secret, box = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 sys.executable = sys.argv[4]
 script = f"cat {secret}; ls -A /root {secret}/..; echo x > made; echo y > {secret}.y"
@@ -285,7 +290,7 @@ COSTLY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", COSTLY)
+@pytest.mark.parametrize("name", fast_for(COSTLY, "macro without end"))
 def test_a_costly_build_is_refused_within_its_limit(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

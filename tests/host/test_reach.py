@@ -18,7 +18,7 @@ import pytest
 from lance_autoresearch.bench.conductor import PROGRAMS, Conductor, ensure_built
 from lance_autoresearch.build import builder, link
 from lance_autoresearch.build import kit as kits
-from lance_autoresearch.build.provenance import immutable
+from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.host import checkout, sandbox, toolchain
 from lance_autoresearch.host.kernel_file import place_kernel, read_kernel
@@ -133,7 +133,7 @@ def test_a_preloaded_library_reaches_neither_conductor_nor_compiler(
     subprocess.run(["cc", "-shared", "-fPIC", "-o", lib, source], check=True)
     script = (
         "from pathlib import Path\n"
-        "from lance_autoresearch.evidence import build\n"
+        "from lance_autoresearch.build import builder\n"
         "from lance_autoresearch.bench.conductor import Conductor\n"
         f"root = Path({str(ROOT)!r})\n"
         f"print(builder.build_kernel(root, 'pq-l2', {fresh_kernel()!r}).digest)\n"
@@ -202,7 +202,7 @@ def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """Target, contract, prelude and slices of a worktree are never read."""
     monkeypatch.delenv("LAR_ROOT", raising=False)
     target = catalogue.load(ROOT, "pq-l2")
-    before, parts = immutable(ROOT, target, DEFAULT), kits.compile_kit(ROOT, "pq-l2")
+    before, parts = measure_provenance(ROOT, target, DEFAULT), kits.compile_kit(ROOT, "pq-l2")
     tree = checkout.lar_dir(ROOT, "work", f"reach-{secrets.token_hex(4)}")
     try:
         shutil.copytree(ROOT / "targets", tree / "targets")
@@ -220,7 +220,7 @@ def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         assert checkout.find_root() == ROOT
         again = catalogue.load(checkout.find_root(), "pq-l2")
         assert again.timed == target.timed and again.ops == target.ops
-        assert immutable(checkout.find_root(), again, DEFAULT) == before
+        assert measure_provenance(checkout.find_root(), again, DEFAULT) == before
         assert kits.compile_kit(checkout.find_root(), "pq-l2").digest == parts.digest
     finally:
         monkeypatch.chdir(ROOT)

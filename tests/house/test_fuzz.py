@@ -10,6 +10,7 @@ import pytest
 from conductor_parts import Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import fast_for
 
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.rules.policy import MeasuringLimits
@@ -45,9 +46,10 @@ def test_the_slicer_ends_in_text_or_an_error(text: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the conductor runs on Linux")
-def test_the_conductor_survives_damaged_pools_and_lines(tmp_path: Path) -> None:
-    figures = fuzz.conductor(tmp_path, seed=1, cases=200)
-    assert figures["cases"] == 200 and figures["lost"] == 0 and figures["accepted"] == 0
+@pytest.mark.parametrize("cases", fast_for([50, 200], 50))
+def test_the_conductor_survives_damaged_pools_and_lines(cases: int, tmp_path: Path) -> None:
+    figures = fuzz.conductor(tmp_path, seed=1, cases=cases)
+    assert figures["cases"] == cases and figures["lost"] == 0 and figures["accepted"] == 0
 
 
 SCRIBBLE = """

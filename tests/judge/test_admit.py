@@ -180,6 +180,7 @@ def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) 
     audit(report(built.obj, built.so))
 
 
+@pytest.mark.deep
 def test_upstream_and_our_own_kernels_pass_both() -> None:
     root = find_root()
     kernels = [(t, builder.first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]

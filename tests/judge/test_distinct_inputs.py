@@ -87,6 +87,7 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Coo
             return
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Coordinator]) -> None:
     """The same calls on the same inputs: 24 pairs, or one pair of processes that lives as long."""
@@ -133,6 +134,7 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {{
 """
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(
     opened: dict[str, Coordinator]
@@ -159,6 +161,7 @@ def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(
     assert judge_distinct_inputs(strange, "all", gain, DEFAULT).rejected
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("records/ideas/*/*.rs")), ids=lambda p: f"{p.parent.name}/{p.stem}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tiers import FAST_TARGET, fast_for
 
 from lance_autoresearch.bench.conductor import audit
 from lance_autoresearch.build import builder
@@ -61,7 +62,7 @@ def test_a_question_in_vain_is_seen_in_the_object(question: str) -> None:
         guarded(report("_toy", text))
 
 
-@pytest.mark.parametrize("target", catalogue.names(ROOT))
+@pytest.mark.parametrize("target", fast_for(catalogue.names(ROOT), FAST_TARGET))
 def test_champions_and_lance_ask(target: str) -> None:
     champion = read_champion(ROOT, target)
     assert champion is not None

@@ -37,6 +37,7 @@ from gate_vectors import (
     run,
 )
 from simulate_gate import EVERY, LAYOUTS, RECORD, play
+from tiers import fast_for, fast_pairs
 
 from lance_autoresearch.records import Comparison, GateResult, Outcome, ReasonKind, Verdict
 from lance_autoresearch.rules import gate as rule
@@ -85,7 +86,7 @@ def agree(ends: Ends, result: GateResult, at: int = 0) -> None:
         assert shown == pytest.approx([component.low, component.high], rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("label", LAYOUTS)
+@pytest.mark.parametrize("label", fast_for(LAYOUTS, "4 combos, 2 ops"))
 @pytest.mark.parametrize("name", NOISES)
 def test_both_writings_of_the_rule_agree(name: str, label: str) -> None:
     layout = LAYOUTS[label]
@@ -112,7 +113,7 @@ def test_a_session_takes_as_many_pairs_as_the_policy_says() -> None:
     assert set(most.tolist()) == {*range(DEFAULT.max_pairs, MOST + 1)}
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", fast_for(EVERY, "normal", "drift", "two_states"))
 def test_both_writings_agree_where_each_session_has_its_own_number_of_pairs(name: str) -> None:
     """Sessions at once, each with the policy fitted to its A/A's SD of `all` (`Policy.fitted`)."""
     layout = LAYOUTS["4 combos, 2 ops"]
@@ -127,8 +128,8 @@ def test_both_writings_agree_where_each_session_has_its_own_number_of_pairs(name
         agree(ends, rule.replay(sampled, policy), k)
 
 
-@pytest.mark.parametrize("pairs", [16, 27])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("pairs", fast_for([16, 27], 27))
+@pytest.mark.parametrize("name", fast_for(EVERY, "normal", "outliers", "skewed_slow"))
 def test_both_writings_of_the_confirmation_agree(name: str, pairs: int) -> None:
     layout, policy = LAYOUTS["4 combos, 2 ops"], replace(DEFAULT, confirm_pairs=pairs)
     rng, ends = np.random.default_rng(5), []
@@ -163,7 +164,9 @@ COUNT = {"quiet": 12_000, "noisy": 6_000}
 WITHIN = [c for c in itertools.product(MACHINES, NOISES) if c not in {(m, n) for m, n, _ in BROKEN}]
 
 
-@pytest.mark.parametrize(("machine", "name"), WITHIN)
+@pytest.mark.parametrize(
+    ("machine", "name"), fast_pairs(WITHIN, ("quiet", "normal"), ("noisy", "outliers"))
+)
 def test_a_kernel_that_gains_nothing_is_not_a_candidate(machine: str, name: str) -> None:
     each = COUNT[machine] // len(LAYOUTS)
     proven = sum(
@@ -173,6 +176,7 @@ def test_a_kernel_that_gains_nothing_is_not_a_candidate(machine: str, name: str)
     assert proven / COUNT[machine] < PROMISE
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("machine", MACHINES)
 def test_not_even_at_the_margin(machine: str) -> None:
     """The hardest null, under symmetric independent noise: no more than the promised rate."""
@@ -256,8 +260,8 @@ SHORT = {("noisy", "drift"): {0.012}}
 """Where the interval shown misses more than its 1 %: the wave lets a true gain end too early."""
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize("machine", fast_for(MACHINES, "quiet"))
+@pytest.mark.parametrize("name", fast_for(NOISES, "normal", "skewed_fast"))
 def test_the_interval_shown_covers_the_truth_at_whatever_pair_the_gate_stops(
     name: str, machine: str
 ) -> None:
@@ -269,6 +273,7 @@ def test_the_interval_shown_covers_the_truth_at_whatever_pair_the_gate_stops(
     assert short == SHORT.get((machine, name), set())
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("machine", "label", "missed"),
     [
@@ -300,7 +305,9 @@ def confirmation_misses(name: str, label: str, pairs: int, count: int) -> tuple[
 SKEWED = ("skewed_slow", "skewed_fast")
 
 
-@pytest.mark.parametrize("name", [n for n in NOISES if n not in SKEWED])
+@pytest.mark.parametrize(
+    "name", fast_for([n for n in NOISES if n not in SKEWED], "normal", "two_states")
+)
 def test_confirmations_interval_covers_at_its_level(name: str) -> None:
     """99 % of 40,000, where the plain interval of clipped values covers 98.7 %.
 
@@ -311,6 +318,7 @@ def test_confirmations_interval_covers_at_its_level(name: str) -> None:
     assert exact_bounds(missed, count).low < (0.012 if name == "two_states" else 0.01)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("label", "pairs", "above", "below"),
     [
@@ -341,7 +349,7 @@ def test_confirmations_interval_falls_short_under_skewed_noise(
 
 
 @pytest.mark.parametrize(("sd", "pairs"), [(0.005, 16), (0.0075, 24), (0.0106, 48)])
-@pytest.mark.parametrize("label", LAYOUTS)
+@pytest.mark.parametrize("label", fast_for(LAYOUTS, "4 combos, 2 ops"))
 def test_a_true_gain_of_1_5_percent_becomes_a_candidate(label: str, sd: float, pairs: int) -> None:
     """At a pair SD of 0.5 %, of 0.75 % as of our fastest kernels, and of 1.06 %, the noisiest
     machine whose trials take as many pairs as it needs; the goal is 95 of 100. How many pairs

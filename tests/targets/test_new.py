@@ -103,6 +103,7 @@ def test_first_kernel_and_cheat_build(hamming: Path) -> None:
     assert build_kernel(hamming, "hamming", cheat).digest != first.digest
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_lar_validate_passes_unedited(hamming: Path) -> None:
     done = lar(hamming, "validate", "hamming", "--json")
@@ -147,6 +148,7 @@ def test_all_faults_of_a_command_line_at_once(checkout: Path) -> None:
     assert str(caught.value).count("--") >= 3
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("path", "items"),
     [

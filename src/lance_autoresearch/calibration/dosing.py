@@ -21,6 +21,7 @@ import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, gather
@@ -30,7 +31,7 @@ from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.records import Comparison
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.estimator import Samples, call_ns, samples
+from lance_autoresearch.rules.estimator import Samples, samples
 from lance_autoresearch.rules.policy import Policy
 
 ASKED = 0.08
@@ -106,10 +107,9 @@ def find_dose(
     Raises:
         MachineError: so many pairs were void that nothing was learnt.
     """
-    ops = {combo.label: combo.op for combo in bench.combos}
     first, second = bench.inputs.epoch.timed, bench.inputs.make_fresh()[0]
-    one, two = (_keys(bench, base, ops, pools) for pools in (first, second))
-    dose = _guessed(bench, Dose(base, ops, one, two, {}), policy)
+    dose = guess_dose(bench, base, second)
+    ops = dose.ops
     answers: list[dict[str, float]] = []
     for _ in range(ROUNDS):
         data = _response(bench, dose, ASKED, pairs, first, policy)
@@ -125,6 +125,35 @@ def find_dose(
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
     enough = math.ceil((policy.planned_sd / (0.5 * NEAR * share)) ** 2)
     return _trimmed(bench, dose, share, min(TRIM_PAIRS * pairs, enough), second, policy)
+
+
+def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
+    """Steps that about double each call's time, guessed from one run of every call.
+
+    Enough where a delay must be there and its size does not matter. No pair is measured, so a
+    busy machine does not stop it.
+
+    Args:
+        second: pools at every combo's second size.
+
+    Raises:
+        MachineError: the kernel failed on Lance's inputs.
+    """
+    ops = {combo.label: combo.op for combo in bench.combos}
+    timed = bench.inputs.epoch.timed
+    one, two = (_keys(bench, base, ops, pools) for pools in (timed, second))
+    dose = Dose(base, ops, one, two, {})
+    plain = bench.build(dose.text({})).so
+    spent = {label: _call_ns(bench, plain, pool) for label, pool in zip(ops, timed, strict=True)}
+    return _with_steps(dose, {label: ns / NS_PER_STEP for label, ns in spent.items()})
+
+
+def _call_ns(bench: Bench, library: Path, pool: Pool) -> float:
+    """Median time of a pool's calls, each run once, in ns."""
+    ran = bench.conductor.expect(library, pool.path, bench.scratch / "guess.want")
+    if ran.fault is not None:
+        raise MachineError(f"a kernel to be delayed failed: {ran.fault.kind}", where=pool.path.name)
+    return stats.median(list(ran.ns_per_call))
 
 
 def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
@@ -182,15 +211,6 @@ def _keys(
         key, size = key_of(fault.note)
         rows[label] = Row(key, size, 0.0)
     return rows
-
-
-def _guessed(bench: Bench, dose: Dose, policy: Policy) -> Dose:
-    """Steps from the time of a call of the plain kernel."""
-    plain = bench.build(dose.text({})).so
-    seen = _compared(bench, [Sides(plain, plain)] * 2, bench.inputs.epoch.timed, policy)
-    return _with_steps(
-        dose, {label: call_ns(seen, i)[0] / NS_PER_STEP for i, label in enumerate(dose.rows)}
-    )
 
 
 def _response(
