@@ -23,8 +23,9 @@ from own_venv import install
 
 from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign import campaign as campaigns
+from lance_autoresearch.campaign.beginning import begin
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.driving import begin, drive
+from lance_autoresearch.campaign.driving import drive
 from lance_autoresearch.campaign.loop import Budget, Patience, Progress
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict

@@ -18,7 +18,7 @@ import pytest
 from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.driving import begin
+from lance_autoresearch.campaign.beginning import begin
 from lance_autoresearch.host import scratch
 from lance_autoresearch.host.git import Git
 from lance_autoresearch.ledger import Ledger, digest_of

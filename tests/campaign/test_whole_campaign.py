@@ -20,8 +20,8 @@ import pytest
 from agent_parts import TARGET, assert_whole, begin_delayed, checkout, newest, rows
 from kernels import around
 
+from lance_autoresearch.campaign.beginning import begin
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.driving import begin
 from lance_autoresearch.ledger import Ledger
 
 LAR = str(Path(sys.executable).parent / "lar")

@@ -35,8 +35,9 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     """
     from lance_autoresearch.agents.replay import ReplayAgent
     from lance_autoresearch.agents.tune import TuneAgent, knobs
+    from lance_autoresearch.campaign.beginning import begin
     from lance_autoresearch.campaign.campaign import repair
-    from lance_autoresearch.campaign.driving import begin, drive
+    from lance_autoresearch.campaign.driving import drive
     from lance_autoresearch.campaign.loop import Budget
     from lance_autoresearch.cli.log import table
     from lance_autoresearch.targets import catalogue

@@ -1,0 +1,106 @@
+"""What a loop prints: one row a trial and the end in a few words, or events as JSON lines.
+
+    #12  revert    -1.84%  2.1 s  tune STRIP: 256 -> 512
+                           slower
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.coordinator import Done
+from lance_autoresearch.campaign.hooks import Hooks, notify
+from lance_autoresearch.campaign.loop import Budget, Progress
+from lance_autoresearch.campaign.standing import standing
+from lance_autoresearch.host.live import Live, Notice
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.records import Verdict
+from lance_autoresearch.text.plain_text import stripped
+
+
+def make_event_printer() -> Callable[[str], None]:
+    """Progress as JSON lines for programs: what is worth a line, once."""
+    last = ""
+
+    def show(text: str) -> None:
+        nonlocal last
+        if text != last and isinstance(text, Notice):
+            last = text
+            body = {"v": 1, "event": "progress", "text": stripped(text, 300)}
+            print(json_module.dumps(body), flush=True)
+
+    return show
+
+
+def print_begin(
+    where: Campaign, agent: str, budget: Budget, json: bool, resume: bool
+) -> None:
+    """The beginning of a loop, as an event."""
+    if json:
+        limits = {name: value for name, value in asdict(budget).items() if value is not None}
+        body = {"v": 1, "event": "begin", "campaign": where.name, "target": where.target,
+                "agent": agent, "resume": resume, "limits": limits}
+        print(json_module.dumps(body), flush=True)
+
+
+def print_trial(done: Done, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
+    """A finished trial, as two lines or as an event; the person's command is told of a keep."""
+    if json:
+        print(json_module.dumps({"event": "trial", **done.as_json()}), flush=True)
+    else:
+        live.clear()
+        print(describe_row(done), flush=True)
+    if done.record.verdict is Verdict.KEEP and not done.remembered:
+        notify(hooks.keep, hooks, {"event": "keep", "campaign": where.name, **done.as_json()})
+
+
+def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> None:
+    """The end of a loop in a few words, or as an event; the person's command is told."""
+    tally = progress.tally
+    kept = sum(1 for record in tally.trials if record.verdict is Verdict.KEEP)
+    body = {
+        "v": 1, "event": "end", "campaign": where.name, "target": where.target,
+        "ended": progress.ended, "trials": tally.count, "kept": kept,
+        "gain": round(tally.gain, 3), "cost_usd": round(tally.usd, 6),
+        "tokens": tally.run.lost_tokens + sum(r.tokens or 0 for r in tally.trials),
+        "complaints": progress.complaints[-5:], **_nulls(where),
+    }
+    if json:
+        print(json_module.dumps(body), flush=True)
+    else:
+        cost = f", {tally.usd:.2f} USD" if tally.usd else ""
+        print(f"{tally.count} trials, {kept} kept{cost}: {progress.ended}")
+        if body["nulls"]:
+            print(f"  hidden nulls of the campaign: {body['nulls_kept']} of {body['nulls']} kept "
+                  f"(at most {body['nulls_most_percent']:g} % of nulls at 99 %)")
+        for complaint in dict.fromkeys(progress.complaints[-3:]):
+            print(f"  without a candidate: {complaint}")
+    notify(hooks.end, hooks, body)
+
+
+def _nulls(where: Campaign) -> dict[str, Any]:
+    """The campaign's own error, for its end."""
+    with Ledger.open(where.root) as ledger:
+        row = ledger.campaign(where.name)
+        assert row is not None
+        now = standing(ledger, row)
+    most = None if now.most is None else round(100 * now.most, 2)
+    return {"nulls": now.tried, "nulls_kept": now.kept, "nulls_most_percent": most}
+
+
+def describe_row(done: Done) -> str:
+    """One finished trial in two lines: numbers and idea, then the reason."""
+    record = done.record
+    gain = "" if record.gain is None else f"{record.gain:+.2f}%"
+    took = "from memory" if done.remembered else f"{record.seconds:.1f} s"
+    idea = stripped(record.hypothesis, 60)
+    reason = stripped(record.reason.splitlines()[0] if record.reason else "", 110)
+    cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"
+    return (
+        f"#{done.number:<4} {record.verdict:<12} {gain:>8}  {took:>11}{cost}  {idea}\n"
+        f"      {reason}"
+    )
