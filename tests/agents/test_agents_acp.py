@@ -77,7 +77,7 @@ def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive
     record = progress.done[0].record
     assert record.verdict is Verdict.INCORRECT
     assert record.agent.startswith("acp:python") and record.hypothesis == "eight at a time"
-    assert record.numbers["predicted"] == 30.0
+    assert record.results.predicted == 30.0
     assert record.tokens == 1200 and record.cost_usd == 0.25
     assert_whole(mine)
 

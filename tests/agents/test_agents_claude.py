@@ -82,7 +82,7 @@ def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Dr
         progress = drive(server, trials=2, campaign=mine.name)
     record = progress.done[0].record
     assert record.agent == "claude" and record.hypothesis == "eight centroids at a time"
-    assert record.numbers["predicted"] == 30.0
+    assert record.results.predicted == 30.0
     assert record.tokens == 3300 and record.cost_usd is not None and record.cost_usd > 0
     assert_kept_then_reverted(mine, progress, better)
 

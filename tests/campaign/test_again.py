@@ -16,14 +16,25 @@ import again  # noqa: E402
 
 from lance_autoresearch.ledger import Ledger  # noqa: E402
 from lance_autoresearch.ledger.export import load_records  # noqa: E402
-from lance_autoresearch.records import Verdict  # noqa: E402
+from lance_autoresearch.records import (  # noqa: E402
+    ConfirmResult,
+    Estimate,
+    Reason,
+    ReasonKind,
+    Results,
+    Verdict,
+)
 
 ROW = again.Again("2026-11-22", 0, "pq-l2", "delay 2", "ab" * 6, 2.0, 1.0, 3.0, 1.8, 0.9, 2.7, 16,
                   "a machine", "a machine")  # fmt: skip
 
 
-WHOLE = {"name": "all", "gain": 2.0, "low": 1.0, "high": 3.0}
-QUOTED = {"confirm": {"claim": "f", "components": [{**WHOLE, "name": "f", "gain": 9.0}, WHOLE]}}
+WHOLE = Estimate("all", 2.0, 1.0, 3.0, 16)
+OP = replace(WHOLE, name="f", gain=9.0)
+CONFIRMED = Reason(ReasonKind.CONFIRMED, at_confirmation=True)
+QUOTED = Results(
+    confirmation=ConfirmResult(Verdict.KEEP, CONFIRMED, "f", (WHOLE, OP), (), None, 16, 0)
+)
 
 
 def test_a_row_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -64,7 +75,7 @@ def test_those_measured_least_often_come_first_and_the_targets_in_turn(
     with Ledger.open(tmp_path) as ledger:
         for i, text in enumerate(texts):
             row = record(text, b"champion", verdict=Verdict.KEEP, gain=2.0, low=1.0, high=3.0,
-                         target="fsst" if i == 0 else "pq-l2", numbers=QUOTED)  # fmt: skip
+                         target="fsst" if i == 0 else "pq-l2", results=QUOTED)  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
         assert again.keeps(None) == [], "the champion's text is not there"
         ledger.put_blob(b"champion")

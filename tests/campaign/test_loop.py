@@ -300,5 +300,5 @@ def test_a_long_night_is_counted_whole_and_held_small() -> None:
     for _ in range(300):
         tally.add(miss)
     assert tally.count == 300 and tally.over() == "plateau: 300 trials without a keep"
-    assert sum(bool(r.numbers) for r in tally.trials) == WHOLE
-    assert tally.trials[0].gain == 1.0 and tally.trials[-1].numbers
+    assert sum(r.results == miss.results for r in tally.trials) == WHOLE
+    assert tally.trials[0].gain == 1.0 and tally.trials[-1] == miss

@@ -9,7 +9,7 @@ import pytest
 from agent_parts import AT_ONCE, assert_whole, fresh, newest, own_lock, rows, run_loop  # noqa: F401
 from agent_parts import checkout as real_checkout
 from campaign_parts import FIRST, TARGET, checkout, kernel
-from night_parts import measured, trial
+from night_parts import screened, trial
 
 from lance_autoresearch.agents import Settings, make_agent
 from lance_autoresearch.campaign import campaign as campaigns
@@ -21,7 +21,7 @@ from lance_autoresearch.campaign.teaching import teach
 from lance_autoresearch.cli.log import log
 from lance_autoresearch.cli.status import status
 from lance_autoresearch.ledger import Ledger, digest_of
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import NoiseSession, Results, Verdict
 from lance_autoresearch.report import gather
 from lance_autoresearch.report.page import Card, html
 
@@ -50,16 +50,18 @@ def null(
 ) -> None:
     """A null's row, as `nulls` writes it."""
     text = champion + b"// null\n"
-    numbers = {"gate": measured((gain, gain, gain), pairs=pairs)}
+    results = Results(screening=screened((gain, gain, gain), pairs=pairs))
     found = trial(text, champion, verdict, None, campaign=mine.name, kind=kind, agent="null",
-                  numbers=numbers, hypothesis="hidden null")
+                  results=results, hypothesis="hidden null")
     with Ledger.open(mine.root) as ledger:
         ledger.append(found)
 
 
 def session(mine: Campaign, percent: float, champion: bytes = FIRST) -> None:
     with Ledger.open(mine.root) as ledger:
-        ledger.add_session(TARGET, digest_of(champion), "boot", [0.005] * 6, percent / 100)
+        ledger.add_noise(
+            NoiseSession(TARGET, digest_of(champion), "boot", (0.005,) * 6, percent / 100)
+        )
 
 
 def now(mine: Campaign) -> Standing:
@@ -188,7 +190,8 @@ def test_suspended_keeps_come_back_by_measuring_and_the_agent_hears_of_nothing(
     kept, again, judged = found
     assert (again.record.kind, again.record.agent, again.commit) == ("aa", "null", None)
     assert again.record.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE)
-    assert again.record.numbers["gate"]["pairs"] > 0 and again.record.pairs_blob
+    screening = again.record.results.screening
+    assert screening is not None and screening.pairs > 0 and again.record.pairs_blob
     assert judged.record.verdict is Verdict.REJECTED and judged.record.kind == "trial"
     with Ledger.open(root) as ledger:
         sessions = ledger.sessions(TARGET)
