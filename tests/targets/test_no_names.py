@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ WORDS = ("take", "predicate", "dictionary", "accumulate", "sum", "find", "merge"
 """Names of targets and ops that are English words: looked for in quotes and in paths only."""
 
 
+@functools.cache
 def names() -> set[str]:
     """Names of the targets, the waiting ones included, and of the ops of those that run."""
     known = {t.name for t in catalogue.load_all(ROOT)} | {w.name for w in catalogue.waiting(ROOT)}

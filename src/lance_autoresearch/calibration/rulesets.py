@@ -1,6 +1,6 @@
 """Rulesets that decide alike: calibration's counts go on from one to the other.
 
-    accepted = find_equal_rulesets(root, "fsst", digest)     digests whose trials count today
+    accepted = find_equal_rulesets(root, "hamming", digest)  digests whose trials count today
 
 The table `records/rulesets.toml` is written by `python tools/rulesets.py --from COMMIT`, which
 judges every recorded comparison again and adds a line only if all numbers are equal to the bit.
