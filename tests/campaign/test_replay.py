@@ -32,6 +32,8 @@ from lance_autoresearch.records import Comparison, Reason, ReasonKind, TrialPair
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.rules.rejudge import rejudge
 
+pytestmark = [pytest.mark.timing, pytest.mark.cpu]
+
 
 def made(gain: float, pairs: int) -> Comparison:
     """Pairs of a candidate that is so much faster (natural log ratio), with a little noise."""
@@ -69,8 +71,6 @@ def exported(kept: tuple[Campaign, Done], tmp_path_factory: pytest.TempPathFacto
         return export_campaign(ledger, campaign.name, directory, lance)
 
 
-@pytest.mark.cpu
-@pytest.mark.timing
 def test_an_export_replays_from_a_clone(kept: tuple[Campaign, Done], exported: Path) -> None:
     campaign, done = kept
     recorded = from_records(campaign.root, exported, done.number)

@@ -179,6 +179,7 @@ def test_a_chunk_is_its_codes_decoded(upstream: Library, make: Maker) -> None:
     assert upstream.call(0, alone) == upstream.call(2, whole)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("features", [None, 0], ids=["native", "scalar"])
 @pytest.mark.parametrize("name", ["01-swar8", "02-stream"])
 def test_our_kernels_agree_on_every_check(

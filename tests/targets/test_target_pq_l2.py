@@ -130,6 +130,7 @@ def disagreements(upstream: Library, kernel: Library) -> set[str]:
     return out
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("features", [None, 0], ids=["native", "scalar"])
 @pytest.mark.parametrize("name", HONEST)
 def test_our_kernels_agree_on_every_check(
@@ -144,6 +145,7 @@ def test_one_rounding_less_is_noticed(upstream: Library) -> None:
     assert disagreements(upstream, Library.load(built.so)) == {"table_l2"}
 
 
+@pytest.mark.deep
 def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
     lance = builder.build_upstream(ROOT, "pq-l2")

@@ -171,6 +171,7 @@ def faults(upstream: Library, kernel: Library) -> set[str]:
     }
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("name", KERNELS)
 def test_our_kernels_agree_on_every_check(upstream: Library, name: str) -> None:
     built = builder.build_kernel(ROOT, "topk-merge", (LINEAGE / f"{name}.rs").read_bytes())
@@ -186,6 +187,7 @@ def test_a_screen_that_loses_nan_or_minus_zero_is_noticed(upstream: Library, car
     assert faults(upstream, Library.load(built.so)) != set()
 
 
+@pytest.mark.deep
 def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     made = pools.make_pools(TARGET, [*TARGET.timed, *TARGET.checks], tmp_path / "pools", 3, None)
     lance = builder.build_upstream(ROOT, "topk-merge")
