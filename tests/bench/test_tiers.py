@@ -46,7 +46,7 @@ def test_a_kernel_is_told_of_no_more_than_the_limit(
     body = HONEST + " if lar_shim::has(lar_shim::Feature::Popcnt) { out[0] = -1.0; }"
     lib = bench.build(f"told{limit}", library(body))
     monkeypatch.setenv("LAR_TIER", limit)
-    with Conductor(ROOT, call_ms=1000, mem_mb=256) as conductor:
+    with Conductor(ROOT) as conductor:
         assert conductor.opened is not None
         told = bool(conductor.opened.features & 2)
         checked = conductor.check(lib, bench.pools, seed=2)

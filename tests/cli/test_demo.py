@@ -6,7 +6,7 @@ import pytest
 
 from lance_autoresearch.agents import Proposal
 from lance_autoresearch.agents.replay import Idea
-from lance_autoresearch.cli.demo import beginning, story
+from lance_autoresearch.cli.demo import introduce, summarise
 from lance_autoresearch.host.machine import machine
 from lance_autoresearch.ledger import Row, digest_of
 from lance_autoresearch.records import TrialRecord, Verdict
@@ -31,7 +31,7 @@ IDEAS = [Idea(Proposal(text(n), ""), expect=expect) for n, expect in enumerate(E
 
 
 def test_the_whole_story_has_no_word_of_noise() -> None:
-    lines = story([*rows(*EXPECTED), *rows(REVERT, KEEP, agent="tune", first=9)], IDEAS)
+    lines = summarise([*rows(*EXPECTED), *rows(REVERT, KEEP, agent="tune", first=9)], IDEAS)
     assert [line.split()[:2] for line in lines] == [
         ["kept", "2"], ["reverted", "1:"], ["wrong", "1:"], ["refused", "1:"], ["tune", "2"],
     ]  # fmt: skip
@@ -40,19 +40,19 @@ def test_the_whole_story_has_no_word_of_noise() -> None:
 
 @pytest.mark.parametrize("found", [REVERT, Verdict.INCONCLUSIVE])
 def test_a_gain_that_noise_hid_is_said_in_one_sentence(found: Verdict) -> None:
-    *_, last = story(rows(KEEP, found, *EXPECTED[2:]), IDEAS)
+    *_, last = summarise(rows(KEEP, found, *EXPECTED[2:]), IDEAS)
     assert last.startswith("This machine is too noisy now to prove 1 of 2 gains")
 
 
 def test_a_gain_for_which_no_time_was_left_is_said_too() -> None:
-    *_, last = story(rows(KEEP), IDEAS)
+    *_, last = summarise(rows(KEEP), IDEAS)
     assert last.startswith("This machine is too noisy now to prove 1 of 2 gains")
 
 
 def test_a_wrong_kernel_that_was_expected_to_gain_is_no_noise() -> None:
-    lines = story(rows(KEEP, Verdict.INCORRECT, *EXPECTED[2:]), IDEAS)
+    lines = summarise(rows(KEEP, Verdict.INCORRECT, *EXPECTED[2:]), IDEAS)
     assert not any("noisy" in line for line in lines)
 
 
 def test_the_beginning_names_the_cpu_kind() -> None:
-    assert machine()["cpu_kind"] in beginning("c")[0]
+    assert machine()["cpu_kind"] in introduce("c")[0]

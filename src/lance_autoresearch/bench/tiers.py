@@ -45,14 +45,22 @@ def within_limit(host: int) -> int:
     return host if limited is None else limited
 
 
-def distinct(tiers: Sequence[str], host: int) -> list[str]:
-    """The tiers that the host can run and that differ there; of equal ones the first.
+def find_equal(tiers: Sequence[str], host: int) -> dict[str, str]:
+    """Tiers that are another one on this host, with the first that they equal.
 
-    On a processor without AVX-512 `native` and `avx2` are one.
+    On a processor without AVX-512 `avx2` is `native`.
     """
-    words: dict[int, str] = {}
+    first: dict[int, str] = {}
+    equal = {}
     for tier in tiers:
-        if present(tier, host):
-            masked = mask(tier, host)
-            words.setdefault(host if masked is None else masked, tier)
-    return list(words.values())
+        masked = mask(tier, host)
+        word = host if masked is None else masked
+        if present(tier, host) and first.setdefault(word, tier) != tier:
+            equal[tier] = first[word]
+    return equal
+
+
+def distinct(tiers: Sequence[str], host: int) -> list[str]:
+    """The tiers that the host can run and that differ there; of equal ones the first."""
+    equal = find_equal(tiers, host)
+    return [tier for tier in tiers if present(tier, host) and tier not in equal]

@@ -23,7 +23,7 @@ SECONDS, TUNE_SECONDS = 140.0, 30.0
 
 
 def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
-    """Real trials in a few minutes, no account needed.
+    """Run real trials for two or three minutes; no account is needed.
 
     Recorded ideas are proposed one by one and judged here and now: genuine gains, a slower idea,
     wrong results and a cheat. Those that need an instruction this processor lacks are skipped.
@@ -50,7 +50,7 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     replay = ReplayAgent(root / "records" / "ideas" / target)
     campaign = begin(root, target)
     if not json:
-        print("\n".join([*beginning(campaign.name), *replay.skipped, ""]))
+        print("\n".join([*introduce(campaign.name), *replay.skipped, ""]))
     name = campaign.name
     ideas = Budget(hours=SECONDS / 3600)
     drive(root, target, replay, ideas, campaign=name, kind="replay", json=json)
@@ -72,12 +72,12 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
     else:
         print("\n" + table(list(night.rows)) + "\n")
-        print("\n".join([*story(night.rows, replay.usable), ""]))
+        print("\n".join([*summarise(night.rows, replay.usable), ""]))
         print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0
 
 
-def beginning(campaign: str) -> list[str]:
+def introduce(campaign: str) -> list[str]:
     """What the reader is about to see."""
     from lance_autoresearch.host.machine import machine
 
@@ -90,7 +90,7 @@ def beginning(campaign: str) -> list[str]:
     ]
 
 
-def story(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
+def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     """What happened, in plain words; one sentence where noise hid a gain."""
     from lance_autoresearch.ledger import digest_of
     from lance_autoresearch.records import Verdict
