@@ -159,6 +159,10 @@ def trial_from_json(text: str | bytes) -> TrialDocument:
         **plain, lower_tiers=tiers, before=before,
         judged_claim=None if claim is None else float(_number(claim, "claim")),
     )  # fmt: skip
+    if odd := [name for name, part in parts.items() if part.combos != pairs.screening.combos]:
+        raise UsageError(f"{odd[0]} times other combos than the screening", where="trial")
+    if pairs.judged_claim is not None and not pairs.judged_claim > -100.0:
+        raise UsageError(f"claim {pairs.judged_claim} is no gain", where="trial")
     seen = len(pairs.screening.pairs)
     if not 0 <= before < max(1, seen):
         raise UsageError(f"continued after {before} pairs of {seen}", where="trial")
