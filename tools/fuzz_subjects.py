@@ -134,15 +134,20 @@ def lock(data: bytes) -> None:
 
 def comparison(data: bytes) -> None:
     """Recorded pairs: refused, or judged and written back as they were."""
-    from lance_autoresearch.ledger import comparison_json
+    from lance_autoresearch.ledger import pairs_json
     from lance_autoresearch.rules.gate import replay
+    from lance_autoresearch.rules.rejudge import rejudge
 
     with contextlib.suppress(LarError):
-        parts = comparison_json.recorded_from_json(data)
-        for part in parts:
-            again = comparison_json.from_json(comparison_json.to_json(part.comparison))
-            assert again == part.comparison
-            replay(part.comparison, part.policy, part.before)
+        found = pairs_json.recorded_from_json(data)
+        if isinstance(found, pairs_json.GateCase):
+            again = pairs_json.from_json(pairs_json.to_json(found.comparison))
+            assert again == found.comparison
+            replay(found.comparison, found.policy)
+        else:
+            written = pairs_json.trial_to_json(found.pairs, found.policy)
+            assert pairs_json.trial_from_json(written) == found
+            rejudge(found.pairs, found.policy)
 
 
 def tsv(data: bytes) -> None:
@@ -259,18 +264,15 @@ SUBJECTS: dict[str, Callable[[bytes], None]] = {
               agents, acp, api, plain_text, compiler, signature)
 }
 MODULES = {
-    "tokens": "evidence.rust_tokens", "admission": "evidence.admit evidence.rust_tokens",
-    "slicer": "evidence.upstream.slicer evidence.upstream.syntax",
-    "manifest": "evidence.upstream.manifest", "lock": "evidence.upstream.lock",
-    "comparison": "rules.comparison_json", "tsv": "world.ledger.tsv world.ledger.rows",
-    "delta": "world.ledger.delta", "records": "world.ledger.export world.ledger.tsv",
-    "lineage": "campaigns.agents.replay",
-    "agents": "campaigns.agents.claude campaigns.agents.codex campaigns.agents.command "
-              "campaigns.agents.driven campaigns.agents.prompt",
-    "acp": "campaigns.agents.acp_client campaigns.agents.files",
-    "api": "campaigns.agents.api campaigns.agents.files",
-    "plain_text": "rules.plain_text", "compiler": "evidence.compiler",
-    "signature": "making.signature",
+    "tokens": "judge.rust_tokens", "admission": "judge.admission judge.rust_tokens",
+    "slicer": "oracle.slicer oracle.syntax", "manifest": "oracle.manifest", "lock": "oracle.lock",
+    "comparison": "ledger.pairs_json", "tsv": "ledger.tsv ledger.rows ledger.results_json",
+    "delta": "ledger.delta", "records": "ledger.export ledger.tsv ledger.results_json",
+    "lineage": "agents.replay",
+    "agents": "agents.claude agents.codex agents.command agents.driven agents.prompt",
+    "acp": "agents.acp_client agents.files", "api": "agents.api agents.files",
+    "plain_text": "text.plain_text", "compiler": "build.compiler",
+    "signature": "targets.signature",
 }  # fmt: skip
 """What a coverage-guided fuzzer watches while a subject runs, below lance_autoresearch."""
 

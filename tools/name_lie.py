@@ -27,11 +27,13 @@ from math import log
 from pathlib import Path
 
 from figures import write
-from lance_autoresearch.bench.rig import Rig
 
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.meter import Sides, measure_pairs
 from lance_autoresearch.build.builder import build_upstream
 from lance_autoresearch.host import machine
 from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.rules.policy import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = r"""
@@ -232,13 +234,13 @@ def vary(home: Path, harness: Path, built: Path, pairs: int) -> Iterator[Row]:
 
 def ours(home: Path, built: Path, pairs: int) -> Iterator[Row]:
     """The same library under the same names in our pairs: all combos of the target."""
-    with Rig(ROOT, "pq-l2") as rig:
-        timed = rig.epoch.timed
+    with Bench(ROOT, "pq-l2") as bench:
+        timed = bench.inputs.epoch.timed
         for length in (10, 19, 24):
             other = named(home, built, length, "y")
-            found = [rig.pair(named(home, built, 10), other, timed) for _ in range(2 * pairs)]
-            seen = rig.comparison([rig.times(p) for p in found], floored=False)
-            whole = samples(seen, rig.policy).components[0].values
+            sides = Sides(named(home, built, 10), other)
+            seen = measure_pairs(bench.meter([sides], timed, DEFAULT), 2 * pairs)
+            whole = samples(seen, DEFAULT).components[0].values
             yield shown(f"our pairs: name of 10 against {length}", whole, "the same on both sides")
 
 

@@ -234,3 +234,13 @@ def test_lar_rejudge_replays_what_the_defences_saw(
     assert trial_from_json(f"[{','.join(old)}]").pairs == TrialPairs(*parts)
     with pytest.raises(UsageError, match="6 comparisons"):
         trial_from_json(f"[{','.join([*old, old[0]])}]")
+
+
+def test_parts_that_do_not_belong_together_are_refused() -> None:
+    """Judged again they would end in an error that says nothing."""
+    rng = np.random.default_rng(1)
+    other = comparison([[0.1, 0.1, 0.1]] * 8, rng, ["scan", "table", "table"])
+    with pytest.raises(UsageError, match="confirmation times other combos"):
+        trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), other), BASE))
+    with pytest.raises(UsageError, match="claim -100.0 is no gain"):
+        trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), judged_claim=-100.0), BASE))

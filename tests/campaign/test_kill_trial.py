@@ -101,6 +101,6 @@ def check_consistent(campaign: campaigns.Campaign) -> None:
 
 
 def test_scratch_of_dead_trials_is_swept() -> None:
-    scratch.scratch(ROOT, "rig").rmdir()
-    left = (ROOT / ".lar" / "tmp").glob("rig-*")
+    scratch.scratch(ROOT, "bench").rmdir()
+    left = (ROOT / ".lar" / "tmp").glob("bench-*")
     assert all(scratch.alive(int(path.name.split("-")[1])) for path in left)

@@ -107,15 +107,15 @@ def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
 
 
 def test_forgotten_scratch_is_found(root: Path) -> None:
-    left = root / ".lar" / "tmp" / "rig-abc"
+    left = root / ".lar" / "tmp" / "bench-abc"
     left.mkdir(parents=True)
-    mine = root / ".lar" / "tmp" / f"rig-{os.getpid()}-x"
+    mine = root / ".lar" / "tmp" / f"bench-{os.getpid()}-x"
     mine.mkdir()
     killed = root / ".lar" / "tmp" / "kernels-ab12_c"
     killed.mkdir()
     assert {thing.path for thing in things(root)} == {left, killed}, "ours lives"
     aged(killed)
-    scratch.scratch(root, "rig")
+    scratch.scratch(root, "bench")
     assert not killed.exists() and not left.exists() and mine.exists()
 
 
