@@ -82,7 +82,7 @@ def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive
     assert_whole(mine)
 
 
-def test_refused_kernels_are_put_back_and_the_next_turn_hears_why(
+def test_refused_kernels_are_reverted_and_the_next_turn_reads_why(
     mine: Campaign, drive: Drive
 ) -> None:
     again = {"replace": ["pub fn scan8", "use std::env;\npub fn scan8"]}

@@ -80,7 +80,7 @@ def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive
 
 
 @pytest.mark.parametrize("protocol", [anthropic.Server, chat.Server], ids=["anthropic", "openai"])
-def test_a_refused_kernel_is_put_back_and_the_next_turn_hears_why(
+def test_a_refused_kernel_is_reverted_and_the_next_turn_reads_why(
     mine: Campaign, drive: Drive, protocol: type[Server]
 ) -> None:
     again = use("replace", old="pub fn scan8", new="use std::env;\npub fn scan8")

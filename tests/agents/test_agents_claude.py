@@ -87,7 +87,7 @@ def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Dr
     assert_kept_then_reverted(mine, progress, better)
 
 
-def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(
+def test_a_kernel_that_does_not_compile_is_reverted_and_the_next_turn_reads_why(
     mine: Campaign, drive: Drive
 ) -> None:
     turn = [read(mine), edit(mine, **BAD), say("HYPOTHESIS: a new name")]
@@ -169,7 +169,7 @@ def test_money_ends_the_turn_and_then_the_loop(mine: Campaign, drive: Drive) -> 
     assert len(server.seen) < 10
 
 
-def test_not_signed_in_ends_at_once_with_the_command_that_mends_it(
+def test_not_signed_in_ends_at_once_with_the_command_that_helps(
     mine: Campaign, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")

@@ -82,7 +82,7 @@ def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Dr
     assert_kept_then_reverted(mine, progress, better)
 
 
-def test_a_kernel_that_does_not_compile_is_put_back_and_the_next_turn_hears_why(
+def test_a_kernel_that_does_not_compile_is_reverted_and_the_next_turn_reads_why(
     mine: Campaign, drive: Drive
 ) -> None:
     again = shell(f"sed -i 's/pub fn scan8/pub fn scan9/' {mine.kernel_path}")

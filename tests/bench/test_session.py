@@ -57,7 +57,7 @@ def judge(coordinator: Coordinator, text: bytes) -> None:
     pytest.skip(f"the machine is too busy: {judged.reason}")
 
 
-def test_a_session_that_is_over_is_measured_anew_between_trials(
+def test_a_session_that_is_over_is_measured_again_between_trials(
     tmp_path: Path, clock: Clock
 ) -> None:
     """`lar loop` holds one coordinator for hours."""

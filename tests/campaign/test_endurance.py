@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.deep
 @pytest.mark.timing
-def test_a_short_night_with_kills_leaves_everything_whole() -> None:
+def test_a_short_campaign_with_kills_leaves_everything_whole() -> None:
     command = [sys.executable, str(ROOT / "tools" / "endurance.py"), "--trials", "10",
                "--every", "1", "5"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -154,7 +154,7 @@ def test_a_kernel_edited_after_a_killed_start_is_not_taken_away(tmp_path: Path) 
     assert_whole(mine)
 
 
-def test_a_worktree_that_git_died_making_is_made_anew(tmp_path: Path) -> None:
+def test_a_worktree_that_git_died_making_is_made_again(tmp_path: Path) -> None:
     root = checkout(tmp_path / "r")
     (root / ".git" / "info" / "attributes").write_text("*.md filter=die\n")
     git(root, "config", "filter.die.smudge", "kill -9 0")  # the whole group, git and driver

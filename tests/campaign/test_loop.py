@@ -122,7 +122,7 @@ def test_a_crash_puts_the_champion_back(root: Path) -> None:
     assert_whole(mine)
 
 
-def test_the_agent_hears_its_last_verdict_and_sees_no_secret(root: Path) -> None:
+def test_the_agent_reads_its_last_verdict_and_sees_no_secret(root: Path) -> None:
     spy = (
         'cat > "$HOME/prompt"; ls -A "$LAR_KERNEL/../../../../../../.." > "$HOME/lar" 2>&1; '
         'cat "$HOME/../../../../ledger.sqlite" > "$HOME/ledger" 2>&1; touch ../x 2> "$HOME/x"; '
@@ -229,7 +229,7 @@ def test_one_loop_a_campaign(root: Path) -> None:
         assert not part.exists(), "half a file of a loop that was killed"
 
 
-def test_a_new_campaign_begins_from_a_trials_kernel_and_hooks_hear_the_end(
+def test_a_new_campaign_begins_from_a_trials_kernel_and_hooks_get_the_end(
     root: Path, tmp_path: Path
 ) -> None:
     run_loop(root, command(NAMES), trials=1)
@@ -265,7 +265,7 @@ def test_nothing_is_spent_unasked_and_wrong_limits_are_refused_at_once(
     assert nobody.returncode == 64 and "no program 'no-such-program-here'" in nobody.stderr
 
 
-def test_without_a_box_no_agent_runs_unless_allowed_by_name(
+def test_without_a_sandbox_no_agent_runs_unless_allowed_by_name(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox.bubblewrap, "cache_clear", lambda: None, raising=False)
@@ -294,7 +294,7 @@ def test_gains_multiply_and_each_limit_is_named() -> None:
     assert tally.over() == "1 hours are over"
 
 
-def test_a_long_night_is_counted_whole_and_held_small() -> None:
+def test_a_long_campaign_is_counted_whole_and_held_small() -> None:
     miss = record(b"c", b"a", Verdict.REVERT, gain=1.0)
     tally = Tally(Run("x", Budget(plateau=300)))
     for _ in range(300):

@@ -52,7 +52,7 @@ def ended(process: subprocess.Popen[str], code: int = 0) -> list[dict[str, objec
 
 
 @pytest.fixture
-def heard() -> Iterator[tuple[str, list[dict[str, object]]]]:
+def listener() -> Iterator[tuple[str, list[dict[str, object]]]]:
     """A web address and what was posted to it."""
     events: list[dict[str, object]] = []
 
@@ -73,10 +73,10 @@ def heard() -> Iterator[tuple[str, list[dict[str, object]]]]:
         thread.join()
 
 
-def test_a_gain_ends_the_campaign_hooks_hear_the_keep_and_the_next_begins_from_it(
-    root: Path, tmp_path: Path, heard: tuple[str, list[dict[str, object]]]
+def test_a_gain_ends_the_campaign_hooks_get_the_keep_and_the_next_begins_from_it(
+    root: Path, tmp_path: Path, listener: tuple[str, list[dict[str, object]]]
 ) -> None:
-    address, posted = heard
+    address, posted = listener
     mine, faster = begin_delayed(root)
     better = tmp_path / "better" / "kernels.rs"
     better.parent.mkdir()

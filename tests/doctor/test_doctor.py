@@ -153,7 +153,7 @@ def test_kernel_facilities_are_asked_not_assumed() -> None:
     assert doctor.user_namespaces() == (done.returncode == 0)
 
 
-def test_text_has_the_mend_below_the_fault() -> None:
+def test_text_has_the_remedy_below_the_fault() -> None:
     finding = doctor.Finding("box", "fault", "no bwrap", "untrusted code is refused", "apt-get x")
     assert lines(finding)[0].startswith("fault box")
     assert lines(finding)[-1].strip() == "mend: apt-get x"

@@ -191,7 +191,7 @@ READS = {
 
 
 @pytest.mark.parametrize("name", READS)
-def test_the_build_box_hides_the_host(name: str, tmp_path: Path) -> None:
+def test_the_build_sandbox_hides_the_host(name: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.rs"
     secret.write_text(f"// {SECRET}\n")
     text = (READS[name].replace("@SECRET", str(secret)) + SURFACE).encode()
@@ -222,7 +222,7 @@ def test_landlock_hides_the_host_from_a_build_too(
     assert SECRET not in str(refused.value)
 
 
-def test_without_any_box_nothing_is_built_or_run(
+def test_without_any_sandbox_nothing_is_built_or_run(
     without_bubblewrap: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(landlock, "version", lambda: 0)
@@ -249,7 +249,7 @@ for part in (script, "yes > flood", "sleep 60 & sleep 60"):
 
 
 @pytest.mark.parametrize("box", ["bwrap", "landlock"])
-def test_the_build_box_holds_for_an_ordinary_user(box: str, home: Path) -> None:
+def test_the_build_sandbox_holds_for_an_ordinary_user(box: str, home: Path) -> None:
     if box == "landlock" and landlock.version() < 1:
         pytest.skip("no Landlock in this kernel")
     user = as_user(NOBODY)

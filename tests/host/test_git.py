@@ -117,7 +117,7 @@ def test_restage_is_not_blocked_by_a_lock(tmp_path: Path) -> None:
     assert git(place, "diff", "--cached", "--name-only") == ""
 
 
-def test_only_old_locks_nobody_uses_count_as_abandoned(tmp_path: Path) -> None:
+def test_only_old_locks_that_no_process_uses_count_as_abandoned(tmp_path: Path) -> None:
     repo, _, commit = begun(tmp_path)
     repo.move(REF, commit, old=None)
     place = tmp_path / "w"
@@ -176,7 +176,7 @@ def test_testimony_is_what_our_commits_carry(tmp_path: Path) -> None:
     assert carried_head("no trailer") is None
 
 
-def test_errors_name_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))

@@ -104,7 +104,7 @@ def test_cargos_configuration_steers_no_build_of_the_measuring_programs(
 
 
 @pytest.mark.parametrize("how", ["another's", "cut short", "gone"])
-def test_a_cached_library_that_was_changed_is_built_anew(how: str, digest: str) -> None:
+def test_a_cached_library_that_was_changed_is_built_again(how: str, digest: str) -> None:
     text = fresh_kernel()
     built = builder.build_kernel(ROOT, "pq-l2", text)
     whole = built.so.read_bytes()

@@ -46,7 +46,7 @@ def test_it_runs_in_its_directory_with_a_clean_environment(
 
 
 @boxed_only
-def test_the_box_hides_files_network_and_processes(tmp_path: Path) -> None:
+def test_the_sandbox_hides_files_network_and_processes(tmp_path: Path) -> None:
     secret = Path.home() / ".cargo"
     script = f"""
         ls {secret} {Path(__file__).parents[1]} 2>/dev/null | head -1
@@ -130,7 +130,7 @@ def test_standard_input_is_handed_over(tmp_path: Path) -> None:
     assert sandbox.run(argv, workdir=tmp_path, stdin=b"request", box=BOXES[0]).stdout == b"request"
 
 
-def test_no_box_is_refused_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_sandbox_is_refused_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     sandbox.bubblewrap.cache_clear()
     try:

@@ -109,7 +109,7 @@ FOUND = [p for p in CASES if p.parent.name in fuzz_subjects.SUBJECTS]
 
 
 @pytest.mark.parametrize("case", FOUND, ids=lambda p: f"{p.parent.name}/{p.name}")
-def test_what_a_fuzzer_once_found_is_mended(case: Path) -> None:
+def test_what_a_fuzzer_once_found_is_fixed(case: Path) -> None:
     fuzz_subjects.SUBJECTS[case.parent.name](case.read_bytes())
 
 
