@@ -229,12 +229,22 @@ def summarise_fuzzing() -> str:
 
 def list_champions() -> str:
     """Each champion against Lance, one column per CPU kind, from records/machines/."""
-    if not (ROOT / "tools" / "machine_tables.py").is_file():
-        return "(no table yet: `lar bench T` measures a champion on this machine)"
     sys.path.insert(0, str(ROOT / "tools"))
     import machine_tables  # type: ignore[import-not-found, unused-ignore]
 
     return str(machine_tables.champions())
+
+
+def describe_champion(target: str) -> str:
+    """One champion against Lance, combo by combo, from records/machines/."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import machine_tables  # type: ignore[import-not-found, unused-ignore]
+
+    return str(machine_tables.target_page(target))
+
+
+CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
+"""Targets that have a champion: `champion-fsst` and so on are tables."""
 
 
 def summarise_simulation() -> str:
@@ -283,6 +293,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": summarise_calibration,
     "threats": list_threats,
     "fuzz": summarise_fuzzing,
+    **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},
 }
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import machine_tables
 import pytest
 
 from lance_autoresearch.build.provenance import measure_provenance
-from lance_autoresearch.calibration import machine_records
+from lance_autoresearch.calibration import machine_records, quote
 from lance_autoresearch.calibration.machine_records import (
     MachineRecord,
     find_newest,
@@ -21,17 +22,21 @@ from lance_autoresearch.calibration.machine_records import (
     load_records,
     save_record,
 )
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.records import (
     ComboId,
     ComboRow,
+    Comparison,
     ConfirmResult,
     Estimate,
     Guard,
+    PairTimes,
     Reason,
     ReasonKind,
     Verdict,
+    Void,
+    VoidCause,
 )
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets import catalogue
@@ -165,6 +170,23 @@ def test_a_record_is_of_the_committed_champion_at_every_tier(option: list[str]) 
         [LAR, "bench", TARGET, "--record", *option], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 64 and "at every tier" in done.stderr
+
+
+def test_few_pairs_make_no_record() -> None:
+    done = subprocess.run(
+        [LAR, "bench", TARGET, "--record", "--pairs=15"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 64 and "too few for a record" in done.stderr
+
+
+def test_pairs_that_were_disturbed_are_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raw pairs of which none counts end in an error, not in a factor of 1."""
+    void = PairTimes((0,), ((),), ((),), (0, 0), Void(VoidCause.FOREIGN_WORK))
+    pairs = Comparison((ComboId("scan8", "a", 1.0),), (void,) * 32, 2.4, ())
+    monkeypatch.setattr(quote, "measure", lambda *_, **__: pairs)
+    bench = SimpleNamespace(target=SimpleNamespace(name=TARGET))
+    with pytest.raises(MachineError, match=r"no figure: too many of 32 pairs .*\(32\)"):
+        quote.quote(bench, b"", DEFAULT)  # type: ignore[arg-type]
 
 
 def test_every_committed_record_can_be_read() -> None:

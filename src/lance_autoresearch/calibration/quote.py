@@ -14,6 +14,7 @@ import secrets
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, gather
 from lance_autoresearch.build import builder
+from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.machine_lock import machine_lock
 from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.records import (
@@ -26,6 +27,7 @@ from lance_autoresearch.records import (
     TrialRecord,
 )
 from lance_autoresearch.rules.confirmation import confirm
+from lance_autoresearch.rules.estimator import count_voids, too_many_void
 from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.text.reasons import describe_reason
 from lance_autoresearch.text.verdict_text import combo_table
@@ -41,10 +43,18 @@ def quote(
     """A kernel against upstream at one CPU tier.
 
     Raises:
-        MachineError: upstream's own library failed, so nothing can be said.
+        MachineError: upstream's own library failed, or too many pairs were void, so nothing can
+            be said.
         KernelAtFault: the kernel gave a wrong output on the fresh inputs.
     """
     comparison = measure(bench, text, policy, tier=tier, pairs=pairs)
+    if too_many_void(comparison, policy):
+        causes = ", ".join(f"{cause} ({count})" for cause, count in count_voids(comparison))
+        raise MachineError(
+            f"no figure: too many of {pairs} pairs were disturbed: {causes}",
+            where=f"{bench.target.name} at tier {tier}",
+            next="lar doctor; try again when the machine is quiet",
+        )
     return confirm(comparison, None, "all", policy)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.records import ConfirmResult
 
+RECORD_PAIRS = 16
+"""Fewer pairs of a tier make no record: its intervals would be too wide to be compared."""
+
 
 def bench(
     target: str,
@@ -44,11 +47,14 @@ def bench(
     from lance_autoresearch.bench import tiers
     from lance_autoresearch.calibration.quote import print_quote, quote, quote_record
     from lance_autoresearch.campaign.coordinator import Coordinator
+    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.host.phases import Phases
     from lance_autoresearch.ledger.results_json import encode_confirm
 
     root = checkout.find_root()
+    if record and pairs < RECORD_PAIRS:
+        raise UsageError(f"{pairs} pairs are too few for a record", allowed=[f">= {RECORD_PAIRS}"])
     text = _choose_kernel(root, target, kernel, tier, record)
     live = Live(enabled=not json)
     results: dict[str, ConfirmResult] = {}
