@@ -242,5 +242,5 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
     other = comparison([[0.1, 0.1, 0.1]] * 8, rng, ["scan", "table", "table"])
     with pytest.raises(UsageError, match="confirmation times other combos"):
         trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), other), BASE))
-    with pytest.raises(UsageError, match="claim -100.0 is no gain"):
+    with pytest.raises(UsageError, match=r"claim -100\.0 is no gain"):
         trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), judged_claim=-100.0), BASE))
