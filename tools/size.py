@@ -41,7 +41,7 @@ ROOM_GOAL, ROOM_LIMIT = 0.20, 0.20
 SUFFIXES = {".py", ".rs", ".sh"}
 REASONS: Mapping[str, str] = {
     "src/lance_autoresearch/bench/conductor.py": "one protocol: every command beside its answer",
-    "src/lance_autoresearch/cli/loop.py:run_agent_loop": "options and their help; the body is short",
+    "src/lance_autoresearch/cli/loop.py:run_agent_loop": "options and their help; a short body",
     "tests/judge/test_threats.py": "the list of attacks, one test each",
     "tests/rules/test_gate.py": "the cases of one rule, one after the other",
     "tests/rules/test_rules_pinned.py": "the cases of one rule, one after the other",
