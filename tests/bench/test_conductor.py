@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 import pytest
-from conductor_parts import HONEST, Bench, library, write_pool
+from conductor_parts import HONEST, LATE, Bench, library, write_pool
 
 from lance_autoresearch.errors import MachineError
 
@@ -209,37 +209,6 @@ def test_an_early_return_leaves_poison(bench: Bench) -> None:
     fault = bench.check("early", body)
     assert fault is not None
     assert (fault.kind, fault.offset, fault.differs) == ("poison", 253 * 4, 3)
-
-
-LATE = """
-use lar_shim::abi::{Init, RawCall, SlotHeader};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
-
-static NOTE: AtomicUsize = AtomicUsize::new(0);
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lar_init_v1(init: *const Init) {
-    NOTE.store(unsafe { (*init).note } as usize, SeqCst);
-}
-#[unsafe(no_mangle)]
-pub extern "C" fn lar_nop_v1(_: u32, _: *const RawCall) {}
-#[unsafe(no_mangle)]
-pub extern "C" fn lar_prepare_v1(_: u32, _: *const RawCall, _: usize) -> usize { 0 }
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lar_call_v1(_: u32, call: *const RawCall) { unsafe {
-    // The control page lies two pages above the note page.
-    let page = (NOTE.load(SeqCst) + 8192) as *const u8;
-    let turn = (*(page as *const AtomicU32)).load(SeqCst);
-    (*(page.add(72) as *const AtomicU32)).store(turn, SeqCst);
-    let mut x = 1.0f32;
-    for _ in 0..3_000_000 { x = std::hint::black_box(x * 1.000001); }
-    let (arg, part) = ((*call).args, *(*call).parts);
-    let (a, b) = ((*arg).ptr as *const f32, (*arg.add(1)).ptr as *const f32);
-    let out = part.ptr as *mut f32;
-    for i in 0..part.cap / 4 { *out.add(i) = *a.add(i) * 3.0 + *b.add(i); }
-    *(*call).header = SlotHeader { status: 0, len: [part.cap as u64, 0, 0, 0, 0, 0, 0] };
-} }
-"""
 
 
 def test_signalling_done_and_working_on_is_too_late(bench: Bench) -> None:

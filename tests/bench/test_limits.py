@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
-from conductor_parts import HONEST, ROOT, Bench, library
-from test_conductor import LATE
+from conductor_parts import HONEST, LATE, ROOT, Bench, library
 
 from lance_autoresearch.bench.conductor import Conductor, PairResult
 from lance_autoresearch.errors import MachineError

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conductor_parts import read_container
 from tiers import fast_for
 
 from lance_autoresearch.bench import conductor
@@ -276,8 +274,8 @@ def test_the_pinned_tree_alone_keeps_the_rules(
 
 def memorised(text: bytes, pool: Pool) -> bytes:
     """The cheat with the answers to a pool put in, each under the bytes of its inputs."""
-    calls, blob = contents(pool.path)
-    answers, given = contents(pool.want)
+    calls, blob = read_container(pool.path)
+    answers, given = read_container(pool.want)
     entries = []
     for call, answer in zip(calls, answers, strict=True):
         key = b"".join(blob[at : at + length] for at, length in call["args"])
@@ -286,13 +284,6 @@ def memorised(text: bytes, pool: Pool) -> bytes:
     empty = "const KNOWN: &[(&[u8], &[u8])] = &[];"
     assert text.decode().count(empty) == 1
     return text.decode().replace(empty, f"{empty[:-4]}&[{','.join(entries)}];").encode()
-
-
-def contents(path: Path) -> tuple[list[dict[str, Any]], bytes]:
-    """(calls of its header, blob) of a pool or of its answers."""
-    raw = path.read_bytes()
-    size = struct.unpack_from("<I", raw, 8)[0]
-    return json.loads(raw[16 : 16 + size])["calls"], raw[-(-(16 + size) // 4096) * 4096 :]
 
 
 @pytest.mark.parametrize("op", [op.name for op in catalogue.load(ROOT, "_toy").ops])
@@ -363,9 +354,8 @@ def test_counting_extraction_alone_stops(
 @pytest.mark.deep
 def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
     import numpy as np
-    from conductor_parts import HONEST, library, rustc, write_pool
-    from test_conductor import LATE
-
+    from conductor_parts import HONEST, LATE, library, rustc, write_pool
+    
     shim = tmp_path / "liblar_shim.rlib"
     rustc(ROOT / "rust/shim/lib.rs", shim, "rlib", "--crate-name", "lar_shim")
     for name, source in (("honest", library(HONEST)), ("late", LATE)):

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conductor_parts import ROOT, library, rustc, write_pool
-from test_conductor import LATE
+from conductor_parts import LATE, ROOT, library, rustc, write_pool
 from test_threats import programs
 
 from lance_autoresearch.bench.conductor import Conductor
