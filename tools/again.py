@@ -28,15 +28,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from lance_autoresearch.bench.rig import Rig
-from lance_autoresearch.judge.compare import times
-
+from lance_autoresearch.bench.meter import measure_pairs
 from lance_autoresearch.build import builder
+from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.errors import LarError, MachineError
 from lance_autoresearch.host.cpu_kinds import stored_kind
 from lance_autoresearch.ledger import Ledger, Row, digest_of
 from lance_autoresearch.ledger.export import load_records
-from lance_autoresearch.records import Comparison, TrialRecord, Verdict
+from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import ConfirmResult, confirm
 
@@ -111,8 +110,9 @@ def _kept(rows: Iterable[Row], text: Callable[[str], bytes | None]) -> Iterator[
     """The keeps among some trials that have a figure and whose texts are found."""
     for row in rows:
         record = row.record
-        parts = record.numbers.get("confirm", {}).get("components", ())
-        whole = next(((p["gain"], p["low"], p["high"]) for p in parts if p["name"] == "all"), None)
+        found = record.results.confirmation
+        parts = () if found is None else found.components
+        whole = next(((p.gain, p.low, p.high) for p in parts if p.name == "all"), None)
         champion, kernel = text(record.champion), text(record.kernel)
         if record.verdict is Verdict.KEEP and whole and champion is not None and kernel is not None:
             yield Kept(record, row.created, whole, champion, kernel)
@@ -134,22 +134,25 @@ def measured(rows: Sequence[Kept]) -> Iterator[Again]:
     """Each keep once more; one that the machine fails is said and left out."""
     for row in rows:
         try:
-            with Rig(ROOT, row.record.target, champion=row.champion) as rig:
-                yield line(row, once_more(rig, row), str(rig.machine["cpu_kind"]))
+            target, champion = row.record.target, row.champion
+            with Coordinator(ROOT, target, champion=champion) as coordinator:
+                kind = str(coordinator.bench.machine["cpu_kind"])
+                yield line(row, once_more(coordinator, row), kind)
         except MachineError as failure:
             name = f"{row.record.target} {row.record.kind}"
             print(f"{name}: not measured: {failure.what}", flush=True)
 
 
-def once_more(rig: Rig, row: Kept) -> ConfirmResult:
+def once_more(coordinator: Coordinator, row: Kept) -> ConfirmResult:
     """The confirmation's pairs on everything fresh."""
-    candidate = builder.build_kernel(rig.root, rig.target.name, row.kernel)
-    pools, _ = rig.fresh_pools()
-    policy = rig.fitted
-    layouts = rig.layouts(candidate, policy.confirm_pairs)
-    with rig.measuring():
-        pairs = [times(rig, rig.pair(*sides, pools)) for sides in layouts]
-    found: Comparison = rig.comparison(pairs, floored=False)
+    bench = coordinator.bench
+    champion, candidate = bench.build(row.champion), bench.build(row.kernel)
+    noise = coordinator.find_noise() or coordinator.measure_noise()
+    policy = coordinator.policy.fitted(noise.aa_sd[-1])
+    pools, _ = bench.inputs.make_fresh()
+    sides = bench.link_layouts(champion, candidate, policy.confirm_pairs)
+    with bench.measuring():
+        found = measure_pairs(bench.meter(sides, pools, policy), len(sides))
     return confirm(found, None, "all", policy)
 
 
