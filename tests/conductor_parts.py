@@ -17,6 +17,7 @@ from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import sealed
 from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.policy import MeasuringLimits
+from lance_autoresearch.targets.spec import RowOrder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +78,8 @@ def rustc(source: Path, out: Path, kind: str, *more: str) -> None:
 
 def write_pool(
     path: Path, args: Sequence[Sequence[np.ndarray]], caps: Sequence[Sequence[int]],
-    parts: Sequence[dict[str, object]], combo: str = "op 256 toy",
+    parts: Sequence[dict[str, object]], combo: str = "op 256 toy", rows: RowOrder | None = None,
+    ties: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """A pool file in the conductor's format."""
     blob, calls, shared = bytearray(), [], {}
@@ -90,8 +92,10 @@ def write_pool(
                 blob += array.tobytes()
             places.append(shared[id(array)])
         calls.append({"args": places, "caps": list(cap)})
+    for call, tied in zip(calls, ties or (), strict=False):
+        call["ties"] = list(tied)
     head = json.dumps({
-        "v": 1, "combo": combo, "op": 0, "parts": [{"align": 0, **p} for p in parts],
+        "v": 1, "combo": combo, "op": 0, "rows": rows, "parts": [{"align": 0, **p} for p in parts],
         "calls": calls, "arg_elem": [array.itemsize for array in args[0]],
         "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()

@@ -80,7 +80,8 @@ def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
     rng, library = random.Random(seed), str(build_upstream(ROOT, "pq-l2").so)
     program = ensure_built(ROOT) / "lar-conductor"
     head = {
-        "v": 1, "combo": "op toy", "op": 0, "parts": [{"rule": "bits32", "elem": 4, "align": 0}],
+        "v": 1, "combo": "op toy", "op": 0, "rows": None,
+        "parts": [{"rule": "bits32", "elem": 4, "align": 0}],
         "calls": [{"args": [[0, 1024], [1024, 1024]], "caps": [1024]}],
         "arg_elem": [4, 4], "window_bytes": 4096, "blob_len": 2048,
     }  # fmt: skip

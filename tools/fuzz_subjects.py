@@ -289,8 +289,9 @@ PROGRAMS = ("container", "protocol", "object")
 
 def _wire(name: str) -> list[bytes]:
     """Sound input of the conductor's readers."""
-    pool = {"v": 1, "combo": "op toy", "op": 0, "calls": [{"args": [[0, 64], [64, 64]],
-            "caps": [64, 64], "ties": [1, 2]}], "arg_elem": [4, 8], "window_bytes": 4096,
+    pool = {"v": 1, "combo": "op toy", "op": 0, "rows": "heap",
+            "calls": [{"args": [[0, 64], [64, 64]], "caps": [64, 64], "ties": [1, 2]}],
+            "arg_elem": [4, 8], "window_bytes": 4096,
             "blob_len": 2048, "parts": [{"rule": "ulp32:4", "elem": 4, "align": 0},
                                         {"rule": "tieband", "elem": 8, "align": 0}]}  # fmt: skip
     want = {"v": 1, "combo": "op toy", "blob_len": 2048,

@@ -1,14 +1,14 @@
 //! Pool and expected-output files: magic, JSON header, blob.
 //!
 //! ```text
-//! 0..8   LARPOOL2 or LARWANT2
+//! 0..8   LARPOOL3 or LARWANT2
 //! 8..12  length of the JSON, u32 little-endian
 //! 12..16 CRC-32 of all that follows
 //! 16..   JSON, zero padding to a multiple of 4096, blob
 //! ```
 
 use crate::checksum::crc32;
-use crate::equality::Rule;
+use crate::equality::{RowOrder, Rule};
 use crate::shm::Mapped;
 use lar_abi::call::{HEADER_BYTES, MAX_PARTS, SlotHeader};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ struct PoolJson {
     combo: String,
     op: u32,
     parts: Vec<PartJson>,
+    /// None: every part is compared on its own, as it lies.
+    #[serde(deserialize_with = "Option::deserialize")]
+    rows: Option<RowOrder>,
     calls: Vec<CallJson>,
     /// Bytes of an element of each argument.
     arg_elem: Vec<usize>,
@@ -97,6 +100,8 @@ pub struct Pool {
     pub combo: String,
     pub op: u32,
     pub parts: Vec<Part>,
+    /// How the rows of a top-k result are read; None where the parts are no such rows.
+    pub rows: Option<RowOrder>,
     pub inputs: Vec<Input>,
     pub calls: Vec<PoolCall>,
     /// What one window may touch, bytes.
@@ -104,16 +109,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Whether the outputs are the rows of a heap: f32 distances, and ids with rule `tieband`.
-    pub fn is_heap(&self) -> bool {
-        matches!(&self.parts[..], [dist, ids] if (dist.elem, ids.elem) == (4, 8) && ids.rule == Rule::TieBand)
-    }
-
     /// Reads and checks `path`: every offset in bounds, every rule known.
     pub fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARPOOL2", &name)?;
+        let (json, blob) = split(file.bytes(), b"LARPOOL3", &name)?;
         let json: PoolJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         let fail = |what: String| Err(format!("{name}: {what}"));
         if json.v != 1 {
@@ -128,12 +128,15 @@ impl Pool {
         let parts = json.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let (inputs, calls) = index(&json, parts.len()).map_err(|e| format!("{name}: {e}"))?;
         let window = json.window_bytes;
-        let pool =
-            Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window };
-        if !pool.is_heap() && pool.parts.iter().any(|part| part.rule == Rule::TieBand) {
-            return fail("rule tieband is for ids of 8 bytes beside distances of 4".into());
+        let rows = json.rows;
+        let shaped = matches!(&parts[..], [dist, ids]
+            if (dist.elem, ids.elem, ids.rule) == (4, 8, Rule::TieBand) && dist.rule != Rule::TieBand);
+        let tied = parts.iter().any(|part| part.rule == Rule::TieBand);
+        if (rows.is_some() || tied) && !(rows.is_some() && shaped) {
+            return fail("rows are distances of 4 bytes, then ids of 8 with rule tieband".into());
         }
-        Ok(pool)
+        let (combo, op) = (json.combo, json.op);
+        Ok(Pool { file, blob, combo, op, parts, rows, inputs, calls, window })
     }
 
     /// The bytes of input number `i`.

@@ -1,5 +1,7 @@
 //! The fixed set of equality rules. NaN equals only NaN, of any payload; never a wildcard.
 
+use serde::Deserialize;
+
 /// How a part is compared with upstream's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
@@ -16,10 +18,32 @@ pub enum Rule {
     TieBand,
 }
 
-/// Rows of a heap in canonical order, by distance (`total_cmp`), then id: the order of a heap's
-/// array is no part of the result. Sorted here, outside the measured time, so that no kernel
-/// gains by leaving the array as a sort would like it.
-pub fn canonical(dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
+/// How the rows of a top-k result are read, as its target declares: f32 distances are part 0, u64 ids
+/// part 1 with rule `tieband`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowOrder {
+    /// As a heap's array lies: the order is no part of the result.
+    Heap,
+    /// By distance: the order of the distances is part of the result, that of rows at one
+    /// distance is not.
+    Sorted,
+}
+
+impl RowOrder {
+    /// Distances and ids as they are compared.
+    pub fn arrange(self, dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
+        let [sorted, ids] = canonical(dist, ids);
+        match self {
+            RowOrder::Heap => [sorted, ids],
+            RowOrder::Sorted => [dist.to_vec(), ids],
+        }
+    }
+}
+
+/// Rows in canonical order, by distance (`total_cmp`), then id. Sorted here, outside the measured
+/// time, so that no kernel gains by leaving a heap's array as a sort would like it.
+fn canonical(dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
     let id = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
     let order = |b: &[u8]| {
         let bits = bits32(b) as i32;
@@ -185,6 +209,16 @@ mod tests {
         let [d, i] = canonical(&dist, &ids(&[7, 1, 2, 3, 5, 6, 4]));
         assert_eq!(d, f32s(&[nan, -1., -0.0, 0.0, 2., 2., f32::NAN]));
         assert_eq!(i, ids(&[6, 4, 1, 3, 5, 7, 2]));
+    }
+
+    #[test]
+    fn sorted_rows_must_be_sorted_but_for_ties() {
+        let arrange = |order: RowOrder, d: &[f32], i: &[u64]| order.arrange(&f32s(d), &ids(i));
+        let expected = arrange(RowOrder::Sorted, &[1., 2., 2.], &[9, 3, 4]);
+        assert_eq!(arrange(RowOrder::Sorted, &[1., 2., 2.], &[9, 4, 3]), expected);
+        assert_ne!(arrange(RowOrder::Sorted, &[2., 1., 2.], &[4, 9, 3]), expected);
+        assert_eq!(arrange(RowOrder::Heap, &[2., 1., 2.], &[4, 9, 3]), expected);
+        assert_ne!(arrange(RowOrder::Sorted, &[1., 2., 2.], &[3, 9, 4]), expected);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `expect`: upstream's own outputs for one pool, written as the file others compare with.
 
 use crate::container::{Pool, WantWriter, header_of};
-use crate::equality::canonical;
 use crate::fault::{Fault, FaultKind};
 use crate::jail::Jail;
 use crate::place::{Inputs, slot_bytes};
@@ -75,7 +74,7 @@ fn record(
     }
     let part = |(p, &(at, _)): (usize, &(usize, usize))| &memory[at..at + header.len[p] as usize];
     let written: Vec<&[u8]> = parts.iter().enumerate().map(part).collect();
-    let sorted = pool.is_heap().then(|| canonical(written[0], written[1]));
+    let sorted = pool.rows.map(|order| order.arrange(written[0], written[1]));
     let shown = sorted.as_ref().map_or(written, |rows| rows.iter().map(Vec::as_slice).collect());
     let ties = pool.calls[call].ties.as_deref();
     writer.push(bytes, shown.into_iter().chain(ties));

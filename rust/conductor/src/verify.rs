@@ -1,7 +1,6 @@
 //! Compares the slots of a slice with upstream's outputs, after the worker fell asleep.
 
 use crate::container::{Pool, Want, header_of};
-use crate::equality::canonical;
 use crate::fault::{Fault, FaultKind, hex};
 use crate::place::Slots;
 use crate::poison::Poison;
@@ -51,14 +50,14 @@ impl Seen<'_> {
             let (at, cap) = self.slots.parts_of(i)[p];
             &self.memory[at..at + (header.len[p] as usize).min(cap)]
         };
-        if self.pool.is_heap() {
-            let rows = canonical(written(0), written(1));
+        if let Some(order) = self.pool.rows {
+            let rows = order.arrange(written(0), written(1));
             return (0..2).find_map(|p| self.part(i, p, &rows[p], written(p)));
         }
         (0..self.slots.n_parts).find_map(|p| self.part(i, p, written(p), written(p)))
     }
 
-    /// Compares `got`, which is `written` or its rows in canonical order.
+    /// Compares `got`, which is `written` or its rows as they are compared.
     fn part(&self, i: usize, p: usize, got: &[u8], written: &[u8]) -> Option<Fault> {
         let (call, spec) = (self.calls[i], &self.pool.parts[p]);
         let (at, len) = (self.slots.parts_of(i)[p].0, got.len());

@@ -6,7 +6,7 @@ A pool file is what the conductor copies, in a fresh secret order, before every 
 file holds what Lance's own code answered to it and never enters a kernel's process. Both lie
 in a directory that only their owner may read and are thrown away with their epoch.
 
-Layout of a `.pool` file: 8 bytes `LARPOOL2`, u32 length of a JSON header, u32 CRC-32 of all that
+Layout of a `.pool` file: 8 bytes `LARPOOL3`, u32 length of a JSON header, u32 CRC-32 of all that
 follows, the header, zeros up to a multiple of 4096, then the blob. Argument offsets are relative
 to the blob and multiples of 64; an array that several calls share (a codebook) is stored once.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAGIC = b"LARPOOL2"
+MAGIC = b"LARPOOL3"
 PAGE = 4096
 LINE = 64
 LEAD = 16
@@ -86,6 +86,7 @@ def write_pool(
         "combo": f"{combo.op} {combo.name}",
         "op": target.op_index(combo.op),
         "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
+        "rows": op.rows,
         "calls": rows,
         "arg_elem": elem,
         "window_bytes": combo.window_kib * 1024,

@@ -56,8 +56,8 @@ fuzz_target!(|data: &[u8]| {
     let (first, second) = (&rest[..at], rest.get(at + 1..).unwrap_or(&[]));
     let (pool, want) = match how % 3 {
         0 => (signed(first.to_vec()), signed(second.to_vec())),
-        1 => (wrapped(b"LARPOOL2", first), signed(second.to_vec())),
-        _ => (wrapped(b"LARPOOL2", first), wrapped(b"LARWANT2", second)),
+        1 => (wrapped(b"LARPOOL3", first), signed(second.to_vec())),
+        _ => (wrapped(b"LARPOOL3", first), wrapped(b"LARWANT2", second)),
     };
     let (_kept, path) = memory(&pool);
     let Ok(pool) = Pool::open(&path) else { return };
