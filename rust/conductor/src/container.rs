@@ -6,8 +6,10 @@
 //! 12..16 CRC-32 of all that follows
 //! 16..   JSON, zero padding to a multiple of 4096, blob
 //! ```
+//!
+//! The checksum finds accidents: a file that was damaged on disk must not be measured with. A process
+//! that can write an epoch's directory can also write a fitting sum.
 
-use crate::checksum::crc32;
 use crate::equality::{RowOrder, Rule};
 use crate::shm::Mapped;
 use lar_abi::call::{HEADER_BYTES, MAX_PARTS, SlotHeader};
@@ -27,7 +29,7 @@ fn split<'a>(bytes: &'a [u8], magic: &[u8; 8], name: &str) -> Result<(&'a [u8], 
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
     let len = word(8) as usize;
     let json = bytes.get(LEAD..LEAD + len).ok_or_else(|| bad("header beyond the end"))?;
-    if crc32(&bytes[LEAD..]) != word(12) {
+    if crc32fast::hash(&bytes[LEAD..]) != word(12) {
         return Err(bad("damaged: its checksum does not fit"));
     }
     Ok((json, (LEAD + len).next_multiple_of(4096)))
@@ -302,7 +304,7 @@ impl WantWriter {
         bytes.extend(json);
         bytes.resize(bytes.len().next_multiple_of(4096), 0);
         bytes.extend(self.blob);
-        let sum = crc32(&bytes[LEAD..]);
+        let sum = crc32fast::hash(&bytes[LEAD..]);
         bytes[12..LEAD].copy_from_slice(&sum.to_le_bytes());
         let part = path.with_extension("want-part");
         std::fs::write(&part, bytes)

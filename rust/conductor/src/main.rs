@@ -12,7 +12,6 @@ mod audit;
 mod autopsy;
 mod calibrate;
 mod check;
-mod checksum;
 mod clock;
 mod container;
 mod cpu;
