@@ -109,12 +109,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
           "--crate-name", "lar_shim")
     rng = np.random.default_rng(4)
     args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)]
-    pool, want = folder / "toy.pool", folder / "toy.want"
+    pool, expected = folder / "toy.pool", folder / "toy.expected"
     write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
     with Conductor(ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as conductor:
-        bench = Bench(conductor, folder, folder / "honest.so", [(pool, want)])
+        bench = Bench(conductor, folder, folder / "honest.so", [(pool, expected)])
         bench.build("honest", library(HONEST))
-        expected = conductor.expect(bench.honest, pool, want)
+        expected = conductor.expect(bench.honest, pool, expected)
         assert expected.fault is None
         assert len(expected.ns_per_call) == 48
         yield bench

@@ -95,7 +95,7 @@ def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
         counts["cases"] += 1
         path = place / f"{i}.pool"
         ask = {"v": 1, "cmd": "expect", "lib": library, "pool": str(path),
-               "want": str(place / "want")}  # fmt: skip
+               "expected": str(place / "expected")}  # fmt: skip
         line = json.dumps(ask).encode()
         if i % 4 == 0:
             # The line comes from our own client: ASCII. At other bytes it ends, in good order.

@@ -102,11 +102,11 @@ def toys(bench: Bench) -> Toys:
     rng = np.random.default_rng(7)
     table = np.array([3.0, 1.0], np.float32)
     args = [[rng.random(256, dtype=np.float32), table] for _ in range(48)]
-    pool, want = bench.dir / "prepared.pool", bench.dir / "prepared.want"
+    pool, expected = bench.dir / "prepared.pool", bench.dir / "prepared.expected"
     write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
-    made = Toys(bench, [(pool, want)])
+    made = Toys(bench, [(pool, expected)])
     made.build("honest", HONEST)
-    assert bench.conductor.expect(made.honest, pool, want).fault is None
+    assert bench.conductor.expect(made.honest, pool, expected).fault is None
     return made
 
 

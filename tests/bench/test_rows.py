@@ -30,7 +30,7 @@ PARTS: list[dict[str, object]] = [{"rule": "bits32", "elem": 4}, {"rule": "tieba
 def fault_of(bench: Bench, rows: RowOrder | None, name: str, body: str,
              parts: list[dict[str, object]] = PARTS) -> Fault | None:
     """What a check finds of a kernel that changes Lance's rows; 5 and 6 tie with the last."""
-    pool, expected = (bench.dir / f"{rows}.{kind}" for kind in ("pool", "want"))
+    pool, expected = (bench.dir / f"{rows}.{kind}" for kind in ("pool", "expected"))
     write_pool(pool, [[DISTS, IDS]], [[20, 40]], parts, rows=rows, ties=[[5, 6, 7, 8]])
     honest = bench.build("rows_honest", SOURCE.replace("BODY", ""))
     assert bench.conductor.expect(honest, pool, expected).fault is None

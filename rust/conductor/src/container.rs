@@ -1,7 +1,7 @@
 //! Pool and expected-output files: magic, JSON header, blob.
 //!
 //! ```text
-//! 0..8   LARPOOL3 or LARWANT2
+//! 0..8   LARPOOL3 or LAREXPD3
 //! 8..12  length of the JSON, u32 little-endian
 //! 12..16 CRC-32 of all that follows
 //! 16..   JSON, zero padding to a multiple of 4096, blob
@@ -91,7 +91,7 @@ pub struct Input {
 pub struct PoolCall {
     pub args: Vec<u32>,
     pub caps: Vec<usize>,
-    /// Rule `tieband`: the tied ids as little-endian bytes; they go into the want file.
+    /// Rule `tieband`: the tied ids as little-endian bytes; they go into the expected file.
     pub ties: Option<Vec<u8>>,
 }
 
@@ -189,34 +189,35 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct WantJson {
+struct ExpectedJson {
     v: u32,
     combo: String,
-    calls: Vec<WantCallJson>,
+    calls: Vec<ExpectedCallJson>,
     blob_len: usize,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WantCallJson {
+struct ExpectedCallJson {
     header: usize,
     parts: Vec<(usize, usize)>,
 }
 
 /// Upstream's outputs for one pool. A part beyond the pool's own is its list of tied ids.
-pub struct Want {
+pub struct Expected {
     file: Mapped,
     blob: usize,
     combo: String,
     calls: Vec<(SlotHeader, Vec<(usize, usize)>)>,
 }
 
-impl Want {
+impl Expected {
     /// Reads `path` and checks that it answers every call of `pool`.
     pub fn open(path: &Path, pool: &Pool) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARWANT2", &name)?;
-        let json: WantJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
+        let (json, blob) = split(file.bytes(), b"LAREXPD3", &name)?;
+        let json: ExpectedJson =
+            serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         if json.v != 1 || json.combo != pool.combo || json.calls.len() != pool.calls.len() {
             return Err(format!("{name}: does not answer pool `{}`", pool.combo));
         }
@@ -235,7 +236,7 @@ impl Want {
                 _ => return Err(format!("{name}: an answer lies beyond the file")),
             }
         }
-        Ok(Want { file, blob, combo: json.combo, calls })
+        Ok(Expected { file, blob, combo: json.combo, calls })
     }
 
     /// Whether it has as many calls and parts as `pool`.
@@ -268,23 +269,23 @@ pub fn header_of(bytes: &[u8]) -> SlotHeader {
 }
 
 /// Gathers upstream's outputs and writes them as an expected-output file.
-pub struct WantWriter {
-    json: WantJson,
+pub struct ExpectedWriter {
+    json: ExpectedJson,
     blob: Vec<u8>,
 }
 
-impl WantWriter {
+impl ExpectedWriter {
     /// For the pool of this combo.
     pub fn new(combo: &str) -> Self {
-        let json = WantJson { v: 1, combo: combo.into(), calls: vec![], blob_len: 0 };
-        WantWriter { json, blob: vec![] }
+        let json = ExpectedJson { v: 1, combo: combo.into(), calls: vec![], blob_len: 0 };
+        ExpectedWriter { json, blob: vec![] }
     }
 
     /// Adds the next call's header and written parts.
     pub fn push<'a>(&mut self, header: &[u8], parts: impl Iterator<Item = &'a [u8]>) {
         let at = self.put(header);
         let parts = parts.map(|p| (self.put(p), p.len())).collect();
-        self.json.calls.push(WantCallJson { header: at, parts });
+        self.json.calls.push(ExpectedCallJson { header: at, parts });
     }
 
     fn put(&mut self, bytes: &[u8]) -> usize {
@@ -298,7 +299,7 @@ impl WantWriter {
     pub fn write(mut self, path: &Path) -> Result<(), String> {
         self.json.blob_len = self.blob.len();
         let json = serde_json::to_vec(&self.json).map_err(|e| e.to_string())?;
-        let mut bytes = b"LARWANT2".to_vec();
+        let mut bytes = b"LAREXPD3".to_vec();
         bytes.extend((json.len() as u32).to_le_bytes());
         bytes.extend([0; 4]);
         bytes.extend(json);
@@ -306,7 +307,7 @@ impl WantWriter {
         bytes.extend(self.blob);
         let sum = crc32fast::hash(&bytes[LEAD..]);
         bytes[12..LEAD].copy_from_slice(&sum.to_le_bytes());
-        let part = path.with_extension("want-part");
+        let part = path.with_extension("expected-part");
         std::fs::write(&part, bytes)
             .and_then(|()| std::fs::rename(&part, path))
             .map_err(|e| format!("{}: {e}", path.display()))
