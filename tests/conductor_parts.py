@@ -17,6 +17,7 @@ from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import sealed
 from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.policy import MeasuringLimits
+from lance_autoresearch.targets.spec import RowOrder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,7 +78,8 @@ def rustc(source: Path, out: Path, kind: str, *more: str) -> None:
 
 def write_pool(
     path: Path, args: Sequence[Sequence[np.ndarray]], caps: Sequence[Sequence[int]],
-    parts: Sequence[dict[str, object]], combo: str = "op 256 toy",
+    parts: Sequence[dict[str, object]], combo: str = "op 256 toy", rows: RowOrder | None = None,
+    ties: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """A pool file in the conductor's format."""
     blob, calls, shared = bytearray(), [], {}
@@ -90,8 +92,10 @@ def write_pool(
                 blob += array.tobytes()
             places.append(shared[id(array)])
         calls.append({"args": places, "caps": list(cap)})
+    for call, tied in zip(calls, ties or (), strict=False):
+        call["ties"] = list(tied)
     head = json.dumps({
-        "v": 1, "combo": combo, "op": 0, "parts": [{"align": 0, **p} for p in parts],
+        "v": 1, "combo": combo, "op": 0, "rows": rows, "parts": [{"align": 0, **p} for p in parts],
         "calls": calls, "arg_elem": [array.itemsize for array in args[0]],
         "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()
@@ -105,12 +109,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
           "--crate-name", "lar_shim")
     rng = np.random.default_rng(4)
     args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)]
-    pool, want = folder / "toy.pool", folder / "toy.want"
+    pool, expected = folder / "toy.pool", folder / "toy.expected"
     write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
     with Conductor(ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as conductor:
-        bench = Bench(conductor, folder, folder / "honest.so", [(pool, want)])
+        bench = Bench(conductor, folder, folder / "honest.so", [(pool, expected)])
         bench.build("honest", library(HONEST))
-        expected = conductor.expect(bench.honest, pool, want)
+        expected = conductor.expect(bench.honest, pool, expected)
         assert expected.fault is None
         assert len(expected.ns_per_call) == 48
         yield bench

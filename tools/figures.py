@@ -228,7 +228,7 @@ def measure_sandbox(couples: int = 32) -> None:
 
 
 def _run_pair(bench: Bench, conductor: Conductor, built: Built) -> PairResult:
-    pools = [(pool.path, pool.want) for pool in bench.inputs.epoch.timed]
+    pools = [(pool.path, pool.expected) for pool in bench.inputs.epoch.timed]
     return conductor.pair(built.so, built.so, pools, seed=draw_seed(), rounds=DEFAULT.rounds,
                           slice_us=DEFAULT.slice_us)
 

@@ -80,7 +80,8 @@ def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
     rng, library = random.Random(seed), str(build_upstream(ROOT, "pq-l2").so)
     program = ensure_built(ROOT) / "lar-conductor"
     head = {
-        "v": 1, "combo": "op toy", "op": 0, "parts": [{"rule": "bits32", "elem": 4, "align": 0}],
+        "v": 1, "combo": "op toy", "op": 0, "rows": None,
+        "parts": [{"rule": "bits32", "elem": 4, "align": 0}],
         "calls": [{"args": [[0, 1024], [1024, 1024]], "caps": [1024]}],
         "arg_elem": [4, 4], "window_bytes": 4096, "blob_len": 2048,
     }  # fmt: skip
@@ -94,7 +95,7 @@ def conductor(place: Path, *, seed: int, cases: int) -> dict[str, int]:
         counts["cases"] += 1
         path = place / f"{i}.pool"
         ask = {"v": 1, "cmd": "expect", "lib": library, "pool": str(path),
-               "want": str(place / "want")}  # fmt: skip
+               "expected": str(place / "expected")}  # fmt: skip
         line = json.dumps(ask).encode()
         if i % 4 == 0:
             # The line comes from our own client: ASCII. At other bytes it ends, in good order.

@@ -289,23 +289,24 @@ PROGRAMS = ("container", "protocol", "object")
 
 def _wire(name: str) -> list[bytes]:
     """Sound input of the conductor's readers."""
-    pool = {"v": 1, "combo": "op toy", "op": 0, "calls": [{"args": [[0, 64], [64, 64]],
-            "caps": [64, 64], "ties": [1, 2]}], "arg_elem": [4, 8], "window_bytes": 4096,
+    pool = {"v": 1, "combo": "op toy", "op": 0, "rows": "heap",
+            "calls": [{"args": [[0, 64], [64, 64]], "caps": [64, 64], "ties": [1, 2]}],
+            "arg_elem": [4, 8], "window_bytes": 4096,
             "blob_len": 2048, "parts": [{"rule": "ulp32:4", "elem": 4, "align": 0},
                                         {"rule": "tieband", "elem": 8, "align": 0}]}  # fmt: skip
-    want = {"v": 1, "combo": "op toy", "blob_len": 2048,
+    expected = {"v": 1, "combo": "op toy", "blob_len": 2048,
             "calls": [{"header": 0, "parts": [[128, 64], [192, 64], [256, 16]]}]}
     lines: list[dict[str, Any]] = [
         {"cmd": "open", "worker": "w", "box": "bwrap", "core_a": 1, "core_b": 0,
          "limits": asdict(MeasuringLimits())},
-        {"cmd": "expect", "lib": "a", "pool": "b", "want": "c"},
+        {"cmd": "expect", "lib": "a", "pool": "b", "expected": "c"},
         {"cmd": "check", "lib": "a", "pools": [["b", "c"]], "seed": 1, "features": None},
         {"cmd": "pair", "champion": "a", "candidate": "b", "pools": [["b", "c"]], "seed": 1,
          "rounds": 20, "slice_us": 50.0, "calls": [31], "block_ms": None, "features": 3,
          "opponent": None},
     ]  # fmt: skip
     if name == "container":
-        both = json.dumps(pool).encode() + b"\xff" + json.dumps(want).encode()
+        both = json.dumps(pool).encode() + b"\xff" + json.dumps(expected).encode()
         return [bytes([how]) + both for how in range(3)]
     if name == "protocol":
         return [json.dumps({"v": 1, **line}).encode() for line in lines]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lance_autoresearch.fixtures.floats import MAX
-from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
+from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, RowOrder, Target
 
 from .fixtures import DISTANCES, heap_of, kth_band
 
@@ -61,7 +61,7 @@ TARGET = Target(
     summary="merging the distances of partitions into the top-k heap of a query",
     call_site="lance-index/src/vector/storage.rs:219",
     cost="5 % of the scan's time at 96 sub-vectors, 22 % at 16; twice that after pq-l2's gains",
-    ops=(Op("accumulate", (Out("f32", "bits32"), Out("u64", "tieband"))),),
+    ops=(Op("accumulate", (Out("f32", "bits32"), Out("u64", "tieband")), RowOrder.HEAP),),
     timed=(
         combo(10, 256, 16, "cold gaussian", 24, 243),
         combo(10, 2048, 1, "cold gaussian", 48, 1950),

@@ -26,8 +26,8 @@ def test_one_wrong_bit_is_located_exactly(bench: Bench) -> None:
     assert fault is not None
     assert (fault.kind, fault.part, fault.offset) == ("mismatch", 0, 137 * 4)
     assert (fault.differs, fault.total, fault.side) == (1, 256, "candidate")
-    got, want = (int.from_bytes(b, "little") for b in (fault.got, fault.want))
-    assert got == want ^ 1
+    got, expected = (int.from_bytes(b, "little") for b in (fault.got, fault.want))
+    assert got == expected ^ 1
 
 
 def test_the_same_in_a_timed_slice(bench: Bench) -> None:
@@ -44,12 +44,12 @@ def test_nan_is_no_wildcard(bench: Bench) -> None:
 
 def test_nan_of_any_payload_equals_nan(bench: Bench) -> None:
     arrays = [[np.full(4, np.nan, np.float32), np.zeros(4, np.float32)]]
-    pool, want = bench.dir / "nan.pool", bench.dir / "nan.want"
+    pool, expected = bench.dir / "nan.pool", bench.dir / "nan.expected"
     write_pool(pool, arrays, [[16]], [{"rule": "bits32", "elem": 4}])
-    assert bench.conductor.expect(bench.honest, pool, want).fault is None
+    assert bench.conductor.expect(bench.honest, pool, expected).fault is None
     body = "for o in out { *o = f32::from_bits(0xffc0_1234); }"
     lib = bench.build("payload", library(body))
-    assert bench.conductor.check(lib, [(pool, want)], seed=1).fault is None
+    assert bench.conductor.check(lib, [(pool, expected)], seed=1).fault is None
 
 
 def test_a_panic_leaves_its_place_and_text(bench: Bench) -> None:
@@ -158,19 +158,19 @@ def test_only_abort_is_taken_for_abort(bench: Bench, name: str, call: str, sysca
     assert (fault.kind, fault.syscall) == ("sandbox", syscall)
 
 
-@pytest.mark.parametrize("which", ["pool", "want"])
+@pytest.mark.parametrize("which", ["pool", "expected"])
 @pytest.mark.parametrize("where", ["header", "blob", "end"])
 def test_a_damaged_file_is_refused(bench: Bench, which: str, where: str) -> None:
-    pool, want = (bench.dir / f"damaged.{kind}" for kind in ("pool", "want"))
-    for to, source in zip((pool, want), bench.pools[0], strict=True):
+    pool, expected = (bench.dir / f"damaged.{kind}" for kind in ("pool", "expected"))
+    for to, source in zip((pool, expected), bench.pools[0], strict=True):
         to.write_bytes(source.read_bytes())
-    victim = pool if which == "pool" else want
+    victim = pool if which == "pool" else expected
     raw = bytearray(victim.read_bytes())
     at = {"header": raw.index(b"calls") + 1, "blob": 3 * len(raw) // 4, "end": len(raw) - 1}[where]
     raw[at] ^= 4
     victim.write_bytes(raw)
     with pytest.raises(MachineError, match=rf"damaged\.{which}: damaged"):
-        bench.conductor.check(bench.honest, [(pool, want)], seed=1)
+        bench.conductor.check(bench.honest, [(pool, expected)], seed=1)
     assert bench.conductor.check(bench.honest, bench.pools, seed=1).fault is None
 
 

@@ -67,14 +67,14 @@ def test_a_wrong_length_is_a_mismatch(bench: Bench) -> None:
     fault = bench.conductor.check(bench.build("short", source), bench.pools, seed=2).fault
     assert fault is not None
     assert fault.kind == "mismatch"
-    assert fault.note == "length in bytes 12, wanted 1024"
+    assert fault.note == "length in bytes 12, expected 1024"
 
 
 def test_a_wrong_status_is_a_mismatch(bench: Bench) -> None:
     source = library(HONEST).replace("kernel(a, b, call.out_f32s(0));", "call.fail(7);")
     fault = bench.conductor.check(bench.build("status", source), bench.pools, seed=2).fault
     assert fault is not None
-    assert (fault.kind, fault.note) == ("mismatch", "status 7, wanted 0")
+    assert (fault.kind, fault.note) == ("mismatch", "status 7, expected 0")
 
 
 def test_features_are_masked_on_request(bench: Bench) -> None:

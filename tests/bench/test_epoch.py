@@ -23,7 +23,7 @@ class Book:
 
     def take(self, parent: Path, key: str = "k") -> Epoch:
         def answer(pool: Pool) -> None:
-            pool.want.write_bytes(b"")
+            pool.expected.write_bytes(b"")
 
         epoch = current(load(ROOT, "pq-l2"), parent, key, None, answer)
         self.begun[epoch.name] = epoch.seed

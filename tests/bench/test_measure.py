@@ -85,7 +85,7 @@ def test_a_missing_pool_is_an_error_and_the_conductor_goes_on(tmp_path: Path) ->
 @needs_cargo
 @pytest.mark.parametrize(
     "head",
-    [b"LARPOOL2\xff\xff\xff\xff\0\0\0\0{}", b"".join(sealed(b"{}", [])), b"short", b"x" * 9000],
+    [b"LARPOOL3\xff\xff\xff\xff\0\0\0\0{}", b"".join(sealed(b"{}", [])), b"short", b"x" * 9000],
 )
 def test_a_garbled_pool_is_an_error(tmp_path: Path, head: bytes) -> None:
     pool = tmp_path / "bad.pool"

@@ -70,7 +70,7 @@ from pathlib import Path
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.rules.policy import MeasuringLimits
 home, names, box = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
-pools = [(home / "toy.pool", home / "toy.want")]
+pools = [(home / "toy.pool", home / "toy.expected")]
 ends = {}
 with Conductor(home, bin_dir=home, box=box, limits=MeasuringLimits(heap_mb=256)) as conductor:
     for name in names:
@@ -104,7 +104,8 @@ def home() -> Iterator[Path]:
         args = [[np.full(256, i, np.float32) for _ in range(2)] for i in range(4)]
         write_pool(place / "toy.pool", args, [[1024]] * 4, [{"rule": "bits32", "elem": 4}])
         with Conductor(ROOT) as conductor:
-            expected = conductor.expect(place / "honest.so", place / "toy.pool", place / "toy.want")
+            pool = place / "toy.pool"
+            expected = conductor.expect(place / "honest.so", pool, pool.with_suffix(".expected"))
             assert expected.fault is None
         for path in place.rglob("*"):
             path.chmod(0o755)

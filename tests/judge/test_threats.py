@@ -141,11 +141,11 @@ def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -
     conductor = conductor or rig.bench.conductor
     so = builder.build_kernel(ROOT, rig.target.name, text).so
     epoch = rig.bench.inputs.epoch
-    pools = [(p.path, p.want) for p in (*epoch.checks, *epoch.timed)]
+    pools = [(p.path, p.expected) for p in (*epoch.checks, *epoch.timed)]
     fault = conductor.check(so, pools, seed=7).fault
     if fault is not None:
         return fault
-    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    timed = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
     return conductor.pair(rig.bench.build(rig.champion_text).so, so, timed, seed=8, rounds=4).fault
 
 
@@ -190,7 +190,7 @@ def test_the_counter_alone_stops(rigs: dict[str, Coordinator]) -> None:
 def test_poison_alone_stops(rigs: dict[str, Coordinator]) -> None:
     rig = rigs["_toy"]
     # Without poison a call with an empty output cannot be told from none: timed pools only.
-    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    timed = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-poison")) as off:
         for text in texts_of("_toy/assume-zero"):
             on = outcome(rig, text)
@@ -211,7 +211,7 @@ def test_comparing_alone_stops(name: str, rigs: dict[str, Coordinator], tmp_path
         so = builder.build_kernel(ROOT, rig.target.name, text).so
         own = []
         for i, pool in enumerate(rig.bench.inputs.epoch.timed):
-            want = tmp_path / f"{i}.want"
+            want = tmp_path / f"{i}.expected"
             assert rig.bench.conductor.expect(so, pool.path, want).fault is None
             own.append((pool.path, want))
         assert rig.bench.conductor.check(so, own, seed=3).fault is None
@@ -233,7 +233,7 @@ def answered(
     pools = make_pools(target, scans, directory, seed, rig.bench.inputs.maker)
     for pool in pools:
         rig.bench.inputs.answer(pool)
-    return [(p.path, p.want) for p in pools]
+    return [(p.path, p.expected) for p in pools]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_the_pinned_tree_alone_keeps_the_rules(
 def memorised(text: bytes, pool: Pool) -> bytes:
     """The cheat with the answers to a pool put in, each under the bytes of its inputs."""
     calls, blob = read_container(pool.path)
-    answers, given = read_container(pool.want)
+    answers, given = read_container(pool.expected)
     entries = []
     for call, answer in zip(calls, answers, strict=True):
         key = b"".join(blob[at : at + length] for at, length in call["args"])
@@ -296,17 +296,17 @@ def test_secret_pools_alone_stop_memorised_answers(
         rig.bench.inputs.answer(pool)
     text = memorised(text_of(f"_toy/memorised@{op}"), known[0])
     so = builder.build_kernel(ROOT, "_toy", text).so
-    off = rig.bench.conductor.check(so, [(p.path, p.want) for p in known], seed=1)
+    off = rig.bench.conductor.check(so, [(p.path, p.expected) for p in known], seed=1)
     assert off.fault is None and off.calls >= 8
-    on = rig.bench.conductor.check(so, [(p.path, p.want) for p in secret], seed=1).fault
+    on = rig.bench.conductor.check(so, [(p.path, p.expected) for p in secret], seed=1).fault
     assert on is not None and on.kind == "mismatch"
 
 
 @pytest.mark.parametrize("name", ["_toy/round-sizes", "fsst/trusting"])
 def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Coordinator]) -> None:
     rig = rigs[name.partition("/")[0]]
-    timed = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
-    checks = [(p.path, p.want) for p in rig.bench.inputs.epoch.checks]
+    timed = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
+    checks = [(p.path, p.expected) for p in rig.bench.inputs.epoch.checks]
     for text in texts_of(name):
         so = builder.build_kernel(ROOT, rig.target.name, text).so
         assert rig.bench.conductor.check(so, timed, seed=1).fault is None
@@ -345,7 +345,7 @@ def test_counting_extraction_alone_stops(
     changed = dataclasses.replace(kit, contract=generous.encode(), digest=kit.digest + "-generous")
     monkeypatch.setattr(builder, "compile_kit", lambda *_, **__: changed)
     so = builder.build_kernel(ROOT, "topk-merge", text).so
-    pools = [(p.path, p.want) for p in rig.bench.inputs.epoch.timed]
+    pools = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
     assert rig.bench.conductor.check(so, pools, seed=1).fault is None
 
 
@@ -362,7 +362,7 @@ def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
               "--extern", f"lar_shim={shim}")
     rng = np.random.default_rng(4)
     args = [[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(16)]
-    pool, want = tmp_path / "toy.pool", tmp_path / "toy.want"
+    pool, want = tmp_path / "toy.pool", tmp_path / "toy.expected"
     write_pool(pool, args, [[1024]] * 16, [{"rule": "bits32", "elem": 4}])
     with Conductor(ROOT) as on:
         assert on.expect(tmp_path / "honest.so", pool, want).fault is None

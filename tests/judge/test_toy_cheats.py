@@ -54,7 +54,7 @@ class Toys:
             (folder / f"{name}.rs").write_text(text)
             self.libs[name] = folder / f"{name}.so"
             rustc(folder / f"{name}.rs", self.libs[name], "cdylib", "--extern", f"lar_shim={shim}")
-        self.pools = [(folder / "toy.pool", folder / "toy.want")]
+        self.pools = [(folder / "toy.pool", folder / "toy.expected")]
 
     def pool(self, args: list[list[np.ndarray]], cap: int) -> None:
         pool, want = self.pools[0]

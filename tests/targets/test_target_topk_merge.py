@@ -196,10 +196,10 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     assert len(cheats) >= 3
     with Conductor(ROOT) as conductor:
         for pool in made:
-            assert conductor.expect(lance.so, pool.path, pool.want).fault is None
+            assert conductor.expect(lance.so, pool.path, pool.expected).fault is None
         passed = {}
         for path in [honest, *cheats]:
             library = builder.build_kernel(ROOT, "topk-merge", path.read_bytes()).so
-            both = [(pool.path, pool.want) for pool in made]
+            both = [(pool.path, pool.expected) for pool in made]
             passed[path.stem] = conductor.check(library, both, seed=5).fault is None
     assert passed == {path.stem: path is honest for path in [honest, *cheats]}

@@ -117,8 +117,8 @@ pub struct Setup {
     pub arena_len: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
-    /// Where things lie in the worker; see `Place`.
-    pub place: Place,
+    /// Where things lie in the worker; see `Layout`.
+    pub layout: Layout,
 }
 
 /// Where stack, library and heap of a worker lie: drawn once a pair, the same on both sides.
@@ -127,7 +127,7 @@ pub struct Setup {
 /// for the life of its process (measured on upstream's heap loop: 9 % a pair, 0.3 % with this).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
+pub struct Layout {
     /// Lines of 16 bytes by which the stack starts lower: 0 to 255.
     pub stack: u16,
     /// Pages by which the library lies lower: 0 to 255.
@@ -145,7 +145,7 @@ pub struct SpawnRequest {
     pub core: u32,
     /// Bytes of stack that a kernel may use.
     pub stack: u64,
-    pub place: Place,
+    pub layout: Layout,
 }
 
 /// Spawner (or the child before its exec) to conductor.

@@ -3,9 +3,9 @@
 
 use crate::clock::Rate;
 use crate::container::Pool;
+use crate::layout::slot_bytes;
 use crate::limits::{Limits, mib};
 use crate::pair::Match;
-use crate::place::slot_bytes;
 use crate::stop::Stop;
 use crate::window::table_bytes;
 

@@ -2,12 +2,12 @@
 //! as in timed slices, or anywhere their elements may begin, so that no kernel can be right only
 //! where it sees that it is checked.
 
-use crate::container::{Pool, Want};
-use crate::jail::Jail;
+use crate::container::{Expected, Pool};
+use crate::layout::{Flush, Inputs, SLACK, slot_bytes};
 use crate::limits::mib;
-use crate::place::{Flush, Inputs, SLACK, slot_bytes};
 use crate::rng::Rng;
-use crate::stage::{Play, Side, Stage, Terms};
+use crate::sandbox::Sandbox;
+use crate::slice_runner::{Play, Side, SliceRunner, Terms};
 use crate::stop::Stop;
 use crate::window::table_bytes;
 use lar_abi::wire::PAGE;
@@ -22,10 +22,10 @@ enum Lie {
 
 /// Checks `lib` on all pools; returns the number of calls compared, each in both places.
 pub fn check(
-    jail: &mut Jail,
+    sandbox: &mut Sandbox,
     terms: Terms,
     lib: &Path,
-    pools: &[(&Pool, &Want)],
+    pools: &[(&Pool, &Expected)],
     seed: u64,
     features: u64,
 ) -> Result<usize, Stop> {
@@ -48,7 +48,7 @@ pub fn check(
         let side = Side { name: "candidate", library: Some(lib), features };
         for lie in [Lie::Flush, Lie::Loose] {
             let rng = Rng::new(seed, 2 + 2 * from as u64 + u64::from(lie == Lie::Loose));
-            calls += one_worker(jail, terms, &side, &batch, lie, rng)?;
+            calls += one_worker(sandbox, terms, &side, &batch, lie, rng)?;
         }
         from = to;
     }
@@ -56,10 +56,10 @@ pub fn check(
 }
 
 fn one_worker(
-    jail: &mut Jail,
+    sandbox: &mut Sandbox,
     terms: Terms,
     side: &Side,
-    batch: &[(&Pool, &Want)],
+    batch: &[(&Pool, &Expected)],
     lie: Lie,
     mut rng: Rng,
 ) -> Result<usize, Stop> {
@@ -72,23 +72,27 @@ fn one_worker(
         Lie::Loose => (Inputs::loose(&pools, &mut rng)?, None, loose_bytes(&pools, flush.groups)),
     };
     let mut places = Rng::new(rng.next(), 0);
-    let mut stage = Stage::new(terms, inputs, tables, bytes, spans, rng)?;
-    let mut worker = stage.start(jail, side)?;
+    let mut runner = SliceRunner::new(terms, inputs, tables, bytes, spans, rng)?;
+    let mut worker = runner.start(sandbox, side)?;
     let outcome = (|| {
-        worker.settle(jail, stage.patience())?;
+        worker.settle(sandbox, runner.patience())?;
         for (p, calls) in &groups {
-            let (pool, want) = batch[*p];
+            let (pool, expected) = batch[*p];
             match lie {
-                Lie::Flush => flush.slots(&mut stage.slots, pool, calls),
-                Lie::Loose => stage.slots.loose(pool, calls, &mut places),
+                Lie::Flush => flush.slots(&mut runner.slots, pool, calls),
+                Lie::Loose => runner.slots.loose(pool, calls, &mut places),
             }
-            let tables = stage.tables(pool, *p, calls);
+            let tables = runner.tables(pool, *p, calls);
             let run = calls.len();
-            stage.slice(jail, &mut worker, Play { pool, want: Some(want), calls, run, tables })?;
+            runner.slice(
+                sandbox,
+                &mut worker,
+                Play { pool, expected: Some(expected), calls, run, tables },
+            )?;
         }
         Ok(groups.iter().map(|(_, calls)| calls.len()).sum())
     })();
-    worker.end(jail);
+    worker.end(sandbox);
     outcome
 }
 

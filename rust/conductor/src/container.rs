@@ -1,14 +1,16 @@
 //! Pool and expected-output files: magic, JSON header, blob.
 //!
 //! ```text
-//! 0..8   LARPOOL2 or LARWANT2
+//! 0..8   LARPOOL3 or LAREXPD3
 //! 8..12  length of the JSON, u32 little-endian
 //! 12..16 CRC-32 of all that follows
 //! 16..   JSON, zero padding to a multiple of 4096, blob
 //! ```
+//!
+//! The checksum finds accidents: a file that was damaged on disk must not be measured with. A process
+//! that can write an epoch's directory can also write a fitting sum.
 
-use crate::checksum::crc32;
-use crate::equality::Rule;
+use crate::equality::{RowOrder, Rule};
 use crate::shm::Mapped;
 use lar_abi::call::{HEADER_BYTES, MAX_PARTS, SlotHeader};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ fn split<'a>(bytes: &'a [u8], magic: &[u8; 8], name: &str) -> Result<(&'a [u8], 
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
     let len = word(8) as usize;
     let json = bytes.get(LEAD..LEAD + len).ok_or_else(|| bad("header beyond the end"))?;
-    if crc32(&bytes[LEAD..]) != word(12) {
+    if crc32fast::hash(&bytes[LEAD..]) != word(12) {
         return Err(bad("damaged: its checksum does not fit"));
     }
     Ok((json, (LEAD + len).next_multiple_of(4096)))
@@ -39,6 +41,9 @@ struct PoolJson {
     combo: String,
     op: u32,
     parts: Vec<PartJson>,
+    /// None: every part is compared on its own, as it lies.
+    #[serde(deserialize_with = "Option::deserialize")]
+    rows: Option<RowOrder>,
     calls: Vec<CallJson>,
     /// Bytes of an element of each argument.
     arg_elem: Vec<usize>,
@@ -86,7 +91,7 @@ pub struct Input {
 pub struct PoolCall {
     pub args: Vec<u32>,
     pub caps: Vec<usize>,
-    /// Rule `tieband`: the tied ids as little-endian bytes; they go into the want file.
+    /// Rule `tieband`: the tied ids as little-endian bytes; they go into the expected file.
     pub ties: Option<Vec<u8>>,
 }
 
@@ -97,6 +102,8 @@ pub struct Pool {
     pub combo: String,
     pub op: u32,
     pub parts: Vec<Part>,
+    /// How the rows of a top-k result are read; None where the parts are no such rows.
+    pub rows: Option<RowOrder>,
     pub inputs: Vec<Input>,
     pub calls: Vec<PoolCall>,
     /// What one window may touch, bytes.
@@ -104,16 +111,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Whether the outputs are the rows of a heap: f32 distances, and ids with rule `tieband`.
-    pub fn is_heap(&self) -> bool {
-        matches!(&self.parts[..], [dist, ids] if (dist.elem, ids.elem) == (4, 8) && ids.rule == Rule::TieBand)
-    }
-
     /// Reads and checks `path`: every offset in bounds, every rule known.
     pub fn open(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARPOOL2", &name)?;
+        let (json, blob) = split(file.bytes(), b"LARPOOL3", &name)?;
         let json: PoolJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         let fail = |what: String| Err(format!("{name}: {what}"));
         if json.v != 1 {
@@ -128,12 +130,15 @@ impl Pool {
         let parts = json.parts.iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let (inputs, calls) = index(&json, parts.len()).map_err(|e| format!("{name}: {e}"))?;
         let window = json.window_bytes;
-        let pool =
-            Pool { file, blob, combo: json.combo, op: json.op, parts, inputs, calls, window };
-        if !pool.is_heap() && pool.parts.iter().any(|part| part.rule == Rule::TieBand) {
-            return fail("rule tieband is for ids of 8 bytes beside distances of 4".into());
+        let rows = json.rows;
+        let shaped = matches!(&parts[..], [dist, ids]
+            if (dist.elem, ids.elem, ids.rule) == (4, 8, Rule::TieBand) && dist.rule != Rule::TieBand);
+        let tied = parts.iter().any(|part| part.rule == Rule::TieBand);
+        if (rows.is_some() || tied) && !(rows.is_some() && shaped) {
+            return fail("rows are distances of 4 bytes, then ids of 8 with rule tieband".into());
         }
-        Ok(pool)
+        let (combo, op) = (json.combo, json.op);
+        Ok(Pool { file, blob, combo, op, parts, rows, inputs, calls, window })
     }
 
     /// The bytes of input number `i`.
@@ -184,34 +189,35 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct WantJson {
+struct ExpectedJson {
     v: u32,
     combo: String,
-    calls: Vec<WantCallJson>,
+    calls: Vec<ExpectedCallJson>,
     blob_len: usize,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WantCallJson {
+struct ExpectedCallJson {
     header: usize,
     parts: Vec<(usize, usize)>,
 }
 
 /// Upstream's outputs for one pool. A part beyond the pool's own is its list of tied ids.
-pub struct Want {
+pub struct Expected {
     file: Mapped,
     blob: usize,
     combo: String,
     calls: Vec<(SlotHeader, Vec<(usize, usize)>)>,
 }
 
-impl Want {
+impl Expected {
     /// Reads `path` and checks that it answers every call of `pool`.
     pub fn open(path: &Path, pool: &Pool) -> Result<Self, String> {
         let name = path.display().to_string();
         let file = Mapped::open(path)?;
-        let (json, blob) = split(file.bytes(), b"LARWANT2", &name)?;
-        let json: WantJson = serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
+        let (json, blob) = split(file.bytes(), b"LAREXPD3", &name)?;
+        let json: ExpectedJson =
+            serde_json::from_slice(json).map_err(|e| format!("{name}: {e}"))?;
         if json.v != 1 || json.combo != pool.combo || json.calls.len() != pool.calls.len() {
             return Err(format!("{name}: does not answer pool `{}`", pool.combo));
         }
@@ -230,7 +236,7 @@ impl Want {
                 _ => return Err(format!("{name}: an answer lies beyond the file")),
             }
         }
-        Ok(Want { file, blob, combo: json.combo, calls })
+        Ok(Expected { file, blob, combo: json.combo, calls })
     }
 
     /// Whether it has as many calls and parts as `pool`.
@@ -263,23 +269,23 @@ pub fn header_of(bytes: &[u8]) -> SlotHeader {
 }
 
 /// Gathers upstream's outputs and writes them as an expected-output file.
-pub struct WantWriter {
-    json: WantJson,
+pub struct ExpectedWriter {
+    json: ExpectedJson,
     blob: Vec<u8>,
 }
 
-impl WantWriter {
+impl ExpectedWriter {
     /// For the pool of this combo.
     pub fn new(combo: &str) -> Self {
-        let json = WantJson { v: 1, combo: combo.into(), calls: vec![], blob_len: 0 };
-        WantWriter { json, blob: vec![] }
+        let json = ExpectedJson { v: 1, combo: combo.into(), calls: vec![], blob_len: 0 };
+        ExpectedWriter { json, blob: vec![] }
     }
 
     /// Adds the next call's header and written parts.
     pub fn push<'a>(&mut self, header: &[u8], parts: impl Iterator<Item = &'a [u8]>) {
         let at = self.put(header);
         let parts = parts.map(|p| (self.put(p), p.len())).collect();
-        self.json.calls.push(WantCallJson { header: at, parts });
+        self.json.calls.push(ExpectedCallJson { header: at, parts });
     }
 
     fn put(&mut self, bytes: &[u8]) -> usize {
@@ -293,15 +299,15 @@ impl WantWriter {
     pub fn write(mut self, path: &Path) -> Result<(), String> {
         self.json.blob_len = self.blob.len();
         let json = serde_json::to_vec(&self.json).map_err(|e| e.to_string())?;
-        let mut bytes = b"LARWANT2".to_vec();
+        let mut bytes = b"LAREXPD3".to_vec();
         bytes.extend((json.len() as u32).to_le_bytes());
         bytes.extend([0; 4]);
         bytes.extend(json);
         bytes.resize(bytes.len().next_multiple_of(4096), 0);
         bytes.extend(self.blob);
-        let sum = crc32(&bytes[LEAD..]);
+        let sum = crc32fast::hash(&bytes[LEAD..]);
         bytes[12..LEAD].copy_from_slice(&sum.to_le_bytes());
-        let part = path.with_extension("want-part");
+        let part = path.with_extension("expected-part");
         std::fs::write(&part, bytes)
             .and_then(|()| std::fs::rename(&part, path))
             .map_err(|e| format!("{}: {e}", path.display()))

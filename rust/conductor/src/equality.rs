@@ -1,5 +1,7 @@
 //! The fixed set of equality rules. NaN equals only NaN, of any payload; never a wildcard.
 
+use serde::Deserialize;
+
 /// How a part is compared with upstream's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rule {
@@ -16,10 +18,32 @@ pub enum Rule {
     TieBand,
 }
 
-/// Rows of a heap in canonical order, by distance (`total_cmp`), then id: the order of a heap's
-/// array is no part of the result. Sorted here, outside the measured time, so that no kernel
-/// gains by leaving the array as a sort would like it.
-pub fn canonical(dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
+/// How the rows of a top-k result are read, as its target declares: f32 distances are part 0, u64 ids
+/// part 1 with rule `tieband`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowOrder {
+    /// As a heap's array lies: the order is no part of the result.
+    Heap,
+    /// By distance: the order of the distances is part of the result, that of rows at one
+    /// distance is not.
+    Sorted,
+}
+
+impl RowOrder {
+    /// Distances and ids as they are compared.
+    pub fn arrange(self, dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
+        let [sorted, ids] = canonical(dist, ids);
+        match self {
+            RowOrder::Heap => [sorted, ids],
+            RowOrder::Sorted => [dist.to_vec(), ids],
+        }
+    }
+}
+
+/// Rows in canonical order, by distance (`total_cmp`), then id. Sorted here, outside the measured
+/// time, so that no kernel gains by leaving a heap's array as a sort would like it.
+fn canonical(dist: &[u8], ids: &[u8]) -> [Vec<u8>; 2] {
     let id = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
     let order = |b: &[u8]| {
         let bits = bits32(b) as i32;
@@ -64,24 +88,24 @@ impl Rule {
         self,
         elem: usize,
         got: &[u8],
-        want: &[u8],
+        expected: &[u8],
         dist: &[u8],
         ties: Option<&[u8]>,
     ) -> Option<Diff> {
-        debug_assert_eq!(got.len(), want.len());
-        if got == want {
+        debug_assert_eq!(got.len(), expected.len());
+        if got == expected {
             return None;
         }
         match self {
-            Rule::Bytes => count(elem, got, want, |g, w, _| g == w),
-            Rule::Bits32 => count(4, got, want, |g, w, _| g == w || (nan32(g) && nan32(w))),
-            Rule::Bits64 => count(8, got, want, |g, w, _| g == w || (nan64(g) && nan64(w))),
-            Rule::Ulp32(n) => count(4, got, want, |g, w, _| {
+            Rule::Bytes => count(elem, got, expected, |g, w, _| g == w),
+            Rule::Bits32 => count(4, got, expected, |g, w, _| g == w || (nan32(g) && nan32(w))),
+            Rule::Bits64 => count(8, got, expected, |g, w, _| g == w || (nan64(g) && nan64(w))),
+            Rule::Ulp32(n) => count(4, got, expected, |g, w, _| {
                 nan32(g) == nan32(w) && (nan32(g) || ulps(g, w) <= u64::from(n))
             }),
             Rule::TieBand => match ties {
-                None => count(8, got, want, |g, w, _| g == w),
-                Some(ties) => tie_band(got, want, dist, ties),
+                None => count(8, got, expected, |g, w, _| g == w),
+                Some(ties) => tie_band(got, expected, dist, ties),
             },
         }
     }
@@ -91,11 +115,11 @@ impl Rule {
 fn count(
     elem: usize,
     got: &[u8],
-    want: &[u8],
+    expected: &[u8],
     same: impl Fn(&[u8], &[u8], usize) -> bool,
 ) -> Option<Diff> {
     let mut diff = Diff { offset: 0, differs: 0, total: got.len().div_ceil(elem) };
-    for (i, (g, w)) in got.chunks(elem).zip(want.chunks(elem)).enumerate() {
+    for (i, (g, w)) in got.chunks(elem).zip(expected.chunks(elem)).enumerate() {
         if !same(g, w, i) {
             if diff.differs == 0 {
                 diff.offset = i * elem;
@@ -106,12 +130,12 @@ fn count(
     (diff.differs > 0).then_some(diff)
 }
 
-fn tie_band(got: &[u8], want: &[u8], dist: &[u8], ties: &[u8]) -> Option<Diff> {
+fn tie_band(got: &[u8], expected: &[u8], dist: &[u8], ties: &[u8]) -> Option<Diff> {
     let at = |i: usize| dist.get(i * 4..i * 4 + 4);
     let last = at((got.len() / 8).saturating_sub(1));
     let id = |b: &[u8]| b.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX);
     let valid: Vec<u64> = ties.chunks_exact(8).map(id).collect();
-    count(8, got, want, |g, w, i| {
+    count(8, got, expected, |g, w, i| {
         if last.is_none() || at(i) != last {
             return g == w;
         }
@@ -188,16 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn sorted_rows_must_be_sorted_but_for_ties() {
+        let arrange = |order: RowOrder, d: &[f32], i: &[u64]| order.arrange(&f32s(d), &ids(i));
+        let expected = arrange(RowOrder::Sorted, &[1., 2., 2.], &[9, 3, 4]);
+        assert_eq!(arrange(RowOrder::Sorted, &[1., 2., 2.], &[9, 4, 3]), expected);
+        assert_ne!(arrange(RowOrder::Sorted, &[2., 1., 2.], &[4, 9, 3]), expected);
+        assert_eq!(arrange(RowOrder::Heap, &[2., 1., 2.], &[4, 9, 3]), expected);
+        assert_ne!(arrange(RowOrder::Sorted, &[1., 2., 2.], &[3, 9, 4]), expected);
+    }
+
+    #[test]
     fn ties_may_be_chosen_freely_but_validly() {
-        let (dist, want) = (f32s(&[1., 2., 2.]), ids(&[9, 3, 4]));
+        let (dist, expected) = (f32s(&[1., 2., 2.]), ids(&[9, 3, 4]));
         let ties = ids(&[3, 4, 7]);
         let ok =
-            |got: &[u64]| Rule::TieBand.diff(8, &ids(got), &want, &dist, Some(&ties)).is_none();
+            |got: &[u64]| Rule::TieBand.diff(8, &ids(got), &expected, &dist, Some(&ties)).is_none();
         assert!(ok(&[9, 3, 4]) && ok(&[9, 4, 7]) && ok(&[9, 3, 7]));
         assert!(!ok(&[9, 7, 3]), "not ascending");
         assert!(!ok(&[9, 4, 4]), "twice the same");
         assert!(!ok(&[9, 3, 8]), "not at that distance");
         assert!(!ok(&[8, 3, 4]), "below the last distance ids are exact");
-        assert!(Rule::TieBand.diff(8, &ids(&[9, 4, 7]), &want, &dist, None).is_some());
+        assert!(Rule::TieBand.diff(8, &ids(&[9, 4, 7]), &expected, &dist, None).is_some());
     }
 }

@@ -40,7 +40,7 @@ pub struct Fault {
     pub differs: usize,
     pub total: usize,
     pub got_hex: String,
-    pub want_hex: String,
+    pub expected_hex: String,
     /// The conductor's words, or untrusted text of the kernel's process.
     pub note: Option<String>,
     pub signal: Option<i32>,

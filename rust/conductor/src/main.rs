@@ -6,13 +6,12 @@
 //! lar-conductor selftest --limits JSON ...  what an empty slice costs
 //! ```
 //!
-//! It never loads a kernel; kernels run in workers, behind the box of `jail`.
+//! It never loads a kernel; kernels run in workers, in the sandbox.
 
 mod audit;
 mod autopsy;
 mod calibrate;
 mod check;
-mod checksum;
 mod clock;
 mod container;
 mod cpu;
@@ -20,19 +19,19 @@ mod equality;
 mod expect;
 mod extensions;
 mod fault;
-mod jail;
+mod layout;
 mod limits;
 mod machine;
 mod pair;
-mod place;
 mod poison;
+mod pool_cache;
 mod protocol;
 mod rng;
+mod sandbox;
 mod selftest;
 mod serve;
-mod shelf;
 mod shm;
-mod stage;
+mod slice_runner;
 mod stop;
 mod syscalls;
 mod verify;

@@ -14,13 +14,13 @@
 
 use crate::calibrate::{self, Bounds};
 use crate::clock::Moment;
-use crate::container::{Pool, Want};
+use crate::container::{Expected, Pool};
 use crate::fault::Fault;
-use crate::jail::Jail;
+use crate::layout::Inputs;
 use crate::machine;
-use crate::place::Inputs;
 use crate::rng::Rng;
-use crate::stage::{Play, Side, Stage, Terms};
+use crate::sandbox::Sandbox;
+use crate::slice_runner::{Play, Side, SliceRunner, Terms};
 use crate::stop::{Failure, Stop, Void, VoidCause};
 use crate::walk::Walk;
 use crate::worker::{Shots, Worker};
@@ -33,7 +33,7 @@ const NEUTRAL: usize = 2;
 pub struct Request<'a> {
     pub champion: &'a Path,
     pub candidate: &'a Path,
-    pub pools: Vec<(&'a Pool, &'a Want)>,
+    pub pools: Vec<(&'a Pool, &'a Expected)>,
     pub seed: u64,
     pub rounds: usize,
     pub slice_us: f64,
@@ -71,11 +71,11 @@ pub struct Outcome {
 }
 
 /// Runs one pair. A fault or a void cause is part of the outcome; `Err` is a broken machine.
-pub fn pair(jail: &mut Jail, terms: Terms, request: &Request) -> Result<Outcome, Failure> {
+pub fn pair(sandbox: &mut Sandbox, terms: Terms, request: &Request) -> Result<Outcome, Failure> {
     let began = Moment::now();
     let busy = machine::busy_us(terms.core_a);
     let mut outcome = Outcome::default();
-    let played = play(jail, terms, request, &mut outcome, &began);
+    let played = play(sandbox, terms, request, &mut outcome, &began);
     outcome.wall_ms = began.elapsed_ms();
     match played {
         Err(Stop::Failure(failure)) => return Err(failure),
@@ -127,7 +127,7 @@ fn slow_side(arms: &[[u64; 2]], ratio: f64, margin: u64) -> Option<Void> {
 
 /// Plays the pair; returns the CPU time of both workers in microseconds.
 fn play(
-    jail: &mut Jail,
+    sandbox: &mut Sandbox,
     terms: Terms,
     request: &Request,
     outcome: &mut Outcome,
@@ -140,8 +140,8 @@ fn play(
     let table_bytes = bounds.iter().map(|b| b.table_bytes).max().unwrap_or(4096);
     let out_bytes = bounds.iter().map(|b| b.out_bytes).max().unwrap_or(4096);
     let inputs = Inputs::packed(&pools, &mut rng)?;
-    let mut stage =
-        Stage::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
+    let mut runner =
+        SliceRunner::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
     let features = request.features;
     let mut sides = vec![
         Side { name: "champion", library: Some(request.champion), features },
@@ -155,22 +155,22 @@ fn play(
     let mut workers = Vec::with_capacity(sides.len());
     let played = (|| {
         for &i in &order {
-            workers.push((i, stage.start(jail, &sides[i])?));
+            workers.push((i, runner.start(sandbox, &sides[i])?));
         }
         for (_, worker) in &mut workers {
-            worker.settle(jail, stage.patience())?;
+            worker.settle(sandbox, runner.patience())?;
         }
         outcome.start_ms = began.elapsed_ms();
         workers.sort_unstable_by_key(|(i, _)| *i);
         let all = workers.iter_mut().map(|(_, worker)| worker).collect();
-        let mut match_ = Match::new(jail, &mut stage, all, request, bounds, rng);
+        let mut match_ = Match::new(sandbox, &mut runner, all, request, bounds, rng);
         match_.empties(outcome)?;
         match_.calibrate()?;
         outcome.ready_ms = began.elapsed_ms();
         match_.rounds(outcome)
     })();
     for (_, worker) in &mut workers {
-        worker.end(jail);
+        worker.end(sandbox);
         let peak = &mut outcome.peak_kib[usize::from(worker.side == "candidate")];
         *peak = worker.peak_kib.max(*peak);
     }
@@ -179,8 +179,8 @@ fn play(
 
 /// Two workers ready to play, or three.
 pub struct Match<'a> {
-    jail: &'a mut Jail,
-    stage: &'a mut Stage,
+    sandbox: &'a mut Sandbox,
+    runner: &'a mut SliceRunner,
     /// Champion, candidate; asked for the opponent also the neutral library.
     workers: Vec<&'a mut Worker>,
     request: &'a Request<'a>,
@@ -195,8 +195,8 @@ pub struct Match<'a> {
 
 impl<'a> Match<'a> {
     fn new(
-        jail: &'a mut Jail,
-        stage: &'a mut Stage,
+        sandbox: &'a mut Sandbox,
+        runner: &'a mut SliceRunner,
         workers: Vec<&'a mut Worker>,
         request: &'a Request<'a>,
         bounds: Vec<Bounds>,
@@ -205,7 +205,7 @@ impl<'a> Match<'a> {
         let walks = request.pools.iter().map(|p| Walk::new(p.0.calls.len(), &mut rng)).collect();
         let shift = bounds.iter().map(|_| rng.below(64) * 64).collect();
         let plan = vec![(1, 1); bounds.len()];
-        Match { jail, stage, workers, request, bounds, walks, plan, shift, rng }
+        Match { sandbox, runner, workers, request, bounds, walks, plan, shift, rng }
     }
 
     /// One slice of combo `c` on each side in turn, over the same window.
@@ -241,12 +241,12 @@ impl<'a> Match<'a> {
         let armed = self.bounds[c].max_calls.min(calls + spare).max(calls);
         let window = self.walks[c].window(armed);
         self.walks[c].advance(calls);
-        let (pool, want) = self.request.pools[c];
-        self.stage.slots.packed(pool, &window, self.shift[c]);
-        let tables = self.stage.tables(pool, c, &window);
+        let (pool, expected) = self.request.pools[c];
+        self.runner.slots.packed(pool, &window, self.shift[c]);
+        let tables = self.runner.tables(pool, c, &window);
         for &side in order {
-            let play = Play { pool, want: Some(want), calls: &window, run: calls, tables };
-            seen(side, self.stage.slice(self.jail, self.workers[side], play)?);
+            let play = Play { pool, expected: Some(expected), calls: &window, run: calls, tables };
+            seen(side, self.runner.slice(self.sandbox, self.workers[side], play)?);
         }
         Ok(())
     }
@@ -255,13 +255,13 @@ impl<'a> Match<'a> {
     fn empties(&mut self, outcome: &mut Outcome) -> Result<(), Stop> {
         let (pool, _) = self.request.pools[0];
         let window = self.walks[0].window(1);
-        self.stage.slots.packed(pool, &window, self.shift[0]);
-        let tables = self.stage.tables(pool, 0, &window);
+        self.runner.slots.packed(pool, &window, self.shift[0]);
+        let tables = self.runner.tables(pool, 0, &window);
         let mut ticks = [vec![], vec![]];
-        for i in 0..self.stage.terms.limits.empty_slices.max(1) {
+        for i in 0..self.runner.terms.limits.empty_slices.max(1) {
             for side in [i % 2, 1 - i % 2] {
                 let worker = &mut *self.workers[side];
-                ticks[side].push(self.stage.empty(self.jail, worker, tables, 1)?.run);
+                ticks[side].push(self.runner.empty(self.sandbox, worker, tables, 1)?.run);
             }
         }
         outcome.empty = ticks.map(median);
@@ -287,8 +287,8 @@ impl<'a> Match<'a> {
             calls: self.request.calls.as_ref().map(|calls| calls[c]),
             slice_us: self.request.slice_us,
             block_us: self.request.block_ms.map(|ms| ms * 1000.0),
-            rate: self.stage.terms.rate,
-            limits: self.stage.terms.limits,
+            rate: self.runner.terms.rate,
+            limits: self.runner.terms.limits,
         };
         (wishes, &self.bounds[c])
     }
@@ -309,7 +309,7 @@ impl<'a> Match<'a> {
         let mut arms = vec![[vec![], vec![]]; n];
         let mut order: Vec<usize> = (0..n).collect();
         outcome.times = [vec![vec![]; n], vec![vec![]; n]];
-        let late = self.stage.terms.rate.ticks_of_us(self.stage.terms.limits.late_us);
+        let late = self.runner.terms.rate.ticks_of_us(self.runner.terms.limits.late_us);
         for round in 0..self.request.rounds {
             self.rng.shuffle(&mut order);
             for &c in &order {
@@ -327,7 +327,7 @@ impl<'a> Match<'a> {
         }
         outcome.calls = self.plan.iter().map(|&(calls, slices)| calls * slices).collect();
         outcome.arm = [0, 1].map(|s| median(arms.iter().flat_map(|c| &c[s]).copied().collect()));
-        if self.request.rounds >= self.stage.terms.limits.combo_arm_rounds {
+        if self.request.rounds >= self.runner.terms.limits.combo_arm_rounds {
             outcome.combo_arms = arms.into_iter().map(|combo| combo.map(median)).collect();
         }
         Ok(())
@@ -344,19 +344,19 @@ impl<'a> Match<'a> {
         }
         let mut sums = [Shots::default(); 2];
         let start = self.walks[c].position();
-        let (pool, want) = self.request.pools[c];
+        let (pool, expected) = self.request.pools[c];
         for side in [first, 1 - first] {
             self.walks[c].seek(start);
             for _ in 0..slices {
                 let window = self.walks[c].window(calls);
                 self.walks[c].advance(calls);
-                self.stage.slots.packed(pool, &window, self.shift[c]);
-                let tables = self.stage.tables(pool, c, &window);
+                self.runner.slots.packed(pool, &window, self.shift[c]);
+                let tables = self.runner.tables(pool, c, &window);
                 let worker = &mut *self.workers[side];
-                let shots = self.stage.slice(
-                    self.jail,
+                let shots = self.runner.slice(
+                    self.sandbox,
                     worker,
-                    Play { pool, want: Some(want), calls: &window, run: calls, tables },
+                    Play { pool, expected: Some(expected), calls: &window, run: calls, tables },
                 )?;
                 sums[side].run += shots.run;
                 sums[side].arm = shots.arm;

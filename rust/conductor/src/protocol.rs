@@ -14,7 +14,7 @@ pub const VERSION: u64 = 1;
 #[serde(tag = "cmd", rename_all = "lowercase")]
 pub enum Command {
     Open(Open),
-    Expect { lib: PathBuf, pool: PathBuf, want: PathBuf },
+    Expect { lib: PathBuf, pool: PathBuf, expected: PathBuf },
     Check(Check),
     Pair(Pair),
     Quit,

@@ -4,12 +4,12 @@
 
 use crate::clock::Rate;
 use crate::container::Pool;
-use crate::jail::{BoxKind, Jail};
+use crate::layout::Inputs;
 use crate::limits::Limits;
 use crate::machine;
-use crate::place::Inputs;
 use crate::rng::Rng;
-use crate::stage::{Side, Stage, Terms};
+use crate::sandbox::{Sandbox, SandboxKind};
+use crate::slice_runner::{Side, SliceRunner, Terms};
 use crate::stop::{Failure, Stop};
 use crate::window::Tables;
 use serde_json::{Value, json};
@@ -81,36 +81,36 @@ fn measure(seconds: f64, load: Option<usize>, limits: Limits) -> Result<Value, S
     let terms = Terms { core_a: CORE_A, rate, limits };
     let own = std::env::current_exe().map_err(|e| e.to_string())?;
     let worker = own.with_file_name("lar-worker");
-    let mut jail = open(&worker, &limits)?;
+    let mut sandbox = open(&worker, &limits)?;
     let mut rng = Rng::new(1, 1);
     let none: [&Pool; 0] = [];
     let inputs = Inputs::packed(&none, &mut rng)?;
-    let mut stage = Stage::new(terms, inputs, 4096, 4096, None, rng)?;
+    let mut runner = SliceRunner::new(terms, inputs, 4096, 4096, None, rng)?;
     let side = |name| Side { name, library: None, features: 0 };
-    let mut a = stage.start(&mut jail, &side("champion"))?;
-    let mut b = stage.start(&mut jail, &side("candidate"))?;
-    a.settle(&mut jail, stage.patience())?;
-    b.settle(&mut jail, stage.patience())?;
+    let mut a = runner.start(&mut sandbox, &side("champion"))?;
+    let mut b = runner.start(&mut sandbox, &side("candidate"))?;
+    a.settle(&mut sandbox, runner.patience())?;
+    b.settle(&mut sandbox, runner.patience())?;
     let (mut runs, mut arms) = (vec![], vec![]);
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     while Instant::now() < end {
         for worker in [&mut a, &mut b] {
-            let shots = stage.empty(&mut jail, worker, Tables::default(), 1)?;
+            let shots = runner.empty(&mut sandbox, worker, Tables::default(), 1)?;
             runs.push(rate.ns(shots.run));
             arms.push(rate.ns(shots.arm));
         }
     }
-    a.end(&mut jail);
-    b.end(&mut jail);
-    Ok(json!({"v": 1, "ok": true, "slices": runs.len(), "box": jail.kind.name(),
+    a.end(&mut sandbox);
+    b.end(&mut sandbox);
+    Ok(json!({"v": 1, "ok": true, "slices": runs.len(), "box": sandbox.kind.name(),
               "load": load.map(|core| if core == CORE_A { "worker" } else { "conductor" }),
               "go_done_ns": spread(runs), "arm_ready_ns": spread(arms)}))
 }
 
 /// bubblewrap where it runs, else Landlock.
-fn open(worker: &Path, limits: &Limits) -> Result<Jail, String> {
-    Jail::open(BoxKind::Bwrap, worker, limits)
-        .or_else(|_| Jail::open(BoxKind::Landlock, worker, limits))
+fn open(worker: &Path, limits: &Limits) -> Result<Sandbox, String> {
+    Sandbox::open(SandboxKind::Bwrap, worker, limits)
+        .or_else(|_| Sandbox::open(SandboxKind::Landlock, worker, limits))
 }
 
 fn spread(mut values: Vec<f64>) -> Value {

@@ -1,12 +1,12 @@
 //! `lar-conductor serve`: one command a line in, one answer a line out, until end of file.
 
 use crate::clock::Rate;
-use crate::container::{Pool, Want};
-use crate::jail::{BoxKind, Jail};
+use crate::container::{Expected, Pool};
 use crate::pair::{Outcome, Request};
+use crate::pool_cache::PoolCache;
 use crate::protocol::{self, Check, Command, Open, Pair, VERSION, error};
-use crate::shelf::Shelf;
-use crate::stage::Terms;
+use crate::sandbox::{Sandbox, SandboxKind};
+use crate::slice_runner::Terms;
 use crate::stop::{Failure, FailureCode, Stop};
 use crate::{check, cpu, expect, machine, pair};
 use serde_json::{Value, json};
@@ -36,15 +36,15 @@ pub fn serve() -> i32 {
 /// What lives from command to command.
 #[derive(Default)]
 struct Session {
-    open: Option<(Jail, Terms)>,
-    shelf: Shelf,
+    open: Option<(Sandbox, Terms)>,
+    cache: PoolCache,
 }
 
 impl Session {
     fn answer(&mut self, command: Command) -> Result<Value, Failure> {
         match command {
             Command::Open(open) => self.open(&open),
-            Command::Expect { lib, pool, want } => self.expect(&lib, &pool, &want),
+            Command::Expect { lib, pool, expected } => self.expect(&lib, &pool, &expected),
             Command::Check(check) => self.check(&check),
             Command::Pair(pair) => self.pair(&pair),
             Command::Quit => Ok(Value::Null),
@@ -53,7 +53,7 @@ impl Session {
 
     fn open(&mut self, open: &Open) -> Result<Value, Failure> {
         self.open = None;
-        let kind = BoxKind::parse(&open.kind).map_err(bad)?;
+        let kind = SandboxKind::parse(&open.kind).map_err(bad)?;
         let worker = std::fs::canonicalize(&open.worker).map_err(|e| {
             Failure::new(FailureCode::BadFile, format!("{}: {e}", open.worker.display()))
         })?;
@@ -65,19 +65,19 @@ impl Session {
             notes.push("the conductor could not be pinned");
         }
         let rate = Rate::measure();
-        let jail = Jail::open(kind, &worker, &open.limits)
+        let sandbox = Sandbox::open(kind, &worker, &open.limits)
             .map_err(|detail| Failure::new(FailureCode::NoSandbox, detail))?;
         let terms = Terms { core_a: open.core_a, rate, limits: open.limits };
-        self.open = Some((jail, terms));
+        self.open = Some((sandbox, terms));
         Ok(json!({"v": VERSION, "ok": true, "box": kind.name(), "ticks_per_ns": rate.0,
                   "features": cpu::features(), "notes": notes}))
     }
 
-    fn expect(&mut self, lib: &Path, pool: &Path, want: &Path) -> Result<Value, Failure> {
-        let Session { open, shelf } = self;
-        let (jail, terms) = ready(open)?;
-        let pool = shelf.pool(pool)?;
-        match expect::expect(jail, terms, lib, &pool, want) {
+    fn expect(&mut self, lib: &Path, pool: &Path, expected: &Path) -> Result<Value, Failure> {
+        let Session { open, cache } = self;
+        let (sandbox, terms) = ready(open)?;
+        let pool = cache.pool(pool)?;
+        match expect::expect(sandbox, terms, lib, &pool, expected) {
             Ok(times) => Ok(json!({"v": VERSION, "ok": true, "calls": times.len(),
                                    "ns_per_call": times})),
             Err(stop) => refuse(stop),
@@ -85,20 +85,20 @@ impl Session {
     }
 
     fn check(&mut self, check: &Check) -> Result<Value, Failure> {
-        let Session { open, shelf } = self;
-        let (jail, terms) = ready(open)?;
-        let pools = shelf.pairs(&check.pools)?;
-        let pools: Vec<(&Pool, &Want)> = pools.iter().map(|p| (&*p.0, &*p.1)).collect();
+        let Session { open, cache } = self;
+        let (sandbox, terms) = ready(open)?;
+        let pools = cache.pairs(&check.pools)?;
+        let pools: Vec<(&Pool, &Expected)> = pools.iter().map(|p| (&*p.0, &*p.1)).collect();
         let features = check.features.unwrap_or(u64::MAX) & cpu::features();
-        match check::check(jail, terms, &check.lib, &pools, check.seed, features) {
+        match check::check(sandbox, terms, &check.lib, &pools, check.seed, features) {
             Ok(calls) => Ok(json!({"v": VERSION, "ok": true, "calls": calls})),
             Err(stop) => refuse(stop),
         }
     }
 
     fn pair(&mut self, command: &Pair) -> Result<Value, Failure> {
-        let Session { open, shelf } = self;
-        let (jail, terms) = ready(open)?;
+        let Session { open, cache } = self;
+        let (sandbox, terms) = ready(open)?;
         if command.pools.is_empty() || command.rounds == 0 {
             return Err(bad("a pair needs pools and rounds"));
         }
@@ -108,7 +108,7 @@ impl Session {
         if command.opponent.is_some() && command.block_ms.is_some() {
             return Err(bad("the opponent is timed in single slices"));
         }
-        let pools = shelf.pairs(&command.pools)?;
+        let pools = cache.pairs(&command.pools)?;
         let request = Request {
             champion: &command.champion,
             candidate: &command.candidate,
@@ -121,7 +121,7 @@ impl Session {
             features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
         };
-        Ok(answer(pair::pair(jail, terms, &request)?, terms.rate))
+        Ok(answer(pair::pair(sandbox, terms, &request)?, terms.rate))
     }
 }
 
@@ -129,9 +129,9 @@ fn bad(detail: impl Into<String>) -> Failure {
     Failure::new(FailureCode::BadCommand, detail)
 }
 
-fn ready(open: &mut Option<(Jail, Terms)>) -> Result<(&mut Jail, Terms), Failure> {
+fn ready(open: &mut Option<(Sandbox, Terms)>) -> Result<(&mut Sandbox, Terms), Failure> {
     let none = || Failure::new(FailureCode::NotOpen, "not open");
-    open.as_mut().map(|(jail, terms)| (jail, *terms)).ok_or_else(none)
+    open.as_mut().map(|(sandbox, terms)| (sandbox, *terms)).ok_or_else(none)
 }
 
 /// A fault is an answer; everything else is a failure.

@@ -1,9 +1,8 @@
 //! Compares the slots of a slice with upstream's outputs, after the worker fell asleep.
 
-use crate::container::{Pool, Want, header_of};
-use crate::equality::canonical;
+use crate::container::{Expected, Pool, header_of};
 use crate::fault::{Fault, FaultKind, hex};
-use crate::place::Slots;
+use crate::layout::Slots;
 use crate::poison::Poison;
 use lar_abi::call::{HEADER_BYTES, SlotHeader};
 
@@ -13,7 +12,7 @@ const SHOWN: usize = 16;
 /// A slice as it lies in memory.
 pub struct Seen<'a> {
     pub pool: &'a Pool,
-    pub want: &'a Want,
+    pub expected: &'a Expected,
     /// Calls of the pool, in slot order; the first `run` were made.
     pub calls: &'a [usize],
     pub run: usize,
@@ -37,11 +36,11 @@ impl Seen<'_> {
         let call = self.calls[i];
         let at = self.slots.headers[i];
         let got = header_of(&self.memory[at..at + HEADER_BYTES]);
-        let want = self.want.header(call);
+        let expected = self.expected.header(call);
         let fault = if self.poison.broken(self.memory, at, HEADER_BYTES).is_none() {
             Some(Fault::with_note(FaultKind::Poison, "the call was not made"))
         } else {
-            header(&got, &want, self.slots.n_parts).or_else(|| self.parts(i, &want))
+            header(&got, &expected, self.slots.n_parts).or_else(|| self.parts(i, &expected))
         };
         fault.map(|fault| Fault { call, ..fault })
     }
@@ -51,39 +50,39 @@ impl Seen<'_> {
             let (at, cap) = self.slots.parts_of(i)[p];
             &self.memory[at..at + (header.len[p] as usize).min(cap)]
         };
-        if self.pool.is_heap() {
-            let rows = canonical(written(0), written(1));
+        if let Some(order) = self.pool.rows {
+            let rows = order.arrange(written(0), written(1));
             return (0..2).find_map(|p| self.part(i, p, &rows[p], written(p)));
         }
         (0..self.slots.n_parts).find_map(|p| self.part(i, p, written(p), written(p)))
     }
 
-    /// Compares `got`, which is `written` or its rows in canonical order.
+    /// Compares `got`, which is `written` or its rows as they are compared.
     fn part(&self, i: usize, p: usize, got: &[u8], written: &[u8]) -> Option<Fault> {
         let (call, spec) = (self.calls[i], &self.pool.parts[p]);
         let (at, len) = (self.slots.parts_of(i)[p].0, got.len());
-        let want = self.want.part(call, p)?;
-        if want.len() != len {
+        let expected = self.expected.part(call, p)?;
+        if expected.len() != len {
             return Some(Fault::with_note(
                 FaultKind::Mismatch,
                 "the expected part has another length",
             ));
         }
-        let dist = self.want.part(call, 0).unwrap_or(&[]);
-        let ties = self.want.part(call, self.pool.parts.len());
-        let diff = spec.rule.diff(spec.elem, got, want, dist, ties)?;
+        let dist = self.expected.part(call, 0).unwrap_or(&[]);
+        let ties = self.expected.part(call, self.pool.parts.len());
+        let diff = spec.rule.diff(spec.elem, got, expected, dist, ties)?;
         let end = (diff.offset + spec.elem).min(len);
         // Of sorted rows it is not known where they lay: then the whole part.
         let same = std::ptr::eq(got, written);
-        let place = if same { (at + diff.offset, end - diff.offset) } else { (at, written.len()) };
-        let untouched = self.poison.broken(self.memory, place.0, place.1);
+        let range = if same { (at + diff.offset, end - diff.offset) } else { (at, written.len()) };
+        let untouched = self.poison.broken(self.memory, range.0, range.1);
         Some(Fault {
             part: p,
             offset: diff.offset,
             differs: diff.differs,
             total: diff.total,
             got_hex: hex(&got[diff.offset..end], SHOWN),
-            want_hex: hex(&want[diff.offset..end], SHOWN),
+            expected_hex: hex(&expected[diff.offset..end], SHOWN),
             ..Fault::new(if untouched.is_none() { FaultKind::Poison } else { FaultKind::Mismatch })
         })
     }
@@ -102,30 +101,30 @@ impl Seen<'_> {
 }
 
 /// Status and lengths must be upstream's.
-fn header(got: &SlotHeader, want: &SlotHeader, n_parts: usize) -> Option<Fault> {
-    let differ = |part: usize, what: &str, got: u64, want: u64| Fault {
+fn header(got: &SlotHeader, expected: &SlotHeader, n_parts: usize) -> Option<Fault> {
+    let differ = |part: usize, what: &str, got: u64, expected: u64| Fault {
         part,
         differs: 1,
         total: 1,
         got_hex: hex(&got.to_le_bytes(), 8),
-        want_hex: hex(&want.to_le_bytes(), 8),
-        ..Fault::with_note(FaultKind::Mismatch, format!("{what} {got}, wanted {want}"))
+        expected_hex: hex(&expected.to_le_bytes(), 8),
+        ..Fault::with_note(FaultKind::Mismatch, format!("{what} {got}, expected {expected}"))
     };
-    if got.status != want.status {
-        return Some(differ(0, "status", got.status, want.status));
+    if got.status != expected.status {
+        return Some(differ(0, "status", got.status, expected.status));
     }
-    let part = (0..n_parts).find(|&p| got.len[p] != want.len[p])?;
-    Some(differ(part, "length in bytes", got.len[part], want.len[part]))
+    let part = (0..n_parts).find(|&p| got.len[p] != expected.len[p])?;
+    Some(differ(part, "length in bytes", got.len[part], expected.len[part]))
 }
 
 /// Slack on either side of every output must be intact.
 pub fn slack(slots: &Slots, memory: &[u8], poison: &Poison) -> Option<Fault> {
     let at = slots.slack.iter().find_map(|&(at, len)| poison.broken(memory, at, len))?;
-    Some(Fault::with_note(FaultKind::Slack, place(slots, at)))
+    Some(Fault::with_note(FaultKind::Slack, describe(slots, at)))
 }
 
 /// In words, where offset `at` lies.
-fn place(slots: &Slots, at: usize) -> String {
+fn describe(slots: &Slots, at: usize) -> String {
     let near = |(i, &(from, cap)): (usize, &(usize, usize))| {
         let away = if at < from { from - at } else { (at + 1).saturating_sub(from + cap) };
         let side = if at < from { "before" } else { "behind" };

@@ -1,7 +1,7 @@
 //! The tables of one window in the plan memory: calls, buffers, ranges to touch.
 
 use crate::container::Pool;
-use crate::place::Slots;
+use crate::layout::Slots;
 use crate::shm::Shared;
 use lar_abi::call::{Prepared, RawCall, RawPart, RawSlice, SlotHeader};
 use lar_abi::wire::Range;
@@ -13,7 +13,7 @@ pub struct Bases {
     pub inputs: u64,
     pub outputs: u64,
     pub arena: u64,
-    pub place: lar_abi::wire::Place,
+    pub layout: lar_abi::wire::Layout,
 }
 
 /// Worker's addresses of one window's tables.

@@ -2,9 +2,9 @@
 
 use crate::clock::ticks;
 use crate::fault::{Fault, FaultKind};
-use crate::jail::Jail;
 use crate::limits::{Limits, mib};
 use crate::machine;
+use crate::sandbox::Sandbox;
 use crate::shm::{Frozen, Shared};
 use crate::stop::{Stop, Void, VoidCause};
 use crate::window::Tables;
@@ -59,7 +59,7 @@ pub struct Shots {
 
 impl Worker {
     /// Asks for the process; `settle` waits for it.
-    pub fn start(jail: &mut Jail, start: &Start) -> Result<Self, Stop> {
+    pub fn start(sandbox: &mut Sandbox, start: &Start) -> Result<Self, Stop> {
         let mut control = Shared::new(CONTROL_BYTES, false)?;
         // SAFETY: page 1 of the control memory is the Setup.
         unsafe {
@@ -72,9 +72,9 @@ impl Worker {
             id: 0,
             core: start.core as u32,
             stack: mib(start.limits.stack_mb as usize) as u64,
-            place: start.setup.place,
+            layout: start.setup.layout,
         };
-        let id = jail.request(request, fds)?;
+        let id = sandbox.request(request, fds)?;
         Ok(Worker {
             side: start.side,
             limits: start.limits,
@@ -90,15 +90,15 @@ impl Worker {
     }
 
     /// Waits until it sleeps for the first time, both fences up.
-    pub fn settle(&mut self, jail: &mut Jail, patience: Duration) -> Result<(), Stop> {
-        self.pidfd = Some(jail.born(self.id)?);
+    pub fn settle(&mut self, sandbox: &mut Sandbox, patience: Duration) -> Result<(), Stop> {
+        self.pidfd = Some(sandbox.born(self.id)?);
         let end = Instant::now() + patience;
         while !self.asleep() {
             if self.is_dead() {
-                return Err(self.autopsy(jail));
+                return Err(self.autopsy(sandbox));
             }
             if Instant::now() > end {
-                return Err(self.overdue(jail, "loading the library"));
+                return Err(self.overdue(sandbox, "loading the library"));
             }
             std::thread::sleep(Duration::from_micros(20));
         }
@@ -171,42 +171,47 @@ impl Worker {
     }
 
     /// Spins until `ready`; returns the tick it was seen.
-    pub fn wait_ready(&mut self, jail: &mut Jail, limit: u64) -> Result<u64, Stop> {
+    pub fn wait_ready(&mut self, sandbox: &mut Sandbox, limit: u64) -> Result<u64, Stop> {
         let ready = &raw const self.page().ready.0;
         let turn = self.turn;
         // SAFETY: the control page is mapped for the life of `self`.
-        self.spin(jail, limit, GETTING_READY, || unsafe {
+        self.spin(sandbox, limit, GETTING_READY, || unsafe {
             (*ready).load(Ordering::Acquire) == turn
         })
         .map(|(t, _)| t)
     }
 
     /// *go* to *done*: the timed part.
-    pub fn fire(&mut self, jail: &mut Jail, calls: u32, limit: u64) -> Result<(u64, u64), Stop> {
+    pub fn fire(
+        &mut self,
+        sandbox: &mut Sandbox,
+        calls: u32,
+        limit: u64,
+    ) -> Result<(u64, u64), Stop> {
         let shot = &raw const self.page().shot.0;
         let turn = self.turn;
         let t0 = ticks();
         // SAFETY: the control page is mapped for the life of `self`.
         unsafe { (*shot).go.store(u64::from(turn) << 32 | u64::from(calls), Ordering::Release) };
         // SAFETY: as above.
-        let (t1, look) = self.spin(jail, limit, "its calls", || unsafe {
+        let (t1, look) = self.spin(sandbox, limit, "its calls", || unsafe {
             (*shot).done.load(Ordering::Acquire) == turn
         })?;
         Ok((t1.wrapping_sub(t0), look))
     }
 
     /// Spins until it sleeps again.
-    pub fn wait_asleep(&mut self, jail: &mut Jail, limit: u64) -> Result<(), Stop> {
+    pub fn wait_asleep(&mut self, sandbox: &mut Sandbox, limit: u64) -> Result<(), Stop> {
         let this: *const Worker = self;
         // SAFETY: `asleep` reads what `spin` does not change.
-        self.spin(jail, limit, "ending its slice", || unsafe { (*this).asleep() }).map(|_| ())
+        self.spin(sandbox, limit, "ending its slice", || unsafe { (*this).asleep() }).map(|_| ())
     }
 
     /// Spins until `seen`; a death ends it, looked for once a millisecond after five.
     /// Returns the tick after the last look and the ticks since the look before.
     fn spin(
         &mut self,
-        jail: &mut Jail,
+        sandbox: &mut Sandbox,
         limit: u64,
         doing: &str,
         seen: impl Fn() -> bool,
@@ -232,10 +237,10 @@ impl Worker {
             if passed > next_look {
                 next_look = passed + limit / 2000;
                 if self.is_dead() {
-                    return Err(self.autopsy(jail));
+                    return Err(self.autopsy(sandbox));
                 }
                 if passed > limit {
-                    return Err(self.overdue(jail, doing));
+                    return Err(self.overdue(sandbox, doing));
                 }
             }
         }
@@ -250,10 +255,10 @@ impl Worker {
 
     /// Too late: the machine's fault where it was kept from its core, or never woke up for a
     /// slice (none of the kernel's code runs before it is ready); else the kernel's.
-    fn overdue(&mut self, jail: &mut Jail, doing: &str) -> Stop {
+    fn overdue(&mut self, sandbox: &mut Sandbox, doing: &str) -> Stop {
         let pid = self.pidfd.as_ref().and_then(machine::pid_of);
         let (ran, queued) = pid.as_deref().and_then(machine::scheduled_ns).unwrap_or((0, 0));
-        self.end(jail);
+        self.end(sandbox);
         let starved = self.limits.starved_ms * 1_000_000;
         // It waited in the run queue for longer than this, and ran for less.
         if queued > starved && ran < starved {
@@ -269,13 +274,13 @@ impl Worker {
     }
 
     /// Kills it, waits for its end and notes what it used.
-    pub fn end(&mut self, jail: &mut Jail) {
+    pub fn end(&mut self, sandbox: &mut Sandbox) {
         if self.gone {
             return;
         }
         self.killed = true;
         if self.pidfd.is_none() {
-            self.pidfd = jail.born(self.id).ok();
+            self.pidfd = sandbox.born(self.id).ok();
         }
         if let Some(fd) = &self.pidfd {
             // SAFETY: a plain system call on a pidfd we hold.
@@ -284,7 +289,7 @@ impl Worker {
                 libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), libc::SIGKILL, null, 0);
             }
         }
-        if let Ok(event) = jail.ended(self.id) {
+        if let Ok(event) = sandbox.ended(self.id) {
             self.note_end(&event);
         }
         self.gone = true;
@@ -297,8 +302,8 @@ impl Worker {
     }
 
     /// Why it died. The status is the spawner's word; the note is the dead process's own.
-    fn autopsy(&mut self, jail: &mut Jail) -> Stop {
-        let event = match jail.ended(self.id) {
+    fn autopsy(&mut self, sandbox: &mut Sandbox) -> Stop {
+        let event = match sandbox.ended(self.id) {
             Ok(event) => event,
             Err(stop) => return stop,
         };

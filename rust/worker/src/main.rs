@@ -1,7 +1,7 @@
-//! lar-worker: the spawner inside the box, and the process in which one kernel library runs.
+//! lar-worker: the spawner inside the sandbox, and the process in which one kernel library runs.
 //!
 //! ```text
-//! lar-worker spawner [landlock]   forks and execs workers on request (trusted, in the box)
+//! lar-worker spawner [landlock]   forks and execs workers on request (trusted, in the sandbox)
 //! lar-worker worker               one library; descriptors 3..=7 as in `lar_abi::wire`
 //! ```
 //!
@@ -10,7 +10,7 @@
 
 mod confine;
 mod fence;
-mod landlock_box;
+mod landlock_sandbox;
 mod library;
 mod memory;
 mod note;

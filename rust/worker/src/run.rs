@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 /// Runs slices for ever; the conductor ends the process.
 pub fn worker() -> ! {
     let memory = memory::open();
-    memory::lower_library(memory.setup.place.library);
+    memory::lower_library(memory.setup.layout.library);
     fence::while_loading();
     let library = match memory.setup.library {
         0 => Library::none(),
@@ -16,7 +16,7 @@ pub fn worker() -> ! {
     };
     library.init(&memory);
     confine::process(memory.setup.heap + memory.setup.arena_len);
-    memory::ready_heap(memory.setup.heap as usize, memory.setup.place.heap);
+    memory::ready_heap(memory.setup.heap as usize, memory.setup.layout.heap);
     fence::while_running();
     let mut turn = 0;
     loop {

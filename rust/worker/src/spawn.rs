@@ -1,4 +1,4 @@
-//! The spawner: trusted, inside the box; forks workers on request and reports their ends.
+//! The spawner: trusted, inside the sandbox; forks workers on request and reports their ends.
 //!
 //! It talks over one SOCK_SEQPACKET socket (descriptor 3). A request carries the worker's
 //! five descriptors; the child answers `EVENT_BORN` with its own pidfd just before its exec.
@@ -12,7 +12,7 @@ const RIDERS: usize = 5;
 
 /// Serves until the conductor closes the socket.
 pub fn serve(landlock: bool) -> ! {
-    let boxed = !landlock || crate::landlock_box::enter();
+    let boxed = !landlock || crate::landlock_sandbox::enter();
     send(Event { kind: EVENT_UP, status: i32::from(!boxed), ..Event::default() }, None);
     let mut children: Vec<(i32, u32)> = Vec::new();
     loop {
@@ -102,7 +102,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
     let argv = [c"lar-worker".as_ptr(), c"worker".as_ptr(), std::ptr::null()];
     let mut padding = [0u8; 2 + 16 * 256];
     padding[..2].copy_from_slice(b"P=");
-    padding[2..2 + 16 * usize::from(request.place.stack.min(255))].fill(b'x');
+    padding[2..2 + 16 * usize::from(request.layout.stack.min(255))].fill(b'x');
     let env = [c"LC_ALL=C".as_ptr(), padding.as_ptr().cast(), std::ptr::null()];
     // SAFETY: only system calls between fork and exec.
     unsafe {
@@ -116,7 +116,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
         libc::CPU_SET(request.core as usize, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
         confine::before_exec(request.stack);
-        // Addresses are `Place`'s to draw, alike for both sides of a pair.
+        // Addresses are `Layout`'s to draw, alike for both sides of a pair.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), env.as_ptr());
         libc::_exit(127)
@@ -125,7 +125,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
 
 /// Receives one request; None when the conductor has gone.
 fn receive() -> Option<(SpawnRequest, [i32; RIDERS])> {
-    let mut request = SpawnRequest { id: 0, core: 0, stack: 0, place: Place::default() };
+    let mut request = SpawnRequest { id: 0, core: 0, stack: 0, layout: Layout::default() };
     let mut fds = [-1; RIDERS];
     // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
     unsafe {

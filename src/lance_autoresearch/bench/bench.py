@@ -116,7 +116,7 @@ class Bench:
     ) -> CheckResult:
         """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
         cases = self.inputs.select_cases(tier) if pools is None else pools
-        paths = [(pool.path, pool.want) for pool in cases]
+        paths = [(pool.path, pool.expected) for pool in cases]
         features = tiers.mask(tier, self.opened.features)
         found = self.ask_in_time(
             lambda: self.conductor.check(library, paths, seed=draw_seed(), features=features)

@@ -1,9 +1,9 @@
 """The conductor's client: builds the measuring programs, starts one, speaks its lines.
 
     with Conductor(root) as conductor:
-        conductor.expect(upstream_so, pool, want)
-        conductor.check(kernel_so, [(pool, want)], seed=7)      -> CheckResult
-        conductor.pair(champion_so, kernel_so, [(pool, want)], seed=8)  -> PairResult
+        conductor.expect(upstream_so, pool, expected)
+        conductor.check(kernel_so, [(pool, expected)], seed=7)      -> CheckResult
+        conductor.pair(champion_so, kernel_so, [(pool, expected)], seed=8)  -> PairResult
 
 One JSON object a line each way, version 1. Everything that a kernel's process could have
 written is bounded and stripped of control characters before it leaves this module.
@@ -307,9 +307,9 @@ class Conductor:
             process.kill()
             process.wait()
 
-    def expect(self, lib: Path, pool: Path, want: Path) -> ExpectResult:
-        """Run upstream's library on every call of `pool` and write its outputs to `want`."""
-        command = {"cmd": "expect", "lib": str(lib), "pool": str(pool), "want": str(want)}
+    def expect(self, lib: Path, pool: Path, expected: Path) -> ExpectResult:
+        """Run upstream's library on every call of `pool` and write its outputs to `expected`."""
+        command = {"cmd": "expect", "lib": str(lib), "pool": str(pool), "expected": str(expected)}
         answer = self._ask(command, patience=120.0)
         times = tuple(map(float, answer.get("ns_per_call", ())))
         return ExpectResult(ns_per_call=times, fault=_fault(answer.get("fault")))
@@ -409,7 +409,7 @@ def _failure_code(answer: dict[str, Any]) -> FailureCode:
 
 
 def _paths(pools: Sequence[PoolPair]) -> list[list[str]]:
-    return [[str(pool), str(want)] for pool, want in pools]
+    return [[str(pool), str(expected)] for pool, expected in pools]
 
 
 def _fault(data: dict[str, Any] | None) -> Fault | None:
@@ -426,7 +426,7 @@ def _fault(data: dict[str, Any] | None) -> Fault | None:
         differs=int(data["differs"]),
         total=int(data["total"]),
         got=bytes.fromhex(data["got_hex"]),
-        want=bytes.fromhex(data["want_hex"]),
+        want=bytes.fromhex(data["expected_hex"]),
         note=None if note is None else clean(str(note)),
         signal=data.get("signal"),
         syscall=None if syscall is None else clean(str(syscall)),

@@ -64,7 +64,7 @@ class Epoch:
 
 
 Answer = Callable[[Pool], None]
-"""Writes a pool's want file: runs upstream's library over it."""
+"""Writes a pool's file of expected outputs: runs upstream's library over it."""
 
 
 def make_epoch(
@@ -168,7 +168,7 @@ def _load(target: Target, directory: Path, key: str) -> Epoch | None:
 
 
 def _pool(path: Path, combo: Combo) -> Pool:
-    return Pool(combo, path, path.with_suffix(".want"))
+    return Pool(combo, path, path.with_suffix(".expected"))
 
 
 def _end(directory: Path) -> None:

@@ -128,7 +128,7 @@ class Inputs:
 
     def answer(self, pool: Pool) -> None:
         """Write Lance's outputs for a pool. Raises BuildFault where Lance's own code fails."""
-        done = self._conductor.expect(self._oracle.so, pool.path, pool.want)
+        done = self._conductor.expect(self._oracle.so, pool.path, pool.expected)
         if done.fault is not None:
             raise BuildFault(
                 f"Lance's own code failed on its inputs: {done.fault.kind} {done.fault.note or ''}",

@@ -121,7 +121,7 @@ class ConductorMeter:
         bench, plan = self._bench, self._plan
         pair = bench.ask_in_time(
             lambda: bench.conductor.pair(
-                sides.champion, sides.candidate, [(p.path, p.want) for p in self._pools],
+                sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
                 block_ms=plan.block_ms, opponent=sides.opponent,
                 features=tiers.mask(plan.tier, bench.opened.features),

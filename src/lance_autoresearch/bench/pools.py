@@ -1,12 +1,12 @@
 """Pools: the inputs of every combo, made from a secret seed, with upstream's outputs.
 
-    seed ── NumPy ──> hamming-0.pool ── upstream's library, run once ──> hamming-0.want
+    seed ── NumPy ──> hamming-0.pool ── upstream's library, run once ──> hamming-0.expected
 
-A pool file is what the conductor copies, in a fresh secret order, before every pair; a want
-file holds what Lance's own code answered to it and never enters a kernel's process. Both lie
-in a directory that only their owner may read and are thrown away with their epoch.
+A pool file is what the conductor copies, in a fresh secret order, before every pair; a file of
+expected outputs holds what Lance's own code answered to it and never enters a kernel's process.
+Both lie in a directory that only their owner may read and are thrown away with their epoch.
 
-Layout of a `.pool` file: 8 bytes `LARPOOL2`, u32 length of a JSON header, u32 CRC-32 of all that
+Layout of a `.pool` file: 8 bytes `LARPOOL3`, u32 length of a JSON header, u32 CRC-32 of all that
 follows, the header, zeros up to a multiple of 4096, then the blob. Argument offsets are relative
 to the blob and multiples of 64; an array that several calls share (a codebook) is stored once.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAGIC = b"LARPOOL2"
+MAGIC = b"LARPOOL3"
 PAGE = 4096
 LINE = 64
 LEAD = 16
@@ -44,7 +44,7 @@ class Pool:
 
     combo: Combo
     path: Path
-    want: Path
+    expected: Path
 
 
 def write_pool(
@@ -86,6 +86,7 @@ def write_pool(
         "combo": f"{combo.op} {combo.name}",
         "op": target.op_index(combo.op),
         "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
+        "rows": op.rows,
         "calls": rows,
         "arg_elem": elem,
         "window_bytes": combo.window_kib * 1024,
@@ -134,9 +135,9 @@ def sealed(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterat
     yield from rest
 
 
-def output_bytes(want: Path) -> float:
-    """Bytes that one call of a pool writes, on average, from the header of its want file."""
-    with want.open("rb") as file:
+def output_bytes(expected: Path) -> float:
+    """Bytes that one call of a pool writes, on average, from the header of its expected outputs."""
+    with expected.open("rb") as file:
         size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
         calls = json.loads(file.read(size))["calls"]
     lengths: list[int] = [length for call in calls for _, length in call["parts"]]
@@ -207,5 +208,5 @@ def make_pools(
         made = (strangers(target, combo, (seed, i), maker) if strange
                 else generate(target, combo, (seed, i), maker, confirm=confirm))
         write_pool(path, target, combo, made, public=public)
-        pools.append(Pool(combo, path, path.with_suffix(".want")))
+        pools.append(Pool(combo, path, path.with_suffix(".expected")))
     return pools

@@ -128,7 +128,7 @@ def refuse_too_fast(
     comparison: Comparison, pools: Sequence[Pool], policy: Policy
 ) -> EarlyVerdict | None:
     """A verdict against a kernel that was faster than its outputs can be written."""
-    written = zip(comparison.combos, map(output_bytes, (p.want for p in pools)), strict=True)
+    written = zip(comparison.combos, map(output_bytes, (p.expected for p in pools)), strict=True)
     floors = {combo.label: size / policy.store_bytes_per_ns for combo, size in written}
     for flag in floor_flags(comparison, floors):
         reason = Reason(ReasonKind.TOO_FAST, flag.combo, flag.candidate_ns, flag.floor_ns,

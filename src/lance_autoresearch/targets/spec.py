@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,12 +54,25 @@ class Out:
         return int(self.dtype[1:]) // 8
 
 
+class RowOrder(StrEnum):
+    """How the rows of a top-k result are read, and so what their order means."""
+
+    HEAP = "heap"
+    """As a heap's array lies: the order is no part of the result."""
+    SORTED = "sorted"
+    """By distance: the order of the distances is part of the result, that of rows at one distance
+    is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """One function of the kernel surface; the order in Target.ops is its number."""
 
     name: str
     outputs: tuple[Out, ...]
+    rows: RowOrder | None = None
+    """Set where the outputs are the rows of a top-k result: f32 distances, then u64 ids with rule
+    `tieband` (ids at the last distance may be any that really have it)."""
 
 
 @dataclass(frozen=True, slots=True)

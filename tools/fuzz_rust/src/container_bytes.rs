@@ -5,8 +5,6 @@
 #![no_main]
 #![allow(dead_code)]
 
-#[path = "../../../rust/conductor/src/checksum.rs"]
-mod checksum;
 #[path = "../../../rust/conductor/src/container.rs"]
 mod container;
 #[path = "../../../rust/conductor/src/equality.rs"]
@@ -14,7 +12,7 @@ mod equality;
 #[path = "../../../rust/conductor/src/shm.rs"]
 mod shm;
 
-use container::{Pool, Want};
+use container::{Pool, Expected};
 use libfuzzer_sys::fuzz_target;
 use std::os::fd::AsRawFd;
 
@@ -44,7 +42,7 @@ fn wrapped(magic: &[u8; 8], json: &[u8]) -> Vec<u8> {
 /// With the checksum that fits: what damage alone would show is tested elsewhere.
 fn signed(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() >= 16 {
-        let sum = checksum::crc32(&bytes[16..]);
+        let sum = crc32fast::hash(&bytes[16..]);
         bytes[12..16].copy_from_slice(&sum.to_le_bytes());
     }
     bytes
@@ -54,10 +52,10 @@ fuzz_target!(|data: &[u8]| {
     let Some((&how, rest)) = data.split_first() else { return };
     let at = rest.iter().position(|&b| b == 0xff).unwrap_or(rest.len());
     let (first, second) = (&rest[..at], rest.get(at + 1..).unwrap_or(&[]));
-    let (pool, want) = match how % 3 {
+    let (pool, expected) = match how % 3 {
         0 => (signed(first.to_vec()), signed(second.to_vec())),
-        1 => (wrapped(b"LARPOOL2", first), signed(second.to_vec())),
-        _ => (wrapped(b"LARPOOL2", first), wrapped(b"LARWANT2", second)),
+        1 => (wrapped(b"LARPOOL3", first), signed(second.to_vec())),
+        _ => (wrapped(b"LARPOOL3", first), wrapped(b"LAREXPD3", second)),
     };
     let (_kept, path) = memory(&pool);
     let Ok(pool) = Pool::open(&path) else { return };
@@ -65,14 +63,14 @@ fuzz_target!(|data: &[u8]| {
         std::hint::black_box(pool.input(i).iter().map(|&b| u64::from(b)).sum::<u64>());
     }
     assert!(!pool.calls.is_empty() && pool.calls.iter().all(|c| c.caps.len() == pool.parts.len()));
-    let (_kept, path) = memory(&want);
-    let Ok(want) = Want::open(&path, &pool) else { return };
-    assert!(want.answers(&pool));
+    let (_kept, path) = memory(&expected);
+    let Ok(expected) = Expected::open(&path, &pool) else { return };
+    assert!(expected.answers(&pool));
     for (i, call) in pool.calls.iter().enumerate() {
-        std::hint::black_box(want.header(i));
-        let dist = want.part(i, 0).unwrap_or(&[]);
+        std::hint::black_box(expected.header(i));
+        let dist = expected.part(i, 0).unwrap_or(&[]);
         for (p, part) in pool.parts.iter().enumerate() {
-            let got = want.part(i, p).expect("as many parts as the pool");
+            let got = expected.part(i, p).expect("as many parts as the pool");
             let got = &got[..got.len() - got.len() % part.elem];
             let other: Vec<u8> = got.iter().map(|b| b ^ 1).collect();
             assert!(part.rule.diff(part.elem, got, got, dist, call.ties.as_deref()).is_none());

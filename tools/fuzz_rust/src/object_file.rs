@@ -8,6 +8,8 @@ mod audit;
 mod extensions;
 #[path = "../../../rust/conductor/src/fault.rs"]
 mod fault;
+#[path = "../../../rust/conductor/src/limits.rs"]
+mod limits;
 #[path = "../../../rust/conductor/src/protocol.rs"]
 mod protocol;
 #[path = "../../../rust/conductor/src/stop.rs"]

@@ -1,6 +1,6 @@
-//! The shelf: pools and expected outputs stay open from pair to pair.
+//! The cache: pools and expected outputs stay open from pair to pair.
 
-use crate::container::{Pool, Want};
+use crate::container::{Expected, Pool};
 use crate::stop::{Failure, FailureCode};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -11,16 +11,16 @@ use std::rc::Rc;
 type Stamp = (u64, u64, u64, i64, i64);
 
 /// A pool and its expected outputs.
-pub type Case = (Rc<Pool>, Rc<Want>);
+pub type Case = (Rc<Pool>, Rc<Expected>);
 
-/// Files kept open at most; beyond, the shelf is cleared.
+/// Files kept open at most; beyond, the cache is cleared.
 const MOST: usize = 512;
 
-/// Open pools and wants by path.
+/// Open pools and expected by path.
 #[derive(Default)]
-pub struct Shelf {
+pub struct PoolCache {
     pools: HashMap<PathBuf, (Stamp, Rc<Pool>)>,
-    wants: HashMap<PathBuf, (Stamp, Rc<Want>)>,
+    expected: HashMap<PathBuf, (Stamp, Rc<Expected>)>,
 }
 
 fn stamp(path: &Path) -> Result<Stamp, Failure> {
@@ -32,7 +32,7 @@ fn bad(detail: String) -> Failure {
     Failure::new(FailureCode::BadFile, detail)
 }
 
-impl Shelf {
+impl PoolCache {
     /// The pool at `path`.
     pub fn pool(&mut self, path: &Path) -> Result<Rc<Pool>, Failure> {
         let now = stamp(path)?;
@@ -49,29 +49,29 @@ impl Shelf {
         Ok(pool)
     }
 
-    fn want(&mut self, path: &Path, pool: &Pool) -> Result<Rc<Want>, Failure> {
+    fn expected(&mut self, path: &Path, pool: &Pool) -> Result<Rc<Expected>, Failure> {
         let now = stamp(path)?;
-        if let Some((then, want)) = self.wants.get(path)
+        if let Some((then, expected)) = self.expected.get(path)
             && *then == now
-            && want.answers(pool)
+            && expected.answers(pool)
         {
-            return Ok(want.clone());
+            return Ok(expected.clone());
         }
-        if self.wants.len() >= MOST {
-            self.wants.clear();
+        if self.expected.len() >= MOST {
+            self.expected.clear();
         }
-        let want = Rc::new(Want::open(path, pool).map_err(bad)?);
-        self.wants.insert(path.into(), (now, want.clone()));
-        Ok(want)
+        let expected = Rc::new(Expected::open(path, pool).map_err(bad)?);
+        self.expected.insert(path.into(), (now, expected.clone()));
+        Ok(expected)
     }
 
     /// Pools with their expected outputs.
     pub fn pairs(&mut self, paths: &[(PathBuf, PathBuf)]) -> Result<Vec<Case>, Failure> {
         let mut pairs = Vec::with_capacity(paths.len());
-        for (pool, want) in paths {
+        for (pool, expected) in paths {
             let pool = self.pool(pool)?;
-            let want = self.want(want, &pool)?;
-            pairs.push((pool, want));
+            let expected = self.expected(expected, &pool)?;
+            pairs.push((pool, expected));
         }
         Ok(pairs)
     }

@@ -2,13 +2,13 @@
 //! verdict.
 
 use crate::clock::Rate;
-use crate::container::{Pool, Want};
+use crate::container::{Expected, Pool};
 use crate::fault::{Fault, FaultKind};
-use crate::jail::Jail;
+use crate::layout::{Inputs, Slots};
 use crate::limits::{Limits, mib};
-use crate::place::{Inputs, Slots};
 use crate::poison::Poison;
 use crate::rng::Rng;
+use crate::sandbox::Sandbox;
 use crate::shm::{Frozen, Shared};
 use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
@@ -38,7 +38,7 @@ pub struct Side<'a> {
 pub struct Play<'a> {
     pub pool: &'a Pool,
     /// None where there is nothing to compare with yet.
-    pub want: Option<&'a Want>,
+    pub expected: Option<&'a Expected>,
     /// What is armed.
     pub calls: &'a [usize],
     /// How many of them *go* asks for.
@@ -47,7 +47,7 @@ pub struct Play<'a> {
 }
 
 /// The memories of one command and its randomness.
-pub struct Stage {
+pub struct SliceRunner {
     pub terms: Terms,
     pub inputs: Inputs,
     plan: Shared,
@@ -66,11 +66,11 @@ fn bases(rng: &mut Rng) -> Bases {
     let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
     let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
     let mut some = || rng.below(256) as u16;
-    let place = Place { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, arena, place }
+    let layout = Layout { stack: some(), library: some(), heap: some(), pad: 0 };
+    Bases { plan, inputs, outputs, arena, layout }
 }
 
-impl Stage {
+impl SliceRunner {
     /// `table_bytes` and `out_bytes` are the most any window of this command needs.
     pub fn new(
         terms: Terms,
@@ -91,7 +91,7 @@ impl Stage {
             // SAFETY: the plan is sized for all spans.
             unsafe { to.add(i).write(*span) };
         }
-        Ok(Stage {
+        Ok(SliceRunner {
             terms,
             inputs,
             plan,
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     /// Starts a worker for one side; `settle` it before its first slice.
-    pub fn start(&self, jail: &mut Jail, side: &Side) -> Result<Worker, Stop> {
+    pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
         let setup = Setup {
             version: 2,
             features: side.features,
@@ -120,12 +120,12 @@ impl Stage {
             arena_base: self.bases.arena,
             arena_len: mib(self.terms.limits.arena_mb as usize) as u64,
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
-            place: self.bases.place,
+            layout: self.bases.layout,
         };
         let library = side.library.map(Frozen::copy_of).transpose();
         let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
         Worker::start(
-            jail,
+            sandbox,
             &Start {
                 side: side.name,
                 core: self.terms.core_a,
@@ -157,23 +157,23 @@ impl Stage {
     /// An empty slice: `calls` calls of the no-op entry.
     pub fn empty(
         &mut self,
-        jail: &mut Jail,
+        sandbox: &mut Sandbox,
         worker: &mut Worker,
         tables: Tables,
         calls: usize,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
         let armed = worker.arm(NOP_OP, &tables);
-        let ready = worker.wait_ready(jail, limit)?;
-        let (run, look) = worker.fire(jail, calls as u32, limit)?;
-        worker.wait_asleep(jail, limit)?;
+        let ready = worker.wait_ready(sandbox, limit)?;
+        let (run, look) = worker.fire(sandbox, calls as u32, limit)?;
+        worker.wait_asleep(sandbox, limit)?;
         Ok(Shots { arm: ready.wrapping_sub(armed), run, look })
     }
 
     /// One slice: poison, arm, ready, go, done, asleep, and the verdict on its outputs.
     pub fn slice(
         &mut self,
-        jail: &mut Jail,
+        sandbox: &mut Sandbox,
         worker: &mut Worker,
         play: Play,
     ) -> Result<Shots, Stop> {
@@ -183,12 +183,12 @@ impl Stage {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
         let armed = worker.arm(play.pool.op, &play.tables);
-        let ready = worker.wait_ready(jail, limit).map_err(|stop| self.place(stop, play))?;
+        let ready = worker.wait_ready(sandbox, limit).map_err(|stop| self.locate(stop, play))?;
         self.still_standing(worker, play.pool)?;
-        let fired = worker.fire(jail, play.run as u32, limit);
+        let fired = worker.fire(sandbox, play.run as u32, limit);
         let sampled = self.sample(play);
-        let (run, look) = fired.map_err(|stop| self.place(stop, play))?;
-        worker.wait_asleep(jail, limit).map_err(|stop| self.place(stop, play))?;
+        let (run, look) = fired.map_err(|stop| self.locate(stop, play))?;
+        worker.wait_asleep(sandbox, limit).map_err(|stop| self.locate(stop, play))?;
         let fault = self.changed(&sampled, play).or_else(|| {
             self.seen(play).map_or_else(
                 || crate::verify::slack(&self.slots, self.outputs.bytes(), &self.poison),
@@ -207,13 +207,13 @@ impl Stage {
     }
 
     fn seen<'a>(&'a self, play: Play<'a>) -> Option<Seen<'a>> {
-        let Play { pool, want, calls, run, .. } = play;
+        let Play { pool, expected, calls, run, .. } = play;
         let (slots, memory, poison) = (&self.slots, self.outputs.bytes(), &self.poison);
-        want.map(|want| Seen { pool, want, calls, run, slots, memory, poison })
+        expected.map(|expected| Seen { pool, expected, calls, run, slots, memory, poison })
     }
 
     /// A worker that died: the first call without its right outputs is where.
-    fn place(&self, stop: Stop, play: Play) -> Stop {
+    fn locate(&self, stop: Stop, play: Play) -> Stop {
         let Stop::Fault(mut fault) = stop else { return stop };
         fault.combo.clone_from(&play.pool.combo);
         let unfinished =
@@ -240,7 +240,7 @@ impl Stage {
 
     /// Random output lines, copied now.
     fn sample(&mut self, play: Play) -> Vec<Sample> {
-        let Play { want: Some(want), calls, run, .. } = play else { return vec![] };
+        let Play { expected: Some(expected), calls, run, .. } = play else { return vec![] };
         if run == 0 {
             return vec![];
         }
@@ -250,7 +250,7 @@ impl Stage {
             let slot = self.rng.below(run);
             let part = self.rng.below(self.slots.n_parts);
             let (at, cap) = self.slots.parts_of(slot)[part];
-            let len = (want.header(calls[slot]).len[part] as usize).min(cap);
+            let len = (expected.header(calls[slot]).len[part] as usize).min(cap);
             if len > 0 {
                 let from = at + self.rng.below(len.div_ceil(64)) * 64;
                 let n = (at + len - from).min(64);

@@ -1,4 +1,4 @@
-//! The box: bubblewrap (or Landlock, or nothing by explicit wish) around one spawner.
+//! The sandbox: bubblewrap (or Landlock, or nothing by explicit wish) around one spawner.
 
 use crate::limits::Limits;
 use crate::stop::{Failure, FailureCode, Stop};
@@ -13,52 +13,52 @@ use std::time::{Duration, Instant};
 
 /// Which fence holds files and network away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BoxKind {
+pub enum SandboxKind {
     Bwrap,
     Landlock,
     None,
 }
 
-impl BoxKind {
+impl SandboxKind {
     /// Reads `bwrap`, `landlock` or `none`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
-            "bwrap" => Ok(BoxKind::Bwrap),
-            "landlock" => Ok(BoxKind::Landlock),
-            "none" => Ok(BoxKind::None),
-            _ => Err(format!("box `{text}` (bwrap, landlock, none)")),
+            "bwrap" => Ok(SandboxKind::Bwrap),
+            "landlock" => Ok(SandboxKind::Landlock),
+            "none" => Ok(SandboxKind::None),
+            _ => Err(format!("sandbox `{text}` (bwrap, landlock, none)")),
         }
     }
 
     /// Its name in the protocol.
     pub fn name(self) -> &'static str {
         match self {
-            BoxKind::Bwrap => "bwrap",
-            BoxKind::Landlock => "landlock",
-            BoxKind::None => "none",
+            SandboxKind::Bwrap => "bwrap",
+            SandboxKind::Landlock => "landlock",
+            SandboxKind::None => "none",
         }
     }
 }
 
 /// A running spawner.
-pub struct Jail {
+pub struct Sandbox {
     child: Child,
     socket: OwnedFd,
     next_id: u32,
     born: HashMap<u32, OwnedFd>,
     ended: HashMap<u32, Event>,
     patience: Duration,
-    pub kind: BoxKind,
+    pub kind: SandboxKind,
 }
 
 /// Read-only host paths that loading a library needs.
 const BIND: [&str; 5] = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"];
 
-fn command(kind: BoxKind, worker: &Path) -> Command {
-    if kind != BoxKind::Bwrap {
+fn command(kind: SandboxKind, worker: &Path) -> Command {
+    if kind != SandboxKind::Bwrap {
         let mut command = Command::new(worker);
         command.arg("spawner");
-        if kind == BoxKind::Landlock {
+        if kind == SandboxKind::Landlock {
             command.arg("landlock");
         }
         return command;
@@ -74,9 +74,9 @@ fn command(kind: BoxKind, worker: &Path) -> Command {
     command
 }
 
-impl Jail {
-    /// Starts the spawner in its box and waits until it is up.
-    pub fn open(kind: BoxKind, worker: &Path, limits: &Limits) -> Result<Self, String> {
+impl Sandbox {
+    /// Starts the spawner in its sandbox and waits until it is up.
+    pub fn open(kind: SandboxKind, worker: &Path, limits: &Limits) -> Result<Self, String> {
         let mut ends = [0; 2];
         let flags = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
         // SAFETY: a plain system call; both descriptors are owned from here on.
@@ -105,15 +105,15 @@ impl Jail {
                 Ok(())
             });
         }
-        let child = command.spawn().map_err(|e| format!("box {}: {e}", kind.name()))?;
+        let child = command.spawn().map_err(|e| format!("sandbox {}: {e}", kind.name()))?;
         drop(theirs);
         let (born, ended) = (HashMap::new(), HashMap::new());
         let patience = limits.spawner();
-        let jail = Jail { child, socket: ours, next_id: 1, born, ended, patience, kind };
-        match jail.receive(patience) {
-            Ok(Some((event, _))) if event.kind == EVENT_UP && event.status == 0 => Ok(jail),
-            Ok(Some(_)) => Err(format!("box {}: this kernel cannot enforce it", kind.name())),
-            _ => Err(format!("box {}: the spawner did not come up", kind.name())),
+        let sandbox = Sandbox { child, socket: ours, next_id: 1, born, ended, patience, kind };
+        match sandbox.receive(patience) {
+            Ok(Some((event, _))) if event.kind == EVENT_UP && event.status == 0 => Ok(sandbox),
+            Ok(Some(_)) => Err(format!("sandbox {}: this kernel cannot enforce it", kind.name())),
+            _ => Err(format!("sandbox {}: the spawner did not come up", kind.name())),
         }
     }
 
@@ -231,9 +231,9 @@ fn gone(detail: &str) -> Failure {
     Failure::new(FailureCode::SandboxGone, format!("the sandbox is gone: {detail}"))
 }
 
-impl Drop for Jail {
+impl Drop for Sandbox {
     fn drop(&mut self) {
-        // The box dies with its spawner, and all workers with the box.
+        // It dies with its spawner, and all workers with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The fallback box where bubblewrap cannot run: Landlock, one rule set, nothing written.
+//! The fallback sandbox where bubblewrap cannot run: Landlock, one rule set, nothing written.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
