@@ -23,17 +23,17 @@ from own_venv import install
 
 from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.beginning import begin
+from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.driving import drive
-from lance_autoresearch.campaign.loop import Budget, Patience, Progress
+from lance_autoresearch.campaign.driving import drive_loop
+from lance_autoresearch.campaign.loop import Budget, Progress, RetryDelays
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
-AT_ONCE = Patience(failed=0.0, busy=0.1, tries=3, machine=0.5)
+AT_ONCE = RetryDelays(failed=0.0, busy=0.1, tries=3, machine=0.5)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
 SLOWER_MARK = "\n// once more as it was\n"
 """Behind the text of a delayed champion: right, and slower than the kernel without the delay."""
@@ -84,13 +84,13 @@ def checkout(directory: Path) -> Path:
 
 def fresh(root: Path) -> Campaign:
     """A new campaign from Lance's own code."""
-    return begin(root, TARGET)
+    return begin_campaign(root, TARGET)
 
 
 def begin_delayed(root: Path) -> tuple[Campaign, str]:
     """A campaign whose champion has an injected delay, and the kernel that gains on any CPU."""
     gain = injected_gain(TARGET)
-    mine = campaigns.create(root, TARGET, gain.champion, origin="upstream", era="14.0.2")
+    mine = campaigns.create_campaign(root, TARGET, gain.champion, origin="upstream", era="14.0.2")
     return mine, gain.candidate.decode()
 
 
@@ -98,26 +98,26 @@ def run_loop(root: Path, agent: Agent, trials: int = 1, **more: object) -> Progr
     """A short loop in a new campaign (or in `campaign`), without waiting between turns."""
     name = more.pop("campaign", None) or fresh(root).name
     limits = {"failures": 2} | dict(more.pop("limits", {}))  # type: ignore[call-overload]
-    return drive(root, TARGET, agent, Budget(trials=trials, **limits), campaign=str(name),
+    return drive_loop(root, TARGET, agent, Budget(trials=trials, **limits), campaign=str(name),
                  patience=AT_ONCE, json=True, **more)  # type: ignore[arg-type]
 
 
 def newest(root: Path) -> Campaign:
     """The campaign begun last."""
     with Ledger.open(root) as ledger:
-        row = ledger.campaigns(TARGET)[-1]
+        row = ledger.list_campaigns(TARGET)[-1]
     return Campaign(root, row.name, row.target)
 
 
 def rows(mine: Campaign) -> list[Row]:
     with Ledger.open(mine.root) as ledger:
-        return ledger.trials(campaign=mine.name)
+        return ledger.list_trials(campaign=mine.name)
 
 
 def assert_whole(mine: Campaign) -> None:
     """Ledger, branch and worktree agree; nothing but the kernel differs from the checkout."""
-    assert campaigns.verify(mine.root).fault is None
-    champion = mine.champion_text()
+    assert campaigns.verify_ledger(mine.root).fault is None
+    champion = mine.read_champion()
     tip = subprocess.run(
         ["git", "show", f"{mine.branch}:targets/{TARGET}/kernel/kernels.rs"],
         cwd=mine.root, capture_output=True, check=True,
@@ -132,7 +132,7 @@ def assert_whole(mine: Campaign) -> None:
 
 def spoiled(mine: Campaign) -> str:
     """The champion with every sum wrong."""
-    return around(mine.champion_text(), "scan8", after="out.fill(f32::NAN);").decode()
+    return around(mine.read_champion(), "scan8", after="out.fill(f32::NAN);").decode()
 
 
 def assert_kept_then_reverted(mine: Campaign, progress: Progress, better: str) -> None:
@@ -140,7 +140,7 @@ def assert_kept_then_reverted(mine: Campaign, progress: Progress, better: str) -
     first, *later = [done.record for done in progress.done]
     assert first.verdict in (Verdict.KEEP, Verdict.INCONCLUSIVE), first.reason
     kept = any(record.verdict is Verdict.KEEP for record in (first, *later))
-    assert (mine.champion_text() == better.encode()) == kept
+    assert (mine.read_champion() == better.encode()) == kept
     last = progress.done[-1].record
     if kept and last.hypothesis != first.hypothesis:
         assert last.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), last.reason

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from lance_autoresearch.ledger import digest_of
-from lance_autoresearch.ledger.results_json import results_from_json
+from lance_autoresearch.ledger import hash_bytes
+from lance_autoresearch.ledger.results_json import decode_results
 from lance_autoresearch.records import TrialRecord, Verdict
 
 TARGET = "pq-l2"
@@ -28,8 +28,8 @@ def record(
         "target": TARGET,
         "verdict": verdict,
         "reason": "slower",
-        "kernel": digest_of(text),
-        "champion": digest_of(champion),
+        "kernel": hash_bytes(text),
+        "champion": hash_bytes(champion),
         "hypothesis": "unroll by four",
         "gain": 2.5,
         "low": 1.25,
@@ -42,7 +42,7 @@ def record(
         "burnt_seeds": (1, 2**63 + 5),
     }
     fields |= more
-    fields.setdefault("results", results_from_json({"checked": 1812}, fields["reason"]))
+    fields.setdefault("results", decode_results({"checked": 1812}, fields["reason"]))
     return TrialRecord(**fields)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lance_autoresearch.bench.conductor import Conductor
-from lance_autoresearch.bench.pools import sealed
+from lance_autoresearch.bench.pools import seal_pool
 from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.policy import MeasuringLimits
 from lance_autoresearch.targets.spec import RowOrder
@@ -58,14 +58,14 @@ class Bench:
 
     def check(self, name: str, body: str, head: str = "") -> Fault | None:
         """Fault of a check pass over the pool."""
-        return self.conductor.check(
+        return self.conductor.check_pools(
             self.build(name, library(body, head)), self.pools, seed=5
         ).fault
 
     def pair_fault(self, name: str, body: str, head: str = "") -> Fault | None:
         """Fault of a short pair against the honest kernel."""
         lib = self.build(name, library(body, head))
-        return self.conductor.pair(self.honest, lib, self.pools, seed=6, rounds=3).fault
+        return self.conductor.measure_pair(self.honest, lib, self.pools, seed=6, rounds=3).fault
 
 
 def rustc(source: Path, out: Path, kind: str, *more: str) -> None:
@@ -99,7 +99,7 @@ def write_pool(
         "calls": calls, "arg_elem": [array.itemsize for array in args[0]],
         "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()
-    path.write_bytes(b"".join(sealed(head, [bytes(blob)])))
+    path.write_bytes(b"".join(seal_pool(head, [bytes(blob)])))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with Conductor(ROOT, limits=MeasuringLimits(call_ms=1000, heap_mb=256)) as conductor:
         bench = Bench(conductor, folder, folder / "honest.so", [(pool, expected)])
         bench.build("honest", library(HONEST))
-        expected = conductor.expect(bench.honest, pool, expected)
+        expected = conductor.write_expected(bench.honest, pool, expected)
         assert expected.fault is None
         assert len(expected.ns_per_call) == 48
         yield bench

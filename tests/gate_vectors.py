@@ -1,7 +1,7 @@
 """The gate over many sequences at once, in NumPy: what the simulations run.
 
 A second writing of the rule, kept beside the first: `test_gate_simulation.py` draws random
-samples, gives them to `gate.gate` pair by pair and to this, and demands the same outcome at the
+samples, gives them to `gate.run_gate` pair by pair and to this, and demands the same outcome at the
 same pair and the same numbers. Only then do its counts say anything about the gate.
 """
 
@@ -140,10 +140,10 @@ def aa_floors(values: Array, layout: Layout, policy: Policy = DEFAULT) -> tuple[
 
 
 def fitted(sd: Array, policy: Policy = DEFAULT) -> tuple[Counts, Counts]:
-    """Most pairs of a trial, and pairs of its confirmation: `Policy.fitted`, elementwise.
+    """Most pairs of a trial, and pairs of its confirmation: `Policy.adapt_to_noise`, elementwise.
 
     Args:
-        sd: of `all` in each session's A/A, natural log ratio (`Policy.fitted`).
+        sd: of `all` in each session's A/A, natural log ratio (`Policy.adapt_to_noise`).
     """
     times = np.clip((sd / policy.planned_sd) ** 2, 1.0, policy.most_times)
     planned = policy.max_pairs, policy.confirm_pairs
@@ -202,7 +202,9 @@ def _step(
     """What the gate says of `live` after the pairs `seen`; their numbers go to `ends`."""
     n = seen.shape[1]
     clipped = clip(seen, policy)
-    half = stats.any_stop_t(n, policy.mixture_variance, 1.0 - policy.stop_level) / np.sqrt(n)
+    half = stats.compute_any_stop_t(n, policy.mixture_variance, 1.0 - policy.stop_level) / np.sqrt(
+        n
+    )
     combo_mean, combo_sd = moments(clipped, floors[0])
     guarded = (-(combo_mean + half * combo_sd) > policy.screen_guard).any(axis=1)
     mean, sd = moments(components(clipped, layout), floors[1])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lance_autoresearch.bench.tiers import within_limit
+from lance_autoresearch.bench.tiers import apply_limit
 from lance_autoresearch.targets.spec import Call
 
 PARTS = 7
@@ -68,7 +68,7 @@ def host_features() -> int:
     """The features word of this machine, within LAR_TIER; 0 where /proc/cpuinfo has no flags."""
     text = Path("/proc/cpuinfo").read_text()
     line = next((row for row in text.splitlines() if row.startswith("flags")), "")
-    return within_limit(sum(1 << bit for name, bit in BITS.items() if name in line.split()))
+    return apply_limit(sum(1 << bit for name, bit in BITS.items() if name in line.split()))
 
 
 def aligned(data: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ class InjectedGain:
 def injected_gain(target: str) -> InjectedGain:
     """A delayed champion and its candidate, made from Lance's own kernel of a target."""
     dose = measured_dose(target)
-    return InjectedGain(dose.text(dict.fromkeys(dose.rows, SHARE)), dose.text({}))
+    return InjectedGain(dose.render_kernel(dict.fromkeys(dose.rows, SHARE)), dose.render_kernel({}))
 
 
 @functools.cache

@@ -16,14 +16,14 @@ from pathlib import Path
 from campaign_parts import FIRST, TARGET, record
 
 from lance_autoresearch.campaign import campaign
-from lance_autoresearch.campaign.settle import Desk
+from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.records import Verdict
 
 
 def trials(root: Path, name: str, seed: int) -> None:
     """Judge one kernel after another without measuring."""
     rng = random.Random(seed)
-    mine = campaign.load(root, name)
+    mine = campaign.load_campaign(root, name)
     print("ready", flush=True)
     while True:
         text = b"// %d\n" % rng.getrandbits(62)
@@ -31,7 +31,7 @@ def trials(root: Path, name: str, seed: int) -> None:
         new.write_bytes(text)
         new.replace(mine.kernel_path)
         verdict = rng.choice([Verdict.KEEP, Verdict.REVERT, Verdict.INCORRECT])
-        trial = mine.record(record(mine.read(), mine.champion_text(), verdict), text)
+        trial = mine.record_trial(record(mine.read_kernel(), mine.read_champion(), verdict), text)
         print(trial, flush=True)
 
 
@@ -39,11 +39,11 @@ def starts(root: Path) -> None:
     """Begin one campaign after another."""
     print("ready", flush=True)
     while True:
-        print(campaign.create(root, TARGET, FIRST, origin="upstream").name, flush=True)
+        print(campaign.create_campaign(root, TARGET, FIRST, origin="upstream").name, flush=True)
 
 
-def die(_desk: Desk) -> None:
-    """In place of `Desk.clear`: the intent stays."""
+def die(_desk: CampaignWorkspace) -> None:
+    """In place of `Desk.clear_intent`: the intent stays."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -52,5 +52,5 @@ if __name__ == "__main__":
         trials(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     else:
         if sys.argv[1] == "start-dies":
-            Desk.clear = die  # type: ignore[method-assign]
+            CampaignWorkspace.clear_intent = die  # type: ignore[method-assign]
         starts(Path(sys.argv[2]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from campaign_parts import FIRST, TARGET, kernel, record
 
-from lance_autoresearch.campaign.campaign import Campaign, create
+from lance_autoresearch.campaign.campaign import Campaign, create_campaign
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.results_json import decode_reason
 from lance_autoresearch.records import (
@@ -97,9 +97,11 @@ def trial(
 
 def small_night(root: Path, **more: Any) -> Campaign:
     """A campaign with a keep of each kind and one failure of each."""
-    night = create(root, TARGET, FIRST, origin="upstream", era="14.0.2")
+    night = create_campaign(root, TARGET, FIRST, origin="upstream", era="14.0.2")
     one = b"// kernel 1\npub fn scan8() { fast(); }\n"
-    night.record(trial(one, FIRST, Verdict.KEEP, (25.0, 25.0, 25.0), hypothesis="fast scan"), one)
+    night.record_trial(
+        trial(one, FIRST, Verdict.KEEP, (25.0, 25.0, 25.0), hypothesis="fast scan"), one
+    )
     bad = [
         trial(kernel(2), one, Verdict.INCORRECT, None, hypothesis="fuse",
               reason="disagrees with Lance at 5x8, value 17",
@@ -110,13 +112,13 @@ def small_night(root: Path, **more: Any) -> Campaign:
         trial(kernel(5), one, hypothesis="slow", reason="slower"),
     ]
     for number, failed in enumerate(bad, 2):
-        night.record(failed, kernel(number))
+        night.record_trial(failed, kernel(number))
     return night
 
 
 def long_night(root: Path, trials: int, *, seed: int = 7) -> Campaign:
     """A campaign of so many trials; every hundredth is kept (through git, as always)."""
-    night = create(root, TARGET, FIRST, origin="upstream", era="14.0.2", name="long")
+    night = create_campaign(root, TARGET, FIRST, origin="upstream", era="14.0.2", name="long")
     dice, champion = random.Random(seed), FIRST
     with Ledger.open(root) as ledger:
         for number in range(1, trials + 1):
@@ -125,7 +127,7 @@ def long_night(root: Path, trials: int, *, seed: int = 7) -> Campaign:
                 gains = (dice.uniform(0.5, 9.0), dice.uniform(0.5, 6.0), dice.uniform(0.5, 4.0))
                 idea = f"keep running sums in {number} registers"
                 kept = trial(text, champion, Verdict.KEEP, gains, hypothesis=idea)
-                night.record(kept, text)
+                night.record_trial(kept, text)
                 champion = text
                 continue
             ledger.append(_miss(dice, number, text, champion, night.name))

@@ -3,7 +3,7 @@
 Per machine, noise model and layout it plays sequences of a kernel that gains nothing, and of one
 that gains exactly the margin (the hardest null there is), and counts those the gate would call
 proven. Each sequence has a session of its own: an A/A of 16 pairs that gives the floors and, as
-`Policy.fitted` does, the number of pairs. Prints a table and, with --write, records it in
+`Policy.adapt_to_noise` does, the number of pairs. Prints a table and, with --write, records it in
 tests/data/gate/simulation.json.
 """
 
@@ -25,7 +25,7 @@ from gate_vectors import KEEP, Counts, Ends, Layout, aa_sds, confirmed, fitted, 
 from numpy.random import Generator
 
 from lance_autoresearch.rules.policy import DEFAULT
-from lance_autoresearch.rules.stats import exact_bounds
+from lance_autoresearch.rules.stats import compute_exact_bounds
 
 RECORD = Path(__file__).parent / "data" / "gate" / "simulation.json"
 LAYOUTS = {
@@ -128,7 +128,7 @@ def summary(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
         part = [r for r in table if tuple(r[a] for a in about) == key]
         n, (machine, sd, noise, gain) = sum(r["n"] for r in part), key
         proven, kept, missed = (sum(r[c] for r in part) for c in COUNTED)
-        low, high = exact_bounds(proven, n)
+        low, high = compute_exact_bounds(proven, n)
         out.append(
             {
                 "machine": machine,

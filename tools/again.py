@@ -32,12 +32,12 @@ from lance_autoresearch.bench.meter import measure_pairs
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.errors import LarError, MachineError
-from lance_autoresearch.host.cpu_kinds import stored_kind
-from lance_autoresearch.ledger import Ledger, Row, digest_of
+from lance_autoresearch.host.cpu_kinds import read_stored_kind
+from lance_autoresearch.ledger import Ledger, Row, hash_bytes
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import ConfirmResult, TrialRecord, Verdict
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.confirmation import confirm
+from lance_autoresearch.rules.confirmation import confirm_claim
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "records" / "again.tsv"
@@ -94,15 +94,15 @@ def keeps(target: str | None, campaigns: bool = False) -> list[Kept]:
 
 def _of_ledger() -> Iterator[Kept]:
     with Ledger.open(ROOT) as ledger:
-        yield from _kept(ledger.trials(verdict=Verdict.KEEP), ledger.find_blob)
+        yield from _kept(ledger.list_trials(verdict=Verdict.KEEP), ledger.find_blob)
 
 
 def _of_records() -> Iterator[Kept]:
     for about in sorted((ROOT / "records").glob("*/campaign.json")):
         name = json.loads(about.read_text())["campaign"]["target"]
-        lance = builder.first_kernel(ROOT, name)
+        lance = builder.compose_first_kernel(ROOT, name)
         found = load_records(about.parent, lance)
-        kernels = {digest_of(lance): lance, **found.kernels}
+        kernels = {hash_bytes(lance): lance, **found.kernels}
         yield from _kept(found.trials, kernels.get)
 
 
@@ -147,14 +147,14 @@ def once_more(coordinator: Coordinator, row: Kept) -> ConfirmResult:
     """The confirmation's pairs on everything fresh."""
     bench = coordinator.bench
     noise = coordinator.find_noise() or coordinator.measure_noise()
-    policy = coordinator.policy.fitted(noise.aa_sd[-1])
+    policy = coordinator.policy.adapt_to_noise(noise.aa_sd[-1])
     pools, _ = bench.inputs.make_fresh()
     champion, candidate = bench.build(row.champion), bench.build(row.kernel)
     layouts = bench.link_layouts(champion, candidate, policy.confirm_pairs)
-    meter = bench.meter(layouts, pools, policy)
-    with bench.measuring():
+    meter = bench.make_meter(layouts, pools, policy)
+    with bench.hold_machine():
         found = measure_pairs(meter, len(layouts))
-    return confirm(found, None, "all", policy)
+    return confirm_claim(found, None, "all", policy)
 
 
 def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
@@ -165,7 +165,7 @@ def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
     return Again(
         today.isoformat(), days, record.target, record.kind, record.kernel[:12],
         *(round(v, 3) for v in (*row.quoted, *now)), result.pairs, machine,
-        stored_kind(record.machine),
+        read_stored_kind(record.machine),
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def table(rows: Sequence[Again]) -> list[list[str]]:
             continue
         over = [100 * math.log((100 + r.quoted) / (100 + r.seen)) for r in group]
         error = stats.sd(over) / len(over) ** 0.5
-        low, high = stats.t_bounds(stats.mean(over), error, len(over) - 1, LEVEL)
+        low, high = stats.compute_t_bounds(stats.mean(over), error, len(over) - 1, LEVEL)
         meet = sum(r.quoted_low <= r.seen_high and r.seen_low <= r.quoted_high for r in group)
         out.append([
             name, str(len({r.kernel for r in group})), str(len(group)),

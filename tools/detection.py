@@ -27,10 +27,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaign.calibration import recorded  # noqa: E402
+from lance_autoresearch.campaign.calibration import read_calibration_rows  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
-from lance_autoresearch.ledger.pairs_json import trial_from_json  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import decode_trial  # noqa: E402
 from lance_autoresearch.records import Comparison, TrialKind, TrialRecord, Verdict  # noqa: E402
 from lance_autoresearch.rules import stats  # noqa: E402
 from lance_autoresearch.targets import catalogue  # noqa: E402
@@ -72,12 +72,12 @@ def judged(root: Path) -> Iterator[Seen]:
     rng = np.random.default_rng(1)
     baselines: dict[tuple[str, str, str], list[list[float]]] = {}
     with Ledger.open(root) as ledger:
-        for record in recorded(ledger, root, catalogue.names(root)):
+        for record in read_calibration_rows(ledger, root, catalogue.list_targets(root)):
             gain = injected(record)
             decided = record.verdict in (Verdict.KEEP, Verdict.REVERT)
             if gain is None or not decided or record.pairs_blob is None:
                 continue
-            first = trial_from_json(ledger.get_blob(record.pairs_blob)).pairs.screening
+            first = decode_trial(ledger.get_blob(record.pairs_blob)).pairs.screening
             mine, other = samples(first, "candidate"), samples(first, "champion")
             key = (record.target, record.kind, record.champion)
             stale = keeps(baselines[key], mine, rng) if key in baselines else None
@@ -112,7 +112,9 @@ def draw(found: list[Curve], path: Path) -> None:
     for i, (name, colour, curve) in enumerate(zip(GATES, COLOURS, found, strict=True)):
         x = np.array([gain for gain, _, _ in curve]) + 0.03 * (i - 1)
         y = np.array([100 * kept / n for _, kept, n in curve])
-        ends = 100 * np.array([stats.exact_bounds(kept, n) for _, kept, n in curve]).reshape(-1, 2)
+        ends = 100 * np.array(
+            [stats.compute_exact_bounds(kept, n) for _, kept, n in curve]
+        ).reshape(-1, 2)
         error = [np.maximum(0, y - ends[:, 0]), np.maximum(0, ends[:, 1] - y)]
         axes.errorbar(x, y, error, marker="o", capsize=3, color=colour, label=name)
     axes.axvline(0.5, color="0.6", linestyle=":", label="margin: less counts as nothing")

@@ -42,18 +42,18 @@ def format_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def list_commands() -> str:
     """Every verb with its one line."""
-    from lance_autoresearch.cli.app import present
+    from lance_autoresearch.cli.app import list_verbs
 
-    rows = [(f"`lar {verb.name}`", verb.help) for verb in present()]
+    rows = [(f"`lar {verb.name}`", verb.help) for verb in list_verbs()]
     return format_table(("command", "what it does"), rows)
 
 
 def describe_verbs() -> str:
     """Every verb with every option, from the functions' own docstrings."""
-    from lance_autoresearch.cli.app import build, present
+    from lance_autoresearch.cli.app import build_app, list_verbs
 
-    app, parts = build(), []
-    for verb in present():
+    app, parts = build_app(), []
+    for verb in list_verbs():
         sub = app
         for word in verb.name.split():
             sub = sub[word]
@@ -137,15 +137,15 @@ def read_field_docs(path: Path, cls: str) -> list[tuple[str, str]]:
 
 def list_targets() -> str:
     """The targets that run."""
-    from lance_autoresearch.targets.catalogue import load_all
+    from lance_autoresearch.targets.catalogue import load_targets
 
-    rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_all(ROOT)]
+    rows = [(f"`{t.name}`", t.summary, f"`{t.call_site}`", t.cost) for t in load_targets(ROOT)]
     return format_table(("target", "what", "call site in Lance", "cost there"), rows)
 
 
 def list_waiting_kernels() -> str:
     """The kernels that wait for a target."""
-    from lance_autoresearch.targets.catalogue import waiting as rows_of
+    from lance_autoresearch.targets.catalogue import list_waiting as rows_of
 
     rows = [(f"`{w.name}`", f"`{w.call_site}`", w.headroom, w.state) for w in rows_of(ROOT)]
     return format_table(("kernel", "call site in Lance", "headroom seen", "state"), rows)
@@ -258,18 +258,26 @@ def summarise_simulation() -> str:
 
 def summarise_calibration() -> str:
     """Trials whose truth is known, from the raw results in records/calibration/, newest first."""
-    from lance_autoresearch.calibration.scores import HEAD, about_of, cells, from_tsv, scored
+    from lance_autoresearch.calibration.scores import (
+        HEAD,
+        format_cells,
+        parse_about,
+        parse_tsv,
+        score_trials,
+    )
 
     files = sorted((ROOT / "records" / "calibration").glob("*.tsv"), reverse=True)
     if not files:
         return "(not measured yet: `records/calibration/*.tsv`)"
     texts = {file: file.read_text(encoding="utf-8") for file in files}
-    every = scored(shot for text in texts.values() for shot in from_tsv(text))
+    every = score_trials(shot for text in texts.values() for shot in parse_tsv(text))
     last = {score.kind: score for score in every}  # of a kind: its one target, or all of them
-    parts = [f"All machines:\n\n{format_table(HEAD, [cells(score) for score in last.values()])}"]
+    parts = [
+        f"All machines:\n\n{format_table(HEAD, [format_cells(score) for score in last.values()])}"
+    ]
     for file, text in texts.items():
-        rows = [cells(score) for score in scored(from_tsv(text))]
-        about = f"`{file.relative_to(ROOT)}` ({about_of(text)}):"
+        rows = [format_cells(score) for score in score_trials(parse_tsv(text))]
+        about = f"`{file.relative_to(ROOT)}` ({parse_about(text)}):"
         parts.append(f"{about}\n\n{format_table(HEAD, rows)}")
     made = "Made by `lar calibrate all --export records/calibration/NAME.tsv`."
     return "\n\n".join([*parts, made])

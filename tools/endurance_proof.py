@@ -20,7 +20,7 @@ from endurance_ideas import TARGET, VERDICTS
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.tally import load_run
 from lance_autoresearch.host import machine
-from lance_autoresearch.ledger import Ledger, Row, digest_of
+from lance_autoresearch.ledger import Ledger, Row, hash_bytes
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
 
@@ -48,18 +48,18 @@ def rows(place: Path) -> int:
 def faults(story: Story, trials: int) -> list[str]:
     """Everything that is not as it must be in ledger, git and verdicts."""
     with Ledger.open(story.place) as ledger:
-        all_rows = ledger.trials(campaign=NAME)
+        all_rows = ledger.list_trials(campaign=NAME)
     ideas = [row for row in all_rows if is_idea(row.record.kind)]
     found = _counts(story, all_rows, ideas, trials)
     found += _doubled(ideas)
     found += _verdicts(ideas)
     found += _commits(story.place, all_rows)
-    verified = campaigns.verify(story.place)
+    verified = campaigns.verify_ledger(story.place)
     if verified.fault is not None:
         found.append(f"the chain is broken: {verified.fault}")
     if verified.witnessed != verified.keeps:
         found.append(f"git witnesses {verified.witnessed} of {verified.keeps} commits")
-    if again := campaigns.repair(story.place):
+    if again := campaigns.repair_campaigns(story.place):
         found.append(f"something was left to repair: {again}")
     return found
 
@@ -72,7 +72,7 @@ def _counts(story: Story, all_rows: list[Row], ideas: list[Row], trials: int) ->
         found.append(f"announced, not in the ledger as announced: {lost}")
     if sorted(by_id) != list(range(1, len(by_id) + 1)):
         found.append("trial numbers have gaps")
-    run = load_run(campaigns.load(story.place, NAME).desk)
+    run = load_run(campaigns.load_campaign(story.place, NAME).desk)
     counted = len(ideas) + (run.remembered if run else 0)
     early = run is not None and run.ended.endswith("hours are over")
     if run is None or counted > trials + 1 or (counted < trials and not early):
@@ -105,10 +105,10 @@ def _verdicts(ideas: list[Row]) -> list[str]:
 
 def _commits(place: Path, all_rows: list[Row]) -> list[str]:
     """The branch holds one commit for each keep, each with the whole kernel, and nothing else."""
-    mine = campaigns.load(place, NAME)
+    mine = campaigns.load_campaign(place, NAME)
     keeps = [row for row in all_rows if row.commit is not None]
     with Ledger.open(place) as ledger:
-        base = ledger.campaign(NAME)
+        base = ledger.find_campaign(NAME)
     assert base is not None
     listing = _git(place, "rev-list", "--reverse", f"{base.commit}..{mine.branch}").split()
     found = []
@@ -117,9 +117,12 @@ def _commits(place: Path, all_rows: list[Row]) -> list[str]:
     for row in keeps:
         text = subprocess.run(["git", "show", f"{row.commit}:{KERNEL}"], cwd=place,
                               capture_output=True, check=False).stdout
-        if digest_of(text) != row.record.kernel:
+        if hash_bytes(text) != row.record.kernel:
             found.append(f"commit of trial {row.id} does not hold its kernel")
-    if mine.read() != mine.champion_text() and str(all_rows[-1].record.verdict) != "inconclusive":
+    if (
+        mine.read_kernel() != mine.read_champion()
+        and str(all_rows[-1].record.verdict) != "inconclusive"
+    ):
         found.append("the worktree does not hold the champion")
     dirt = _git(mine.worktree, "status", "--porcelain").strip()
     if dirt and str(all_rows[-1].record.verdict) != "inconclusive":
@@ -179,13 +182,13 @@ SKIPPED = ("upstream", "extracts", "bin")
 def figures(story: Story) -> list[tuple[str, str]]:
     """What is told about a run."""
     with Ledger.open(story.place) as ledger:
-        all_rows = ledger.trials(campaign=NAME)
+        all_rows = ledger.list_trials(campaign=NAME)
     ideas = [row for row in all_rows if is_idea(row.record.kind)]
     verdicts = Counter(str(row.record.verdict) for row in ideas)
     nulls = [row for row in all_rows if not is_idea(row.record.kind)]
     kept = sum(row.record.verdict is Verdict.KEEP for row in nulls)
     kills = ", ".join(f"{count} {kind}" for kind, count in sorted(story.kills.items()))
-    run = load_run(campaigns.load(story.place, NAME).desk)
+    run = load_run(campaigns.load_campaign(story.place, NAME).desk)
     return [
         ("trials in the ledger", f"{len(ideas)}"),
         ("of them", ", ".join(f"{verdicts[str(v)]} {v}" for v in Verdict if verdicts[str(v)])),
@@ -240,7 +243,7 @@ def write_figures(
 ) -> None:
     """docs/figures/endurance.toml, in the form tools/docs.py reads."""
     note = ("One campaign on pq-l2 by a scripted agent, with kills at random instants: no fault. "
-            f"Run on {machine.here_today(root)}, shared with other work.")
+            f"Run on {machine.describe_origin(root)}, shared with other work.")
     command = f"python tools/endurance.py --trials {trials} --timed {timed:g} --figures"
     lines = [
         f"command = {json.dumps(command)}",

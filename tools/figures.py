@@ -25,21 +25,21 @@ from statistics import correlation
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import Conductor, PairResult, measure_overhead
-from lance_autoresearch.bench.conductor import audit as audit_object
+from lance_autoresearch.bench.conductor import audit_object as audit_object
 from lance_autoresearch.bench.inputs import draw_seed
-from lance_autoresearch.bench.meter import Sides, gather, measure_pairs
+from lance_autoresearch.bench.meter import Sides, gather_pairs, measure_pairs
 from lance_autoresearch.bench.noise import measure_aa, measure_noise
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.host import machine
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.admission import audit
+from lance_autoresearch.judge.admission import check_audit
 from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.records import Comparison, NoiseSession, PairTimes, Verdict
 from lance_autoresearch.records.trial import INSIDE
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias
-from lance_autoresearch.rules.estimator import samples, valid_pairs
+from lance_autoresearch.rules.estimator import compute_samples, select_valid_pairs
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.champion import read_champion
@@ -52,12 +52,12 @@ def write(
     name: str, note: str, head: list[str], rows: list[list[str]], command: str = ""
 ) -> None:
     """docs/figures/<name>.toml in the form tools/docs.py reads."""
-    _write(name, f"{note} Measured on {machine.here_today(ROOT)}.", head, rows, command)
+    _write(name, f"{note} Measured on {machine.describe_origin(ROOT)}.", head, rows, command)
 
 
 def add(name: str, note: str, head: list[str], rows: list[list[str]]) -> None:
     """The same, beside what other processors showed: the first column says which, and when."""
-    this, path = machine.machine(), ROOT / "docs" / "figures" / f"{name}.toml"
+    this, path = machine.describe_machine(), ROOT / "docs" / "figures" / f"{name}.toml"
     cpu = f"{this['cpu']} ({this['cpu_kind']})"
     old = tomllib.loads(path.read_text())["rows"] if path.is_file() else []
     others = [row for row in old if not row[0].startswith(f"{cpu}, ")]
@@ -108,7 +108,7 @@ def each_kernel(bench: Bench) -> Iterator[tuple[str, Built]]:
 def measure_biases(pairs: int = 64) -> None:
     """Lance's own code and the committed champion, each against a copy of its own library."""
     rows = []
-    for target in catalogue.names(ROOT):
+    for target in catalogue.list_targets(ROOT):
         with Bench(ROOT, target) as bench:
             for name, built in each_kernel(bench):
                 rows.append([f"{target}, {name}", *_bias_row(bench, built, pairs)])
@@ -121,7 +121,7 @@ def _bias_row(bench: Bench, built: Built, pairs: int) -> list[str]:
     begun = time.monotonic()
     measured = measure_aa(bench, built.so, pairs, DEFAULT)
     seconds = (time.monotonic() - begun) / pairs
-    data, whole = samples(measured, DEFAULT), measure_bias(measured, DEFAULT)
+    data, whole = compute_samples(measured, DEFAULT), measure_bias(measured, DEFAULT)
     worst = max(data.combos, key=lambda s: stats.sd(s.values))
     return [
         f"{data.pairs} ({data.void} void)", f"{whole.gain:+.2f} %",
@@ -134,7 +134,7 @@ def _bias_row(bench: Bench, built: Built, pairs: int) -> list[str]:
 def measure_noises(pairs: int = 64) -> None:
     """Whether processes differ or only slices: the spread that slices explain, and what is seen."""
     rows = []
-    for target in catalogue.names(ROOT):
+    for target in catalogue.list_targets(ROOT):
         with Bench(ROOT, target) as bench:
             *_, (_, built) = each_kernel(bench)
             rows.append([target, *_noise_row(measure_aa(bench, built.so, pairs, DEFAULT))])
@@ -146,7 +146,7 @@ def measure_noises(pairs: int = 64) -> None:
 
 
 def _noise_row(measured: Comparison) -> list[str]:
-    data, valid = samples(measured, DEFAULT), valid_pairs(measured)
+    data, valid = compute_samples(measured, DEFAULT), select_valid_pairs(measured)
     combos = range(len(measured.combos))
     rounds = [stats.median([_spread(_double_rounds(p, c)) for p in valid]) for c in combos]
     count = len(_double_rounds(valid[0], 0))
@@ -175,7 +175,7 @@ def _spread(values: Sequence[float]) -> float:
 def measure_layouts(pairs: int = 32) -> None:
     """The identity null: what a shuffled layout costs, and that shuffling both sides is fair."""
     rows = []
-    for target in catalogue.names(ROOT):
+    for target in catalogue.list_targets(ROOT):
         with Bench(ROOT, target) as bench:
             for name, built in each_kernel(bench):
                 rows.append([f"{target}, {name}", *_layout_row(bench, built, pairs)])
@@ -194,8 +194,8 @@ def _layout_row(bench: Bench, built: Built, pairs: int) -> list[str]:
 
 
 def _measure(bench: Bench, sides: Sequence[Sides]) -> Comparison:
-    meter = bench.meter(sides, bench.inputs.epoch.timed, DEFAULT)
-    with bench.measuring():
+    meter = bench.make_meter(sides, bench.inputs.epoch.timed, DEFAULT)
+    with bench.hold_machine():
         return measure_pairs(meter, len(sides))
 
 
@@ -207,15 +207,15 @@ def _show_bias(comparison: Comparison) -> str:
 def measure_sandbox(couples: int = 32) -> None:
     """What audit and sandbox cost, and whether the sandbox biases a pair; both kinds alternate."""
     rows = []
-    for target in catalogue.names(ROOT):
+    for target in catalogue.list_targets(ROOT):
         with Bench(ROOT, target) as bench:
             built = bench.build(bench.first_kernel)
-            work = lambda: audit(audit_object(ROOT, built.obj, built.so))  # noqa: E731,B023
+            work = lambda: check_audit(audit_object(ROOT, built.obj, built.so))  # noqa: E731,B023
             audits = [_time_ms(work) for _ in range(21)]
             bare = Conductor(ROOT, box="none", core_a=bench.cores[0], core_b=bench.cores[1])
             sides = {bench.opened.box: bench.conductor, "none": bare}
             found: dict[str, list[PairResult]] = {name: [] for name in sides}
-            with bare, bench.measuring():
+            with bare, bench.hold_machine():
                 for _ in range(couples):
                     for name, conductor in sides.items():
                         found[name].append(_run_pair(bench, conductor, built))
@@ -229,17 +229,23 @@ def measure_sandbox(couples: int = 32) -> None:
 
 def _run_pair(bench: Bench, conductor: Conductor, built: Built) -> PairResult:
     pools = [(pool.path, pool.expected) for pool in bench.inputs.epoch.timed]
-    return conductor.pair(built.so, built.so, pools, seed=draw_seed(), rounds=DEFAULT.rounds,
-                          slice_us=DEFAULT.slice_us)
+    return conductor.measure_pair(
+        built.so,
+        built.so,
+        pools,
+        seed=draw_seed(),
+        rounds=DEFAULT.rounds,
+        slice_us=DEFAULT.slice_us,
+    )
 
 
 def _sandbox_row(
     bench: Bench, audits: list[float], found: Mapping[str, list[PairResult]]
 ) -> list[str]:
-    name, meter = bench.opened.box, bench.meter((), (), DEFAULT)
+    name, meter = bench.opened.box, bench.make_meter((), (), DEFAULT)
     start = {k: stats.median([p.overhead["start_ms"] for p in v]) for k, v in found.items()}
     biases = [
-        _show_bias(gather(meter, [p.times for p in found[k] if p.times is not None]))
+        _show_bias(gather_pairs(meter, [p.times for p in found[k] if p.times is not None]))
         for k in (name, "none")
     ]
     return [
@@ -257,7 +263,7 @@ def _time_ms(work: Callable[[], object]) -> float:
 def measure_phases(nulls: int = 30, wins: int = 5) -> None:
     """Medians over whole trials; every kernel's text is new, so nothing is cached."""
     rows = []
-    for target in catalogue.names(ROOT):
+    for target in catalogue.list_targets(ROOT):
         champion = read_champion(ROOT, target) or b""
         with Bench(ROOT, target) as bench:
             first = bench.first_kernel

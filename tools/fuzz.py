@@ -32,10 +32,10 @@ PATIENCE_S = 5.0
 
 def scan(text: str) -> None:
     """Every token is a piece of the text, in order, and it ends quickly."""
-    from lance_autoresearch.judge.rust_tokens import tokens
+    from lance_autoresearch.judge.rust_tokens import split_tokens
 
     begun, at = time.monotonic(), 0
-    for token in tokens(text):
+    for token in split_tokens(text):
         found = text.find(token.text, at)
         if found >= 0:
             at = found
@@ -66,7 +66,7 @@ def slice_(text: str) -> None:
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "x.rs"
             path.write_text(text, encoding="utf-8", errors="replace")
-            Slicer(Source.read("x.rs", path)).cut(["*"])
+            Slicer(Source.read("x.rs", path)).cut_items(["*"])
     except UpstreamError:
         pass
 
@@ -123,13 +123,13 @@ def _ask(process: subprocess.Popen[bytes], line: bytes) -> dict[str, object]:
 
 def _damaged(head: dict[str, object], rng: random.Random, how: int) -> bytes:
     """A pool file with its JSON (how = 1), its size (2), or magic and numbers (3) broken."""
-    from lance_autoresearch.bench.pools import sealed
+    from lance_autoresearch.bench.pools import seal_pool
 
     text = json.dumps(head).encode()
     kind = {1: 0, 2: 1}.get(how, rng.choice((2, 3)))
     if kind == 0:
         text = _mutated(text, rng)
-    raw = b"".join(sealed(text, [bytes(2048)]))
+    raw = b"".join(seal_pool(text, [bytes(2048)]))
     if kind == 1:
         raw = raw[: rng.randrange(len(raw))]
     elif kind == 2:
@@ -147,7 +147,7 @@ def _damaged(head: dict[str, object], rng: random.Random, how: int) -> bytes:
         else:
             sly["parts"][0]["elem"] = big
         text = json.dumps(sly).encode()
-        raw = b"".join(sealed(text, [bytes(2048)]))
+        raw = b"".join(seal_pool(text, [bytes(2048)]))
     return raw
 
 

@@ -32,18 +32,20 @@ def _drivers() -> tuple[Any, ...]:
 
 def agents(data: bytes) -> None:
     """What a coding agent printed: a report with usable numbers, whatever it said."""
-    from lance_autoresearch.agents.prompt import hypothesis, predicted
-    from lance_autoresearch.host.agent_sandbox import Ended
+    from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
+    from lance_autoresearch.host.agent_sandbox import ProgramResult
 
     out = data[1:].decode("utf-8", "replace")
     driver = _drivers()[data[0] % 3 if data else 0]
-    said = driver.heard(Ended(data[0] >> 7 if data else 0, out, out[-400:], None, 1.0))
+    said = driver.parse_output(
+        ProgramResult(data[0] >> 7 if data else 0, out, out[-400:], None, 1.0)
+    )
     assert said.tokens is None or (isinstance(said.tokens, int) and 0 <= said.tokens < 1 << 63)
     assert said.cost_usd is None or (math.isfinite(said.cost_usd) and said.cost_usd >= 0)
     assert isinstance(said.text, str) and isinstance(said.error, str)
-    assert not FORBIDDEN.search(hypothesis(said.text) + "".join(said.refused))
-    assert (predicted(said.text) or 0) <= 1e4
-    driver.failure(Ended(1, out, out, None, 1.0), said)
+    assert not FORBIDDEN.search(extract_hypothesis(said.text) + "".join(said.refused))
+    assert (extract_prediction(said.text) or 0) <= 1e4
+    driver.make_failure(ProgramResult(1, out, out, None, 1.0), said)
 
 
 @functools.cache
@@ -115,7 +117,7 @@ def api(data: bytes) -> None:
     words = [part.decode("utf-8", "replace") for part in data.split(b"\0", 4)]
     path, old, new, first, lines, *_ = [*words, "", "", "", "", ""]
     with _desk() as turn:
-        read, replace = form._read(turn), form._replace(turn)
+        read, replace = form._make_read_tool(turn), form._make_replace_tool(turn)
         number = len(first) - 3
         assert isinstance(asyncio.run(read(path, number, len(lines) - 3)), str)
         assert isinstance(asyncio.run(replace(old, new, path)), str)

@@ -36,7 +36,7 @@ NAMES = ("identifier", "type_identifier", "field_identifier", "shorthand_field_i
 
 def tokens(data: bytes) -> None:
     """Every token is a piece of the text, in order; no identifier of a sound file is missed."""
-    from lance_autoresearch.judge.rust_tokens import tokens as scan
+    from lance_autoresearch.judge.rust_tokens import split_tokens as scan
 
     text, at = data.decode("utf-8", "replace"), 0
     words = set()
@@ -53,10 +53,10 @@ def tokens(data: bytes) -> None:
 
 def _identifiers(text: str) -> Iterator[str]:
     """ASCII identifiers that a Rust parser finds outside comments and strings."""
-    from lance_autoresearch.oracle.syntax import parser
+    from lance_autoresearch.oracle.syntax import load_parser
 
     raw = text.encode()
-    root = parser().parse(raw).root_node
+    root = load_parser().parse(raw).root_node
     if root.has_error:
         return
     nodes = [root]
@@ -105,12 +105,12 @@ def _cut(source: Source, spec: str) -> None:
 
     raw = source.raw
     cut = Slicer(source)
-    cut.cut(["*"])
-    for name in [*source.names()[:20], spec]:
+    cut.cut_items(["*"])
+    for name in [*source.list_names()[:20], spec]:
         with contextlib.suppress(LarError):
-            piece = cut.piece(name)
+            piece = cut.cut_piece(name)
             assert 1 <= piece.line <= raw.count(b"\n") + 1
-            cut.cut([name], inline=True)
+            cut.cut_items([name], inline=True)
 
 
 def manifest(data: bytes) -> None:
@@ -135,18 +135,18 @@ def lock(data: bytes) -> None:
 def comparison(data: bytes) -> None:
     """Recorded pairs: refused, or judged and written back as they were."""
     from lance_autoresearch.ledger import pairs_json
-    from lance_autoresearch.rules.gate import replay
+    from lance_autoresearch.rules.gate import replay_gate
     from lance_autoresearch.rules.rejudge import rejudge
 
     with contextlib.suppress(LarError):
-        found = pairs_json.recorded_from_json(data)
+        found = pairs_json.decode_recorded(data)
         if isinstance(found, pairs_json.GateCase):
-            again = pairs_json.from_json(pairs_json.to_json(found.comparison))
+            again = pairs_json.decode_comparison(pairs_json.encode_comparison(found.comparison))
             assert again == found.comparison
-            replay(found.comparison, found.policy)
+            replay_gate(found.comparison, found.policy)
         else:
-            written = pairs_json.trial_to_json(found.pairs, found.policy)
-            assert pairs_json.trial_from_json(written) == found
+            written = pairs_json.encode_trial(found.pairs, found.policy)
+            assert pairs_json.decode_trial(written) == found
             rejudge(found.pairs, found.policy)
 
 
@@ -156,8 +156,8 @@ def tsv(data: bytes) -> None:
 
     with contextlib.suppress(LarError):
         text = data.decode("utf-8", "replace")
-        written = form.dump(form.parse(text))
-        assert form.dump(form.parse(written)) == written
+        written = form.dump_trials(form.parse_trials(text))
+        assert form.dump_trials(form.parse_trials(written)) == written
         assert not FORBIDDEN.search(written)
 
 
@@ -167,7 +167,7 @@ def delta(data: bytes) -> None:
 
     base = b"fn a() {\n    one();\n}\n"
     with contextlib.suppress(LarError):
-        kernel = form.decode(data, base)
+        kernel = form.decode_delta(data, base)
         assert hashlib.sha256(kernel).hexdigest() == json.loads(data)["kernel"]
 
 
@@ -228,20 +228,20 @@ def lineage(data: bytes) -> None:
 
 def plain_text(data: bytes) -> None:
     """One printable line, bounded; stripping it again changes nothing."""
-    from lance_autoresearch.text.plain_text import stripped
+    from lance_autoresearch.text.plain_text import strip_text
 
-    line = stripped(data.decode("utf-8", "replace"), 200)
+    line = strip_text(data.decode("utf-8", "replace"), 200)
     assert len(line) <= 200 and not FORBIDDEN.search(line) and "\n" not in line
     assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") for c in line)
-    assert stripped(line, 200) == line
+    assert strip_text(line, 200) == line
 
 
 def compiler(data: bytes) -> None:
     """What a compiler said about a kernel."""
-    from lance_autoresearch.build.compiler import MAX_MESSAGE, compiler_message
-    from lance_autoresearch.host.sandbox import Done
+    from lance_autoresearch.build.compiler import MAX_MESSAGE, extract_compiler_message
+    from lance_autoresearch.host.sandbox import SandboxResult
 
-    text, _ = compiler_message(Done(1, b"", data, 0.1, "bwrap", None))
+    text, _ = extract_compiler_message(SandboxResult(1, b"", data, 0.1, "bwrap", None))
     assert 0 < len(text.encode()) <= MAX_MESSAGE and not FORBIDDEN.search(text)
 
 
@@ -255,7 +255,7 @@ def signature(data: bytes) -> None:
         for node in source.root.named_children:
             if node.type == "function_item":
                 with contextlib.suppress(LarError):
-                    form.parse(source, node)
+                    form.parse_signature(source, node)
 
 
 SUBJECTS: dict[str, Callable[[bytes], None]] = {
@@ -335,7 +335,7 @@ def seeds(name: str) -> list[bytes]:
         from lance_autoresearch.ledger import delta as form
 
         base = b"fn a() {\n    one();\n}\n"
-        return [*found, form.encode(b"fn a() {\n  one();\n    two();\n}\n", base)]
+        return [*found, form.encode_delta(b"fn a() {\n  one();\n    two();\n}\n", base)]
     if name == "records":
         files = exported()
         return found + [bytes([i]) + files[path] for i, path in enumerate(sorted(files))]

@@ -32,7 +32,7 @@ from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, measure_pairs
 from lance_autoresearch.build.builder import build_upstream
 from lance_autoresearch.host import machine
-from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.rules.estimator import compute_samples
 from lance_autoresearch.rules.policy import DEFAULT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,7 +115,7 @@ class Process:
     """One process of the harness, pinned to the measuring core."""
 
     def __init__(self, harness: Path, side: Side, word: int) -> None:
-        core = machine.cores()[-1]
+        core = machine.list_cores()[-1]
         env = {"PATH": os.environ.get("PATH", ""), "PADDING": "p" * side.environment}
         words = [harness, side.library, str(word), str(side.block)]
         self.child = subprocess.Popen(
@@ -239,8 +239,8 @@ def ours(home: Path, built: Path, pairs: int) -> Iterator[Row]:
         for length in (10, 19, 24):
             other = named(home, built, length, "y")
             sides = Sides(named(home, built, 10), other)
-            seen = measure_pairs(bench.meter([sides], timed, DEFAULT), 2 * pairs)
-            whole = samples(seen, DEFAULT).components[0].values
+            seen = measure_pairs(bench.make_meter([sides], timed, DEFAULT), 2 * pairs)
+            whole = compute_samples(seen, DEFAULT).components[0].values
             yield shown(f"our pairs: name of 10 against {length}", whole, "the same on both sides")
 
 

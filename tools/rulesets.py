@@ -75,7 +75,7 @@ def add_lines(commit: str, olds: dict[str, str], counts: dict[str, int]) -> int:
     """Write the lines that are not there yet; returns their number."""
     known = {(line["target"], line["old"], line["new"]) for line in read_table(ROOT)}
     text = ""
-    for target in catalogue.load_all(ROOT):
+    for target in catalogue.load_targets(ROOT):
         new = measure_provenance(ROOT, target, DEFAULT)["all"]
         old = olds.get(target.name, new)
         if old == new or (target.name, old, new) in known or not counts.get(target.name):

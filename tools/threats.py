@@ -63,7 +63,9 @@ def cheats(root: Path = ROOT) -> list[Cheat]:
     from lance_autoresearch.targets import catalogue
     from lance_autoresearch.targets.cheats import load_cheats
 
-    return [c for name in catalogue.names(root, hidden=True) for c in load_cheats(root, name)]
+    return [
+        c for name in catalogue.list_targets(root, hidden=True) for c in load_cheats(root, name)
+    ]
 
 
 def threats() -> list[dict[str, Any]]:
@@ -121,13 +123,13 @@ def stopped(
     Admission, build, audit, check, a pair on the epoch's pools, a check on fresh ones: all that
     looks at outputs, nothing that looks at times.
     """
-    from lance_autoresearch.bench.conductor import audit as audit_object
+    from lance_autoresearch.bench.conductor import audit_object as audit_object
     from lance_autoresearch.bench.meter import KernelAtFault, Sides
-    from lance_autoresearch.build.builder import bare_object
+    from lance_autoresearch.build.builder import build_bare_object
     from lance_autoresearch.errors import RejectedKernel
-    from lance_autoresearch.judge.admission import admit, audit
+    from lance_autoresearch.judge.admission import admit, check_audit
     from lance_autoresearch.judge.check import check
-    from lance_autoresearch.judge.extensions import guarded
+    from lance_autoresearch.judge.extensions import check_features_guarded
 
     bench, stage = coordinator.bench, "admission"
     try:
@@ -137,8 +139,10 @@ def stopped(
         built = bench.build(text)
         stage = "audit"
         if scan:
-            audit(audit_object(bench.root, built.obj, built.so), text)
-            guarded(audit_object(bench.root, bare_object(bench.root, bench.target.name, text)))
+            check_audit(audit_object(bench.root, built.obj, built.so), text)
+            check_features_guarded(
+                audit_object(bench.root, build_bare_object(bench.root, bench.target.name, text))
+            )
     except RejectedKernel:
         return stage
     _, end = check(bench, built)
@@ -146,13 +150,13 @@ def stopped(
         return str(end.fault.kind) if end.fault else str(end.verdict)
     sides = Sides(bench.build(coordinator.champion_text).so, built.so)
     try:
-        meter = bench.meter([sides], bench.inputs.epoch.timed, coordinator.policy)
+        meter = bench.make_meter([sides], bench.inputs.epoch.timed, coordinator.policy)
         for _ in range(pairs):
             meter.measure_pair()
     except KernelAtFault as caught:
         return str(caught.fault.kind)
     pools, _ = bench.inputs.make_fresh()
-    if bench.check(built.so, "native", pools).fault is not None:
+    if bench.check_library(built.so, "native", pools).fault is not None:
         return "confirmation"
     return only_where_inputs_repeat(coordinator, sides, pools)
 
@@ -161,15 +165,15 @@ def repeated_gain(
     coordinator: Coordinator, sides: Sides, pools: Sequence[Pool]
 ) -> float | None:
     """Gain in % over 4 valid pairs as screening plays them; None on a busy machine."""
-    from lance_autoresearch.bench.meter import gather
+    from lance_autoresearch.bench.meter import gather_pairs
     from lance_autoresearch.rules.confirmation import measure_bias
 
-    meter = coordinator.bench.meter([sides], pools, coordinator.policy)
+    meter = coordinator.bench.make_meter([sides], pools, coordinator.policy)
     pairs = []
     for _ in range(60):
         pairs.append(meter.measure_pair())
         if sum(pair.void is None for pair in pairs) == 4:
-            return measure_bias(gather(meter, pairs), coordinator.policy).gain
+            return measure_bias(gather_pairs(meter, pairs), coordinator.policy).gain
     return None
 
 

@@ -1,7 +1,7 @@
 """What this machine can and cannot do: every fault at once, each with its mend.
 
-    findings = examine(root)
-    usable(findings)          -> False while one of them is a `fault`
+    findings = examine_machine(root)
+    is_usable(findings)       -> False while one of them is a `fault`
 
 A `fault` stops the work. A `weak` finding does not, but something is then worth less, and the
 line says what: a weaker box, a coarser clock, noisier numbers. Each check tries the real thing
@@ -23,7 +23,7 @@ from typing import Literal
 from lance_autoresearch.errors import LarError
 from lance_autoresearch.host import landlock, machine, sandbox, toolchain
 from lance_autoresearch.host.cpu_kinds import read_processor
-from lance_autoresearch.host.tier import narrows, requested_tier
+from lance_autoresearch.host.tier import is_narrower, read_requested_tier
 
 State = Literal["ok", "weak", "fault"]
 
@@ -55,7 +55,7 @@ class Finding:
     """The line to type, or the setting to change."""
 
 
-def examine(root: Path) -> list[Finding]:
+def examine_machine(root: Path) -> list[Finding]:
     """Run every check; on a system that cannot work at all only the first, which says so.
 
     Never raises for a fault it looks for.
@@ -63,18 +63,18 @@ def examine(root: Path) -> list[Finding]:
     Raises:
         UsageError: LAR_TIER is no tier.
     """
-    first = _platform(root)
+    first = _check_platform(root)
     if first.state == "fault":
         return [first]
     return [first, *(check(root) for check in CHECKS)]
 
 
-def usable(findings: list[Finding]) -> bool:
+def is_usable(findings: list[Finding]) -> bool:
     """True when trials can run here."""
     return all(f.state != "fault" for f in findings)
 
 
-def _platform(root: Path) -> Finding:
+def _check_platform(root: Path) -> Finding:
     system, arch = platform.system(), platform.machine()
     if (system, arch) == ("Linux", "x86_64"):
         return Finding("platform", "ok", f"{system} {arch}")
@@ -85,9 +85,9 @@ def _platform(root: Path) -> Finding:
     return Finding("platform", "weak", f"{system} {arch}", weaker)
 
 
-def _python(root: Path) -> Finding:
+def _check_python(root: Path) -> Finding:
     found = f"Python {platform.python_version()}"
-    stale = _stale_packages(root)
+    stale = _list_stale_packages(root)
     if stale is None:
         return Finding("environment", "weak", f"{found}, no uv.lock", "not pinned", "git status")
     if stale:
@@ -96,7 +96,7 @@ def _python(root: Path) -> Finding:
     return Finding("environment", "ok", f"{found}, packages as locked")
 
 
-def _stale_packages(root: Path) -> list[str] | None:
+def _list_stale_packages(root: Path) -> list[str] | None:
     """`name installed != locked` for installed packages; None without a lock."""
     import tomllib
     from importlib.metadata import distributions
@@ -117,7 +117,7 @@ def _stale_packages(root: Path) -> list[str] | None:
     return sorted(out)
 
 
-def _git(root: Path) -> Finding:
+def _check_git(root: Path) -> Finding:
     path = shutil.which("git")
     if path is None:
         weaker = "no campaign can keep anything"
@@ -128,7 +128,7 @@ def _git(root: Path) -> Finding:
     return Finding("git", "ok", path)
 
 
-def _rust(root: Path) -> Finding:
+def _check_rust(root: Path) -> Finding:
     try:
         tools = toolchain.Toolchain.probe(root)
     except LarError as error:
@@ -136,7 +136,7 @@ def _rust(root: Path) -> Finding:
     return Finding("rust", "ok", f"rustc {tools.version} ({tools.host})")
 
 
-def _linker(root: Path) -> Finding:
+def _check_linker(root: Path) -> Finding:
     if shutil.which("cc") is None:
         mend = "apt-get install gcc libc6-dev"
         return Finding("linker", "fault", "no cc on PATH", "rustc cannot link", mend)
@@ -147,11 +147,11 @@ def _linker(root: Path) -> Finding:
     return Finding("linker", "weak", "cc, without rust-lld", weaker, "a rustup toolchain has it")
 
 
-def _box(root: Path) -> Finding:
-    if sandbox.bubblewrap():
+def _check_sandbox(root: Path) -> Finding:
+    if sandbox.find_bubblewrap():
         return Finding("box", "ok", "bubblewrap, tried")
-    why, mend = _why_no_bubblewrap()
-    if version := landlock.version():
+    why, mend = _explain_missing_bubblewrap()
+    if version := landlock.read_version():
         weaker = "Landlock hides less: kernels could see names of files and processes"
         return Finding("box", "weak", f"Landlock {version}; {why}", weaker, mend)
     if os.environ.get(sandbox.UNBOXED) == "1":
@@ -169,7 +169,7 @@ SWITCHES = (
 """Settings below /proc/sys that forbid user namespaces: name, value that does, value to set."""
 
 
-def _why_no_bubblewrap() -> tuple[str, str]:
+def _explain_missing_bubblewrap() -> tuple[str, str]:
     """What keeps bubblewrap from starting, and the mend."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed", "apt-get install bubblewrap, as root"
@@ -179,14 +179,14 @@ def _why_no_bubblewrap() -> tuple[str, str]:
                 setting = name.replace("/", ".")
                 why = f"bubblewrap does not start: {setting} is {forbids}"
                 return why, f"sysctl {setting}={allows}, as root"
-    if user_namespaces():
+    if has_user_namespaces():
         why = "bubblewrap does not start: it may not mount a /proc of its own"
         return why, "docker run --security-opt systempaths=unconfined"
     why = "bubblewrap does not start: no user namespaces here"
     return why, "docker run --security-opt seccomp=unconfined; in a chroot: systemd-nspawn instead"
 
 
-def user_namespaces() -> bool:
+def has_user_namespaces() -> bool:
     """True where this user may create one; tried in a child that ends at once."""
     if platform.system() != "Linux":
         return False
@@ -197,7 +197,7 @@ def user_namespaces() -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def _tsc(root: Path) -> Finding:
+def _check_tsc(root: Path) -> Finding:
     if platform.machine() != "x86_64" or platform.system() != "Linux":
         weaker = "a kernel could read the clock; the gate's other defences stand"
         return Finding("clock fence", "weak", "PR_SET_TSC is x86 Linux only", weaker)
@@ -210,8 +210,8 @@ def _tsc(root: Path) -> Finding:
     return Finding("clock fence", "weak", "PR_SET_TSC refused", weaker, "run outside gVisor")
 
 
-def _cores(root: Path) -> Finding:
-    mine = machine.cores()
+def _check_cores(root: Path) -> Finding:
+    mine = machine.list_cores()
     if len(mine) < 2:
         weaker = "the conductor and the kernel need a core each"
         return Finding("cores", "fault", f"{len(mine)} core", weaker, "give it two cores")
@@ -233,15 +233,15 @@ def _cores(root: Path) -> Finding:
     return Finding("cores", "ok", f"{len(mine)} cores, pinning works")
 
 
-def _cpu(root: Path) -> Finding:
+def _check_cpu(root: Path) -> Finding:
     """The CPU kind; figures belong to it. What a hypervisor or LAR_TIER takes away is said."""
-    processor, this = read_processor(core=machine.cores()[-1]), machine.machine()
+    processor, this = read_processor(core=machine.list_cores()[-1]), machine.describe_machine()
     found = f"{this['cpu_kind']} ({this['cpu']})"
     if platform.machine() == "x86_64" and processor.level == "v2":
         weaker = "kernels are built for Haswell or newer, as Lance ships them"
         return Finding("processor", "fault", f"{found}: no AVX2 or FMA", weaker, "a newer machine")
-    if narrows(processor):
-        tier = requested_tier()
+    if is_narrower(processor):
+        tier = read_requested_tier()
         weaker = f"LAR_TIER={tier} is in force: kernels see no more; figures count for it alone"
         return Finding("processor", "weak", found, weaker, "unset LAR_TIER")
     if processor.kind != (processor.microarchitecture or processor.numbers):
@@ -253,7 +253,7 @@ def _cpu(root: Path) -> Finding:
     return Finding("processor", "ok", found + wide.get(processor.level, ""))
 
 
-def _cpu_flags() -> list[str]:
+def _read_cpu_flags() -> list[str]:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("flags"):
@@ -261,10 +261,10 @@ def _cpu_flags() -> list[str]:
     return []
 
 
-def _clock(root: Path) -> Finding:
+def _check_clock(root: Path) -> Finding:
     if platform.machine() != "x86_64" or platform.system() != "Linux":
         return Finding("clock", "ok", "the architecture's own counter")
-    flags = _cpu_flags()
+    flags = _read_cpu_flags()
     lacking = [f for f in ("constant_tsc", "nonstop_tsc") if f not in flags]
     if lacking:
         weaker = "ticks are not time: gains may be off where the frequency changes"
@@ -283,8 +283,8 @@ def _clock(root: Path) -> Finding:
     return Finding("clock", "ok", "constant_tsc, nonstop_tsc")
 
 
-def _memory(root: Path) -> Finding:
-    free = _memory_free()
+def _check_memory(root: Path) -> Finding:
+    free = _measure_free_memory()
     found = f"{free / GIB:.1f} GiB free"
     if free < MEMORY_WANTED:
         weaker = "rustc or a worker may be killed, which ends a trial as inconclusive"
@@ -292,7 +292,7 @@ def _memory(root: Path) -> Finding:
     return Finding("memory", "ok", found)
 
 
-def _memory_free() -> int:
+def _measure_free_memory() -> int:
     """Bytes this process may still use: the system's, or its control group's if less."""
     free = 1 << 62
     with contextlib.suppress(OSError):
@@ -308,7 +308,7 @@ def _memory_free() -> int:
     return free
 
 
-def _disk(root: Path) -> Finding:
+def _check_disk(root: Path) -> Finding:
     free = shutil.disk_usage(root).free
     found = f"{free / GIB:.1f} GiB free"
     if free < DISK_NEEDED:
@@ -318,7 +318,7 @@ def _disk(root: Path) -> Finding:
     return Finding("disk", "ok", found)
 
 
-def _upstream(root: Path) -> Finding:
+def _check_upstream(root: Path) -> Finding:
     import tomllib
 
     nothing = "there is nothing to compare a kernel with"
@@ -337,7 +337,7 @@ def _upstream(root: Path) -> Finding:
     return Finding("upstream", "ok", f"Lance {version}, {len(crates)} crates; no network needed")
 
 
-def _conductor(root: Path) -> Finding:
+def _check_conductor(root: Path) -> Finding:
     program = root / ".lar" / "bin" / "lar-conductor"
     if not os.access(program, os.X_OK):
         mend = "./lar doctor --build"
@@ -354,7 +354,7 @@ def _conductor(root: Path) -> Finding:
     return Finding("conductor", "ok", "built")
 
 
-def _agents(root: Path) -> Finding:
+def _check_agents(root: Path) -> Finding:
     found = [name for name in AGENTS if shutil.which(name)]
     if not found:
         weaker = "./lar loop drives itself with `tune` and `replay`, which need no account"
@@ -366,20 +366,20 @@ NAMES = {"Darwin": "macOS"}
 """Systems whose name for people differs from what they call themselves."""
 
 CHECKS: tuple[Callable[[Path], Finding], ...] = (
-    _python,
-    _git,
-    _rust,
-    _linker,
-    _box,
-    _tsc,
-    _cores,
-    _cpu,
-    _clock,
-    _memory,
-    _disk,
-    _upstream,
-    _conductor,
-    _agents,
+    _check_python,
+    _check_git,
+    _check_rust,
+    _check_linker,
+    _check_sandbox,
+    _check_tsc,
+    _check_cores,
+    _check_cpu,
+    _check_clock,
+    _check_memory,
+    _check_disk,
+    _check_upstream,
+    _check_conductor,
+    _check_agents,
 )
 
 

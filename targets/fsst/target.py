@@ -8,7 +8,7 @@ Every expected output, failures included, is upstream's.
 
 import numpy as np
 
-from lance_autoresearch.fixtures.textgen import CORPORA, prose
+from lance_autoresearch.fixtures.textgen import CORPORA, draw_prose
 from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
 
 from .fixtures import encoded, hand_made, mini_block, mutated, patched
@@ -67,7 +67,7 @@ def inputs(op, shape, dist, rng, calls, make):
         yield from (call(op, patched(hand_made(rng), p), **r) for p in IN_ROOM for r in ROOM)
     else:
         corpus, broken = dist.removesuffix("-mutated"), dist.endswith("-mutated")
-        lead = prose(rng, 256) if corpus == "noise" else None  # nearly every byte an escape
+        lead = draw_prose(rng, 256) if corpus == "noise" else None  # nearly every byte an escape
         column = encoded(CORPORA[corpus](rng, n * calls), make, lead)
         for i in range(0, n * calls, n):
             page = column.values(i, i + n)

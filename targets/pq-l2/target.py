@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from lance_autoresearch.fixtures.floats import VALUES, gaussian
+from lance_autoresearch.fixtures.floats import VALUES, draw_gaussian
 from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
 
 from .fixtures import CENTROIDS, CODES, residual_codebook, residual_table, uniform_codes
@@ -35,7 +35,7 @@ def inputs(
             residual = residual_codebook(rng, shape["m"], dsub)
             codebook = floats(rng, cells * dsub) if floats else residual
         size = shape["m"] * dsub + shape.get("tail", 0)
-        query = floats(rng, size) if floats else np.float32(0.14) * gaussian(rng, size)
+        query = floats(rng, size) if floats else np.float32(0.14) * draw_gaussian(rng, size)
         yield Call((codebook, m, query), (4 * cells,))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lance_autoresearch.fixtures.floats import bits, specials
+from lance_autoresearch.fixtures.floats import draw_bits, draw_specials
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -76,8 +76,8 @@ DISTANCES: Mapping[str, Callable[[Generator, int], Floats]] = {
     "ties": ties,
     "zeros": zeros,
     "nans": nans,
-    "specials": specials,
-    "bits": bits,
+    "specials": draw_specials,
+    "bits": draw_bits,
 }
 
 

@@ -172,7 +172,7 @@ def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
                      limits={"failures": 1})
     assert not progress.done
     assert "ended in mid-turn with exit status 7: scripted crash" in progress.complaints[0]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)
 
 

@@ -74,7 +74,7 @@ def heard(server: anthropic.Server) -> str:
 def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Drive) -> None:
     mine, better = begin_delayed(root)
     said = "Done.\n\n**HYPOTHESIS:** eight centroids at a time\nPREDICTED GAIN: +30%"
-    slower = mine.champion_text().decode() + SLOWER_MARK
+    slower = mine.read_champion().decode() + SLOWER_MARK
     path = str(mine.kernel_path)
     steps = [read(mine), use("Write", file_path=path, content=better), say(said),
              read(mine), use("Write", file_path=path, content=slower), say("HYPOTHESIS: back")]
@@ -234,5 +234,5 @@ def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
         patch.setenv("LAR_AGENT_READABLE", f"{wrapper.parent}:{Path(real).parent}")
         progress = drive(server, {"program": str(wrapper), "rounds": 300}, limits={"failures": 1})
     assert not progress.done and "ended in mid-turn" in progress.complaints[0]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)

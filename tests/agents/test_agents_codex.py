@@ -72,7 +72,7 @@ def write(mine: Campaign, text: str) -> Step:
 def test_a_better_kernel_is_kept_and_a_slower_one_reverted(root: Path, drive: Drive) -> None:
     mine, better = begin_delayed(root)
     steps = [write(mine, better), say("HYPOTHESIS: tree\nPREDICTED GAIN: 25"),
-             write(mine, mine.champion_text().decode() + SLOWER_MARK), say("HYPOTHESIS: back")]
+             write(mine, mine.read_champion().decode() + SLOWER_MARK), say("HYPOTHESIS: back")]
     with responses.Server(steps) as server:
         progress = drive(server, {"price": (1.0, 10.0)}, trials=2, campaign=mine.name)
     record = progress.done[0].record
@@ -126,7 +126,7 @@ def test_a_second_file_in_the_kernels_directory_has_no_effect(
     with responses.Server([more, spoil(mine), say("HYPOTHESIS: two files")]) as server:
         progress = drive(server)
     assert [done.record.verdict for done in progress.done] == [Verdict.REJECTED]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
 
 
 def test_a_link_in_the_kernels_place_is_no_candidate(mine: Campaign, drive: Drive) -> None:
@@ -134,7 +134,7 @@ def test_a_link_in_the_kernels_place_is_no_candidate(mine: Campaign, drive: Driv
     with responses.Server([link, say("HYPOTHESIS: link")]) as server:
         progress = drive(server, limits={"failures": 1})
     assert not progress.done and "no plain file" in progress.complaints[0]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)
 
 
@@ -211,7 +211,7 @@ def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
         patch.setenv("LAR_AGENT_READABLE", f"{wrapper.parent}:{package}")
         progress = drive(server, {"program": str(wrapper)}, limits={"failures": 1})
     assert not progress.done and "ended in mid-turn" in progress.complaints[0]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)
 
 

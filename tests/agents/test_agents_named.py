@@ -14,8 +14,8 @@ from agent_parts import (
     own_lock,  # noqa: F401
 )
 
-from lance_autoresearch.agents import Settings, make_agent, names
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.agents import Settings, list_agent_names, make_agent
+from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.cli.loop import PAID
 from lance_autoresearch.ledger import Ledger
 
@@ -53,7 +53,7 @@ def test_a_first_loop_begins_at_the_champion(tmp_path: Path, agent: str, origin:
     root = checkout(tmp_path / "checkout")
     kernel = root / "targets" / "pq-l2" / "kernel" / "kernels.rs"
     kernel.parent.mkdir(exist_ok=True)
-    kernel.write_bytes(first_kernel(root, "pq-l2") + b"// a champion of its own\n")
+    kernel.write_bytes(compose_first_kernel(root, "pq-l2") + b"// a champion of its own\n")
     record = tmp_path / "record"
     record.mkdir()
     (record / "lineage.toml").write_text("kernel = []\n")
@@ -62,7 +62,7 @@ def test_a_first_loop_begins_at_the_champion(tmp_path: Path, agent: str, origin:
                           env={**os.environ, "LAR_ROOT": str(root)}, timeout=120)
     assert done.returncode in (0, 4), done.stderr
     with Ledger.open(root) as ledger:
-        (campaign,) = ledger.campaigns("pq-l2")
+        (campaign,) = ledger.list_campaigns("pq-l2")
     assert campaign.origin == origin
 
 
@@ -71,6 +71,9 @@ def test_the_named_command_is_one_that_works(programs: Path, name: str) -> None:
     words = shlex.split(PAID[name])
     agent = words[words.index("--agent") + 1]
     assert make_agent(agent, Settings()).name.endswith(name)
-    assert agent in names() or f"{agent.partition(':')[0]}:PROGRAM ..." in names()
+    assert (
+        agent in list_agent_names()
+        or f"{agent.partition(':')[0]}:PROGRAM ..." in list_agent_names()
+    )
     limit = words[words.index("--agent") + 2]
     assert limit in ("--budget-usd", "--trials"), "no named command spends without a limit"

@@ -143,7 +143,7 @@ def test_a_crash_in_mid_turn_puts_the_champion_back(
 ) -> None:
     progress = drive(name, script(SPOIL, "echo gone >&2", "exit 7"), limits={"failures": 1})
     assert not progress.done and "ended in mid-turn with exit status 7" in progress.complaints[0]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)
 
 

@@ -12,13 +12,13 @@ from injected_delays import injected_gain
 
 from lance_autoresearch.agents import Turn, replay
 from lance_autoresearch.agents.replay import ReplayAgent, read_ideas
-from lance_autoresearch.agents.tune import TuneAgent, knobs
+from lance_autoresearch.agents.tune import TuneAgent, find_knobs
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.driving import drive
+from lance_autoresearch.campaign.driving import drive_loop
 from lance_autoresearch.campaign.loop import Budget
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.cpu_kinds import read_processor
-from lance_autoresearch.ledger import digest_of
+from lance_autoresearch.ledger import hash_bytes
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Verdict
 
@@ -37,11 +37,11 @@ def turn(text: bytes, *history: bytes) -> Turn:
 
 
 def test_knobs_are_read_with_their_choices() -> None:
-    found = knobs(KNOBS)
+    found = find_knobs(KNOBS)
     assert [(k.name, k.value, k.choices) for k in found] == [
         ("A", "4", ("1", "2", "4", "8")), ("DEEP", "-1", ("-1", "0")), ("INNER", "64", ("32", "64"))
     ]
-    assert found[0].others() == ["2", "8", "1"], "the nearest values first"
+    assert found[0].list_others() == ["2", "8", "1"], "the nearest values first"
     assert found[0].set(KNOBS, "16") == KNOBS.replace(b"A: usize = 4;", b"A: usize = 16;")
 
 
@@ -54,7 +54,7 @@ def test_every_single_change_is_proposed_once_and_then_no_more() -> None:
 
 
 def test_what_an_earlier_process_tried_is_not_tried_again() -> None:
-    tried = knobs(KNOBS)[0].set(KNOBS, "2")
+    tried = find_knobs(KNOBS)[0].set(KNOBS, "2")
     proposal = TuneAgent().propose(turn(KNOBS, tried))
     assert proposal is not None and proposal.hypothesis == "tune A: 4 -> 8"
 
@@ -82,7 +82,7 @@ def test_a_kernel_comes_from_an_exported_campaign_with_its_hypothesis() -> None:
     recorded = campaign.trials[0].record
     first = read_ideas(ROOT / "records" / "ideas" / "fsst")[0].proposal
     assert first.hypothesis == recorded.hypothesis
-    assert digest_of(first.text) == recorded.kernel
+    assert hash_bytes(first.text) == recorded.kernel
 
 
 def test_ideas_that_need_more_than_the_processor_has_are_skipped(
@@ -120,12 +120,12 @@ def test_needs_that_are_no_list_are_named(tmp_path: Path) -> None:
 def test_tune_improves_a_knob_that_was_set_badly(tmp_path: Path) -> None:
     root = checkout(tmp_path)
     text = injected_gain(TARGET).with_knob(3)
-    (knob,) = knobs(text)
-    mine = campaigns.create(root, TARGET, text, origin="upstream", era="14.0.2")
-    progress = drive(root, TARGET, TuneAgent(), Budget(trials=3), campaign=mine.name)
+    (knob,) = find_knobs(text)
+    mine = campaigns.create_campaign(root, TARGET, text, origin="upstream", era="14.0.2")
+    progress = drive_loop(root, TARGET, TuneAgent(), Budget(trials=3), campaign=mine.name)
     verdicts = [done.record.verdict for done in progress.done]
     if Verdict.KEEP not in verdicts and verdicts.count(Verdict.INCONCLUSIVE) * 2 > len(verdicts):
         pytest.skip("the machine is too busy to measure")
     assert Verdict.KEEP in verdicts
-    (now,) = knobs(mine.champion_text())
+    (now,) = find_knobs(mine.read_champion())
     assert int(now.value) < int(knob.value)

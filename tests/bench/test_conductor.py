@@ -15,7 +15,7 @@ from lance_autoresearch.errors import MachineError
 
 
 def test_an_honest_kernel_passes_every_call(bench: Bench) -> None:
-    result = bench.conductor.check(bench.honest, bench.pools, seed=1)
+    result = bench.conductor.check_pools(bench.honest, bench.pools, seed=1)
     assert result.fault is None
     assert result.calls == 48
 
@@ -46,10 +46,10 @@ def test_nan_of_any_payload_equals_nan(bench: Bench) -> None:
     arrays = [[np.full(4, np.nan, np.float32), np.zeros(4, np.float32)]]
     pool, expected = bench.dir / "nan.pool", bench.dir / "nan.expected"
     write_pool(pool, arrays, [[16]], [{"rule": "bits32", "elem": 4}])
-    assert bench.conductor.expect(bench.honest, pool, expected).fault is None
+    assert bench.conductor.write_expected(bench.honest, pool, expected).fault is None
     body = "for o in out { *o = f32::from_bits(0xffc0_1234); }"
     lib = bench.build("payload", library(body))
-    assert bench.conductor.check(lib, [(pool, expected)], seed=1).fault is None
+    assert bench.conductor.check_pools(lib, [(pool, expected)], seed=1).fault is None
 
 
 def test_a_panic_leaves_its_place_and_text(bench: Bench) -> None:
@@ -170,8 +170,8 @@ def test_a_damaged_file_is_refused(bench: Bench, which: str, where: str) -> None
     raw[at] ^= 4
     victim.write_bytes(raw)
     with pytest.raises(MachineError, match=rf"damaged\.{which}: damaged"):
-        bench.conductor.check(bench.honest, [(pool, expected)], seed=1)
-    assert bench.conductor.check(bench.honest, bench.pools, seed=1).fault is None
+        bench.conductor.check_pools(bench.honest, [(pool, expected)], seed=1)
+    assert bench.conductor.check_pools(bench.honest, bench.pools, seed=1).fault is None
 
 
 def test_exit_is_no_way_out(bench: Bench) -> None:
@@ -213,9 +213,9 @@ def test_an_early_return_leaves_poison(bench: Bench) -> None:
 
 def test_signalling_done_and_working_on_is_too_late(bench: Bench) -> None:
     lib = bench.build("late", LATE)
-    fault = bench.conductor.check(lib, bench.pools, seed=5).fault
+    fault = bench.conductor.check_pools(lib, bench.pools, seed=5).fault
     assert fault is not None
     assert fault.kind == "late_write"
-    fault = bench.conductor.pair(bench.honest, lib, bench.pools, seed=5, rounds=2).fault
+    fault = bench.conductor.measure_pair(bench.honest, lib, bench.pools, seed=5, rounds=2).fault
     assert fault is not None
     assert (fault.kind, fault.side) == ("late_write", "candidate")

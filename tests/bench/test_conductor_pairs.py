@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conductor_parts import HONEST, ROOT, Bench, library
 
-from lance_autoresearch.bench.conductor import Conductor, audit, measure_overhead
+from lance_autoresearch.bench.conductor import Conductor, audit_object, measure_overhead
 from lance_autoresearch.records import VoidCause
 
 
@@ -47,7 +47,7 @@ def descendants(pid: int) -> list[int]:
 def test_a_worker_killed_from_outside_voids_the_pair(bench: Bench) -> None:
     with Conductor(ROOT) as other, ThreadPoolExecutor(1) as pool:
         assert other.pid is not None
-        running = pool.submit(other.pair, bench.honest, bench.honest, bench.pools, seed=1,
+        running = pool.submit(other.measure_pair, bench.honest, bench.honest, bench.pools, seed=1,
                               rounds=4000)
         victims: list[int] = []
         while not victims:
@@ -58,13 +58,13 @@ def test_a_worker_killed_from_outside_voids_the_pair(bench: Bench) -> None:
         assert result.fault is None
         assert result.void is not None
         assert result.void.cause is VoidCause.ENDED_FROM_OUTSIDE
-        assert other.check(bench.honest, bench.pools, seed=1).fault is None
+        assert other.check_pools(bench.honest, bench.pools, seed=1).fault is None
 
 
 def test_a_wrong_length_is_a_mismatch(bench: Bench) -> None:
     source = library(HONEST).replace("kernel(a, b, call.out_f32s(0));",
                                      "kernel(a, b, call.out_f32s(0)); call.set_len(0, 12);")
-    fault = bench.conductor.check(bench.build("short", source), bench.pools, seed=2).fault
+    fault = bench.conductor.check_pools(bench.build("short", source), bench.pools, seed=2).fault
     assert fault is not None
     assert fault.kind == "mismatch"
     assert fault.note == "length in bytes 12, expected 1024"
@@ -72,7 +72,7 @@ def test_a_wrong_length_is_a_mismatch(bench: Bench) -> None:
 
 def test_a_wrong_status_is_a_mismatch(bench: Bench) -> None:
     source = library(HONEST).replace("kernel(a, b, call.out_f32s(0));", "call.fail(7);")
-    fault = bench.conductor.check(bench.build("status", source), bench.pools, seed=2).fault
+    fault = bench.conductor.check_pools(bench.build("status", source), bench.pools, seed=2).fault
     assert fault is not None
     assert (fault.kind, fault.note) == ("mismatch", "status 7, expected 0")
 
@@ -82,9 +82,9 @@ def test_features_are_masked_on_request(bench: Bench) -> None:
     lib = bench.build("features", library(body))
     opened = bench.conductor.opened
     assert opened is not None
-    full = bench.conductor.check(lib, bench.pools, seed=2).fault is None
+    full = bench.conductor.check_pools(lib, bench.pools, seed=2).fault is None
     assert full == bool(opened.features & 2)
-    masked = bench.conductor.check(lib, bench.pools, seed=2, features=0).fault
+    masked = bench.conductor.check_pools(lib, bench.pools, seed=2, features=0).fault
     assert masked is not None
     assert masked.offset == 0
 
@@ -106,7 +106,7 @@ def test_name_arguments_and_environment_are_equal(bench: Bench) -> None:
 
 
 def test_an_aa_pair_is_even(bench: Bench) -> None:
-    result = bench.conductor.pair(bench.honest, bench.honest, bench.pools, seed=8)
+    result = bench.conductor.measure_pair(bench.honest, bench.honest, bench.pools, seed=8)
     assert result.fault is None
     assert result.times is not None
     champion, candidate = (np.median(side) for side in
@@ -119,7 +119,7 @@ def test_an_aa_pair_is_even(bench: Bench) -> None:
 def test_a_pair_finds_a_slower_kernel(bench: Bench) -> None:
     slow = library("for _ in 0..8 { " + HONEST + " std::hint::black_box(&mut *out); }")
     lib = bench.build("slow", slow)
-    result = bench.conductor.pair(bench.honest, lib, bench.pools, seed=9)
+    result = bench.conductor.measure_pair(bench.honest, lib, bench.pools, seed=9)
     assert result.times is not None
     ratio = np.array(result.times.candidate[0]) / np.array(result.times.champion[0])
     assert np.median(ratio) > 2.0
@@ -127,7 +127,7 @@ def test_a_pair_finds_a_slower_kernel(bench: Bench) -> None:
 
 def test_given_calls_are_kept_on_both_sides(bench: Bench) -> None:
     counts = [
-        bench.conductor.pair(bench.honest, bench.honest, bench.pools, seed=3, rounds=4,
+        bench.conductor.measure_pair(bench.honest, bench.honest, bench.pools, seed=3, rounds=4,
                              calls=[31]).times
         for _ in range(2)
     ]
@@ -135,7 +135,7 @@ def test_given_calls_are_kept_on_both_sides(bench: Bench) -> None:
 
 
 def test_long_blocks_last_about_as_long_as_asked(bench: Bench) -> None:
-    result = bench.conductor.pair(bench.honest, bench.honest, bench.pools, seed=3, rounds=2,
+    result = bench.conductor.measure_pair(bench.honest, bench.honest, bench.pools, seed=3, rounds=2,
                                   block_ms=5.0)
     opened = bench.conductor.opened
     assert result.times is not None
@@ -146,13 +146,13 @@ def test_long_blocks_last_about_as_long_as_asked(bench: Bench) -> None:
 
 def test_a_champion_at_fault_is_named(bench: Bench) -> None:
     lib = bench.build("bad", library("out[0] = a[0] + b[0];"))
-    fault = bench.conductor.pair(lib, bench.honest, bench.pools, seed=3, rounds=2).fault
+    fault = bench.conductor.measure_pair(lib, bench.honest, bench.pools, seed=3, rounds=2).fault
     assert fault is not None
     assert fault.side == "champion"
 
 
 def test_audit_lists_symbols_and_exports(bench: Bench) -> None:
-    report = audit(ROOT, bench.honest, bench.honest)
+    report = audit_object(ROOT, bench.honest, bench.honest)
     entries = {"lar_call_v1", "lar_init_v1", "lar_nop_v1", "lar_prepare_v1"}
     assert entries <= set(report["exports"])
     assert report["text_bytes"] > 0
@@ -163,7 +163,7 @@ def test_the_other_boxes_run_and_are_named(bench: Bench, box: str) -> None:
     with Conductor(ROOT, box=box) as other:
         assert other.opened is not None
         assert other.opened.box == box
-        assert other.check(bench.honest, bench.pools, seed=1).fault is None
+        assert other.check_pools(bench.honest, bench.pools, seed=1).fault is None
 
 
 def test_selftest_reports_the_overhead_of_an_empty_slice() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.bench import epoch as epochs
-from lance_autoresearch.bench.epoch import Epoch, current, forget_ended, list_ended
+from lance_autoresearch.bench.epoch import Epoch, forget_ended, get_current_epoch, list_ended
 from lance_autoresearch.bench.pools import Pool
-from lance_autoresearch.targets.catalogue import load
+from lance_autoresearch.targets.catalogue import load_target
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ class Book:
         def answer(pool: Pool) -> None:
             pool.expected.write_bytes(b"")
 
-        epoch = current(load(ROOT, "pq-l2"), parent, key, None, answer)
+        epoch = get_current_epoch(load_target(ROOT, "pq-l2"), parent, key, None, answer)
         self.begun[epoch.name] = epoch.seed
         ended = list_ended(parent)
         self.ended |= dict(ended)
@@ -41,9 +41,9 @@ def test_young_pools_are_shared_and_worn_ones_are_not(
     book = Book()
     first = book.take(tmp_path)
     assert book.take(tmp_path).name == first.name
-    first.count()
+    first.count_trial()
     assert not first.over
-    first.count()
+    first.count_trial()
     assert first.over
     first.release()
     second = book.take(tmp_path)
@@ -58,7 +58,7 @@ def test_an_epoch_in_use_is_neither_published_nor_removed(
     monkeypatch.setattr(epochs, "MAX_TRIALS", 1)
     book = Book()
     user = book.take(tmp_path)
-    user.count()
+    user.count_trial()
     other = book.take(tmp_path)
     assert other.name != user.name
     assert user.timed[0].path.exists()

@@ -24,8 +24,8 @@ import pytest
 from lance_autoresearch import oracle
 from lance_autoresearch.build import builder
 from lance_autoresearch.build import kit as kits
-from lance_autoresearch.build.flags import rust_flags
-from lance_autoresearch.host.checkout import find_root, lar_dir
+from lance_autoresearch.build.flags import select_rust_flags
+from lance_autoresearch.host.checkout import ensure_lar_dir, find_root
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle.archives import Archives
 from lance_autoresearch.oracle.extracts import Cutter
@@ -149,7 +149,7 @@ edits = [{ old = "$T:ty", new = "$T:ident", count = 2 }]
 def kept(name: str, *parts: str) -> Path:
     """Directory of a build under the cache, named by what it is made from."""
     key = hashlib.sha256("\0".join([*parts, Toolchain.probe(ROOT).verbose]).encode()).hexdigest()
-    return lar_dir(ROOT, "cache", "fidelity", f"{name}-{key[:16]}")
+    return ensure_lar_dir(ROOT, "cache", "fidelity", f"{name}-{key[:16]}")
 
 
 def published(crate: str, program: str) -> Path:
@@ -248,7 +248,7 @@ def case(table: bytes, codes: bytes, off: list[int]) -> bytes:
 def test_fsst_slice_decodes_as_the_published_crate() -> None:
     ours = builder.build_upstream(ROOT, "fsst", flags="quote")
     parts = kits.compile_kit(ROOT, "fsst", flags="quote")
-    flags = rust_flags(parts.tools.host, "quote")
+    flags = select_rust_flags(parts.tools.host, "quote")
     slice_ = sliced(
         "fsst-slice", "use kernels as upstream;" + FSST, *flags,
         "--extern", f"kernels={ours.home / 'libkernels.rlib'}",
@@ -278,8 +278,8 @@ def bitpacking_cases(seed: int) -> Iterator[bytes]:
 @pytest.mark.deep
 def test_bitpacking_slice_packs_and_unpacks_as_the_published_crate() -> None:
     manifest = parse_manifest(BITPACKING_MANIFEST, {"bitpack": BITPACKING_EXTRACTS})
-    entry = manifest.target("bitpack").entries[0]
-    text = Cutter(Archives(ROOT, manifest), None).text(entry).decode()
+    entry = manifest.get_target("bitpack").entries[0]
+    text = Cutter(Archives(ROOT, manifest), None).cut_text(entry).decode()
     program = PROC_MACROS + "mod upstream {\nuse super::*;\n" + text + "}\n" + BITPACKING
     slice_ = sliced("bitpacking-slice", program, "-Copt-level=0", "-Cpanic=abort")
     crate = published("lance-bitpacking", "use lance_bitpacking as upstream;" + BITPACKING)
@@ -294,13 +294,16 @@ def test_every_line_of_a_slice_is_a_line_of_the_archive(target: str) -> None:
     manifest = oracle.load_manifest(ROOT)
     archives = Archives(ROOT, manifest)
     cutter = Cutter(archives, Lock.read(ROOT))
-    for entry in manifest.target(target).entries:
-        path = archives.directory(entry.crate, Lock.read(ROOT).archives[entry.crate]) / entry.file
+    for entry in manifest.get_target(target).entries:
+        path = (
+            archives.ensure_directory(entry.crate, Lock.read(ROOT).archives[entry.crate])
+            / entry.file
+        )
         theirs = path.read_text()
         for edit in entry.edits:
             theirs = theirs.replace(edit.old, edit.new)
         known = {plain(x) for line in theirs.splitlines() for x in (line, line.split(" //")[0])}
-        for line in cutter.text(entry).decode().splitlines():
+        for line in cutter.cut_text(entry).decode().splitlines():
             if not line.startswith(f"// {entry.source}:") and line != "}":
                 assert plain(line) in known, f"{entry.source}: {line}"
 

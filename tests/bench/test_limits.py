@@ -26,13 +26,13 @@ CALM = {"foreign_share": 99.0, "arm_margin_us": 0.0}
 def pair_under(bench: Bench, limits: MeasuringLimits, **how: float) -> PairResult:
     """An A/A pair of the honest kernel."""
     with Conductor(ROOT, limits=limits) as conductor:
-        return conductor.pair(bench.honest, bench.honest, bench.pools, seed=8, **how)  # type: ignore[arg-type]
+        return conductor.measure_pair(bench.honest, bench.honest, bench.pools, seed=8, **how)  # type: ignore[arg-type]
 
 
 def fault_under(bench: Bench, limits: MeasuringLimits, source: str, name: str) -> Fault | None:
     """What a check of this library finds."""
     with Conductor(ROOT, limits=limits) as conductor:
-        return conductor.check(bench.build(name, source), bench.pools, seed=5).fault
+        return conductor.check_pools(bench.build(name, source), bench.pools, seed=5).fault
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from lance_autoresearch.bench.conductor import (
     TEXT_LIMIT,
     Conductor,
     FailureCode,
-    audit,
-    clean,
+    audit_object,
+    clean_text,
     ensure_built,
-    source_digest,
+    hash_sources,
 )
-from lance_autoresearch.bench.pools import sealed
+from lance_autoresearch.bench.pools import seal_pool
 from lance_autoresearch.errors import BuildFault, MachineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,18 +41,18 @@ def copy_sources(to: Path) -> Path:
 
 
 def test_text_of_a_worker_is_bounded_and_harmless() -> None:
-    assert clean("a\x1b[31mb\nc\u202ed") == "ab cd"
-    assert len(clean("x" * 5000)) == TEXT_LIMIT
+    assert clean_text("a\x1b[31mb\nc\u202ed") == "ab cd"
+    assert len(clean_text("x" * 5000)) == TEXT_LIMIT
 
 
 def test_the_digest_follows_the_sources_alone(tmp_path: Path) -> None:
     root = copy_sources(tmp_path)
-    before = source_digest(root)
+    before = hash_sources(root)
     (root / "rust/target").mkdir()
     (root / "rust/target/product").write_text("x")
-    assert source_digest(root) == before
+    assert hash_sources(root) == before
     (root / "rust/shim/lib.rs").write_text("// other\n")
-    assert source_digest(root) != before
+    assert hash_sources(root) != before
 
 
 @needs_cargo
@@ -77,7 +77,7 @@ def test_a_missing_pool_is_an_error_and_the_conductor_goes_on(tmp_path: Path) ->
     with Conductor(ROOT) as conductor:
         for _ in range(2):
             with pytest.raises(MachineError, match=r"none\.pool"):
-                conductor.expect(tmp_path / "no.so", tmp_path / "none.pool", tmp_path / "w")
+                conductor.write_expected(tmp_path / "no.so", tmp_path / "none.pool", tmp_path / "w")
         assert conductor.opened is not None
         assert conductor.opened.ticks_per_ns > 0
 
@@ -85,13 +85,13 @@ def test_a_missing_pool_is_an_error_and_the_conductor_goes_on(tmp_path: Path) ->
 @needs_cargo
 @pytest.mark.parametrize(
     "head",
-    [b"LARPOOL3\xff\xff\xff\xff\0\0\0\0{}", b"".join(sealed(b"{}", [])), b"short", b"x" * 9000],
+    [b"LARPOOL3\xff\xff\xff\xff\0\0\0\0{}", b"".join(seal_pool(b"{}", [])), b"short", b"x" * 9000],
 )
 def test_a_garbled_pool_is_an_error(tmp_path: Path, head: bytes) -> None:
     pool = tmp_path / "bad.pool"
     pool.write_bytes(head)
     with Conductor(ROOT) as conductor, pytest.raises(MachineError, match=r"bad\.pool"):
-        conductor.check(tmp_path / "no.so", [(pool, pool)], seed=1)
+        conductor.check_pools(tmp_path / "no.so", [(pool, pool)], seed=1)
 
 
 @needs_cargo
@@ -107,7 +107,7 @@ def test_a_conductor_that_dies_is_an_error_not_a_hang(tmp_path: Path) -> None:
     assert conductor.pid is not None
     os.kill(conductor.pid, 9)
     with pytest.raises(MachineError, match="lost"):
-        conductor.expect(tmp_path / "no.so", tmp_path / "p", tmp_path / "w")
+        conductor.write_expected(tmp_path / "no.so", tmp_path / "p", tmp_path / "w")
     conductor.close()
 
 
@@ -145,17 +145,17 @@ def test_audit_of_something_else_is_an_error(tmp_path: Path) -> None:
     other = tmp_path / "text.o"
     other.write_text("not an object")
     with pytest.raises(BuildFault, match="audit"):
-        audit(ROOT, other)
+        audit_object(ROOT, other)
 
 
 def test_a_conductor_that_was_killed_is_started_again_when_it_is_needed() -> None:
     with Conductor(ROOT) as conductor:
         first = conductor.pid
-        conductor.ensure()
+        conductor.ensure_running()
         assert first is not None and conductor.pid == first
         os.kill(first, signal.SIGKILL)
         until = time.monotonic() + 10
         while conductor.pid == first and time.monotonic() < until:
-            conductor.ensure()
+            conductor.ensure_running()
             time.sleep(0.02)
         assert conductor.pid not in (None, first)

@@ -79,7 +79,7 @@ class Toys:
 
     def check(self, library: Path) -> Fault | None:
         """What a check finds."""
-        return self.bench.conductor.check(library, self.pools, seed=5).fault
+        return self.bench.conductor.check_pools(library, self.pools, seed=5).fault
 
     def report(self, name: str, **how: str) -> list[int]:
         """Addresses: a fresh heap block, a large one, the state, the table."""
@@ -87,7 +87,9 @@ class Toys:
             panic!("at {:?} {:?} {:?} {:?}", block.as_ptr(), large.as_ptr(), state.as_ptr(),
                    table.as_ptr());"""
         library = self.build(name, body, **how)
-        found = self.bench.conductor.pair(self.honest, library, self.pools, seed=6, rounds=1)
+        found = self.bench.conductor.measure_pair(
+            self.honest, library, self.pools, seed=6, rounds=1
+        )
         assert found.fault is not None and found.fault.kind is FaultKind.PANIC
         return [int(text, 16) for text in re.findall(r"0x[0-9a-f]+", found.fault.note or "")]
 
@@ -106,7 +108,7 @@ def toys(bench: Bench) -> Toys:
     write_pool(pool, args, [[1024]] * 48, [{"rule": "bits32", "elem": 4}])
     made = Toys(bench, [(pool, expected)])
     made.build("honest", HONEST)
-    assert bench.conductor.expect(made.honest, pool, expected).fault is None
+    assert bench.conductor.write_expected(made.honest, pool, expected).fault is None
     return made
 
 
@@ -114,7 +116,9 @@ def test_every_call_gets_its_own_state_and_all_get_the_shared_one(toys: Toys) ->
     assert toys.check(toys.build("plain", HONEST, contract=PLAIN)) is None
     spoil = HONEST + " state.fill(f32::NAN); state.push(1.0);"
     assert toys.check(toys.build("spoil", spoil)) is None
-    result = toys.bench.conductor.pair(toys.honest, toys.build("spoil", spoil), toys.pools, seed=9)
+    result = toys.bench.conductor.measure_pair(
+        toys.honest, toys.build("spoil", spoil), toys.pools, seed=9
+    )
     assert result.fault is None
 
 
@@ -123,7 +127,7 @@ def test_set_up_is_not_timed_and_a_side_that_does_more_is_noticed(toys: Toys) ->
     busy = toys.build("busy", HONEST, busy=BUSY)
     calm = MeasuringLimits(foreign_share=99.0)
     with Conductor(ROOT, limits=calm) as conductor:
-        result = conductor.pair(toys.honest, busy, toys.pools, seed=8, calls=[8])
+        result = conductor.measure_pair(toys.honest, busy, toys.pools, seed=8, calls=[8])
     assert result.times is not None and result.void is not None
     assert result.void.cause is VoidCause.CANDIDATE_SLOW_TO_ARM
     assert result.arm_ns[1] > result.arm_ns[0] + 8 * 50_000
@@ -145,7 +149,7 @@ def test_state_lies_at_the_same_addresses_on_both_sides(toys: Toys) -> None:
     library = toys.build("where", body)
     said = set()
     for sides in ((library, toys.honest), (toys.honest, library)):
-        fault = toys.bench.conductor.pair(*sides, toys.pools, seed=6, rounds=1).fault
+        fault = toys.bench.conductor.measure_pair(*sides, toys.pools, seed=6, rounds=1).fault
         assert fault is not None and fault.note is not None
         said.add(fault.note.partition(" at ")[2])
     assert len(said) == 1
@@ -155,7 +159,7 @@ def test_shared_state_is_made_anew_for_every_slice(toys: Toys) -> None:
     """A kernel that writes into it spoils the rest of its own slice, and nothing beyond."""
     spoil = HONEST + " unsafe { table.as_ptr().cast_mut().write_volatile(99.0) };"
     library = toys.build("spoil_shared", spoil)
-    pair = toys.bench.conductor.pair
+    pair = toys.bench.conductor.measure_pair
     assert pair(toys.honest, library, toys.pools, seed=3, calls=[1]).fault is None
     fault = pair(toys.honest, library, toys.pools, seed=3, calls=[9]).fault
     assert fault is not None and fault.kind is FaultKind.MISMATCH
@@ -165,7 +169,7 @@ def test_more_than_the_arena_is_the_contracts_fault(toys: Toys) -> None:
     large = "let _ = std::hint::black_box(vec![1u8; 2 << 20]);"
     library = toys.build("greedy", HONEST, busy=large)
     with Conductor(ROOT, limits=MeasuringLimits(arena_mb=1)) as conductor:
-        fault = conductor.check(library, toys.pools, seed=5).fault
+        fault = conductor.check_pools(library, toys.pools, seed=5).fault
     assert fault is not None and fault.kind is FaultKind.PANIC
     assert "contract: what is prepared needs more" in (fault.note or "")
     assert toys.check(library) is None
@@ -196,7 +200,7 @@ pub unsafe extern "C" fn lar_prepare_v1(_: u32, _: *const u8, _: usize) -> usize
 
 @pytest.mark.parametrize("target", ["topk-merge", "pq-l2"])
 def test_a_kernel_that_exports_the_set_up_is_refused_and_does_not_link(target: str) -> None:
-    text = builder.first_kernel(ROOT, target) + ENTRY.encode()
+    text = builder.compose_first_kernel(ROOT, target) + ENTRY.encode()
     with pytest.raises(RejectedKernel, match=r"no_mangle|extern"):
         admit(text)
     with pytest.raises(RejectedKernel, match="link"):

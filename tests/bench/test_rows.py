@@ -33,9 +33,9 @@ def fault_of(bench: Bench, rows: RowOrder | None, name: str, body: str,
     pool, expected = (bench.dir / f"{rows}.{kind}" for kind in ("pool", "expected"))
     write_pool(pool, [[DISTS, IDS]], [[20, 40]], parts, rows=rows, ties=[[5, 6, 7, 8]])
     honest = bench.build("rows_honest", SOURCE.replace("BODY", ""))
-    assert bench.conductor.expect(honest, pool, expected).fault is None
+    assert bench.conductor.write_expected(honest, pool, expected).fault is None
     library = bench.build(f"rows_{name}", SOURCE.replace("BODY", body))
-    return bench.conductor.check(library, [(pool, expected)], seed=1).fault
+    return bench.conductor.check_pools(library, [(pool, expected)], seed=1).fault
 
 
 BOTH = (RowOrder.HEAP, RowOrder.SORTED)

@@ -14,7 +14,7 @@ import pytest
 from agent_parts import TARGET, checkout
 from kernels import around
 
-from lance_autoresearch.campaign.calibration import run
+from lance_autoresearch.campaign.calibration import run_calibration
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.phases import Phases
@@ -38,13 +38,13 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    moved, real = Clock(), chained.now
+    moved, real = Clock(), chained.format_now
 
     def now(*, ago: timedelta = timedelta()) -> str:
         return real(ago=ago - timedelta(hours=moved.hours))
 
-    monkeypatch.setattr(chained, "now", now)
-    monkeypatch.setattr(store, "now", now)
+    monkeypatch.setattr(chained, "format_now", now)
+    monkeypatch.setattr(store, "format_now", now)
     return moved
 
 
@@ -66,7 +66,7 @@ def test_a_session_that_is_over_is_measured_again_between_trials(
         judge(coordinator, text)
         clock.hours = 11.9
         judge(coordinator, text)
-        (first,) = coordinator.ledger.sessions(TARGET)
+        (first,) = coordinator.ledger.list_sessions(TARGET)
 
         def ends_meanwhile(said: str) -> None:
             if said.startswith("pair 1"):
@@ -79,7 +79,7 @@ def test_a_session_that_is_over_is_measured_again_between_trials(
 
         coordinator.begin_phases(Phases())
         judge(coordinator, text)
-        old, new = coordinator.ledger.sessions(TARGET)
+        old, new = coordinator.ledger.list_sessions(TARGET)
         assert old == first and coordinator.find_noise() == new.noise
 
 
@@ -91,8 +91,16 @@ def test_calibration_measures_a_new_session_before_its_load(tmp_path: Path, cloc
             loads.append(_a_load_runs())
 
     root = checkout(tmp_path)
-    trials = run(root, TARGET, None, TrialKind("aa", load="conductor"), trials=2, hours=None,
-                 show=show, patience=2)  # fmt: skip
+    trials = run_calibration(
+        root,
+        TARGET,
+        None,
+        TrialKind("aa", load="conductor"),
+        trials=2,
+        hours=None,
+        show=show,
+        patience=2,
+    )
     try:
         next(trials)
         clock.hours = 12.1

@@ -18,7 +18,7 @@ import pytest
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.records import PairTimes
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.estimator import pair_value
+from lance_autoresearch.rules.estimator import compute_pair_value
 from lance_autoresearch.rules.policy import MeasuringLimits
 
 HEAD = """
@@ -62,7 +62,7 @@ def plain(bench: toys.Bench, probe: Path) -> str:
 
 def said(conductor: Conductor, bench: toys.Bench, champion: Path, candidate: Path) -> str:
     """What the side that panics reports."""
-    fault = conductor.pair(champion, candidate, bench.pools, seed=6, rounds=3).fault
+    fault = conductor.measure_pair(champion, candidate, bench.pools, seed=6, rounds=3).fault
     assert fault is not None
     assert fault.kind == "panic"
     assert fault.note is not None
@@ -151,6 +151,6 @@ def test_names_do_not_shift_the_times(bench: toys.Bench, name: str) -> None:
 def _values(bench: toys.Bench, other: Path, pairs: int) -> Iterator[float]:
     for seed in range(1, pairs + 1):
         sides = (bench.honest, other)
-        times: PairTimes | None = bench.conductor.pair(*sides, bench.pools, seed=seed).times
+        times: PairTimes | None = bench.conductor.measure_pair(*sides, bench.pools, seed=seed).times
         if times is not None and times.void is None:
-            yield pair_value(times, 0)
+            yield compute_pair_value(times, 0)

@@ -28,14 +28,14 @@ def test_a_limit_takes_features_away(
     limit: str, left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAR_TIER", limit)
-    assert tiers.within_limit(ZEN4) == left
+    assert tiers.apply_limit(ZEN4) == left
 
 
 def test_equal_tiers_are_one() -> None:
     names = ("native", "avx512", "avx2", "scalar")
-    assert tiers.distinct(names, ZEN4) == ["native", "avx2", "scalar"]
-    assert tiers.distinct(names, ZEN3) == ["native", "scalar"]
-    assert tiers.distinct(names, 0) == ["native"]
+    assert tiers.list_distinct(names, ZEN4) == ["native", "avx2", "scalar"]
+    assert tiers.list_distinct(names, ZEN3) == ["native", "scalar"]
+    assert tiers.list_distinct(names, 0) == ["native"]
 
 
 @pytest.mark.parametrize("limit", ["", "scalar"])
@@ -49,9 +49,9 @@ def test_a_kernel_is_told_of_no_more_than_the_limit(
     with Conductor(ROOT) as conductor:
         assert conductor.opened is not None
         told = bool(conductor.opened.features & 2)
-        checked = conductor.check(lib, bench.pools, seed=2)
-        asked = conductor.check(lib, bench.pools, seed=2, features=2)
-        timed = conductor.pair(bench.honest, lib, bench.pools, seed=3, rounds=3)
+        checked = conductor.check_pools(lib, bench.pools, seed=2)
+        asked = conductor.check_pools(lib, bench.pools, seed=2, features=2)
+        timed = conductor.measure_pair(bench.honest, lib, bench.pools, seed=3, rounds=3)
     assert [r.fault is not None for r in (checked, asked, timed)] == [told] * 3
     assert not (limit and told)
 

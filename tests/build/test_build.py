@@ -40,7 +40,7 @@ def rejected(text: bytes) -> RejectedKernel:
 
 
 def test_upstream_builds_passes_admission_and_exports_only_the_entry_points() -> None:
-    admit(builder.first_kernel(ROOT, TARGET))
+    admit(builder.compose_first_kernel(ROOT, TARGET))
     built = builder.build_upstream(ROOT, TARGET)
     library = ctypes.CDLL(str(built.so))
     assert library.lar_call_v1 and library.lar_nop_v1
@@ -117,11 +117,11 @@ def test_a_missing_or_wrong_surface_is_a_refusal() -> None:
     ids=["empty", "utf8", "cut", "nul", "deep", "huge", "endless"],
 )
 def test_hostile_bytes_end_as_a_refusal(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "LIMITS", sandbox.Limits(seconds=3))
+    monkeypatch.setattr(builder, "LIMITS", sandbox.ResourceLimits(seconds=3))
     assert rejected(text).where.startswith("kernels.rs")  # type: ignore[union-attr]
 
 
-@pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
+@pytest.mark.skipif(sandbox.find_bubblewrap() is None, reason="no bubblewrap here")
 def test_the_compiler_cannot_read_the_checkout_or_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,11 +139,11 @@ def test_layouts_move_the_code_and_keep_the_program() -> None:
     assert {len(str(p)) for p in layouts} == {len(str(built.so))}
     for path in layouts[:2]:
         assert ctypes.CDLL(str(path)).lar_call_v1
-    sizes = {len(link.loaded_bytes(p.read_bytes())) for p in layouts}
+    sizes = {len(link.extract_loaded_bytes(p.read_bytes())) for p in layouts}
     assert max(sizes) - min(sizes) <= 2 * link.MAX_PAD
     before = layouts[0].read_bytes()
     layouts[0].unlink()
-    assert builder.relink(built, 1).read_bytes() == before, "a seed is a layout"
+    assert builder.relink_library(built, 1).read_bytes() == before, "a seed is a layout"
 
 
 def test_layouts_move_the_kernel_by_whole_steps() -> None:
@@ -162,7 +162,7 @@ def test_both_link_orders_put_the_kernel_on_either_side_of_the_contract() -> Non
     sides, places = {}, set()
     for order in link.ORDERS[1:]:
         for seed in range(1, 5):
-            path = builder.relink(built, seed, order=order)
+            path = builder.relink_library(built, seed, order=order)
             assert len(str(path)) == len(str(built.so))
             assert ctypes.CDLL(str(path)).lar_call_v1
             library = path.read_bytes()
@@ -174,7 +174,7 @@ def test_both_link_orders_put_the_kernel_on_either_side_of_the_contract() -> Non
     assert set(sides.values()) == {True, False}
     assert len(places) > 2, "no-ops before the kernel move it"
     with pytest.raises(UsageError, match="link order"):
-        builder.relink(built, 1, order="kernel last")
+        builder.relink_library(built, 1, order="kernel last")
 
 
 def symbol_value(library: bytes, part: bytes, crate: bytes = b"kernels") -> int:
@@ -201,9 +201,9 @@ def symbol_value(library: bytes, part: bytes, crate: bytes = b"kernels") -> int:
 def test_relinking_checks_its_arguments() -> None:
     built = builder.build_kernel(ROOT, TARGET, STUB)
     with pytest.raises(UsageError, match="layout seed 0"):
-        builder.relink(built, 0)
+        builder.relink_library(built, 0)
     with pytest.raises(UsageError, match="built with 'screen'"):
-        builder.relink(built, 1, flags="quote")
+        builder.relink_library(built, 1, flags="quote")
 
 
 def test_the_padding_object_is_what_the_linker_was_promised() -> None:
@@ -211,9 +211,9 @@ def test_the_padding_object_is_what_the_linker_was_promised() -> None:
     with built.obj.open("rb") as file:
         like = file.read(64)
     for size in (0, 4, 64, 4096):
-        made = link.pad_object(size, like, 64)
+        made = link.build_pad_object(size, like, 64)
         assert struct.unpack_from("<H", made, 16)[0] == 1 and made[18:20] == like[18:20]
-        assert link.loaded_bytes(made).count(b"\x90") == size
+        assert link.extract_loaded_bytes(made).count(b"\x90") == size
     assert {link.Layout(s).pad % 64 for s in range(100)} == {0}
     assert max(link.Layout(s, step=4).pad for s in range(500)) > 4000
     assert {link.Layout(s, 64, "kernel first").pad for s in range(500)} == set(range(0, 64, 4))
@@ -223,16 +223,16 @@ def test_a_line_that_names_no_extract_is_a_build_fault(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.rs").write_text("fn b() {}\n")
     text = b'mod b {\n    extract!("a/b.rs");\n}\n'
-    assert kits.expand(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
+    assert kits.expand_extracts(text, tmp_path) == b"mod b {\nfn b() {}\n}\n"
     with pytest.raises(BuildFault) as caught:
-        kits.expand(b'extract!("a/c.rs");', tmp_path)
+        kits.expand_extracts(b'extract!("a/c.rs");', tmp_path)
     assert caught.value.allowed == ("a/b.rs",)
 
 
 def test_every_target_builds_from_upstream() -> None:
     for name in oracle.load_manifest(ROOT).targets:
         if (ROOT / "targets" / name / "contract.rs").is_file():
-            admit(builder.first_kernel(ROOT, name))
+            admit(builder.compose_first_kernel(ROOT, name))
             assert builder.build_upstream(ROOT, name).so.is_file()
             if (ROOT / "targets" / name / "maker.rs").is_file():
                 assert kits.compile_maker(ROOT, name).is_file()

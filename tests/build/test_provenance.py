@@ -17,7 +17,7 @@ from lance_autoresearch import oracle
 from lance_autoresearch.build import provenance
 from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.rules.policy import DEFAULT, Policy
-from lance_autoresearch.targets.catalogue import load
+from lance_autoresearch.targets.catalogue import load_target
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "topk-merge"
@@ -59,11 +59,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_each_digest_covers_exactly_what_can_change_a_verdict(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = load(ROOT, TARGET)
+    target = load_target(ROOT, TARGET)
     fake = tree / PACKAGE / "build" / "provenance.py"
     monkeypatch.setattr(provenance, "__file__", str(fake))
-    extracts = oracle.extracts_digest(ROOT, TARGET)
-    monkeypatch.setattr(oracle, "extracts_digest", lambda *_: extracts)
+    extracts = oracle.hash_extracts(ROOT, TARGET)
+    monkeypatch.setattr(oracle, "hash_extracts", lambda *_: extracts)
     before = measure_provenance(tree, target, DEFAULT)
     wrong = []
     for path in sorted(p for p in tree.rglob("*") if p.is_file()):
@@ -79,7 +79,7 @@ def test_each_digest_covers_exactly_what_can_change_a_verdict(
 
 
 def test_every_value_of_the_policy_is_covered() -> None:
-    target = load(ROOT, TARGET)
+    target = load_target(ROOT, TARGET)
     plain = measure_provenance(ROOT, target, DEFAULT)
     other = measure_provenance(ROOT, target, Policy(margin=0.006))
     assert {k for k in plain if plain[k] != other[k]} == {"policy", "all"}

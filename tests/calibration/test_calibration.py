@@ -18,14 +18,18 @@ from tiers import fast_for
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.calibration import dosing
 from lance_autoresearch.calibration.dosing import find_dose
-from lance_autoresearch.calibration.scores import from_tsv, scored
-from lance_autoresearch.campaign.calibration import busy, run, shots
-from lance_autoresearch.cli.app import run as lar
+from lance_autoresearch.calibration.scores import parse_tsv, score_trials
+from lance_autoresearch.campaign.calibration import (
+    keep_core_busy,
+    list_calibration_trials,
+    run_calibration,
+)
+from lance_autoresearch.cli.app import run_command_line as lar
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host import machine
-from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.ledger.pairs_json import trial_from_json
+from lance_autoresearch.ledger.pairs_json import decode_trial
 from lance_autoresearch.records import TrialKind, TrialRecord, Verdict
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.rules.rejudge import rejudge
@@ -37,7 +41,7 @@ SHARED = ("targets", "rust", "upstream.toml", "upstream.lock")
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
     """This checkout with a ledger and pools of its own."""
-    here = Path(tempfile.mkdtemp(prefix="calibration-", dir=lar_dir(ROOT, "tmp")))
+    here = Path(tempfile.mkdtemp(prefix="calibration-", dir=ensure_lar_dir(ROOT, "tmp")))
     for name in SHARED:
         (here / name).symlink_to(ROOT / name)
     (here / ".lar").mkdir()
@@ -51,7 +55,9 @@ def made(root: Path, kind: TrialKind, trials: int, target: str = "pq-l2") -> lis
     """Run until so many stand; a machine too busy to be measured ends the test, not the suite."""
     try:
         return list(
-            run(root, target, None, kind, trials=trials, hours=None, show=_quiet, patience=0)
+            run_calibration(
+                root, target, None, kind, trials=trials, hours=None, show=_quiet, patience=0
+            )
         )
     except MachineError as error:
         assert "void" in str(error) or "noise" in str(error)
@@ -70,7 +76,7 @@ def test_labels_tell_kind_size_and_load() -> None:
 )
 def test_an_effect_that_makes_no_sense_is_refused_before_anything_runs(kind: TrialKind) -> None:
     with pytest.raises(UsageError, match="effect"):
-        next(run(ROOT, "pq-l2", None, kind, trials=1, hours=None, show=print))
+        next(run_calibration(ROOT, "pq-l2", None, kind, trials=1, hours=None, show=print))
 
 
 @pytest.mark.timing
@@ -88,8 +94,8 @@ def test_trials_that_stand_count_and_are_not_run_again(root: Path) -> None:
     before = len(_rows(root, "aa"))
     assert len(made(root, TrialKind("aa"), before + 2)) == 2
     assert made(root, TrialKind("aa"), before + 2) == []
-    (score,) = [s for s in scored(shots(root, ["pq-l2"])) if s.kind == "aa"]
-    assert (score.trials, score.count("keep")) == (before + 2, 0)
+    (score,) = [s for s in score_trials(list_calibration_trials(root, ["pq-l2"])) if s.kind == "aa"]
+    assert (score.trials, score.count_verdict("keep")) == (before + 2, 0)
 
 
 @pytest.mark.deep
@@ -97,7 +103,7 @@ def test_trials_that_stand_count_and_are_not_run_again(root: Path) -> None:
 def test_what_is_stored_gives_the_same_verdict_to_the_last_bit(root: Path) -> None:
     (record,) = made(root, TrialKind("aa"), 1 + len(_rows(root, "aa")))
     with Ledger.open(root) as ledger:
-        stored = trial_from_json(ledger.get_blob(record.pairs_blob or ""))
+        stored = decode_trial(ledger.get_blob(record.pairs_blob or ""))
     assert rejudge(stored.pairs, stored.policy).screening == record.results.screening
 
 
@@ -121,7 +127,7 @@ def test_every_combo_gets_its_own_delay(root: Path, target: str) -> None:
     """Also where sizes differ from call to call, or a call comes in parts."""
     with Bench(root, target) as bench:
         ops = {combo.label: combo.op for combo in bench.combos}
-        keys = dosing._keys(bench, bench.first_kernel, ops, bench.inputs.epoch.timed)
+        keys = dosing._probe_keys(bench, bench.first_kernel, ops, bench.inputs.epoch.timed)
         assert list(keys) == list(ops)
         assert len({(ops[label], row.key) for label, row in keys.items()}) == len(keys)
         try:
@@ -137,13 +143,13 @@ def test_every_combo_gets_its_own_delay(root: Path, target: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be pinned here")
 def test_a_load_ends_with_its_trials() -> None:
-    cores = machine.cores()
+    cores = machine.list_cores()
     both = (cores[-1], cores[0])
     before = set(_children())
-    with busy(both, "conductor"):
+    with keep_core_busy(both, "conductor"):
         (pid,) = set(_children()) - before
     assert pid not in _children()
-    with busy(both, None):
+    with keep_core_busy(both, None):
         assert set(_children()) == before
 
 
@@ -153,9 +159,9 @@ def test_a_calibration_exports_one_line_a_trial(
     monkeypatch.setenv("LAR_ROOT", str(root))
     out = tmp_path / "records" / "pq-l2.tsv"
     assert lar(["calibrate", "pq-l2", "--report", "--export", str(out)]) == 0
-    assert from_tsv(out.read_text()) == shots(root, ["pq-l2"])
+    assert parse_tsv(out.read_text()) == list_calibration_trials(root, ["pq-l2"])
     printed = capsys.readouterr().out
-    assert ("of those decided" in printed) == bool(shots(root, ["pq-l2"]))
+    assert ("of those decided" in printed) == bool(list_calibration_trials(root, ["pq-l2"]))
     assert lar(["calibrate", "nothing", "--report"]) == 64
 
 
@@ -165,7 +171,7 @@ def _quiet(_: str) -> None:
 
 def _rows(root: Path, label: str) -> list[TrialRecord]:
     with Ledger.open(root) as ledger:
-        return [row.record for row in ledger.trials(kind=label)]
+        return [row.record for row in ledger.list_trials(kind=label)]
 
 
 def _children() -> list[int]:

@@ -17,7 +17,7 @@ import detection  # noqa: E402
 
 from lance_autoresearch.build.provenance import measure_provenance  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
-from lance_autoresearch.ledger.pairs_json import case_from_json, trial_to_json  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import decode_case, encode_trial  # noqa: E402
 from lance_autoresearch.records import (  # noqa: E402
     Comparison,
     PairTimes,
@@ -42,7 +42,7 @@ def test_only_nulls_and_gains_without_load_count(kind: str, gain: float | None) 
 
 
 def test_samples_are_ns_a_call_of_valid_pairs() -> None:
-    case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
+    case = decode_case((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
     one = PairTimes((10,), ((400, 440),), ((300, 330),), (0, 0))
     void = replace(one, void=Void(VoidCause.CLOCK_JUMPED))
     comparison = Comparison(case.comparison.combos[:1], (one, void), 4.0)
@@ -51,12 +51,12 @@ def test_samples_are_ns_a_call_of_valid_pairs() -> None:
 
 
 def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
-    case = case_from_json((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
-    pairs = trial_to_json(TrialPairs(case.comparison), DEFAULT).encode()
+    case = decode_case((ROOT / "tests/data/gate/synthetic-win.json").read_bytes())
+    pairs = encode_trial(TrialPairs(case.comparison), DEFAULT).encode()
     (tmp_path / ".lar").mkdir()
     for name in ("targets", "rust", "upstream.toml", "upstream.lock", ".lar/extracts"):
         (tmp_path / name).symlink_to(ROOT / name)
-    rules = measure_provenance(ROOT, catalogue.load(ROOT, TARGET), DEFAULT)
+    rules = measure_provenance(ROOT, catalogue.load_target(ROOT, TARGET), DEFAULT)
     with Ledger.open(tmp_path) as ledger:
         for number, verdict in enumerate((Verdict.KEEP, Verdict.REVERT, Verdict.INCONCLUSIVE)):
             blob = ledger.put_blob(pairs, "pairs")

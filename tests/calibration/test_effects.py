@@ -14,13 +14,20 @@ import pytest
 from in_process import Library
 from tiers import FAST_TARGET, fast_for
 
-from lance_autoresearch.build.builder import build_kernel, first_kernel
+from lance_autoresearch.build.builder import build_kernel, compose_first_kernel
 from lance_autoresearch.calibration import effects
-from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed, renamed, shuffled
+from lance_autoresearch.calibration.effects import (
+    DelayRow,
+    insert_delays,
+    insert_probes,
+    parse_key,
+    rename_functions,
+    shuffle_functions,
+)
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.judge.admission import admit
-from lance_autoresearch.oracle.syntax import parser
+from lance_autoresearch.oracle.syntax import load_parser
 from lance_autoresearch.targets.spec import Call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,9 +62,9 @@ def scan(n: int) -> Call:
     return Call((table, np.array([M], np.uint64), codes), (4 * n,))
 
 
-def row(n: int, steps: float) -> Row:
+def row(n: int, steps: float) -> DelayRow:
     """The key of `scan8(table, m, codes, out)`: lengths, m, and whether the table falls."""
-    return Row((M * 256, 0, M, M * n, n), M * 256 + M * n + n, steps)
+    return DelayRow((M * 256, 0, M, M * n, n), M * 256 + M * n + n, steps)
 
 
 def seconds(library: Library, n: int) -> float:
@@ -69,12 +76,14 @@ def seconds(library: Library, n: int) -> float:
 
 @pytest.mark.parametrize("target", fast_for(sorted(OPS), FAST_TARGET))
 def test_every_target_can_be_delayed_probed_and_shuffled(target: str) -> None:
-    base = first_kernel(ROOT, target)
-    probe = probed(base, OPS[target])
+    base = compose_first_kernel(ROOT, target)
+    probe = insert_probes(base, OPS[target])
     keys = [key.count(",") + 1 for key in re.findall(r"let key = \[(.*?)\];", probe.decode())]
-    rows = [(Row((1,) * width, 1, 0.0),) for width in keys]
-    slow = delayed(base, dict(zip(OPS[target], rows, strict=True)))
-    null = shuffled(renamed(base, OPS[target], random.Random(1)), random.Random(1))
+    rows = [(DelayRow((1,) * width, 1, 0.0),) for width in keys]
+    slow = insert_delays(base, dict(zip(OPS[target], rows, strict=True)))
+    null = shuffle_functions(
+        rename_functions(base, OPS[target], random.Random(1)), random.Random(1)
+    )
     for text in (slow, probe, null):
         admit(text)
         build_kernel(ROOT, target, text)
@@ -82,8 +91,8 @@ def test_every_target_can_be_delayed_probed_and_shuffled(target: str) -> None:
 
 @pytest.mark.timing
 def test_a_delay_hits_the_calls_of_its_row_and_changes_no_answer() -> None:
-    base = first_kernel(ROOT, "pq-l2")
-    slow = delayed(base, {"scan8": [row(256, 0.0), row(2048, SLOW)]})
+    base = compose_first_kernel(ROOT, "pq-l2")
+    slow = insert_delays(base, {"scan8": [row(256, 0.0), row(2048, SLOW)]})
     plain = Library.load(build_kernel(ROOT, "pq-l2", base).so)
     library = Library.load(build_kernel(ROOT, "pq-l2", slow).so)
     for n in (256, 250, 2048, 2111):
@@ -95,23 +104,23 @@ def test_a_delay_hits_the_calls_of_its_row_and_changes_no_answer() -> None:
 
 @pytest.mark.timing
 def test_steps_scale_with_the_size_of_the_call() -> None:
-    text = delayed(first_kernel(ROOT, "pq-l2"), {"scan8": [row(2048, SLOW)]})
+    text = insert_delays(compose_first_kernel(ROOT, "pq-l2"), {"scan8": [row(2048, SLOW)]})
     library = Library.load(build_kernel(ROOT, "pq-l2", text).so)
     once, twice = (min(seconds(library, n) for _ in range(3)) for n in (2048, 2 * 2048 + 240))
     assert 1.5 < twice / once < 2.6  # (4096 + 17 n) doubles
 
 
 def test_a_delay_of_nothing_is_the_same_code_as_a_delay() -> None:
-    base = first_kernel(ROOT, "pq-l2")
+    base = compose_first_kernel(ROOT, "pq-l2")
     sizes = []
     for steps in (0.0, 1000.0):
-        built = build_kernel(ROOT, "pq-l2", delayed(base, {"scan8": [row(2048, steps)]}))
+        built = build_kernel(ROOT, "pq-l2", insert_delays(base, {"scan8": [row(2048, steps)]}))
         sizes.append((built.obj.stat().st_size, built.so.stat().st_size))
     assert sizes[0] == sizes[1]
 
 
 def test_the_wrapper_keeps_attributes_and_signature() -> None:
-    text = delayed(KERNEL, {"total": [Row((8, 0, 3), 8, 5.0)]}).decode()
+    text = insert_delays(KERNEL, {"total": [DelayRow((8, 0, 3), 8, 5.0)]}).decode()
     assert "#[inline(never)]\nfn total_undelayed(values: &[f32], n: usize) -> f32 {" in text
     assert "pub fn total(values: &[f32], n: usize) -> f32 {" in text
     assert "let key = [values.len(), lar_falls(values) as usize, n as usize];" in text
@@ -135,7 +144,7 @@ def test_the_wrapper_keeps_attributes_and_signature() -> None:
     ],
 )
 def test_what_tells_one_call_from_another(kind: str, features: list[str]) -> None:
-    assert effects._features("x", kind) == features
+    assert effects._list_features("x", kind) == features
 
 
 def test_the_compiler_says_which_named_types_have_a_length(tmp_path: Path) -> None:
@@ -165,9 +174,9 @@ def test_the_compiler_says_which_named_types_have_a_length(tmp_path: Path) -> No
 def test_shuffling_moves_whole_functions_and_nothing_else() -> None:
     orders = set()
     for seed in range(30):
-        text = shuffled(KERNEL, random.Random(seed))
+        text = shuffle_functions(KERNEL, random.Random(seed))
         assert Counter(text) == Counter(KERNEL)
-        assert not parser().parse(text).root_node.has_error
+        assert not load_parser().parse(text).root_node.has_error
         assert b"/// Adds up.\n#[inline(never)]\npub fn total" in text
         assert re.search(rb"const LEAST: f32 = 1.0;\n(fn|///)", text)
         orders.add(tuple(re.findall(rb"fn (\w+)", text)))
@@ -176,11 +185,11 @@ def test_shuffling_moves_whole_functions_and_nothing_else() -> None:
 
 def test_renaming_changes_names_of_free_functions_wherever_they_stand() -> None:
     text = KERNEL.replace(b"LEAST }", b"LEAST.min(helper(&[])) }")
-    new = renamed(text, {"total", "last"}, random.Random(3))
+    new = rename_functions(text, {"total", "last"}, random.Random(3))
     (name,) = set(re.findall(rb"helper_[0-9a-f]+", new))
     assert new.replace(name, b"helper") == text
     assert new.count(name) == 3
-    assert len({len(renamed(text, (), random.Random(seed))) for seed in range(9)}) > 4
+    assert len({len(rename_functions(text, (), random.Random(seed))) for seed in range(9)}) > 4
 
 
 def test_a_name_that_means_something_else_too_is_kept() -> None:
@@ -188,26 +197,26 @@ def test_a_name_that_means_something_else_too_is_kept() -> None:
 fn shown() { let shown = 1; format!("{shown}"); }
 struct S { at: u8 }\nimpl S { fn size(&self) {} }\nfn other() { Vec::<u8>::new(); Box::new(1); }
 """
-    new = renamed(text, (), random.Random(1))
+    new = rename_functions(text, (), random.Random(1))
     assert set(re.findall(rb"(\w+)_[0-9a-f]+\b", new)) == {b"free", b"other"}
 
 
 def test_a_macro_stays_before_its_use() -> None:
     text = KERNEL + b"macro_rules! two { () => { 2.0 } }\nfn a() -> f32 { two!() }\nfn b() {}\n"
     for seed in range(10):
-        moved = shuffled(text, random.Random(seed))
+        moved = shuffle_functions(text, random.Random(seed))
         assert moved.index(b"macro_rules!") < moved.index(b"two!()")
         assert moved.startswith(KERNEL)
 
 
 def test_a_key_is_read_from_a_panic() -> None:
-    assert key_of("kernels.rs:7: lar-key [4096, 0, 16] 33") == ((4096, 0, 16), 33)
+    assert parse_key("kernels.rs:7: lar-key [4096, 0, 16] 33") == ((4096, 0, 16), 33)
     with pytest.raises(ValueError, match="no key"):
-        key_of("out of luck")
+        parse_key("out of luck")
 
 
 def test_what_cannot_be_delayed_is_said() -> None:
     with pytest.raises(UsageError, match="cannot find"):
-        delayed(KERNEL, {"mean": [Row((1,), 1, 1.0)]})
+        insert_delays(KERNEL, {"mean": [DelayRow((1,), 1, 1.0)]})
     with pytest.raises(UsageError, match="takes no slice"):
-        delayed(KERNEL, {"last": [Row((1,), 1, 1.0)]})
+        insert_delays(KERNEL, {"last": [DelayRow((1,), 1, 1.0)]})

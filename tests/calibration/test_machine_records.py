@@ -68,7 +68,7 @@ def fresh() -> MachineRecord:
     return MachineRecord(
         TARGET, "2026-11-30", "0a1b2c3d",
         {"cpu": "AMD EPYC", "cpu_kind": "zen3", "cores": "2", "box": "bwrap"}, "1.95.0",
-        hash_text(champion), measure_provenance(ROOT, catalogue.load(ROOT, TARGET), DEFAULT),
+        hash_text(champion), measure_provenance(ROOT, catalogue.load_target(ROOT, TARGET), DEFAULT),
         {"native": result(42.0, 10.0), "scalar": result(15.0, -6.0)}, {"avx2": "native"},
     )  # fmt: skip
 
@@ -183,10 +183,10 @@ def test_pairs_that_were_disturbed_are_no_figure(monkeypatch: pytest.MonkeyPatch
     """Raw pairs of which none counts end in an error, not in a factor of 1."""
     void = PairTimes((0,), ((),), ((),), (0, 0), Void(VoidCause.FOREIGN_WORK))
     pairs = Comparison((ComboId("scan8", "a", 1.0),), (void,) * 32, 2.4, ())
-    monkeypatch.setattr(quote, "measure", lambda *_, **__: pairs)
+    monkeypatch.setattr(quote, "measure_pairs", lambda *_, **__: pairs)
     bench = SimpleNamespace(target=SimpleNamespace(name=TARGET))
     with pytest.raises(MachineError, match=r"no figure: too many of 32 pairs .*\(32\)"):
-        quote.quote(bench, b"", DEFAULT)  # type: ignore[arg-type]
+        quote.measure_quote(bench, b"", DEFAULT)  # type: ignore[arg-type]
 
 
 def test_every_committed_record_can_be_read() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tiers import FAST_TARGET, fast_where
 
 from lance_autoresearch.bench.bench import Bench
-from lance_autoresearch.calibration.proof import prove_equal
+from lance_autoresearch.calibration.validation import prove_equal
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
 

@@ -8,34 +8,40 @@ from scipy import stats as scipy_stats
 
 from lance_autoresearch.calibration.scores import (
     HEAD,
+    CalibrationTrial,
     Score,
-    Shot,
-    about_of,
-    cells,
-    from_tsv,
-    scored,
-    to_tsv,
+    format_cells,
+    format_tsv,
+    parse_about,
+    parse_tsv,
+    score_trials,
 )
 from lance_autoresearch.errors import UsageError
 
 
-def shot(verdict: str = "revert", kind: str = "aa", target: str = "pq-l2", **more: object) -> Shot:
+def shot(
+    verdict: str = "revert", kind: str = "aa", target: str = "pq-l2", **more: object
+) -> CalibrationTrial:
     fields = {"pairs": 7, "gain": 0.1, "seconds": 2.5, "blob": "ab" * 32, "reason": "slower"}
-    return Shot(target, kind, verdict, **(fields | more))  # type: ignore[arg-type]
+    return CalibrationTrial(target, kind, verdict, **(fields | more))  # type: ignore[arg-type]
 
 
 def test_shares_are_clopper_pearson_of_the_decided() -> None:
     score = Score("pq-l2", "aa", (*[shot()] * 95, *[shot("keep")] * 3, *[shot("inconclusive")] * 9))
     wanted = scipy_stats.binomtest(3, 98).proportion_ci(0.99, method="exact")
-    assert score.share("keep") == pytest.approx((wanted.low, wanted.high), rel=1e-6)
-    assert (score.trials, score.count("keep"), score.count("inconclusive")) == (107, 3, 9)
+    assert score.compute_share("keep") == pytest.approx((wanted.low, wanted.high), rel=1e-6)
+    assert (score.trials, score.count_verdict("keep"), score.count_verdict("inconclusive")) == (
+        107,
+        3,
+        9,
+    )
 
 
 def test_nothing_decided_says_nothing() -> None:
     score = Score("pq-l2", "aa", (shot("inconclusive", pairs=0),))
-    assert score.share("keep") == (0.0, 1.0)
+    assert score.compute_share("keep") == (0.0, 1.0)
     assert score.bias is None
-    assert cells(score)[-1] == ""
+    assert format_cells(score)[-1] == ""
 
 
 def test_stopping_early_does_not_bend_the_mean() -> None:
@@ -76,13 +82,13 @@ def test_scores_are_by_kind_then_target_with_a_line_over_all() -> None:
         shot(kind="aa", target="fsst"),
         shot(kind="aa"),
     ]
-    lines = [(s.kind, s.target, s.trials) for s in scored(shots)]
+    lines = [(s.kind, s.target, s.trials) for s in score_trials(shots)]
     assert lines == [
         ("aa", "fsst", 1), ("aa", "pq-l2", 1), ("aa", "all", 2),
         ("delay 0.5", "pq-l2", 1), ("delay 1.5", "fsst", 1),
         ("aa +load conductor", "pq-l2", 1),
     ]  # fmt: skip
-    assert all(len(cells(s)) == len(HEAD) for s in scored(shots))
+    assert all(len(format_cells(s)) == len(HEAD) for s in score_trials(shots))
 
 
 def test_the_guard_is_counted_at_both_stages() -> None:
@@ -92,26 +98,26 @@ def test_the_guard_is_counted_at_both_stages() -> None:
 
 def test_a_table_reads_back_and_a_reason_cannot_break_it() -> None:
     shots = [shot(gain=-0.123456789), shot("keep", reason="a\tb\nc", blob="", kind="delay 1.5")]
-    again = from_tsv(to_tsv(shots))
+    again = parse_tsv(format_tsv(shots))
     assert again[0] == shots[0]
     assert again[1].reason == "a b c"
 
 
 def test_a_table_may_say_where_and_when_it_was_made() -> None:
-    told = to_tsv([shot()], "EPYC, 2 cores;\n2026-11-30")
-    assert about_of(told) == "EPYC, 2 cores; 2026-11-30"
-    assert from_tsv(told) == [shot()]
-    assert about_of(to_tsv([shot()])) == ""
+    told = format_tsv([shot()], "EPYC, 2 cores;\n2026-11-30")
+    assert parse_about(told) == "EPYC, 2 cores; 2026-11-30"
+    assert parse_tsv(told) == [shot()]
+    assert parse_about(format_tsv([shot()])) == ""
     with pytest.raises(UsageError, match="line 2"):
-        from_tsv("# told\na\tb\n")
+        parse_tsv("# told\na\tb\n")
 
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("", "line 1"), ("a\tb\n", "line 1"), (to_tsv([shot()]) + "x\ty\n", "line 3"),
-     (to_tsv([shot()]).replace("\t7\t", "\tseven\t"), "line 2")],
+    [("", "line 1"), ("a\tb\n", "line 1"), (format_tsv([shot()]) + "x\ty\n", "line 3"),
+     (format_tsv([shot()]).replace("\t7\t", "\tseven\t"), "line 2")],
 )  # fmt: skip
 def test_another_table_is_refused(text: str, word: str) -> None:
     with pytest.raises(UsageError) as caught:
-        from_tsv(text)
+        parse_tsv(text)
     assert caught.value.where == word

@@ -14,10 +14,10 @@ from campaign_parts import FIRST, checkout
 
 from lance_autoresearch.agents.replay import ReplayAgent
 from lance_autoresearch.campaign import campaign
-from lance_autoresearch.campaign.driving import drive
+from lance_autoresearch.campaign.driving import drive_loop
 from lance_autoresearch.campaign.loop import Budget
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.tier import requested_tier
+from lance_autoresearch.host.tier import read_requested_tier
 from lance_autoresearch.ledger import Ledger
 
 LAR = Path(sys.executable).parent / "lar"
@@ -29,7 +29,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def begin(root: Path, tier: str | None) -> campaign.Campaign:
-    return campaign.create(root, TARGET, FIRST, origin="upstream", era="14.0.2", tier=tier)
+    return campaign.create_campaign(root, TARGET, FIRST, origin="upstream", era="14.0.2", tier=tier)
 
 
 @pytest.mark.parametrize("tier", [None, "avx2", "scalar"])
@@ -37,11 +37,11 @@ def test_the_tier_outlives_the_process_and_the_worktree(tier: str | None, tmp_pa
     mine = begin(checkout(tmp_path / "r"), tier)
     shutil.rmtree(mine.worktree)
     shutil.rmtree(mine.desk.private)
-    again = campaign.load(mine.root, mine.name)
-    assert again.tier() == tier
+    again = campaign.load_campaign(mine.root, mine.name)
+    assert again.read_tier() == tier
     campaign.enter_tier(again)
-    assert requested_tier() == tier
-    assert campaign.verify(mine.root).fault is None
+    assert read_requested_tier() == tier
+    assert campaign.verify_ledger(mine.root).fault is None
 
 
 def test_a_campaign_is_not_judged_at_two_tiers(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_a_campaign_is_not_judged_at_two_tiers(tmp_path: Path) -> None:
     assert caught.value.next == f"./lar start {TARGET} --tier scalar"
     with pytest.raises(UsageError, match="optimised at avx2"):
         campaign.enter_tier(narrow, "scalar")
-    assert requested_tier() is None
+    assert read_requested_tier() is None
     campaign.enter_tier(narrow, "avx2")
-    assert requested_tier() == "avx2"
+    assert read_requested_tier() == "avx2"
 
 
 def test_a_narrower_machine_cannot_serve_a_wider_campaign(
@@ -86,8 +86,8 @@ def test_trials_of_a_narrow_campaign_are_recorded_as_such(tmp_path: Path) -> Non
     record = tmp_path / "record"
     record.mkdir()
     (record / "lineage.toml").write_text(f'[[kernel]]\nfile = "{wrong}"\nhypothesis = "fuse"\n')
-    drive(root, TARGET, ReplayAgent(record), Budget(trials=1), kind="replay", json=True)
+    drive_loop(root, TARGET, ReplayAgent(record), Budget(trials=1), kind="replay", json=True)
     with Ledger.open(root) as ledger:
-        (row,) = ledger.trials(target=TARGET)
+        (row,) = ledger.list_trials(target=TARGET)
     assert row.record.machine["cpu_kind"].endswith("@scalar")
     assert row.record.machine["kind"].endswith("@scalar")

@@ -14,18 +14,18 @@ from campaign_parts import record
 from gate_cases import comparison
 from kernels import around
 
-from lance_autoresearch.campaign.coordinator import Coordinator, Done, Story, make_record
-from lance_autoresearch.campaign.undecided import pairs_before, put_back
-from lance_autoresearch.cli.app import run as lar
+from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial, Story, make_record
+from lance_autoresearch.campaign.undecided import find_earlier_pairs, restore_undecided
+from lance_autoresearch.cli.app import run_command_line as lar
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import JudgedTrial
 from lance_autoresearch.ledger.pairs_json import (
     BASE,
     TrialDocument,
-    case_from_json,
-    to_json,
-    trial_from_json,
-    trial_to_json,
+    decode_case,
+    decode_trial,
+    encode_comparison,
+    encode_trial,
 )
 from lance_autoresearch.records import (
     Comparison,
@@ -40,8 +40,8 @@ from lance_autoresearch.records import (
     Void,
     VoidCause,
 )
-from lance_autoresearch.rules.estimator import valid_pairs
-from lance_autoresearch.rules.gate import gate, replay
+from lance_autoresearch.rules.estimator import select_valid_pairs
+from lance_autoresearch.rules.gate import replay_gate, run_gate
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.text.reasons import describe_reason
 
@@ -52,31 +52,31 @@ NOT_PROVEN = Reason(ReasonKind.NOT_PROVEN)
 
 def recorded(name: str) -> Comparison:
     path = Path(__file__).parents[1] / "data" / "gate" / f"{name}.json"
-    return case_from_json(path.read_bytes()).comparison
+    return decode_case(path.read_bytes()).comparison
 
 
 def judged_again(document: TrialDocument) -> GateResult:
     pairs = document.pairs
-    return replay(pairs.screening, document.policy, pairs.before)
+    return replay_gate(pairs.screening, document.policy, pairs.before)
 
 
 def test_a_continued_trial_is_judged_again_to_the_last_bit() -> None:
     """Without proof a trial ends; continued, it sees its pairs at once and goes on."""
     first = recorded("synthetic-not-proven")
-    assert replay(first, DEFAULT).reason == NOT_PROVEN
+    assert replay_gate(first, DEFAULT).reason == NOT_PROVEN
     before = len(first.pairs)
     longer = replace(first, pairs=first.pairs + first.pairs[:9])
     policy = replace(DEFAULT, max_pairs=before)
     allowed = replace(policy, max_pairs=policy.max_pairs + before)
     last = before + 1
-    while gate(replace(longer, pairs=longer.pairs[:last]), allowed).outcome is Outcome.CONTINUE:
+    while run_gate(replace(longer, pairs=longer.pairs[:last]), allowed).outcome is Outcome.CONTINUE:
         last += 1
         if last == len(longer.pairs):
             break
     seen = replace(longer, pairs=longer.pairs[:last])
-    document = trial_from_json(trial_to_json(TrialPairs(seen, before=before), policy))
+    document = decode_trial(encode_trial(TrialPairs(seen, before=before), policy))
     assert (document.pairs.before, document.policy) == (before, policy)
-    judged = gate(seen, allowed)
+    judged = run_gate(seen, allowed)
     assert judged_again(document) == judged
     assert judged.pairs > before
 
@@ -84,10 +84,12 @@ def test_a_continued_trial_is_judged_again_to_the_last_bit() -> None:
 def test_a_trial_is_stored_with_the_policy_that_judged_it() -> None:
     """A default that changes later must not change what an old verdict is replayed by."""
     comparison = recorded("synthetic-win")
-    for policy in (BASE, DEFAULT, DEFAULT.planned(9000), replace(DEFAULT, max_pairs=12)):
-        stored = trial_to_json(TrialPairs(comparison), policy)
-        assert trial_from_json(stored) == TrialDocument(TrialPairs(comparison), policy)
-    assert trial_from_json(f"[{to_json(comparison)}]").policy == BASE, "a list is of version 1"
+    for policy in (BASE, DEFAULT, DEFAULT.adapt_to_trials(9000), replace(DEFAULT, max_pairs=12)):
+        stored = encode_trial(TrialPairs(comparison), policy)
+        assert decode_trial(stored) == TrialDocument(TrialPairs(comparison), policy)
+    assert decode_trial(f"[{encode_comparison(comparison)}]").policy == BASE, (
+        "a list is of version 1"
+    )
 
 
 def test_what_a_document_without_a_policy_means_never_changes() -> None:
@@ -105,8 +107,8 @@ def test_lar_rejudge_reads_a_continued_trial(tmp_path: Path) -> None:
     first = recorded("synthetic-not-proven")
     longer = replace(first, pairs=first.pairs + first.pairs[:3])
     file = tmp_path / "trial.json"
-    file.write_text(trial_to_json(TrialPairs(longer, before=len(first.pairs)), BASE))
-    result = judged_again(trial_from_json(file.read_bytes()))
+    file.write_text(encode_trial(TrialPairs(longer, before=len(first.pairs)), BASE))
+    result = judged_again(decode_trial(file.read_bytes()))
     assert result.pairs > len(first.pairs)
     assert lar(["rejudge", str(file)]) == (4 if result.outcome is Outcome.CONTINUE else 1)
 
@@ -118,7 +120,7 @@ def measured(coordinator: Coordinator, text: bytes) -> tuple[JudgedTrial, Compar
     """A real trial, not written down, with at least three pairs that count."""
     for _ in range(4):
         judged = coordinator.judge(text, Story())
-        if judged.pairs is not None and len(valid_pairs(judged.pairs.screening)) >= 3:
+        if judged.pairs is not None and len(select_valid_pairs(judged.pairs.screening)) >= 3:
             return judged, judged.pairs.screening
     pytest.skip(f"the machine is too busy: {describe_reason(judged.reason)}")
 
@@ -127,9 +129,9 @@ def ended_by_void(
     coordinator: Coordinator, judged: JudgedTrial, comparison: Comparison
 ) -> None:
     """Write the trial as a disturbed machine would have left it: undecided."""
-    found = gate(comparison, DEFAULT)
+    found = run_gate(comparison, DEFAULT)
     assert found.outcome is Outcome.INCONCLUSIVE
-    document = trial_to_json(TrialPairs(comparison), DEFAULT).encode()
+    document = encode_trial(TrialPairs(comparison), DEFAULT).encode()
     pairs = coordinator.ledger.put_blob(document, "pairs")
     row = make_record(judged, Story(), coordinator.target)
     coordinator.ledger.append(
@@ -142,10 +144,10 @@ def void(pairs: tuple[PairTimes, ...]) -> tuple[PairTimes, ...]:
     return tuple(replace(pair, void=FOREIGN) for pair in pairs)
 
 
-def stored(coordinator: Coordinator, done: Done) -> TrialDocument:
-    row = coordinator.ledger.trial(done.number).record
+def stored(coordinator: Coordinator, done: FinishedTrial) -> TrialDocument:
+    row = coordinator.ledger.get_trial(done.number).record
     assert row.pairs_blob is not None, row.reason
-    return trial_from_json(coordinator.ledger.get_blob(row.pairs_blob))
+    return decode_trial(coordinator.ledger.get_blob(row.pairs_blob))
 
 
 @pytest.mark.deep
@@ -155,16 +157,18 @@ def test_a_trial_that_void_pairs_ended_goes_on_from_its_valid_ones(tmp_path: Pat
     with Coordinator(checkout(tmp_path), TARGET) as coordinator:
         text = around(coordinator.champion_text, "scan8", before=SLOWER)
         judged, comparison = measured(coordinator, text)
-        valid = valid_pairs(comparison)[:3]
+        valid = select_valid_pairs(comparison)[:3]
 
         ended_by_void(coordinator, judged, replace(comparison, pairs=void(valid)))
-        assert pairs_before(coordinator, text) == ()
-        fresh_one = coordinator.attempt(text, Story(), earlier=pairs_before(coordinator, text))
+        assert find_earlier_pairs(coordinator, text) == ()
+        fresh_one = coordinator.attempt(
+            text, Story(), earlier=find_earlier_pairs(coordinator, text)
+        )
         assert stored(coordinator, fresh_one).pairs.before == 0
 
         disturbed = valid[:1] + void(valid) + valid[1:]
         ended_by_void(coordinator, judged, replace(comparison, pairs=disturbed))
-        done = coordinator.attempt(text, Story(), earlier=pairs_before(coordinator, text))
+        done = coordinator.attempt(text, Story(), earlier=find_earlier_pairs(coordinator, text))
         document = stored(coordinator, done)
         screening = document.pairs.screening
         assert document.pairs.before == 3 and screening.pairs[:3] == valid
@@ -181,7 +185,7 @@ def test_again_takes_the_kernel_that_was_put_back(tmp_path: Path) -> None:
     comparison = recorded("synthetic-not-proven")
     with Coordinator(root, TARGET) as coordinator:
         text = around(coordinator.champion_text, "scan8", before=SLOWER)
-        document = trial_to_json(TrialPairs(comparison), DEFAULT).encode()
+        document = encode_trial(TrialPairs(comparison), DEFAULT).encode()
         blobs = {"kernel": text, "pairs": document}
         digest = coordinator.ledger.put_blob(document, "pairs")
         row = record(text, coordinator.champion_text, reason=describe_reason(NOT_PROVEN),
@@ -191,11 +195,11 @@ def test_again_takes_the_kernel_that_was_put_back(tmp_path: Path) -> None:
         slower = {"reason": "slower", "results": Results(Reason(ReasonKind.SLOWER))}
         null = replace(row, kernel=row.champion, kind="aa", **slower)
         coordinator.ledger.append(null, blobs={"kernel": coordinator.champion_text})
-        assert put_back(coordinator, mine.name) == text
-        assert pairs_before(coordinator, text) == comparison.pairs
+        assert restore_undecided(coordinator, mine.name) == text
+        assert find_earlier_pairs(coordinator, text) == comparison.pairs
         coordinator.ledger.append(replace(row, **slower), blobs=blobs)
         with pytest.raises(UsageError, match="was decided"):
-            put_back(coordinator, mine.name)
+            restore_undecided(coordinator, mine.name)
 
 
 def made(gain: float, pairs: int) -> Comparison:
@@ -222,7 +226,7 @@ def test_lar_rejudge_replays_what_the_defences_saw(
 ) -> None:
     parts = [made(0.2, 8), made(0.2, 16), made(0.2, 4), made(seen, 24), made(behind, 8)]
     file = tmp_path / "trial.json"
-    file.write_text(trial_to_json(TrialPairs(*parts), BASE))
+    file.write_text(encode_trial(TrialPairs(*parts), BASE))
     assert lar(["rejudge", str(file)]) == code
     assert words in capsys.readouterr().out
     assert lar(["rejudge", str(file), "--json"]) == code
@@ -230,10 +234,10 @@ def test_lar_rejudge_replays_what_the_defences_saw(
     assert (fields["distinct_inputs"]["rejected"], fields["opponent"]["rejected"]) == (
         seen == 0.0, behind < 0.0
     )  # fmt: skip
-    old = [to_json(part) for part in parts]
-    assert trial_from_json(f"[{','.join(old)}]").pairs == TrialPairs(*parts)
+    old = [encode_comparison(part) for part in parts]
+    assert decode_trial(f"[{','.join(old)}]").pairs == TrialPairs(*parts)
     with pytest.raises(UsageError, match="6 comparisons"):
-        trial_from_json(f"[{','.join([*old, old[0]])}]")
+        decode_trial(f"[{','.join([*old, old[0]])}]")
 
 
 def test_parts_that_do_not_belong_together_are_refused() -> None:
@@ -241,6 +245,6 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
     rng = np.random.default_rng(1)
     other = comparison([[0.1, 0.1, 0.1]] * 8, rng, ["scan", "table", "table"])
     with pytest.raises(UsageError, match="confirmation times other combos"):
-        trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), other), BASE))
+        decode_trial(encode_trial(TrialPairs(made(0.2, 8), other), BASE))
     with pytest.raises(UsageError, match=r"claim -100\.0 is no gain"):
-        trial_from_json(trial_to_json(TrialPairs(made(0.2, 8), judged_claim=-100.0), BASE))
+        decode_trial(encode_trial(TrialPairs(made(0.2, 8), judged_claim=-100.0), BASE))

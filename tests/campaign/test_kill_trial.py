@@ -18,10 +18,10 @@ import pytest
 from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.beginning import begin
+from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.host import scratch
 from lance_autoresearch.host.git import Git
-from lance_autoresearch.ledger import Ledger, digest_of
+from lance_autoresearch.ledger import Ledger, hash_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 IDEA = ROOT / "records" / "ideas" / "pq-l2" / "01-table-tree.rs"
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timing
 
 @pytest.fixture(scope="module")
 def campaign() -> campaigns.Campaign:
-    return begin(ROOT, "pq-l2")
+    return begin_campaign(ROOT, "pq-l2")
 
 
 def descendants(pid: int) -> set[int]:
@@ -85,22 +85,22 @@ def test_a_killed_trial_leaves_nothing_behind(
         while living(below) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not living(below)
-        campaigns.repair(ROOT)
+        campaigns.repair_campaigns(ROOT)
         check_consistent(campaign)
 
 
 def check_consistent(campaign: campaigns.Campaign) -> None:
     """Branch, ledger and chain say the same; a kept kernel is the whole kernel."""
-    assert campaigns.verify(ROOT).fault is None
+    assert campaigns.verify_ledger(ROOT).fault is None
     with Ledger.open(ROOT) as ledger:
-        champion = ledger.champion(campaign.name)
+        champion = ledger.find_champion(campaign.name)
     git = Git(ROOT)
-    assert git.refs(campaign.desk.ref)[campaign.desk.ref] == champion.commit
-    kept = git.file(champion.commit, campaign.desk.kernel)
-    assert kept is not None and digest_of(kept) == champion.kernel
+    assert git.list_refs(campaign.desk.ref)[campaign.desk.ref] == champion.commit
+    kept = git.read_file(champion.commit, campaign.desk.kernel)
+    assert kept is not None and hash_bytes(kept) == champion.kernel
 
 
 def test_scratch_of_dead_trials_is_swept() -> None:
-    scratch.scratch(ROOT, "bench").rmdir()
+    scratch.make_scratch(ROOT, "bench").rmdir()
     left = (ROOT / ".lar" / "tmp").glob("bench-*")
-    assert all(scratch.alive(int(path.name.split("-")[1])) for path in left)
+    assert all(scratch.is_alive(int(path.name.split("-")[1])) for path in left)

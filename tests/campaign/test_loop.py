@@ -29,7 +29,7 @@ from campaign_parts import record
 
 from lance_autoresearch.agents import Settings, make_agent
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.tally import WHOLE, Budget, Run, Tally, load_run, only_loop
+from lance_autoresearch.campaign.tally import WHOLE, Budget, Run, Tally, load_run, lock_loop
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host import agent_sandbox, sandbox
 from lance_autoresearch.records import Verdict
@@ -118,7 +118,7 @@ def test_a_crash_puts_the_champion_back(root: Path) -> None:
     progress = run_loop(root, crash, limits={"failures": 1})
     mine = newest(root)
     assert not progress.done and progress.complaints == ["gone"]
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
     assert_whole(mine)
 
 
@@ -221,11 +221,11 @@ def _running(mark: str) -> list[str]:
 
 def test_one_loop_a_campaign(root: Path) -> None:
     mine = fresh(root)
-    with only_loop(mine.desk), pytest.raises(UsageError, match="another loop runs"):
+    with lock_loop(mine.desk), pytest.raises(UsageError, match="another loop runs"):
         run_loop(root, command(NAMES), campaign=mine.name)
     part = root / ".lar" / "loops" / mine.name / ".loop.json.abc"
     part.touch()
-    with only_loop(mine.desk):
+    with lock_loop(mine.desk):
         assert not part.exists(), "half a file of a loop that was killed"
 
 
@@ -268,17 +268,17 @@ def test_nothing_is_spent_unasked_and_wrong_limits_are_refused_at_once(
 def test_without_a_sandbox_no_agent_runs_unless_allowed_by_name(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox.bubblewrap, "cache_clear", lambda: None, raising=False)
-    monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
-    monkeypatch.setattr(agent_sandbox, "bubblewrap", lambda: None)
+    monkeypatch.setattr(sandbox.find_bubblewrap, "cache_clear", lambda: None, raising=False)
+    monkeypatch.setattr(sandbox, "find_bubblewrap", lambda: None)
+    monkeypatch.setattr(agent_sandbox, "find_bubblewrap", lambda: None)
     monkeypatch.delenv(sandbox.UNBOXED, raising=False)
     home = tmp_path / "home"
     home.mkdir()
-    errand = agent_sandbox.Errand(["/bin/sh", "-c", "echo ran"], tmp_path, home, tmp_path)
+    errand = agent_sandbox.ProgramRun(["/bin/sh", "-c", "echo ran"], tmp_path, home, tmp_path)
     with pytest.raises(MachineError, match="no box"):
-        agent_sandbox.run(errand)
+        agent_sandbox.run_program(errand)
     monkeypatch.setenv(sandbox.UNBOXED, "1")
-    assert agent_sandbox.run(errand).stdout == "ran\n"
+    assert agent_sandbox.run_program(errand).stdout == "ran\n"
 
 
 def test_gains_multiply_and_each_limit_is_named() -> None:
@@ -286,19 +286,19 @@ def test_gains_multiply_and_each_limit_is_named() -> None:
     miss = record(b"c", b"a", Verdict.REVERT, gain=50.0)
     tally = Tally(Run("x", Budget(until_gain=20.0)), (keep,), [miss, keep, miss])
     assert tally.gain == pytest.approx(21.0)
-    assert tally.over() == "gain of 21.00% reached"
+    assert tally.find_reached_limit() == "gain of 21.00% reached"
     assert tally.misses == 1 and tally.usd == pytest.approx(0.2)
     tally.run.budget = Budget(hours=1.0)
-    assert tally.over() == ""
+    assert tally.find_reached_limit() == ""
     tally.run.begun -= 3601
-    assert tally.over() == "1 hours are over"
+    assert tally.find_reached_limit() == "1 hours are over"
 
 
 def test_a_long_campaign_is_counted_whole_and_held_small() -> None:
     miss = record(b"c", b"a", Verdict.REVERT, gain=1.0)
     tally = Tally(Run("x", Budget(plateau=300)))
     for _ in range(300):
-        tally.add(miss)
-    assert tally.count == 300 and tally.over() == "plateau: 300 trials without a keep"
+        tally.add_trial(miss)
+    assert tally.count == 300 and tally.find_reached_limit() == "plateau: 300 trials without a keep"
     assert sum(r.results == miss.results for r in tally.trials) == WHOLE
     assert tally.trials[0].gain == 1.0 and tally.trials[-1] == miss

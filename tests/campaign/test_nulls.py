@@ -13,17 +13,17 @@ from night_parts import screened, trial
 
 from lance_autoresearch.agents import Settings, make_agent
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign import standing as standings
-from lance_autoresearch.campaign.campaign import Campaign, create
-from lance_autoresearch.campaign.standing import Standing, standing
+from lance_autoresearch.campaign import null_monitor as standings
+from lance_autoresearch.campaign.briefing import collect_briefing
+from lance_autoresearch.campaign.campaign import Campaign, create_campaign
+from lance_autoresearch.campaign.null_monitor import NullMonitor, read_monitor
 from lance_autoresearch.campaign.tally import Budget, Run, Tally
-from lance_autoresearch.campaign.teaching import teach
-from lance_autoresearch.cli.log import log
-from lance_autoresearch.cli.status import status
-from lance_autoresearch.ledger import Ledger, digest_of
+from lance_autoresearch.cli.log import show_log
+from lance_autoresearch.cli.status import show_status
+from lance_autoresearch.ledger import Ledger, hash_bytes
 from lance_autoresearch.records import NoiseSession, Results, Verdict
-from lance_autoresearch.report import gather
-from lance_autoresearch.report.page import Card, html
+from lance_autoresearch.report import gather_campaign
+from lance_autoresearch.report.page import Card, render_page
 
 WRONG = (
     "cmd:/bin/sh -c 'cat > \"$HOME/prompt\"; "
@@ -34,7 +34,7 @@ WRONG = (
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     monkeypatch.setenv("LAR_ROOT", str(checkout(tmp_path)))
-    return create(tmp_path, TARGET, FIRST, origin="upstream", era="14.0.2")
+    return create_campaign(tmp_path, TARGET, FIRST, origin="upstream", era="14.0.2")
 
 
 def ideas(mine: Campaign, count: int, champion: bytes = FIRST, first: int = 100) -> None:
@@ -60,15 +60,15 @@ def null(
 def session(mine: Campaign, percent: float, champion: bytes = FIRST) -> None:
     with Ledger.open(mine.root) as ledger:
         ledger.add_noise(
-            NoiseSession(TARGET, digest_of(champion), "boot", (0.005,) * 6, percent / 100)
+            NoiseSession(TARGET, hash_bytes(champion), "boot", (0.005,) * 6, percent / 100)
         )
 
 
-def now(mine: Campaign) -> Standing:
+def now(mine: Campaign) -> NullMonitor:
     with Ledger.open(mine.root) as ledger:
-        row = ledger.campaign(mine.name)
+        row = ledger.find_campaign(mine.name)
         assert row is not None
-        return standing(ledger, row)
+        return read_monitor(ledger, row)
 
 
 def test_every_tenth_timed_trial_is_a_null_and_the_kinds_take_turns(mine: Campaign) -> None:
@@ -95,7 +95,7 @@ def test_a_kept_null_suspends_keeps_until_the_way_back_is_gone(mine: Campaign) -
     assert "null trial 1 (padding) was kept" in found.suspended and found.kept == 1
     assert "3 A/As of 16 pairs in a row within ±0.3 %" in found.way_back
     assert "then the padding null judged again and not kept" in found.way_back
-    assert mine.champion().trial is None, "a kept null is no champion"
+    assert mine.find_champion().trial is None, "a kept null is no champion"
     for percent in (0.1, -0.2, 0.31, 0.1, 0.0):
         session(mine, percent)
     assert now(mine).suspended and now(mine).good == 2, "one was off: counted from the beginning"
@@ -130,19 +130,19 @@ def test_no_list_count_curve_or_plateau_knows_a_null(
     ideas(mine, 2)
     null(mine, Verdict.KEEP, gain=9.0)
     with Ledger.open(mine.root) as ledger:
-        assert ledger.counts(mine.name) == {"revert": 2} == ledger.counts()
-        tally = Tally.read(ledger, mine.name, Run("x", Budget(plateau=2)))
-        assert (tally.count, tally.misses, tally.gain) == (2, 2, 0.0) and tally.over()
+        assert ledger.count_verdicts(mine.name) == {"revert": 2} == ledger.count_verdicts()
+        tally = Tally.count_run(ledger, mine.name, Run("x", Budget(plateau=2)))
+        assert (tally.count, tally.misses, tally.gain) == (2, 2, 0.0) and tally.find_reached_limit()
         last = tally.history[-1]
-        assert "null" not in json.dumps(teach(ledger, last, mine.name))
-        night = gather(ledger, TARGET, mine.name)
+        assert "null" not in json.dumps(collect_briefing(ledger, last, mine.name))
+        night = gather_campaign(ledger, TARGET, mine.name)
     assert [row.record.kind for row in night.rows] == ["trial", "trial"]
     assert len(night.nulls) == 1
-    assert log(TARGET) == 0
+    assert show_log(TARGET) == 0
     assert "hidden null" not in capsys.readouterr().out
-    assert log(TARGET, last=1, json=True) == 0
+    assert show_log(TARGET, last=1, json=True) == 0
     assert json.loads(capsys.readouterr().out)["id"] == 2
-    assert log(TARGET, nulls=True) == 0
+    assert show_log(TARGET, nulls=True) == 0
     assert "hidden null" in capsys.readouterr().out
 
 
@@ -152,21 +152,24 @@ def test_status_and_report_count_and_say_what_must_be_true(
     ideas(mine, 2)
     for number in range(4):
         null(mine, kind="aa" if number % 2 else "padding", gain=0.1)
-    assert status() == 0
+    assert show_status() == 0
     said = capsys.readouterr().out
     assert "nulls     4 tried, 0 kept (at most 73.41 % of nulls at 99 %); A/A +0.10 %" in said
     assert "suspended" not in said
     null(mine, Verdict.KEEP, gain=2.0)
-    assert status(json=True) == 0
+    assert show_status(json=True) == 0
     (entry,) = json.loads(capsys.readouterr().out)["campaigns"]
     assert entry["nulls"]["kept"] == 1 and "3 A/As" in entry["nulls"]["way_back"]
     assert entry["last"]["id"] == 2, "a null is not the last trial"
-    assert status() == 0
+    assert show_status() == 0
     assert "suspended nothing is kept: null trial 7 (aa) was kept" in capsys.readouterr().out
     with Ledger.open(mine.root) as ledger:
-        page = html(gather(ledger, TARGET, mine.name), Card())
+        page = render_page(gather_campaign(ledger, TARGET, mine.name), Card())
     assert "1 of 5 kept" in page and "Keeps are suspended" in page
-    assert campaigns.repair(mine.root) == [] and campaigns.verify(mine.root).fault is None
+    assert (
+        campaigns.repair_campaigns(mine.root) == []
+        and campaigns.verify_ledger(mine.root).fault is None
+    )
 
 
 # -- the real loop -----------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def test_suspended_keeps_come_back_by_measuring_and_the_agent_hears_of_nothing(
 ) -> None:
     monkeypatch.setattr(standings, "BIAS", 50.0)  # this machine is busy: any A/A will do
     started = fresh(root)
-    null(started, Verdict.KEEP, champion=started.champion_text())
+    null(started, Verdict.KEEP, champion=started.read_champion())
     run_loop(root, make_agent(WRONG, Settings()), campaign=started.name)
     found = rows(started)
     kept, again, judged = found
@@ -194,7 +197,7 @@ def test_suspended_keeps_come_back_by_measuring_and_the_agent_hears_of_nothing(
     assert screening is not None and screening.pairs > 0 and again.record.pairs_blob
     assert judged.record.verdict is Verdict.REJECTED and judged.record.kind == "trial"
     with Ledger.open(root) as ledger:
-        sessions = ledger.sessions(TARGET)
+        sessions = ledger.list_sessions(TARGET)
         assert len([s for s in sessions if kept.seq < s.seq < again.seq]) == 3
     assert not now(started).suspended
     prompt = root / ".lar" / "loops" / started.name / "agent" / "cmd" / "prompt"
@@ -209,7 +212,7 @@ def test_while_keeps_stay_suspended_no_agent_is_asked_and_the_end_says_why(
 ) -> None:
     monkeypatch.setattr(standings, "BIAS", 0.0)  # no A/A is that good
     started = fresh(root)
-    null(started, Verdict.KEEP, champion=started.champion_text())
+    null(started, Verdict.KEEP, champion=started.read_champion())
     progress = run_loop(root, make_agent(WRONG, Settings()), campaign=started.name)
     assert progress.failed and progress.ended.startswith("keeps are suspended: null trial")
     assert "They come back with 3 A/As" in progress.ended

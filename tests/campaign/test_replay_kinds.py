@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lance_autoresearch.campaign.replaying import measured_again
+from lance_autoresearch.campaign.replaying import compare_measurements
 from lance_autoresearch.records import TrialRecord, Verdict
 
 OLD = {"cpu": "AMD EPYC", "kind": "x86_64-amd-epyc-83e39cb2"}
@@ -16,11 +16,11 @@ def record(gain: float, machine: dict[str, str]) -> TrialRecord:
 
 
 def test_the_kinds_are_named_where_they_differ() -> None:
-    _, gain = measured_again(record(50.0, OLD), record(20.0, {"cpu_kind": "zen3"}))
+    _, gain = compare_measurements(record(50.0, OLD), record(20.0, {"cpu_kind": "zen3"}))
     assert gain.ok and "not reproduced" in gain.detail
     assert gain.detail.endswith("another CPU kind: was zen4, is zen3")
 
 
 def test_on_one_kind_a_lost_gain_is_a_fault() -> None:
-    _, gain = measured_again(record(50.0, OLD), record(20.0, {"cpu_kind": "zen4"}))
+    _, gain = compare_measurements(record(50.0, OLD), record(20.0, {"cpu_kind": "zen4"}))
     assert not gain.ok and "CPU kind" not in gain.detail

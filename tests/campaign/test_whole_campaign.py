@@ -20,7 +20,7 @@ import pytest
 from agent_parts import TARGET, assert_whole, begin_delayed, checkout, newest, rows
 from kernels import around
 
-from lance_autoresearch.campaign.beginning import begin
+from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.ledger import Ledger
 
@@ -107,9 +107,9 @@ def test_a_gain_ends_the_campaign_hooks_get_the_keep_and_the_next_begins_from_it
     child = newest(root)
     assert begun[-1]["ended"] == "plateau: 2 trials without a keep"
     assert child.name == begun[0]["campaign"] != mine.name
-    assert child.champion_text() == mine.champion_text() == child.read()
+    assert child.read_champion() == mine.read_champion() == child.read_kernel()
     with Ledger.open(root) as ledger:
-        row = ledger.campaign(child.name)
+        row = ledger.find_campaign(child.name)
         assert row is not None and row.parent == kept["trial"]
     wrong = started(root, "loop", TARGET, "--webhook", "ftp://x", "--json")
     assert "no http or https address" in str(ended(wrong, 64)[-1]["error"])
@@ -118,7 +118,7 @@ def test_a_gain_ends_the_campaign_hooks_get_the_keep_and_the_next_begins_from_it
 def test_two_targets_at_once_share_the_machine_and_both_end(root: Path, tmp_path: Path) -> None:
     """Right but slow kernels, so that every trial wants the machine for itself."""
     ops = {TARGET: "scan8", "topk-merge": "accumulate"}
-    mine = {name: begin(root, name) for name in ops}
+    mine = {name: begin_campaign(root, name) for name in ops}
     loops = {
         name: started(root, "loop", name, "--campaign", campaign.name, "--agent",
                       shell(waiting(campaign, ops[name], tmp_path)), "--trials", "4", "--json",
@@ -131,7 +131,7 @@ def test_two_targets_at_once_share_the_machine_and_both_end(root: Path, tmp_path
         assert (last["ended"], last["target"]) == ("4 trials done", name)
     assert "trial" in phases, "`lar status` shows from outside what a loop does"
     with Ledger.open(root) as ledger:
-        made = [r.record for r in ledger.trials() if r.record.campaign in
+        made = [r.record for r in ledger.list_trials() if r.record.campaign in
                 {c.name for c in mine.values()}]
     order = [record.target for record in made]
     assert len(order) == 8 and order not in (sorted(order), sorted(order, reverse=True))
@@ -140,7 +140,7 @@ def test_two_targets_at_once_share_the_machine_and_both_end(root: Path, tmp_path
     assert max(locked) < 30, "nobody waits for more than a turn of the other's"
     for name, campaign in mine.items():
         assert len(rows(campaign)) == 4
-        assert campaign.read() == campaign.champion_text() or "inconclusive" in {
+        assert campaign.read_kernel() == campaign.read_champion() or "inconclusive" in {
             str(rows(campaign)[-1].record.verdict)}
         assert name in campaign.branch
 
@@ -149,7 +149,7 @@ def waiting(campaign: Campaign, op: str, ideas: Path) -> str:
     """An agent that lets an op wait, each turn a little differently, from the test's word on."""
     spin = "let mut waits = LAPSu64; while std::hint::black_box(waits) > 0 { waits -= 1; }"
     slow = ideas / f"{campaign.target}.rs"
-    slow.write_bytes(around(campaign.champion_text(), op, after=spin))
+    slow.write_bytes(around(campaign.read_champion(), op, after=spin))
     return (
         f"until [ -e {ideas / 'go'} ]; do sleep 0.1; done; "
         'n=$(cat "$HOME/n" 2>/dev/null || echo 600); n=$((n+1)); echo $n > "$HOME/n"; '

@@ -16,7 +16,7 @@ import pytest
 from checkout_parts import interruptible
 from pace import child_seconds, least_ratio, start_seconds
 
-from lance_autoresearch.cli.app import present, run, typeable
+from lance_autoresearch.cli.app import list_verbs, make_typeable, run_command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 LAR = Path(sys.executable).parent / "lar"
@@ -41,14 +41,15 @@ def checkout(path: Path, target_py: str) -> Path:
 def test_help_names_every_verb_and_the_exit_codes() -> None:
     done = lar("--help")
     assert done.returncode == 0
-    for verb in present():
+    for verb in list_verbs():
         assert verb.name.split()[0] in done.stdout
     assert "4 inconclusive" in " ".join(done.stdout.split())
 
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from lance_autoresearch.cli.app import run; run(['--help']);"
+        "import sys; from lance_autoresearch.cli.app import run_command_line; "
+        "run_command_line(['--help']);"
         "print([m for m in ('numpy', 'matplotlib', 'pydantic', 'tree_sitter', 'sqlite3')"
         " if m in sys.modules])"
     )
@@ -67,7 +68,7 @@ SPEAKS_JSON = {"mcp"}
 """Verbs that speak nothing else."""
 
 
-@pytest.mark.parametrize("verb", present(), ids=lambda v: v.name)
+@pytest.mark.parametrize("verb", list_verbs(), ids=lambda v: v.name)
 def test_every_verb_is_a_documented_function_with_json(verb) -> None:
     module, _, function = verb.path.partition(":")
     found = getattr(importlib.import_module(f"lance_autoresearch.cli.{module}"), function)
@@ -76,9 +77,9 @@ def test_every_verb_is_a_documented_function_with_json(verb) -> None:
     assert speaks, f"{verb.name} has no --json"
 
 
-@pytest.mark.parametrize("verb", present(), ids=lambda v: v.name)
+@pytest.mark.parametrize("verb", list_verbs(), ids=lambda v: v.name)
 def test_every_verb_has_a_help_page(verb, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*verb.name.split(), "--help"]) == 0
+    assert run_command_line([*verb.name.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     assert verb.name in SPEAKS_JSON or "--json" in shown
 
@@ -111,10 +112,10 @@ def test_failure_as_json() -> None:
 
 def test_the_next_command_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = typeable("lar try, `lar status`, ./lar log, .venv/bin/lar gc, the similar case")
+    said = make_typeable("lar try, `lar status`, ./lar log, .venv/bin/lar gc, the similar case")
     assert said == "./lar try, `./lar status`, ./lar log, .venv/bin/lar gc, the similar case"
     (tmp_path / "lar").touch(mode=0o755)
-    assert typeable("lar try") == "lar try" and typeable(None) is None
+    assert make_typeable("lar try") == "lar try" and make_typeable(None) is None
 
 
 def test_uncaught_exception_is_seventy(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from lance_autoresearch.agents import Proposal
 from lance_autoresearch.agents.replay import Idea
 from lance_autoresearch.cli.demo import introduce, summarise
-from lance_autoresearch.host.machine import machine
-from lance_autoresearch.ledger import Row, digest_of
+from lance_autoresearch.host.machine import describe_machine
+from lance_autoresearch.ledger import Row, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict
 
 KEEP, REVERT = Verdict.KEEP, Verdict.REVERT
@@ -21,7 +21,7 @@ def text(n: int) -> bytes:
 
 def rows(*verdicts: Verdict, agent: str = "replay", first: int = 0) -> list[Row]:
     records = [
-        TrialRecord("pq-l2", verdict, "why", digest_of(text(first + n)), "c", agent=agent)
+        TrialRecord("pq-l2", verdict, "why", hash_bytes(text(first + n)), "c", agent=agent)
         for n, verdict in enumerate(verdicts)
     ]
     return [Row(n, n, "", record, "", None, "", "") for n, record in enumerate(records, 1)]
@@ -55,4 +55,4 @@ def test_a_wrong_kernel_that_was_expected_to_gain_is_no_noise() -> None:
 
 
 def test_the_beginning_names_the_cpu_kind() -> None:
-    assert machine()["cpu_kind"] in introduce("c")[0]
+    assert describe_machine()["cpu_kind"] in introduce("c")[0]

@@ -30,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def wrong(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lance's kernel, except that the first sum of a scan is off by one."""
-    text = fresh(root).read()
+    text = fresh(root).read_kernel()
     path = tmp_path_factory.mktemp("targets") / "targets" / TARGET / "wrong.rs"
     path.parent.mkdir(parents=True)
     spoil = "if let Some(first) = out.first_mut() { *first += 1.0; }"

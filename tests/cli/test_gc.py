@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 from campaign_parts import FIRST, checkout, kernel, record
 
-from lance_autoresearch.campaign.campaign import create
-from lance_autoresearch.campaign.tally import Run, load_run, only_loop, place, save
-from lance_autoresearch.cli.gc import DAY_S, Thing, chosen, gc, things
+from lance_autoresearch.campaign.campaign import create_campaign
+from lance_autoresearch.campaign.tally import Run, find_loop_dir, load_run, lock_loop, save_run
+from lance_autoresearch.cli.gc import (
+    DAY_S,
+    DisposableDir,
+    choose_disposable,
+    collect_garbage,
+    list_disposable,
+)
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host import scratch
-from lance_autoresearch.ledger import Ledger, digest_of, ledger_path
+from lance_autoresearch.ledger import Ledger, find_ledger_path, hash_bytes
 from lance_autoresearch.records import Verdict
 
 MB = 1_000_000
@@ -34,7 +40,7 @@ def built(root: Path, name: str, days: float, size: int = MB) -> Path:
 
 def backdate(root: Path, days: float) -> None:
     """Make all blobs older; the ledger itself would refuse."""
-    db = sqlite3.connect(ledger_path(root))
+    db = sqlite3.connect(find_ledger_path(root))
     fence = "blobs_no_update"
     (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (fence,)).fetchone()
     db.execute(f"DROP TRIGGER {fence}")
@@ -54,9 +60,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_old_builds_go_and_young_ones_stay(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, young = built(root, "old", 40), built(root, "young", 3)
-    assert gc(dry_run=True) == 0
+    assert collect_garbage(dry_run=True) == 0
     assert old.exists() and "would free 1.0 MB" in capsys.readouterr().out
-    assert gc() == 0
+    assert collect_garbage() == 0
     assert not old.exists() and young.exists()
 
 
@@ -64,7 +70,7 @@ def test_a_limit_takes_the_least_recently_used_first(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     homes = [built(root, f"b{days}", days) for days in (1, 2, 3)]
-    assert gc(max_gb=0.0025, json=True) == 0
+    assert collect_garbage(max_gb=0.0025, json=True) == 0
     said = json.loads(capsys.readouterr().out)
     assert [home.exists() for home in homes] == [True, True, False]
     assert said["builds"] == 1 and said["left"] <= 2.5 * MB
@@ -74,25 +80,27 @@ def test_what_was_used_within_the_hour_stays_under_any_limit(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = built(root, "now", 0)
-    assert gc(max_gb=0.0001) == 0
+    assert collect_garbage(max_gb=0.0001) == 0
     assert home.exists()
     assert "over the limit" in capsys.readouterr().out
 
 
 def test_a_limit_never_drops_a_row_or_a_kept_kernel(root: Path) -> None:
-    campaign = create(root, "pq-l2", FIRST, origin="upstream")
-    campaign.record(record(kernel(1), FIRST, Verdict.KEEP), kernel(1))
-    campaign.record(record(kernel(2), kernel(1)), kernel(2))
+    campaign = create_campaign(root, "pq-l2", FIRST, origin="upstream")
+    campaign.record_trial(record(kernel(1), FIRST, Verdict.KEEP), kernel(1))
+    campaign.record_trial(record(kernel(2), kernel(1)), kernel(2))
     with Ledger.open(root) as ledger:
-        before = ledger.trials()
-        assert ledger.gc(days=30, at_least=1) == [], "a blob of the last hour may be in use"
+        before = ledger.list_trials()
+        assert ledger.drop_old_blobs(days=30, at_least=1) == [], (
+            "a blob of the last hour may be in use"
+        )
     backdate(root, 2)
-    assert gc(max_gb=0.000001) == 0
+    assert collect_garbage(max_gb=0.000001) == 0
     with Ledger.open(root) as ledger:
-        assert ledger.trials() == before and ledger.verify().fault is None
-        assert ledger.find_blob(digest_of(kernel(1))) == kernel(1)
-        assert ledger.find_blob(digest_of(FIRST)) == FIRST
-        assert ledger.find_blob(digest_of(kernel(2))) is None
+        assert ledger.list_trials() == before and ledger.verify_chain().fault is None
+        assert ledger.find_blob(hash_bytes(kernel(1))) == kernel(1)
+        assert ledger.find_blob(hash_bytes(FIRST)) == FIRST
+        assert ledger.find_blob(hash_bytes(kernel(2))) is None
 
 
 def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
@@ -102,8 +110,8 @@ def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
             ledger.put_blob(text)
     backdate(root, 2)
     with Ledger.open(root) as ledger:
-        dropped = ledger.gc(days=30, at_least=2500)
-        assert len(dropped) == 3 and len(ledger.blobs()) == 2
+        dropped = ledger.drop_old_blobs(days=30, at_least=2500)
+        assert len(dropped) == 3 and len(ledger.list_blobs()) == 2
 
 
 def test_forgotten_scratch_is_found(root: Path) -> None:
@@ -113,9 +121,9 @@ def test_forgotten_scratch_is_found(root: Path) -> None:
     mine.mkdir()
     killed = root / ".lar" / "tmp" / "kernels-ab12_c"
     killed.mkdir()
-    assert {thing.path for thing in things(root)} == {left, killed}, "ours lives"
+    assert {thing.path for thing in list_disposable(root)} == {left, killed}, "ours lives"
     aged(killed)
-    scratch.scratch(root, "bench")
+    scratch.make_scratch(root, "bench")
     assert not killed.exists() and not left.exists() and mine.exists()
 
 
@@ -125,17 +133,17 @@ def aged(path: Path, days: float = 40.0) -> None:
 
 
 def test_homes_of_agents_go_when_their_loop_has_long_ended(root: Path) -> None:
-    mine = create(root, "pq-l2", FIRST, origin="upstream")
-    save(mine.desk, Run("claude", ended="5 trials done"))
-    loop = place(mine.desk)
+    mine = create_campaign(root, "pq-l2", FIRST, origin="upstream")
+    save_run(mine.desk, Run("claude", ended="5 trials done"))
+    loop = find_loop_dir(mine.desk)
     home = loop / "agent" / "claude"
     home.mkdir(parents=True)
     (home / "session.jsonl").write_bytes(os.urandom(MB))
     for path in (home, home.parent, loop / "loop.json"):
         aged(path)
-    with only_loop(mine.desk):
-        assert gc() == 0 and home.exists(), "its loop runs"
-    assert gc() == 0 and not home.exists()
+    with lock_loop(mine.desk):
+        assert collect_garbage() == 0 and home.exists(), "its loop runs"
+    assert collect_garbage() == 0 and not home.exists()
     assert load_run(mine.desk) is not None
 
 
@@ -144,19 +152,19 @@ def test_programs_that_tests_installed_go_when_no_test_has_used_them_for_long(ro
     home.mkdir(parents=True)
     lock.touch()
     aged(home)
-    assert gc() == 0 and home.exists()
+    assert collect_garbage() == 0 and home.exists()
     aged(lock)
-    assert gc() == 0 and not home.exists()
+    assert collect_garbage() == 0 and not home.exists()
 
 
 def test_the_choice_is_by_age_then_by_need() -> None:
     now = 100 * DAY_S
-    found = [Thing(Path(str(days)), 10, now - days * DAY_S) for days in (50, 5, 4, 3)]
-    assert [t.path.name for t in chosen(found, now, 30, 0)] == ["50"]
-    assert [t.path.name for t in chosen(found, now, 30, 25)] == ["50", "5", "4"]
-    assert chosen(found, now, 60, 0) == []
+    found = [DisposableDir(Path(str(days)), 10, now - days * DAY_S) for days in (50, 5, 4, 3)]
+    assert [t.path.name for t in choose_disposable(found, now, 30, 0)] == ["50"]
+    assert [t.path.name for t in choose_disposable(found, now, 30, 25)] == ["50", "5", "4"]
+    assert choose_disposable(found, now, 60, 0) == []
 
 
 def test_a_limit_of_nothing_is_refused(root: Path) -> None:
     with pytest.raises(UsageError, match="max-gb"):
-        gc(max_gb=0)
+        collect_garbage(max_gb=0)

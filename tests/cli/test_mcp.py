@@ -54,7 +54,7 @@ def talk(root: Path, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
 
 def test_an_agent_can_try_wait_and_ask_why(root: Path) -> None:
     mine = fresh(root)
-    spoiled = mine.read().replace(b"pub fn scan8", b"pub fn scan_eight")
+    spoiled = mine.read_kernel().replace(b"pub fn scan8", b"pub fn scan_eight")
     mine.kernel_path.write_bytes(spoiled)
     names, status, tried, logged, why, formerly, lessons = talk(
         root,
@@ -76,7 +76,7 @@ def test_an_agent_can_try_wait_and_ask_why(root: Path) -> None:
     assert formerly == why  # an old name is answered and not listed
     assert why.startswith("verdict rejected") and 'untrusted: "--json a name' in why
     assert "a name is no cost" in lessons
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
 
 
 def test_a_recorded_row_is_explained_with_its_combos() -> None:
@@ -120,7 +120,7 @@ run = mcp.Jobs.run
 def soon(self, *words, **more):
     return run(self, *words, seconds=0.01 if words[0] == "try" else 200.0)
 mcp.Jobs.run = soon
-mcp.mcp()
+mcp.serve_mcp()
 """
 """The server, but a trial answers `running` at once, as a long one would after 45 seconds, and
 nothing else does, however busy the machine is."""
@@ -182,7 +182,7 @@ def test_real_programs_drive_themselves_through_the_tools(
     session: Callable[[Campaign, Path, list[Step]], list[str]],
 ) -> None:
     mine = fresh(root)
-    spoiled = mine.read().replace(b"pub fn scan8", b"use std::fs;\npub fn scan8")
+    spoiled = mine.read_kernel().replace(b"pub fn scan8", b"use std::fs;\npub fn scan8")
     mine.kernel_path.write_bytes(spoiled)
     idea = f"from {session.__name__}"
     steps = [
@@ -202,7 +202,7 @@ def test_real_programs_drive_themselves_through_the_tools(
     assert "done" in waited and "rejected" in waited
     assert "verdict rejected" in why and idea in why and idea in logged
     assert "no target named" in bench
-    assert mine.read() == mine.champion_text()
+    assert mine.read_kernel() == mine.read_champion()
 
 
 @pytest.mark.deep

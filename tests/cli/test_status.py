@@ -15,12 +15,12 @@ from checkout_parts import interruptible
 from night_parts import small_night, trial
 
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.tally import Budget, Run, save
-from lance_autoresearch.cli.status import status
+from lance_autoresearch.campaign.tally import Budget, Run, save_run
+from lance_autoresearch.cli.status import show_status
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.report import gather
-from lance_autoresearch.report.page import Card, html
-from lance_autoresearch.report.sections import money
+from lance_autoresearch.report import gather_campaign
+from lance_autoresearch.report.page import Card, render_page
+from lance_autoresearch.report.sections import sum_costs
 
 LAR = Path(sys.executable).parent / "lar"
 
@@ -32,7 +32,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    assert status() == 0
+    assert show_status() == 0
     return capsys.readouterr().out
 
 
@@ -47,7 +47,7 @@ def test_a_campaign_by_hand_has_no_loop(
 def test_a_loop_that_runs_shows_counts_limits_and_phase(
     night: Campaign, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save(night.desk, Run("claude", Budget(trials=50, usd=5.0), lost_usd=1.2, phase="agent"))
+    save_run(night.desk, Run("claude", Budget(trials=50, usd=5.0), lost_usd=1.2, phase="agent"))
     text = said(capsys)
     assert "claude: 5 of 50 trials, 1.20 of 5 USD, 4 since the last keep; now: agent" in text
 
@@ -55,11 +55,11 @@ def test_a_loop_that_runs_shows_counts_limits_and_phase(
 def test_a_loop_that_ended_says_why_and_a_killed_one_how_to_go_on(
     night: Campaign, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save(night.desk, Run("tune", ended="tune has nothing left to try"))
+    save_run(night.desk, Run("tune", ended="tune has nothing left to try"))
     assert "tune: 5 trials, 4 since the last keep; ended: tune has nothing left" in said(capsys)
     gone = subprocess.Popen(["true"])
     gone.wait()
-    save(night.desk, Run("tune", pid=gone.pid))
+    save_run(night.desk, Run("tune", pid=gone.pid))
     assert f"./lar loop {TARGET} --resume --campaign {night.name}" in said(capsys)
 
 
@@ -80,9 +80,9 @@ def test_watch_looks_again_until_it_is_interrupted(night: Campaign) -> None:
 
 def test_the_report_says_why_the_loop_ended_and_counts_lost_turns(night: Campaign) -> None:
     run = Run("claude", ended="plateau: 15 trials without a keep", lost_usd=0.5, lost_tokens=900)
-    save(night.desk, run)
+    save_run(night.desk, run)
     with Ledger.open(night.root) as ledger:
         ledger.append(trial(kernel(9), kernel(8), campaign=night.name, tokens=100, cost_usd=0.25))
-        found = gather(ledger, TARGET, root=night.root)
-    assert money(found) == {"tokens": 1000, "usd": 0.75, "usd_per_keep": 0.75}
-    assert "ended: plateau: 15 trials without a keep" in html(found, Card())
+        found = gather_campaign(ledger, TARGET, root=night.root)
+    assert sum_costs(found) == {"tokens": 1000, "usd": 0.75, "usd_per_keep": 0.75}
+    assert "ended: plateau: 15 trials without a keep" in render_page(found, Card())

@@ -15,7 +15,7 @@ import pytest
 from cpu_texts import RECORDED, below
 
 from lance_autoresearch import doctor
-from lance_autoresearch.cli.doctor import lines
+from lance_autoresearch.cli.doctor import format_finding
 from lance_autoresearch.host import landlock, machine, sandbox
 from lance_autoresearch.host.cpu_kinds import read_processor
 
@@ -25,7 +25,7 @@ LAR = Path(sys.executable).parent / "lar"
 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, doctor.Finding]:
-    return {f.name: f for f in doctor.examine(ROOT)}
+    return {f.name: f for f in doctor.examine_machine(ROOT)}
 
 
 def report(**env: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -59,7 +59,7 @@ def test_all_faults_at_once_without_any_tool(tmp_path: Path) -> None:
     assert code == 4
     faults = {name for name, f in found.items() if f["state"] == "fault"}
     assert {"git", "rust", "linker"} <= faults
-    assert found["box"]["state"] == ("weak" if landlock.version() else "fault")
+    assert found["box"]["state"] == ("weak" if landlock.read_version() else "fault")
     assert found["box"]["mend"].startswith("apt-get install bubblewrap")
     assert all(found[name]["mend"] for name in faults)
 
@@ -81,27 +81,27 @@ def test_a_bubblewrap_that_does_not_work_is_not_believed(
     bwrap.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sandbox, "SYSTEM_PATH", str(tmp_path))
-    sandbox.bubblewrap.cache_clear()
+    sandbox.find_bubblewrap.cache_clear()
     try:
-        found = doctor._box(ROOT)
+        found = doctor._check_sandbox(ROOT)
     finally:
-        sandbox.bubblewrap.cache_clear()
-    assert found.state == ("weak" if landlock.version() else "fault")
+        sandbox.find_bubblewrap.cache_clear()
+    assert found.state == ("weak" if landlock.read_version() else "fault")
     assert "bubblewrap does not start" in found.found and found.mend
 
 
 def test_accepting_the_risk_is_weaker_not_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox.bubblewrap.cache_clear()
+    sandbox.find_bubblewrap.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor.landlock, "version", lambda: 0)  # a kernel without Landlock
+    monkeypatch.setattr(doctor.landlock, "read_version", lambda: 0)  # a kernel without Landlock
     try:
-        assert doctor._box(ROOT).state == "fault"
+        assert doctor._check_sandbox(ROOT).state == "fault"
         monkeypatch.setenv(sandbox.UNBOXED, "1")
-        found = doctor._box(ROOT)
+        found = doctor._check_sandbox(ROOT)
     finally:
-        sandbox.bubblewrap.cache_clear()
+        sandbox.find_bubblewrap.cache_clear()
     assert found.state == "weak" and sandbox.UNBOXED in found.weaker
 
 
@@ -120,7 +120,7 @@ def test_one_core_is_not_enough() -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{one}}});"
          "from pathlib import Path; from lance_autoresearch import doctor;"
-         "print(doctor._cores(Path('.')).state)"],
+         "print(doctor._check_cores(Path('.')).state)"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "fault"
@@ -128,39 +128,39 @@ def test_one_core_is_not_enough() -> None:
 
 def test_checking_the_cores_leaves_the_affinity_alone() -> None:
     before = os.sched_getaffinity(0)
-    doctor._cores(ROOT)
+    doctor._check_cores(ROOT)
     assert os.sched_getaffinity(0) == before
 
 
 def test_missing_sources_are_a_fault_with_the_command(tmp_path: Path) -> None:
-    assert doctor._upstream(tmp_path).state == "fault"
+    assert doctor._check_upstream(tmp_path).state == "fault"
     shutil.copy(ROOT / "upstream.lock", tmp_path)
-    found = doctor._upstream(tmp_path)
+    found = doctor._check_upstream(tmp_path)
     assert found.state == "fault" and "lance-linalg" in found.found
     assert found.mend.startswith("./lar upstream fetch")
 
 
 def test_missing_conductor_is_a_fault_with_the_command(tmp_path: Path) -> None:
-    found = doctor._conductor(tmp_path)
+    found = doctor._check_conductor(tmp_path)
     assert (found.state, found.mend) == ("fault", "./lar doctor --build")
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="Landlock is Linux's")
 def test_kernel_facilities_are_asked_not_assumed() -> None:
-    assert landlock.version() >= 0
-    assert doctor.user_namespaces() in (True, False)
+    assert landlock.read_version() >= 0
+    assert doctor.has_user_namespaces() in (True, False)
     done = subprocess.run(["unshare", "-U", "true"], capture_output=True)
-    assert doctor.user_namespaces() == (done.returncode == 0)
+    assert doctor.has_user_namespaces() == (done.returncode == 0)
 
 
 def test_text_has_the_remedy_below_the_fault() -> None:
     finding = doctor.Finding("box", "fault", "no bwrap", "untrusted code is refused", "apt-get x")
-    assert lines(finding)[0].startswith("fault box")
-    assert lines(finding)[-1].strip() == "mend: apt-get x"
+    assert format_finding(finding)[0].startswith("fault box")
+    assert format_finding(finding)[-1].strip() == "mend: apt-get x"
 
 
 def test_the_processor_is_named_by_its_kind(findings: dict[str, doctor.Finding]) -> None:
-    here = machine.machine()
+    here = machine.describe_machine()
     assert findings["processor"].found.startswith(f"{here['cpu_kind']} ({here['cpu']})")
 
 
@@ -180,9 +180,9 @@ def test_each_kind_has_its_line(
 ) -> None:  # fmt: skip
     root = below(tmp_path, RECORDED[kind])
     monkeypatch.setattr(doctor, "read_processor", lambda core: read_processor(root, core))
-    monkeypatch.setattr(doctor.machine, "machine", partial(machine.machine, root))
+    monkeypatch.setattr(doctor.machine, "describe_machine", partial(machine.describe_machine, root))
     monkeypatch.delenv("LAR_TIER", raising=False)
-    seen = doctor._cpu(ROOT)
+    seen = doctor._check_cpu(ROOT)
     assert (seen.state, found in seen.found, weaker in seen.weaker) == (state, True, True)
 
 
@@ -202,8 +202,8 @@ def test_an_unknown_tier_is_wrong_usage_that_names_the_right_ones() -> None:
 
 def test_macos_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    (only,) = doctor.examine(ROOT)
-    assert only.state == "fault" and not doctor.usable([only])
+    (only,) = doctor.examine_machine(ROOT)
+    assert only.state == "fault" and not doctor.is_usable([only])
     assert only.weaker == "kernels are judged in a Linux sandbox, and macOS has none"
 
 

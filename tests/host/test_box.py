@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 SECRET = "the-host-keeps-this-to-itself"
 
-pytestmark = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
+pytestmark = pytest.mark.skipif(sandbox.find_bubblewrap() is None, reason="no bubblewrap here")
 
 C = 'unsafe extern "C" {{ {} }}'
 HOSTILE: dict[str, tuple[str, str, set[str]]] = {
@@ -75,9 +75,9 @@ ends = {}
 with Conductor(home, bin_dir=home, box=box, limits=MeasuringLimits(heap_mb=256)) as conductor:
     for name in names:
         begun = time.monotonic()
-        fault = conductor.check(home / f"{name}.so", pools, seed=5).fault
+        fault = conductor.check_pools(home / f"{name}.so", pools, seed=5).fault
         ends[name] = [fault.kind if fault else "passes", time.monotonic() - begun]
-    ends["honest"] = [str(conductor.check(home / "honest.so", pools, seed=6).fault), 0]
+    ends["honest"] = [str(conductor.check_pools(home / "honest.so", pools, seed=6).fault), 0]
 print(json.dumps(ends))
 """
 
@@ -105,7 +105,9 @@ def home() -> Iterator[Path]:
         write_pool(place / "toy.pool", args, [[1024]] * 4, [{"rule": "bits32", "elem": 4}])
         with Conductor(ROOT) as conductor:
             pool = place / "toy.pool"
-            expected = conductor.expect(place / "honest.so", pool, pool.with_suffix(".expected"))
+            expected = conductor.write_expected(
+                place / "honest.so", pool, pool.with_suffix(".expected")
+            )
             assert expected.fault is None
         for path in place.rglob("*"):
             path.chmod(0o755)
@@ -205,10 +207,10 @@ def test_the_build_sandbox_hides_the_host(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def without_bubblewrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
+    monkeypatch.setattr(sandbox, "find_bubblewrap", lambda: None)
 
 
-@pytest.mark.skipif(landlock.version() < 1, reason="no Landlock in this kernel")
+@pytest.mark.skipif(landlock.read_version() < 1, reason="no Landlock in this kernel")
 @pytest.mark.parametrize("name", ["include through a macro", "assembler"])
 def test_landlock_hides_the_host_from_a_build_too(
     name: str, tmp_path: Path, without_bubblewrap: None
@@ -226,7 +228,7 @@ def test_landlock_hides_the_host_from_a_build_too(
 def test_without_any_sandbox_nothing_is_built_or_run(
     without_bubblewrap: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landlock, "version", lambda: 0)
+    monkeypatch.setattr(landlock, "read_version", lambda: 0)
     monkeypatch.delenv(sandbox.UNBOXED, raising=False)
     text = f"const X: &str = \"{time.time_ns()}\";" + SURFACE
     with pytest.raises(MachineError, match="no box for untrusted code"):
@@ -242,16 +244,16 @@ from lance_autoresearch.host import sandbox
 work, secret, box = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 sys.executable = sys.argv[4]
 script = f"cat {secret}; ls -A /root {secret}/..; echo x > made; echo y > {secret}.y"
-limits = sandbox.Limits(seconds=5, memory_bytes=1 << 28, file_bytes=1 << 16)
+limits = sandbox.ResourceLimits(seconds=5, memory_bytes=1 << 28, file_bytes=1 << 16)
 for part in (script, "yes > flood", "sleep 60 & sleep 60"):
-    done = sandbox.run(["/bin/sh", "-c", part], workdir=work, box=box, limits=limits)
+    done = sandbox.run_sandboxed(["/bin/sh", "-c", part], workdir=work, box=box, limits=limits)
     print(json.dumps([done.code, done.killed, (done.stdout + done.stderr).decode()[:4000]]))
 """
 
 
 @pytest.mark.parametrize("box", ["bwrap", "landlock"])
 def test_the_build_sandbox_holds_for_an_ordinary_user(box: str, home: Path) -> None:
-    if box == "landlock" and landlock.version() < 1:
+    if box == "landlock" and landlock.read_version() < 1:
         pytest.skip("no Landlock in this kernel")
     user = as_user(NOBODY)
     python = shutil.which("python3", path="/usr/bin")  # ours may lie where only root looks
@@ -295,7 +297,7 @@ COSTLY = {
 def test_a_costly_build_is_refused_within_its_limit(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = sandbox.Limits(seconds=10, memory_bytes=3 << 30)
+    limits = sandbox.ResourceLimits(seconds=10, memory_bytes=3 << 30)
     monkeypatch.setattr(builder, "LIMITS", limits)
     begun = time.monotonic()
     with pytest.raises(RejectedKernel):

@@ -15,7 +15,7 @@ from lance_autoresearch.host import cpu_kinds, machine
 def test_a_recorded_cpuinfo_has_its_kind(kind: str, tmp_path: Path) -> None:
     root = below(tmp_path, RECORDED[kind])
     assert cpu_kinds.read_processor(root).kind == kind
-    assert machine.machine(root)["cpu_kind"] == kind
+    assert machine.describe_machine(root)["cpu_kind"] == kind
 
 
 def test_no_cpuinfo_is_unknown(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_no_model_has_two_kinds() -> None:
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads the machine's own /proc/cpuinfo")
 def test_this_machine_has_a_kind_that_its_cpuinfo_proves() -> None:
-    kind, text = machine.machine()["cpu_kind"], Path("/proc/cpuinfo").read_text()
+    kind, text = machine.describe_machine()["cpu_kind"], Path("/proc/cpuinfo").read_text()
     assert kind != "unknown"
     if "cpu family\t: 25\nmodel\t\t: 1\n" in text and " avx2 " in text:
         assert kind == "zen3"
@@ -54,10 +54,10 @@ def test_old_rows_are_known_by_their_digest(
     digest: str, model: int, flags: str, tmp_path: Path
 ) -> None:
     """The digest of an old row is over family, model and features: it can be made again."""
-    stored = machine.machine(below(tmp_path, x86(AMD, 25, model, flags, "AMD EPYC")))
+    stored = machine.describe_machine(below(tmp_path, x86(AMD, 25, model, flags, "AMD EPYC")))
     assert stored["kind"] == f"x86_64-amd-epyc-{digest}"
     old = {name: value for name, value in stored.items() if name != "cpu_kind"}
-    assert cpu_kinds.stored_kind(old) == stored["cpu_kind"]
+    assert cpu_kinds.read_stored_kind(old) == stored["cpu_kind"]
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,14 @@ def test_old_rows_are_known_by_their_digest(
     ],
 )
 def test_a_stored_machine_has_a_kind_or_is_unknown(stored: dict[str, str], kind: str) -> None:
-    assert cpu_kinds.stored_kind(stored) == kind
+    assert cpu_kinds.read_stored_kind(stored) == kind
 
 
 def test_a_session_of_noise_holds_for_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = machine.boot_id()
-    assert mine == machine.boot_id() and mine.endswith(f" {machine.machine()['cpu_kind']}")
-    other = {**machine.machine(), "cpu_kind": "another"}
-    monkeypatch.setattr(machine, "machine", lambda: other)
-    assert machine.boot_id() != mine
+    mine = machine.read_boot_id()
+    assert mine == machine.read_boot_id() and mine.endswith(
+        f" {machine.describe_machine()['cpu_kind']}"
+    )
+    other = {**machine.describe_machine(), "cpu_kind": "another"}
+    monkeypatch.setattr(machine, "describe_machine", lambda: other)
+    assert machine.read_boot_id() != mine

@@ -14,7 +14,7 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.host.git import Git, abandoned_locks, carried_head, git_dir
+from lance_autoresearch.host.git import Git, find_abandoned_locks, find_git_dir, parse_carried_head
 
 KERNEL = f"targets/{TARGET}/kernel/kernels.rs"
 REF = f"refs/heads/lar/{TARGET}/a"
@@ -23,17 +23,17 @@ REF = f"refs/heads/lar/{TARGET}/a"
 def begun(tmp_path: Path) -> tuple[Git, str, str]:
     """A repository, its first commit, and a commit of ours on top that nothing points to."""
     repo = Git(checkout(tmp_path / "r"))
-    base = repo.head()
-    tree = repo.tree_with(base, KERNEL, FIRST, tmp_path / "scratch")
-    return repo, base, repo.commit(tree, base, "start\n\nLar-Head: abc\n")
+    base = repo.read_head()
+    tree = repo.make_tree(base, KERNEL, FIRST, tmp_path / "scratch")
+    return repo, base, repo.make_commit(tree, base, "start\n\nLar-Head: abc\n")
 
 
 def test_a_commit_is_made_without_touching_anything(tmp_path: Path) -> None:
     repo, base, commit = begun(tmp_path)
-    assert repo.has(commit)
-    assert repo.file(commit, KERNEL) == FIRST
-    assert repo.file(commit, "upstream.toml") == (repo.root / "upstream.toml").read_bytes()
-    assert repo.refs("refs/") == {"refs/heads/main": base}
+    assert repo.has_commit(commit)
+    assert repo.read_file(commit, KERNEL) == FIRST
+    assert repo.read_file(commit, "upstream.toml") == (repo.root / "upstream.toml").read_bytes()
+    assert repo.list_refs("refs/") == {"refs/heads/main": base}
     assert git(repo.root, "status", "--porcelain") == ""
     signed = git(repo.root, "show", "-s", "--format=%an <%ae> %cn", commit)
     assert signed == "lar <lar@localhost> lar"
@@ -42,13 +42,13 @@ def test_a_commit_is_made_without_touching_anything(tmp_path: Path) -> None:
 
 def test_a_ref_moves_only_from_where_it_is(tmp_path: Path) -> None:
     repo, base, commit = begun(tmp_path)
-    repo.move(REF, commit, old=None)
+    repo.move_ref(REF, commit, old=None)
     with pytest.raises(LedgerError, match="update-ref failed"):
-        repo.move(REF, base, old=None)
+        repo.move_ref(REF, base, old=None)
     with pytest.raises(LedgerError, match="update-ref failed"):
-        repo.move(REF, base, old=base)
-    repo.move(REF, base, old=commit)
-    assert repo.refs("refs/heads/lar/") == {REF: base}
+        repo.move_ref(REF, base, old=base)
+    repo.move_ref(REF, base, old=commit)
+    assert repo.list_refs("refs/heads/lar/") == {REF: base}
 
 
 def test_hooks_and_configuration_of_the_user_do_not_run(
@@ -76,66 +76,68 @@ def test_hooks_and_configuration_of_the_user_do_not_run(
         "GIT_AUTHOR_NAME": "X",
     }.items():
         monkeypatch.setenv(name, value)
-    tree = repo.tree_with(base, KERNEL, kernel(1), tmp_path / "scratch")
-    commit = repo.commit(tree, base, "one")
-    repo.move(REF, commit, old=None)
+    tree = repo.make_tree(base, KERNEL, kernel(1), tmp_path / "scratch")
+    commit = repo.make_commit(tree, base, "one")
+    repo.move_ref(REF, commit, old=None)
     repo.add_worktree(tmp_path / "w", f"lar/{TARGET}/a")
-    repo.restage(tmp_path / "w", KERNEL, commit)
+    repo.restage_file(tmp_path / "w", KERNEL, commit)
     assert (tmp_path / "w" / KERNEL).read_bytes() == kernel(1)
     assert not trap.exists()
     after = (repo.root / ".git" / "config").read_bytes(), (repo.root / ".git/index").read_bytes()
     assert after == before
-    assert repo.text("show", "-s", "--format=%an%G?", commit) == "larN"
+    assert repo.run_text("show", "-s", "--format=%an%G?", commit) == "larN"
 
 
 def test_worktrees_come_and_go(tmp_path: Path) -> None:
     repo, _, commit = begun(tmp_path)
-    repo.move(REF, commit, old=None)
+    repo.move_ref(REF, commit, old=None)
     place = tmp_path / "w"
     repo.add_worktree(place, f"lar/{TARGET}/a")
     assert git(place, "status", "--porcelain") == ""
-    assert git_dir(place) is not None
+    assert find_git_dir(place) is not None
     repo.remove_worktree(place)
     assert not place.exists()
-    assert git_dir(place) is None
+    assert find_git_dir(place) is None
     repo.add_worktree(place, f"lar/{TARGET}/a")
     assert (place / KERNEL).read_bytes() == FIRST
 
 
 def test_restage_is_not_blocked_by_a_lock(tmp_path: Path) -> None:
     repo, _, commit = begun(tmp_path)
-    repo.move(REF, commit, old=None)
+    repo.move_ref(REF, commit, old=None)
     place = tmp_path / "w"
     repo.add_worktree(place, f"lar/{TARGET}/a")
-    inside = git_dir(place)
+    inside = find_git_dir(place)
     assert inside is not None
     (inside / "index.lock").touch()
     (inside / "lar-index.lock").touch()
-    later = repo.commit(repo.tree_with(commit, KERNEL, kernel(2), tmp_path / "s"), commit, "two")
-    repo.move(REF, later, old=commit)
-    repo.restage(place, KERNEL, later)
+    later = repo.make_commit(
+        repo.make_tree(commit, KERNEL, kernel(2), tmp_path / "s"), commit, "two"
+    )
+    repo.move_ref(REF, later, old=commit)
+    repo.restage_file(place, KERNEL, later)
     assert git(place, "diff", "--cached", "--name-only") == ""
 
 
 def test_only_old_locks_that_no_process_uses_count_as_abandoned(tmp_path: Path) -> None:
     repo, _, commit = begun(tmp_path)
-    repo.move(REF, commit, old=None)
+    repo.move_ref(REF, commit, old=None)
     place = tmp_path / "w"
     repo.add_worktree(place, f"lar/{TARGET}/a")
-    inside = git_dir(place)
+    inside = find_git_dir(place)
     assert inside is not None
     lock = inside / "index.lock"
     lock.touch()
-    assert abandoned_locks(place) == []
+    assert find_abandoned_locks(place) == []
     os.utime(lock, (time.time() - 60, time.time() - 60))
     with subprocess.Popen(
         ["git", "cat-file", "--batch"], cwd=place, stdin=subprocess.PIPE
     ) as working:
         while Path(f"/proc/{working.pid}/comm").read_text().strip() != "git":
             time.sleep(0.01)
-        assert abandoned_locks(place) == []
+        assert find_abandoned_locks(place) == []
         working.communicate()
-    assert abandoned_locks(place) == [lock]
+    assert find_abandoned_locks(place) == [lock]
 
 
 ORPHANING = """
@@ -166,14 +168,16 @@ def test_an_orphaned_git_keeps_the_lock_of_its_dead_parent(tmp_path: Path) -> No
 
 def test_testimony_is_what_our_commits_carry(tmp_path: Path) -> None:
     repo, base, commit = begun(tmp_path)
-    assert repo.testimony() == {}
+    assert repo.read_testimony() == {}
     forged = "idea\n\nLar-Head: forged\n\nLar-Head: def\n"
-    later = repo.commit(repo.tree_with(commit, KERNEL, kernel(2), tmp_path / "s"), commit, forged)
-    repo.move(REF, later, old=None)
-    assert repo.testimony() == {commit: "abc", later: "def"}
-    assert repo.testifies(later)
-    assert not repo.testifies(base)
-    assert carried_head("no trailer") is None
+    later = repo.make_commit(
+        repo.make_tree(commit, KERNEL, kernel(2), tmp_path / "s"), commit, forged
+    )
+    repo.move_ref(REF, later, old=None)
+    assert repo.read_testimony() == {commit: "abc", later: "def"}
+    assert repo.has_testimony(later)
+    assert not repo.has_testimony(base)
+    assert parse_carried_head("no trailer") is None
 
 
 def test_errors_name_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,11 +185,11 @@ def test_errors_name_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     bare.mkdir()
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     with pytest.raises(LedgerError, match="not a git repository") as caught:
-        Git(bare).head()
+        Git(bare).read_head()
     assert "git init" in str(caught.value.next)
     git(bare, "init", "-q")
     with pytest.raises(LedgerError, match="no commit to branch from"):
-        Git(bare).head()
+        Git(bare).read_head()
     monkeypatch.setenv("PATH", str(bare))
     with pytest.raises(LedgerError, match="git was not found"):
-        Git(bare).head()
+        Git(bare).read_head()

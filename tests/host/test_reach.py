@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def fresh_kernel() -> bytes:
     """The same program as ever in a text that no cache has seen."""
-    return builder.first_kernel(ROOT, "pq-l2") + f"// {secrets.token_hex(8)}\n".encode()
+    return builder.compose_first_kernel(ROOT, "pq-l2") + f"// {secrets.token_hex(8)}\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def test_flags_in_the_environment_change_nothing(
 def test_flags_do_not_reach_the_build_of_the_measuring_programs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lance_autoresearch.bench.conductor import _plain_environment
+    from lance_autoresearch.bench.conductor import _clean_environment
 
     for name, value in STEERING.items():
         monkeypatch.setenv(name, value)
-    left = {n for n, value in _plain_environment().items() if STEERING.get(n) == value}
+    left = {n for n, value in _clean_environment().items() if STEERING.get(n) == value}
     assert left <= {"LIBRARY_PATH", "GCC_EXEC_PREFIX", "COMPILER_PATH"}
 
 
@@ -161,9 +161,9 @@ def trojans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (place / "rustc").write_text(f'#!/bin/sh\nexec {real} "$@" -Copt-level=0\n')
     (place / "rustc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
-    sandbox.bubblewrap.cache_clear()
+    sandbox.find_bubblewrap.cache_clear()
     yield tmp_path
-    sandbox.bubblewrap.cache_clear()
+    sandbox.find_bubblewrap.cache_clear()
     monkeypatch.undo()
     toolchain.Toolchain.probe(ROOT)
 
@@ -171,7 +171,7 @@ def trojans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_tools_in_front_of_path_change_nothing(digest: str, trojans: Path) -> None:
     built = builder.build_kernel(ROOT, "pq-l2", fresh_kernel())
     assert built.digest == digest and built.box == "bwrap"
-    assert sandbox.bubblewrap() == "/usr/bin/bwrap"
+    assert sandbox.find_bubblewrap() == "/usr/bin/bwrap"
     with Conductor(ROOT) as conductor:
         assert conductor.opened is not None and conductor.opened.box == "bwrap"
     assert not (trojans / "run").exists(), (trojans / "run").read_text()
@@ -181,7 +181,7 @@ def test_the_linker_is_not_taken_from_the_front_of_path(trojans: Path) -> None:
     from dataclasses import replace
 
     tools = replace(toolchain.Toolchain.probe(ROOT), lld=None)
-    assert not link._linker("/usr/libexec/collect2", tools)[0].startswith(str(trojans))
+    assert not link._find_linker("/usr/libexec/collect2", tools)[0].startswith(str(trojans))
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ def test_a_false_compiler_is_refused(
 def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Target, contract, prelude and slices of a worktree are never read."""
     monkeypatch.delenv("LAR_ROOT", raising=False)
-    target = catalogue.load(ROOT, "pq-l2")
+    target = catalogue.load_target(ROOT, "pq-l2")
     before, parts = measure_provenance(ROOT, target, DEFAULT), kits.compile_kit(ROOT, "pq-l2")
-    tree = checkout.lar_dir(ROOT, "work", f"reach-{secrets.token_hex(4)}")
+    tree = checkout.ensure_lar_dir(ROOT, "work", f"reach-{secrets.token_hex(4)}")
     try:
         shutil.copytree(ROOT / "targets", tree / "targets")
         shutil.copy2(ROOT / "upstream.toml", tree)
@@ -218,7 +218,7 @@ def test_edits_in_a_worktree_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         (tree / ".lar" / "ledger.sqlite").write_bytes(b"owned")
         monkeypatch.chdir(home)
         assert checkout.find_root() == ROOT
-        again = catalogue.load(checkout.find_root(), "pq-l2")
+        again = catalogue.load_target(checkout.find_root(), "pq-l2")
         assert again.timed == target.timed and again.ops == target.ops
         assert measure_provenance(checkout.find_root(), again, DEFAULT) == before
         assert kits.compile_kit(checkout.find_root(), "pq-l2").digest == parts.digest

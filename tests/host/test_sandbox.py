@@ -22,14 +22,20 @@ from lance_autoresearch.host import (
     toolchain,
 )
 
-BOXES = ["bwrap"] * bool(sandbox.bubblewrap()) + ["landlock"] * bool(landlock.version()) + ["none"]
-boxed_only = pytest.mark.skipif(sandbox.bubblewrap() is None, reason="no bubblewrap here")
+BOXES = (
+    ["bwrap"] * bool(sandbox.find_bubblewrap())
+    + ["landlock"] * bool(landlock.read_version())
+    + ["none"]
+)
+boxed_only = pytest.mark.skipif(sandbox.find_bubblewrap() is None, reason="no bubblewrap here")
 
 
-def sh(script: str, tmp_path: Path, box: str = "bwrap", **limits: float) -> sandbox.Done:
+def sh(script: str, tmp_path: Path, box: str = "bwrap", **limits: float) -> sandbox.SandboxResult:
     """Run a shell script in the box."""
-    bounds = sandbox.Limits(**limits)  # type: ignore[arg-type]
-    return sandbox.run(["/bin/sh", "-c", script], workdir=tmp_path, limits=bounds, box=box)
+    bounds = sandbox.ResourceLimits(**limits)  # type: ignore[arg-type]
+    return sandbox.run_sandboxed(
+        ["/bin/sh", "-c", script], workdir=tmp_path, limits=bounds, box=box
+    )
 
 
 @pytest.mark.parametrize("box", BOXES)
@@ -60,7 +66,7 @@ def test_the_sandbox_hides_files_network_and_processes(tmp_path: Path) -> None:
     assert done.code == 0 and done.stdout.split() == [b"0"], done
 
 
-@pytest.mark.skipif(landlock.version() < 4, reason="no Landlock of version 4 here")
+@pytest.mark.skipif(landlock.read_version() < 4, reason="no Landlock of version 4 here")
 def test_landlock_keeps_other_files_and_tcp_away(tmp_path: Path) -> None:
     work, secret = tmp_path / "work", tmp_path / "secret"
     work.mkdir()
@@ -83,7 +89,7 @@ for name, reach in {{
 """
     readable = [sys.base_prefix, sys.prefix]
     argv = [sys.executable, "-I", "-c", script]
-    done = sandbox.run(argv, workdir=work, readable=readable, box="landlock")
+    done = sandbox.run_sandboxed(argv, workdir=work, readable=readable, box="landlock")
     refused = [f"{name} {errno.EACCES}" for name in ("read", "list", "write", "remove", "tcp")]
     assert done.stdout.decode().splitlines() == [*refused, "own done"], done.stderr
 
@@ -95,7 +101,7 @@ def test_readable_paths_can_be_read_and_not_written(box: str, tmp_path: Path) ->
     work.mkdir()
     (shown / "file").write_text("text")
     argv = ["/bin/sh", "-c", f"cat {shown}/file; echo more > {shown}/file"]
-    done = sandbox.run(argv, workdir=work, readable=[shown], box=box)
+    done = sandbox.run_sandboxed(argv, workdir=work, readable=[shown], box=box)
     assert done.stdout == b"text" and done.code != 0
     assert (shown / "file").read_text() == "text"
 
@@ -112,8 +118,10 @@ def test_time_ends_the_whole_group(box: str, tmp_path: Path) -> None:
 def test_memory_and_file_size_are_bounded(box: str, tmp_path: Path) -> None:
     hungry = [sys.executable, "-c", "print(len(bytearray(1 << 30)))"]
     readable = [Path(sys.base_prefix), Path(sys.prefix)]
-    bounds = sandbox.Limits(memory_bytes=512 << 20)
-    done = sandbox.run(hungry, workdir=tmp_path, readable=readable, limits=bounds, box=box)
+    bounds = sandbox.ResourceLimits(memory_bytes=512 << 20)
+    done = sandbox.run_sandboxed(
+        hungry, workdir=tmp_path, readable=readable, limits=bounds, box=box
+    )
     assert done.code != 0 and b"MemoryError" in done.stderr
     done = sh("head -c 100000 /dev/zero > big", tmp_path, box, file_bytes=4096)
     assert done.code != 0 and (tmp_path / "big").stat().st_size <= 4096
@@ -127,27 +135,30 @@ def test_output_is_read_up_to_its_bound(box: str, tmp_path: Path) -> None:
 
 def test_standard_input_is_handed_over(tmp_path: Path) -> None:
     argv = ["/bin/cat"]
-    assert sandbox.run(argv, workdir=tmp_path, stdin=b"request", box=BOXES[0]).stdout == b"request"
+    assert (
+        sandbox.run_sandboxed(argv, workdir=tmp_path, stdin=b"request", box=BOXES[0]).stdout
+        == b"request"
+    )
 
 
 def test_no_sandbox_is_refused_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    sandbox.bubblewrap.cache_clear()
+    sandbox.find_bubblewrap.cache_clear()
     try:
         monkeypatch.delenv(sandbox.UNBOXED, raising=False)
         with pytest.raises(MachineError, match="no box for untrusted code") as caught:
-            sandbox.choose()
+            sandbox.choose_sandbox()
         assert "bubblewrap" in (caught.value.next or "")
         monkeypatch.setenv(sandbox.UNBOXED, "1")
-        assert sandbox.choose() == "none"
+        assert sandbox.choose_sandbox() == "none"
     finally:
-        sandbox.bubblewrap.cache_clear()
+        sandbox.find_bubblewrap.cache_clear()
 
 
 HOLD = """
 import sys, time
-from lance_autoresearch.host.machine_lock import machine_lock
-with machine_lock(sys.argv[1]):
+from lance_autoresearch.host.machine_lock import lock_machine
+with lock_machine(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -181,15 +192,15 @@ def lock_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_builds_share_the_machine_and_measuring_does_not(lock_dir: Path) -> None:
     other = Holder("shared")
     other.wait_held()
-    with machine_lock.machine_lock("shared", timeout=5):
+    with machine_lock.lock_machine("shared", timeout=5):
         pass
     with (
         pytest.raises(MachineError, match="busy"),
-        machine_lock.machine_lock("exclusive", timeout=0.05),
+        machine_lock.lock_machine("exclusive", timeout=0.05),
     ):
         pass
     other.let_go()
-    with machine_lock.machine_lock("exclusive", timeout=5), machine_lock.machine_lock("shared"):
+    with machine_lock.lock_machine("exclusive", timeout=5), machine_lock.lock_machine("shared"):
         third = Holder("shared")
         time.sleep(0.3)
         assert third.process.poll() is None
@@ -202,7 +213,7 @@ def test_who_waits_to_measure_is_not_overtaken_by_builds(lock_dir: Path) -> None
     first.wait_held()
     waiting = Holder("exclusive")
     time.sleep(0.5)
-    with pytest.raises(MachineError), machine_lock.machine_lock("shared", timeout=0.1):
+    with pytest.raises(MachineError), machine_lock.lock_machine("shared", timeout=0.1):
         pass
     first.let_go()
     waiting.wait_held()
@@ -211,9 +222,9 @@ def test_who_waits_to_measure_is_not_overtaken_by_builds(lock_dir: Path) -> None
 
 def test_sharing_cannot_become_exclusive(lock_dir: Path) -> None:
     with (
-        machine_lock.machine_lock("shared"),
+        machine_lock.lock_machine("shared"),
         pytest.raises(MachineError, match="cannot become exclusive"),
-        machine_lock.machine_lock("exclusive"),
+        machine_lock.lock_machine("exclusive"),
     ):
         pass
 
@@ -249,16 +260,19 @@ def test_toolchain_is_remembered_and_too_old_is_refused(
 
 
 def test_the_machine_has_a_kind_and_cores() -> None:
-    here = machine.machine()
-    assert here["kind"].startswith(here["arch"]) and int(here["cores"]) == len(machine.cores()) >= 1
-    assert machine.boot_id() == machine.boot_id()
+    here = machine.describe_machine()
+    assert (
+        here["kind"].startswith(here["arch"])
+        and int(here["cores"]) == len(machine.list_cores()) >= 1
+    )
+    assert machine.read_boot_id() == machine.read_boot_id()
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
-    files.atomic_write(path, b"one")
+    files.write_atomically(path, b"one")
     with pytest.raises(TypeError):
-        files.atomic_write(path, "text")  # type: ignore[arg-type]
+        files.write_atomically(path, "text")  # type: ignore[arg-type]
     assert path.read_bytes() == b"one" and [p.name for p in path.parent.iterdir()] == ["file"]
 
 

@@ -34,18 +34,18 @@ def test_a_kind_says_what_was_taken_from_it(
     kind: str, asked: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = below(tmp_path, RECORDED[kind])
-    whole = machine.machine(root)
+    whole = machine.describe_machine(root)
     monkeypatch.setenv("LAR_TIER", asked)
-    here = machine.machine(root)
+    here = machine.describe_machine(root)
     assert here["cpu_kind"] == seen
     # What answers from memory differs exactly where the kind does.
     assert (here["kind"] == whole["kind"]) == (here["cpu_kind"] == whole["cpu_kind"])
 
 
 def test_a_session_of_noise_is_not_shared_between_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = machine.boot_id()
+    whole = machine.read_boot_id()
     monkeypatch.setenv("LAR_TIER", "scalar")
-    assert machine.boot_id() == f"{whole}@scalar"
+    assert machine.read_boot_id() == f"{whole}@scalar"
 
 
 @pytest.mark.parametrize("value", ["AVX2", "native", "avx512", "0"])
@@ -54,12 +54,12 @@ def test_another_value_is_refused_with_those_allowed(
 ) -> None:
     monkeypatch.setenv("LAR_TIER", value)
     with pytest.raises(UsageError, match=f"LAR_TIER is '{value}'") as caught:
-        machine.machine()
+        machine.describe_machine()
     assert list(caught.value.allowed or ())[:2] == ["avx2", "scalar"]
 
 
 def test_a_tier_can_be_requested_and_dropped() -> None:
     tier.request_tier("scalar")
-    assert tier.requested_tier() == "scalar"
+    assert tier.read_requested_tier() == "scalar"
     tier.request_tier(None)
-    assert tier.requested_tier() is None
+    assert tier.read_requested_tier() is None

@@ -96,12 +96,12 @@ def test_the_conductor_survives_a_worker_that_writes_anything(bench: Bench) -> N
         for seed in (1, 99, 2**40 + 7, 0x9E3779B97F4A7C15):
             lib = bench.build(f"scribble-{seed}", SCRIBBLE.replace("SEED", str(seed)))
             for order in (1, 2):
-                fault = conductor.check(lib, bench.pools, seed=order).fault
+                fault = conductor.check_pools(lib, bench.pools, seed=order).fault
                 assert fault is not None
                 assert not fuzz_subjects.FORBIDDEN.search(fault.note or "")
-            ended = conductor.pair(bench.honest, lib, bench.pools, seed=3, rounds=2)
+            ended = conductor.measure_pair(bench.honest, lib, bench.pools, seed=3, rounds=2)
             assert ended.fault is not None or ended.void is not None
-            assert conductor.check(bench.honest, bench.pools, seed=4).fault is None
+            assert conductor.check_pools(bench.honest, bench.pools, seed=4).fault is None
 
 
 CASES = [p for p in sorted(fuzz_subjects.CASES.glob("*/*")) if p.is_file()]

@@ -12,8 +12,8 @@ import pytest
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.checkout import find_root
-from lance_autoresearch.judge.admission import admit, audit
-from lance_autoresearch.judge.rust_tokens import tokens
+from lance_autoresearch.judge.admission import admit, check_audit
+from lance_autoresearch.judge.rust_tokens import split_tokens
 from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
 
 SURFACE = """
@@ -177,19 +177,19 @@ def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) 
     text = (ADMITTED[name] + SURFACE).encode()
     admit(text)
     built = builder.build_kernel(find_root(), "pq-l2", text)
-    audit(report(built.obj, built.so))
+    check_audit(report(built.obj, built.so))
 
 
 @pytest.mark.deep
 def test_upstream_and_our_own_kernels_pass_both() -> None:
     root = find_root()
-    kernels = [(t, builder.first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
+    kernels = [(t, builder.compose_first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
     kernels += [(p.parent.name, p.read_bytes()) for p in root.glob("records/ideas/*/*.rs")]
     assert len(kernels) > 3
     for target, text in kernels:
         admit(text)
         built = builder.build_kernel(root, target, text)
-        audit(report(built.obj, built.so))
+        check_audit(report(built.obj, built.so))
 
 
 def test_the_line_is_that_of_the_token() -> None:
@@ -213,13 +213,13 @@ def test_sizes() -> None:
 
 def test_tokens_are_rusts() -> None:
     text = "r#fn 'a 'a' '\\'' b'\\x7f' br#\"a\"b\"# 0..n 1.5e3 /*/**/*/ x // c\n\"a\\\"b\" y!=z"
-    assert [(t.kind, t.text) for t in tokens(text)] == [
+    assert [(t.kind, t.text) for t in split_tokens(text)] == [
         ("word", "fn"), ("life", "'a"), ("text", "'a'"), ("text", "'\\''"), ("text", "b'\\x7f'"),
         ("text", 'br#"a"b"#'), ("number", "0"), ("sign", "."), ("sign", "."), ("word", "n"),
         ("number", "1.5e3"), ("word", "x"), ("text", '"a\\"b"'), ("word", "y"), ("sign", "!="),
         ("word", "z"),
     ]  # fmt: skip
-    assert [t.line for t in tokens("a\n\n'\\n' /*\n*/ b")] == [1, 3, 4]
+    assert [t.line for t in split_tokens("a\n\n'\\n' /*\n*/ b")] == [1, 3, 4]
 
 
 # ---- audit, on real objects of kernels that admission never saw -----------------------------
@@ -276,7 +276,7 @@ def test_the_audit_names_what_admission_would_have(name: str) -> None:
     text, expected = HOSTILE[name]
     built = builder.build_kernel(find_root(), "pq-l2", (text + SURFACE).encode())
     with pytest.raises(RejectedKernel, match=expected) as caught:
-        audit(report(built.obj, built.so), ("\n" + text).encode())
+        check_audit(report(built.obj, built.so), ("\n" + text).encode())
     assert caught.value.allowed
     assert caught.value.where == "kernels.rs:2"
 

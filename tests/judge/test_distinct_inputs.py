@@ -98,8 +98,8 @@ def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Coor
     def seen(pairs: int, rounds: int) -> DistinctInputsResult:
         once = [1] * len(pools)
         sides = [Sides(rig.bench.build(rig.champion_text).so, so)]
-        meter = rig.bench.meter(sides, pools, DEFAULT, rounds=rounds, calls=once)
-        with rig.bench.measuring():
+        meter = rig.bench.make_meter(sides, pools, DEFAULT, rounds=rounds, calls=once)
+        with rig.bench.hold_machine():
             found = measure_pairs(meter, pairs)
         if sum(pair.void is None for pair in found.pairs) < 4:
             pytest.skip("the machine is too busy to measure anything")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from tiers import FAST_TARGET, fast_for
 
-from lance_autoresearch.bench.conductor import audit
+from lance_autoresearch.bench.conductor import audit_object
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
-from lance_autoresearch.judge.extensions import guarded
+from lance_autoresearch.judge.extensions import check_features_guarded
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.champion import read_champion
 from lance_autoresearch.targets.cheats import load_cheats
@@ -24,7 +24,7 @@ CALL = "    unsafe { wide(&mut lanes) };"
 
 
 def report(target: str, text: bytes) -> dict[str, object]:
-    return dict(audit(ROOT, builder.bare_object(ROOT, target, text)))
+    return dict(audit_object(ROOT, builder.build_bare_object(ROOT, target, text)))
 
 
 def test_a_feature_that_is_never_asked_for_is_refused_by_name_and_line() -> None:
@@ -59,15 +59,15 @@ def test_a_question_in_vain_is_seen_in_the_object(question: str) -> None:
     text = CHEAT.replace(CALL, f"    if {ask} {{\n    {CALL}\n    }}").encode()
     admit(text)
     with pytest.raises(RejectedKernel, match="AVX512F and is reached without asking"):
-        guarded(report("_toy", text))
+        check_features_guarded(report("_toy", text))
 
 
-@pytest.mark.parametrize("target", fast_for(catalogue.names(ROOT), FAST_TARGET))
+@pytest.mark.parametrize("target", fast_for(catalogue.list_targets(ROOT), FAST_TARGET))
 def test_champions_and_lance_ask(target: str) -> None:
     champion = read_champion(ROOT, target)
     assert champion is not None
     admit(champion)
-    for text in (champion, builder.first_kernel(ROOT, target)):
+    for text in (champion, builder.compose_first_kernel(ROOT, target)):
         assert report(target, text)["extensions"] == []
     whole = builder.build_kernel(ROOT, target, champion)
-    assert dict(audit(ROOT, whole.obj))["extensions"], "with the answer yes they are there"
+    assert dict(audit_object(ROOT, whole.obj))["extensions"], "with the answer yes they are there"

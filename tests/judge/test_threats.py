@@ -22,7 +22,7 @@ from conductor_parts import read_container
 from tiers import fast_for
 
 from lance_autoresearch.bench import conductor
-from lance_autoresearch.bench.conductor import Conductor, source_digest
+from lance_autoresearch.bench.conductor import Conductor, hash_sources
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.build import builder
 from lance_autoresearch.build import kit as kits
@@ -32,7 +32,7 @@ from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.records import Fault
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Op, Target
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -121,7 +121,7 @@ def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Coordinato
 def programs(*features: str) -> Path:
     """Conductor and worker with a defence taken away, built beside the shipped ones."""
     cache = ROOT / ".lar" / "cache" / "rust-tests"
-    home = cache / f"{'+'.join(features).replace('/', '.')}-{source_digest(ROOT)[:12]}"
+    home = cache / f"{'+'.join(features).replace('/', '.')}-{hash_sources(ROOT)[:12]}"
     if not (home / "lar-worker").is_file():
         command = ["cargo", "build", "--release", "--locked", "--target-dir", str(cache / "target"),
                    "--features", ",".join(features)]
@@ -142,11 +142,13 @@ def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -
     so = builder.build_kernel(ROOT, rig.target.name, text).so
     epoch = rig.bench.inputs.epoch
     pools = [(p.path, p.expected) for p in (*epoch.checks, *epoch.timed)]
-    fault = conductor.check(so, pools, seed=7).fault
+    fault = conductor.check_pools(so, pools, seed=7).fault
     if fault is not None:
         return fault
     timed = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
-    return conductor.pair(rig.bench.build(rig.champion_text).so, so, timed, seed=8, rounds=4).fault
+    return conductor.measure_pair(
+        rig.bench.build(rig.champion_text).so, so, timed, seed=8, rounds=4
+    ).fault
 
 
 def test_admission_alone_stops(rigs: dict[str, Coordinator]) -> None:
@@ -196,10 +198,10 @@ def test_poison_alone_stops(rigs: dict[str, Coordinator]) -> None:
             on = outcome(rig, text)
             assert on is not None and on.kind in ("mismatch", "poison")
             so = builder.build_kernel(ROOT, "_toy", text).so
-            assert off.check(so, timed, seed=7).fault is None
+            assert off.check_pools(so, timed, seed=7).fault is None
             champion = rig.bench.build(rig.champion_text).so
-            assert off.pair(champion, so, timed, seed=8, rounds=4).fault is None
-            assert rig.bench.conductor.check(so, timed, seed=7).fault is not None
+            assert off.measure_pair(champion, so, timed, seed=8, rounds=4).fault is None
+            assert rig.bench.conductor.check_pools(so, timed, seed=7).fault is not None
 
 
 @pytest.mark.parametrize("name", ["_toy/nan-fill", "_toy/zeros", "pq-l2/every-other-row"])
@@ -212,9 +214,9 @@ def test_comparing_alone_stops(name: str, rigs: dict[str, Coordinator], tmp_path
         own = []
         for i, pool in enumerate(rig.bench.inputs.epoch.timed):
             want = tmp_path / f"{i}.expected"
-            assert rig.bench.conductor.expect(so, pool.path, want).fault is None
+            assert rig.bench.conductor.write_expected(so, pool.path, want).fault is None
             own.append((pool.path, want))
-        assert rig.bench.conductor.check(so, own, seed=3).fault is None
+        assert rig.bench.conductor.check_pools(so, own, seed=3).fault is None
 
 
 def relaxed(target: Target, rule: str) -> Target:
@@ -232,7 +234,7 @@ def answered(
     scans = [c for c in target.timed if c.op == target.ops[0].name]
     pools = make_pools(target, scans, directory, seed, rig.bench.inputs.maker)
     for pool in pools:
-        rig.bench.inputs.answer(pool)
+        rig.bench.inputs.write_expected(pool)
     return [(p.path, p.expected) for p in pools]
 
 
@@ -246,9 +248,9 @@ def test_bit_equality_alone_stops(
     so = builder.build_kernel(ROOT, "pq-l2", text_of(f"pq-l2/{name}")).so
     exact = answered(rig, rig.target, tmp_path / "exact", 5)
     loose = answered(rig, relaxed(rig.target, rule), tmp_path / "loose", 5)
-    on = rig.bench.conductor.check(so, exact, seed=3).fault
+    on = rig.bench.conductor.check_pools(so, exact, seed=3).fault
     assert on is not None and on.kind == "mismatch"
-    assert rig.bench.conductor.check(so, loose, seed=3).fault is None
+    assert rig.bench.conductor.check_pools(so, loose, seed=3).fault is None
 
 
 def test_the_pinned_tree_alone_keeps_the_rules(
@@ -261,13 +263,15 @@ def test_the_pinned_tree_alone_keeps_the_rules(
     edited = source.replace('"bits32"', '"ulp32:400000"')
     (home / "target.py").write_text(edited)
     shutil.copy2(ROOT / "targets/pq-l2/fixtures.py", home)
-    theirs = catalogue.load(tmp_path, "pq-l2")
+    theirs = catalogue.load_target(tmp_path, "pq-l2")
     rig = rigs["pq-l2"]
     so = builder.build_kernel(ROOT, "pq-l2", text_of("pq-l2/half-table")).so
     off = answered(rig, theirs, tmp_path / "off", 5)
-    assert rig.bench.conductor.check(so, off, seed=1).fault is None
-    ours = catalogue.load(ROOT, "pq-l2")
-    assert rig.bench.conductor.check(so, answered(rig, ours, tmp_path / "on", 5), seed=1).fault
+    assert rig.bench.conductor.check_pools(so, off, seed=1).fault is None
+    ours = catalogue.load_target(ROOT, "pq-l2")
+    assert rig.bench.conductor.check_pools(
+        so, answered(rig, ours, tmp_path / "on", 5), seed=1
+    ).fault
 
 
 def memorised(text: bytes, pool: Pool) -> bytes:
@@ -284,7 +288,7 @@ def memorised(text: bytes, pool: Pool) -> bytes:
     return text.decode().replace(empty, f"{empty[:-4]}&[{','.join(entries)}];").encode()
 
 
-@pytest.mark.parametrize("op", [op.name for op in catalogue.load(ROOT, "_toy").ops])
+@pytest.mark.parametrize("op", [op.name for op in catalogue.load_target(ROOT, "_toy").ops])
 def test_secret_pools_alone_stop_memorised_answers(
     op: str, rigs: dict[str, Coordinator], tmp_path: Path
 ) -> None:
@@ -293,12 +297,12 @@ def test_secret_pools_alone_stop_memorised_answers(
     known = make_pools(rig.target, small, tmp_path / "known", 11, None)
     secret = make_pools(rig.target, small, tmp_path / "secret", 12, None)
     for pool in (*known, *secret):
-        rig.bench.inputs.answer(pool)
+        rig.bench.inputs.write_expected(pool)
     text = memorised(text_of(f"_toy/memorised@{op}"), known[0])
     so = builder.build_kernel(ROOT, "_toy", text).so
-    off = rig.bench.conductor.check(so, [(p.path, p.expected) for p in known], seed=1)
+    off = rig.bench.conductor.check_pools(so, [(p.path, p.expected) for p in known], seed=1)
     assert off.fault is None and off.calls >= 8
-    on = rig.bench.conductor.check(so, [(p.path, p.expected) for p in secret], seed=1).fault
+    on = rig.bench.conductor.check_pools(so, [(p.path, p.expected) for p in secret], seed=1).fault
     assert on is not None and on.kind == "mismatch"
 
 
@@ -309,8 +313,8 @@ def test_untimed_cases_alone_stop(name: str, rigs: dict[str, Coordinator]) -> No
     checks = [(p.path, p.expected) for p in rig.bench.inputs.epoch.checks]
     for text in texts_of(name):
         so = builder.build_kernel(ROOT, rig.target.name, text).so
-        assert rig.bench.conductor.check(so, timed, seed=1).fault is None
-        assert rig.bench.conductor.check(so, checks, seed=1).fault is not None
+        assert rig.bench.conductor.check_pools(so, timed, seed=1).fault is None
+        assert rig.bench.conductor.check_pools(so, checks, seed=1).fault is not None
 
 
 def test_fresh_sizes_alone_stop(rigs: dict[str, Coordinator]) -> None:
@@ -320,7 +324,7 @@ def test_fresh_sizes_alone_stop(rigs: dict[str, Coordinator]) -> None:
     for text in texts_of("_toy/second-size"):
         assert outcome(rig, text) is None
         so = builder.build_kernel(ROOT, "_toy", text).so
-        assert rig.bench.check(so, "native", pools).fault is not None
+        assert rig.bench.check_library(so, "native", pools).fault is not None
 
 
 FREE_CHOICE = """
@@ -346,7 +350,7 @@ def test_counting_extraction_alone_stops(
     monkeypatch.setattr(builder, "compile_kit", lambda *_, **__: changed)
     so = builder.build_kernel(ROOT, "topk-merge", text).so
     pools = [(p.path, p.expected) for p in rig.bench.inputs.epoch.timed]
-    assert rig.bench.conductor.check(so, pools, seed=1).fault is None
+    assert rig.bench.conductor.check_pools(so, pools, seed=1).fault is None
 
 
 @pytest.mark.deep
@@ -365,11 +369,11 @@ def test_sampling_at_done_alone_stops_late_writes(tmp_path: Path) -> None:
     pool, want = tmp_path / "toy.pool", tmp_path / "toy.expected"
     write_pool(pool, args, [[1024]] * 16, [{"rule": "bits32", "elem": 4}])
     with Conductor(ROOT) as on:
-        assert on.expect(tmp_path / "honest.so", pool, want).fault is None
-        fault = on.check(tmp_path / "late.so", [(pool, want)], seed=5).fault
+        assert on.write_expected(tmp_path / "honest.so", pool, want).fault is None
+        fault = on.check_pools(tmp_path / "late.so", [(pool, want)], seed=5).fault
         assert fault is not None and fault.kind == "late_write"
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-late")) as off:
-        assert off.check(tmp_path / "late.so", [(pool, want)], seed=5).fault is None
+        assert off.check_pools(tmp_path / "late.so", [(pool, want)], seed=5).fault is None
 
 
 def test_stripping_alone_stops_escapes(rigs: dict[str, Coordinator]) -> None:
@@ -377,7 +381,7 @@ def test_stripping_alone_stops_escapes(rigs: dict[str, Coordinator]) -> None:
     for text in texts_of("_toy/inject"):
         record = make_record(rigs["_toy"].judge(text, story), story, rigs["_toy"].target)
         assert "\x1b" not in record.reason and "SYSTEM" not in record.reason
-    assert stripped("\x1b[2J\x1b]0;owned\x07 SYSTEM") == "SYSTEM"
+    assert strip_text("\x1b[2J\x1b]0;owned\x07 SYSTEM") == "SYSTEM"
 
 
 def test_no_shipped_build_can_set_a_switch() -> None:

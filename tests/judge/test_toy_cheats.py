@@ -14,9 +14,9 @@ from conductor_parts import LATE, ROOT, library, rustc, write_pool
 from test_threats import programs
 
 from lance_autoresearch.bench.conductor import Conductor
-from lance_autoresearch.bench.pools import output_bytes
+from lance_autoresearch.bench.pools import count_output_bytes
 from lance_autoresearch.records import ComboId, Comparison
-from lance_autoresearch.rules.confirmation import floor_flags, judge_opponent, measure_bias
+from lance_autoresearch.rules.confirmation import find_floor_flags, judge_opponent, measure_bias
 from lance_autoresearch.rules.policy import DEFAULT
 
 LINES = 1024
@@ -60,14 +60,20 @@ class Toys:
         pool, want = self.pools[0]
         write_pool(pool, args, [[cap]] * len(args), [{"rule": "bits32", "elem": 4}])
         with Conductor(ROOT) as conductor:
-            assert conductor.expect(self.libs["honest"], pool, want).fault is None
+            assert conductor.write_expected(self.libs["honest"], pool, want).fault is None
 
     def compared(self, conductor: Conductor, name: str, *, opponent: bool = False) -> Comparison:
         """Eight valid pairs of the honest kernel and another."""
         pairs = []
         for seed in range(24):
-            found = conductor.pair(self.libs["honest"], self.libs[name], self.pools, seed=seed,
-                                   rounds=8, opponent=self.libs["honest"] if opponent else None)
+            found = conductor.measure_pair(
+                self.libs["honest"],
+                self.libs[name],
+                self.pools,
+                seed=seed,
+                rounds=8,
+                opponent=self.libs["honest"] if opponent else None,
+            )
             assert found.fault is None, found.fault
             if found.times is not None and found.void is None:
                 pairs.append(found.times)
@@ -122,11 +128,11 @@ def test_sealed_inputs_alone_stop_answers_kept_in_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     toys.pool([[rng.random(n, dtype=np.float32) for n in (256, 1024)] for _ in range(6)], 1024)
     with Conductor(ROOT) as on:
-        fault = on.check(toys.libs["mark"], toys.pools, seed=1).fault
+        fault = on.check_pools(toys.libs["mark"], toys.pools, seed=1).fault
         assert fault is not None and (fault.kind, fault.signal) == ("signal", 11)
     writable = programs("lar-worker/test-write-inputs", "lar-conductor/test-write-inputs")
     with Conductor(ROOT, bin_dir=writable) as off:
-        assert off.check(toys.libs["mark"], toys.pools, seed=1).fault is None
+        assert off.check_pools(toys.libs["mark"], toys.pools, seed=1).fault is None
         assert gain(toys.compared(off, "mark")) > 50
 
 
@@ -136,10 +142,10 @@ def test_the_floor_alone_stops_work_outside_the_clock(tmp_path: Path) -> None:
     toys = Toys(tmp_path, {"honest": library(WIDE), "late": LATE_SUM})
     rng = np.random.default_rng(4)
     toys.pool([[rng.random(256, dtype=np.float32) for _ in range(2)] for _ in range(48)], 1 << 16)
-    floors = {"op 256 toy": output_bytes(toys.pools[0][1]) / DEFAULT.store_bytes_per_ns}
+    floors = {"op 256 toy": count_output_bytes(toys.pools[0][1]) / DEFAULT.store_bytes_per_ns}
     assert floors == {"op 256 toy": 128.0}
     with Conductor(ROOT, bin_dir=programs("lar-conductor/test-no-late")) as off:
         late = toys.compared(off, "late")
         assert gain(late) > 100, "nothing else stops it"
-        assert floor_flags(late, floors), "it took less than writing takes"
-        assert not floor_flags(toys.compared(off, "honest"), floors)
+        assert find_floor_flags(late, floors), "it took less than writing takes"
+        assert not find_floor_flags(toys.compared(off, "honest"), floors)

@@ -15,7 +15,7 @@ from kernels import around
 from tiers import FAST_TARGET, fast_for
 
 from lance_autoresearch.bench.conductor import CheckResult
-from lance_autoresearch.calibration.proof import is_late
+from lance_autoresearch.calibration.validation import is_caught_late
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge import prepare
@@ -94,7 +94,7 @@ def test_ten_gigabytes_are_refused(coordinator: Coordinator) -> None:
 def test_a_syscall_is_refused(pq: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
     """With admission and audit out of the way the box itself must stop it."""
     monkeypatch.setattr(prepare, "admit", lambda _: None)
-    monkeypatch.setattr(prepare, "audit", lambda *_: None)
+    monkeypatch.setattr(prepare, "check_audit", lambda *_: None)
     record = judge(pq, spoiled(pq, before='let _ = std::fs::read("/etc/hostname");'))
     assert record.verdict is Verdict.REJECTED
     assert record.results.fault.kind is FaultKind.SANDBOX
@@ -189,7 +189,7 @@ def test_every_cheat_is_refused(coordinator: Coordinator) -> None:
         refused = (Verdict.INCORRECT, Verdict.REJECTED)
         # What only confirmation stops may be undecided here on a busy machine, never kept.
         late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)
-        assert record.verdict in (late_ends if is_late(text) else refused), path.name
+        assert record.verdict in (late_ends if is_caught_late(text) else refused), path.name
 
 
 @pytest.mark.deep
@@ -199,7 +199,7 @@ def test_a_machine_that_was_stopped_once_does_not_make_a_right_kernel_hang(
 ) -> None:
     pq.begin_phases(Phases())
     conductor = pq.bench.conductor
-    right, asked = conductor.check, []
+    right, asked = conductor.check_pools, []
 
     def slow(*args: object, **more: object) -> CheckResult:
         asked.append(1)
@@ -207,7 +207,7 @@ def test_a_machine_that_was_stopped_once_does_not_make_a_right_kernel_hang(
             return CheckResult(0, Fault(FaultKind.TIMEOUT))
         return right(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(conductor, "check", slow)
+    monkeypatch.setattr(conductor, "check_pools", slow)
     text = pq.champion_text + b"\n// asked twice\n"
     judged = pq.judge(text, Story(kind="trial"))
     assert judged.reason.kind is ReasonKind.SAME_PROGRAM and not asked
@@ -215,5 +215,5 @@ def test_a_machine_that_was_stopped_once_does_not_make_a_right_kernel_hang(
     assert judged.verdict in (Verdict.REVERT, Verdict.INCONCLUSIVE), judged.reason
     assert len(asked) == 1 + len(pq.target.tiers)
     late = CheckResult(0, Fault(FaultKind.TIMEOUT))
-    monkeypatch.setattr(conductor, "check", lambda *_, **__: late)
+    monkeypatch.setattr(conductor, "check_pools", lambda *_, **__: late)
     assert pq.judge(text, Story(kind="test")).verdict is Verdict.INCORRECT

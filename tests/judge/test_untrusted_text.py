@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lance_autoresearch.build import builder
-from lance_autoresearch.build.compiler import MAX_MESSAGE, compiler_message
+from lance_autoresearch.build.compiler import MAX_MESSAGE, extract_compiler_message
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.cli import log
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.host.sandbox import Done
+from lance_autoresearch.host.sandbox import SandboxResult
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.ledger.results_json import results_to_json
-from lance_autoresearch.ledger.tsv import dump
+from lance_autoresearch.ledger.results_json import encode_results
+from lance_autoresearch.ledger.tsv import dump_trials
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.targets.cheats import load_cheats
 from lance_autoresearch.text.verdict_text import print_trial, record_to_json
@@ -64,20 +64,20 @@ def test_the_log_prints_it_stripped_in_every_form(
 ) -> None:
     with Ledger.open(tmp_path) as ledger:
         ledger.append(record(HOSTILE[name]))
-        rows = ledger.trials()
-    assert not FORBIDDEN.search(log.table(rows))
-    assert max(map(len, log.table(rows).splitlines())) < 200
-    assert not FORBIDDEN.search(dump(rows))
+        rows = ledger.list_trials()
+    assert not FORBIDDEN.search(log.render_table(rows))
+    assert max(map(len, log.render_table(rows).splitlines())) < 200
+    assert not FORBIDDEN.search(dump_trials(rows))
     monkeypatch.setenv("LAR_ROOT", str(tmp_path))
     monkeypatch.setattr("lance_autoresearch.campaign.campaign.repair", lambda _: [])
     for form in ({}, {"json": True}, {"tsv": True}):
-        assert log.log(**form) == 0
+        assert log.show_log(**form) == 0
         assert not FORBIDDEN.search(capsys.readouterr().out)
 
 
 def test_what_the_compiler_quotes_is_cut_and_stripped() -> None:
     text = "error: \x1b[31mboom\x1b[0m \u202e " + "x" * 10_000_000 + "\n --> kernels.rs:7:1\n\nmore"
-    message, _ = compiler_message(Done(1, b"", text.encode(), 0.1, "bwrap", None))
+    message, _ = extract_compiler_message(SandboxResult(1, b"", text.encode(), 0.1, "bwrap", None))
     assert len(message.encode()) <= MAX_MESSAGE
     assert not FORBIDDEN.search(message)
 
@@ -94,7 +94,7 @@ def test_secret_inputs_do_not_leave_through_a_panic() -> None:
     story = Story(kind="cheat")
     with Coordinator(ROOT, "_toy") as coordinator:
         made = make_record(coordinator.judge(leak.text, story), story, coordinator.target)
-    fault = results_to_json(made.results)["fault"]
+    fault = encode_results(made.results)["fault"]
     said = made.reason + json.dumps(fault)
     assert made.verdict is Verdict.INCORRECT and "kernels.rs:" in said
     assert not re.search(r"\[\s*-?\d+(\.\d+)?(, -?\d)", said), "an array of values"
@@ -102,7 +102,7 @@ def test_secret_inputs_do_not_leave_through_a_panic() -> None:
 
 
 def test_a_note_of_ten_megabytes_is_cut() -> None:
-    from lance_autoresearch.bench.conductor import TEXT_LIMIT, clean
+    from lance_autoresearch.bench.conductor import TEXT_LIMIT, clean_text
 
-    assert len(clean("\x1b[2J" * 3_000_000)) <= TEXT_LIMIT
-    assert not FORBIDDEN.search(clean("\x1b[2J\x9b31m\u202ekeep"))
+    assert len(clean_text("\x1b[2J" * 3_000_000)) <= TEXT_LIMIT
+    assert not FORBIDDEN.search(clean_text("\x1b[2J\x9b31m\u202ekeep"))

@@ -16,7 +16,7 @@ from lance_autoresearch.cli import log as log_verb
 from lance_autoresearch.cli import start as start_verb
 from lance_autoresearch.cli import status as status_verb
 from lance_autoresearch.errors import LedgerError, UsageError
-from lance_autoresearch.ledger import Ledger, delta, digest_of, tsv
+from lance_autoresearch.ledger import Ledger, delta, hash_bytes, tsv
 from lance_autoresearch.ledger.export import export_campaign, load_records
 from lance_autoresearch.records import Verdict
 
@@ -34,7 +34,7 @@ PAIRS = json.dumps([{"calls": [1, 2], "champion": [[3, 4]]}]).encode()
 
 @pytest.mark.parametrize("text", [UPSTREAM, DERIVED, INDENTED, b"", b"\n\n", b"}\r\n", b"\xff\xfe"])
 def test_a_delta_gives_the_kernel_back(text: bytes) -> None:
-    assert delta.decode(delta.encode(text, UPSTREAM), UPSTREAM) == text
+    assert delta.decode_delta(delta.encode_delta(text, UPSTREAM), UPSTREAM) == text
 
 
 lines = st.lists(
@@ -45,27 +45,27 @@ lines = st.lists(
 @given(ours=lines, theirs=lines)
 def test_any_delta_gives_any_kernel_back(ours: list[bytes], theirs: list[bytes]) -> None:
     text, base = b"".join(ours), b"".join(theirs)
-    assert delta.decode(delta.encode(text, base), base) == text
+    assert delta.decode_delta(delta.encode_delta(text, base), base) == text
 
 
 @pytest.mark.parametrize("text", [UPSTREAM, DERIVED, INDENTED])
 def test_no_line_of_upstream_stands_in_a_delta(text: bytes) -> None:
-    ops = json.loads(delta.encode(text, UPSTREAM))["ops"]
+    ops = json.loads(delta.encode_delta(text, UPSTREAM))["ops"]
     own = "".join(op[1] for op in ops if op[0] == "text").encode()
-    assert delta.shared_lines(own, UPSTREAM) == 0
-    assert delta.shared_lines(text, UPSTREAM) >= delta.SHARED
+    assert delta.count_shared_lines(own, UPSTREAM) == 0
+    assert delta.count_shared_lines(text, UPSTREAM) >= delta.SHARED
 
 
 def test_lines_in_common_are_counted_once_each() -> None:
-    assert delta.shared_lines(b"}\n\n{\n", UPSTREAM) == 0
-    assert delta.shared_lines(b"    use prelude::*;\nuse prelude::*;\n", UPSTREAM) == 1
-    assert delta.shared_lines(b"y * 2\n" * 20, UPSTREAM) == 12
+    assert delta.count_shared_lines(b"}\n\n{\n", UPSTREAM) == 0
+    assert delta.count_shared_lines(b"    use prelude::*;\nuse prelude::*;\n", UPSTREAM) == 1
+    assert delta.count_shared_lines(b"y * 2\n" * 20, UPSTREAM) == 12
 
 
 def test_a_delta_against_another_base_is_refused() -> None:
-    made = delta.encode(DERIVED, UPSTREAM)
+    made = delta.encode_delta(DERIVED, UPSTREAM)
     with pytest.raises(LedgerError, match="another first kernel"):
-        delta.decode(made, UPSTREAM + b"\n")
+        delta.decode_delta(made, UPSTREAM + b"\n")
     for damaged in (
         made.replace(b"ours", b"theirs"),
         made[:-20],
@@ -76,7 +76,7 @@ def test_a_delta_against_another_base_is_refused() -> None:
     ):
         assert damaged != made
         with pytest.raises(LedgerError, match="damaged"):
-            delta.decode(damaged, UPSTREAM)
+            delta.decode_delta(damaged, UPSTREAM)
 
 
 # -- tables --------------------------------------------------------------------------------
@@ -84,8 +84,8 @@ def test_a_delta_against_another_base_is_refused() -> None:
 
 @given(st.text())
 def test_any_text_fits_one_field(text: str) -> None:
-    field = tsv.escape(text)
-    assert tsv.unescape(field) == text
+    field = tsv.escape_field(text)
+    assert tsv.unescape_field(field) == text
     assert len(field.splitlines()) <= 1
     assert "\t" not in field
 
@@ -94,16 +94,16 @@ def test_the_table_starts_with_the_columns_its_readers_know(tmp_path: Path) -> N
     with Ledger.open(tmp_path) as ledger:
         ledger.append(record(kernel(1), FIRST, hypothesis="a\tb\nc", gain=None), judged="k")
         ledger.append(record(kernel(2), FIRST, Verdict.KEEP), commit="ab" * 20)
-        rows = ledger.trials()
-    head, first, second = tsv.dump(rows, tsv.SHORT).splitlines()
+        rows = ledger.list_trials()
+    head, first, second = tsv.dump_trials(rows, tsv.SHORT).splitlines()
     assert head.split("\t")[:4] == ["commit", "gain", "status", "description"]
     assert first.split("\t")[:5] == ["", "", "revert", "a\\tb\\nc", "1"]
     assert second.split("\t")[:3] == ["ab" * 20, "2.5", "keep"]
-    assert tsv.parse(tsv.dump(rows)) == rows
+    assert tsv.parse_trials(tsv.dump_trials(rows)) == rows
     with pytest.raises(LedgerError, match="line 3: damaged"):
-        tsv.parse(tsv.dump(rows).rpartition("\t")[0])
+        tsv.parse_trials(tsv.dump_trials(rows).rpartition("\t")[0])
     with pytest.raises(LedgerError, match="header"):
-        tsv.parse("commit\tgain\n")
+        tsv.parse_trials("commit\tgain\n")
 
 
 # -- a campaign's records ------------------------------------------------------------------
@@ -113,13 +113,17 @@ def test_the_table_starts_with_the_columns_its_readers_know(tmp_path: Path) -> N
 def exported(tmp_path: Path) -> Path:
     """A campaign with a derived keep, an own revert and pairs, exported."""
     root = checkout(tmp_path / "r")
-    mine = campaign.create(root, TARGET, UPSTREAM, origin="upstream", era="14.0.2", name="night")
+    mine = campaign.create_campaign(
+        root, TARGET, UPSTREAM, origin="upstream", era="14.0.2", name="night"
+    )
     with Ledger.open(root) as ledger:
         ledger.open_epoch(TARGET, "e1", secret=77)
         pairs = ledger.put_blob(PAIRS, "pairs")
         ledger.append(record(FIRST, FIRST, target="fsst"))
-    mine.record(record(DERIVED, UPSTREAM, Verdict.KEEP, pairs_blob=pairs), DERIVED, judged="k1")
-    mine.record(record(FIRST, DERIVED, hypothesis="start\tover"), FIRST)
+    mine.record_trial(
+        record(DERIVED, UPSTREAM, Verdict.KEEP, pairs_blob=pairs), DERIVED, judged="k1"
+    )
+    mine.record_trial(record(FIRST, DERIVED, hypothesis="start\tover"), FIRST)
     with Ledger.open(root) as ledger:
         ledger.end_epoch(TARGET, "e1", 77)
         return export_campaign(ledger, "night", root / "records" / "night", UPSTREAM)
@@ -128,11 +132,11 @@ def exported(tmp_path: Path) -> Path:
 def test_records_come_back_whole(exported: Path) -> None:
     found = load_records(exported, UPSTREAM)
     with Ledger.open(exported.parents[1]) as ledger:
-        assert list(found.trials) == ledger.trials(campaign="night")
-        assert found.campaign == ledger.campaign("night")
+        assert list(found.trials) == ledger.list_trials(campaign="night")
+        assert found.campaign == ledger.find_campaign("night")
     texts = (UPSTREAM, DERIVED, FIRST)
-    assert found.kernels == {digest_of(text): text for text in texts}
-    assert found.pairs == {digest_of(PAIRS): PAIRS}
+    assert found.kernels == {hash_bytes(text): text for text in texts}
+    assert found.pairs == {hash_bytes(PAIRS): PAIRS}
     assert found.seeds["e1"]["seed"] == "77"
     assert found.dropped == frozenset()
 
@@ -140,14 +144,14 @@ def test_records_come_back_whole(exported: Path) -> None:
 def test_kernels_of_our_own_are_readable_and_lances_are_not_there(exported: Path) -> None:
     names = {path.name for path in (exported / "kernels").iterdir()}
     assert names == {
-        f"{digest_of(FIRST)}.rs",
-        f"{digest_of(DERIVED)}.delta",
-        f"{digest_of(UPSTREAM)}.delta",
+        f"{hash_bytes(FIRST)}.rs",
+        f"{hash_bytes(DERIVED)}.delta",
+        f"{hash_bytes(UPSTREAM)}.delta",
     }
     everything = b"".join(p.read_bytes() for p in exported.rglob("*") if p.is_file())
     assert b"let y = x" not in everything
     own_only = load_records(exported)
-    assert set(own_only.kernels) == {digest_of(FIRST)}
+    assert set(own_only.kernels) == {hash_bytes(FIRST)}
 
 
 def test_an_export_replaces_the_one_before(exported: Path) -> None:
@@ -168,7 +172,7 @@ def _edit(path: Path, old: bytes, new: bytes) -> None:
 def _readmit(exported: Path, path: str) -> None:
     """A careful forger puts the new digest into the list of files, too."""
     about = json.loads((exported / "campaign.json").read_bytes())
-    about["files"][path] = digest_of((exported / path).read_bytes())
+    about["files"][path] = hash_bytes((exported / path).read_bytes())
     (exported / "campaign.json").write_text(json.dumps(about))
 
 
@@ -182,7 +186,7 @@ def test_damage_names_the_file(exported: Path) -> None:
         for path, data in whole.items():
             path.write_bytes(data)
 
-    own = kernels / f"{digest_of(FIRST)}.rs"
+    own = kernels / f"{hash_bytes(FIRST)}.rs"
     _edit(own, b"scan8", b"scan9")
     refused(r"kernels/.*\.rs: damaged")
     own.unlink()
@@ -216,13 +220,13 @@ def test_damage_names_the_file(exported: Path) -> None:
 
 def test_what_gc_dropped_is_named(exported: Path) -> None:
     with Ledger.open(exported.parents[1]) as ledger:
-        ledger.gc(days=-1)
+        ledger.drop_old_blobs(days=-1)
         export_campaign(ledger, "night", exported, UPSTREAM)
         with pytest.raises(UsageError, match="no campaign 'x'"):
             export_campaign(ledger, "x", exported, UPSTREAM)
     found = load_records(exported, UPSTREAM)
-    assert found.dropped == {digest_of(FIRST)}
-    assert digest_of(DERIVED) in found.kernels
+    assert found.dropped == {hash_bytes(FIRST)}
+    assert hash_bytes(DERIVED) in found.kernels
 
 
 # -- the verbs -----------------------------------------------------------------------------
@@ -232,19 +236,19 @@ def test_log_in_its_four_forms(
     exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LAR_ROOT", str(exported.parents[1]))
-    assert log_verb.log() == 0
+    assert log_verb.show_log() == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["id", "1", "2", "3"]
     assert "start over" in lines[3]
-    log_verb.log(TARGET, json=True)
+    log_verb.show_log(TARGET, json=True)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["id"], row["verdict"], row["gain"]) for row in rows] == [
         (2, "keep", 2.5),
         (3, "revert", 2.5),
     ]
-    log_verb.log(campaign="night", tsv=True)
+    log_verb.show_log(campaign="night", tsv=True)
     assert capsys.readouterr().out.startswith("commit\tgain\tstatus\tdescription\t")
-    assert log_verb.log(verify=True) == 0
+    assert log_verb.show_log(verify=True) == 0
     assert "git witnesses 2 of 2" in capsys.readouterr().out
 
 
@@ -261,7 +265,7 @@ def test_verify_ends_in_70_where_the_chain_is_broken(
     db.commit()
     db.close()
     with pytest.raises(LedgerError, match=r"trial 3 .*does not match") as caught:
-        log_verb.log(verify=True)
+        log_verb.show_log(verify=True)
     assert caught.value.exit_code == 70
 
 
@@ -269,14 +273,14 @@ def test_status_tells_where_to_work(
     exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LAR_ROOT", str(exported.parents[1]))
-    assert status_verb.status(json=True) == 0
+    assert status_verb.show_status(json=True) == 0
     body = json.loads(capsys.readouterr().out)
     (night,) = body["campaigns"]
     assert night["trials"] == {"keep": 1, "revert": 1}
-    assert night["champion"] == digest_of(DERIVED)
+    assert night["champion"] == hash_bytes(DERIVED)
     assert night["edited"] is False
     Path(night["kernel"]).write_bytes(kernel(4))
-    status_verb.status()
+    status_verb.show_status()
     out = capsys.readouterr().out
     assert "(edited, not judged yet)" in out
     assert "last      3 revert +2.50%" in out
@@ -284,11 +288,11 @@ def test_status_tells_where_to_work(
 
 def test_start_from_a_trial_or_the_champion(exported: Path) -> None:
     root = exported.parents[1]
-    assert start_verb.beginning(root, TARGET, "3", "14.0.2") == (FIRST, "trial 3", 3)
-    assert start_verb.beginning(root, TARGET, None, "14.0.2") == (DERIVED, "champion", 2)
+    assert start_verb.resolve_beginning(root, TARGET, "3", "14.0.2") == (FIRST, "trial 3", 3)
+    assert start_verb.resolve_beginning(root, TARGET, None, "14.0.2") == (DERIVED, "champion", 2)
     with pytest.raises(UsageError, match="no champion of release 15"):
-        start_verb.beginning(root, TARGET, "champion", "15.0.0")
+        start_verb.resolve_beginning(root, TARGET, "champion", "15.0.0")
     with pytest.raises(UsageError, match="trial 1 is about fsst"):
-        start_verb.beginning(root, TARGET, "1", "14.0.2")
+        start_verb.resolve_beginning(root, TARGET, "1", "14.0.2")
     with pytest.raises(UsageError, match="cannot start from 'best'"):
-        start_verb.beginning(root, TARGET, "best", "14.0.2")
+        start_verb.resolve_beginning(root, TARGET, "best", "14.0.2")

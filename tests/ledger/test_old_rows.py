@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.campaign.replaying import Recorded, decided_again
+from lance_autoresearch.campaign.replaying import RecordedTrial, decide_again
 from lance_autoresearch.ledger import chain, rows
 from lance_autoresearch.ledger.export import Records, load_records
 from lance_autoresearch.records import Outcome, ReasonKind, Verdict
@@ -31,7 +31,7 @@ def test_every_row_keeps_its_digest_and_gives_typed_results(name: str) -> None:
     for row in loaded(name).trials:
         record = row.record
         assert record.stored is not None and "v" not in record.stored, "a row of version 1"
-        assert chain.row_digest("trials", rows.of_row(row)) == row.digest
+        assert chain.hash_row("trials", rows.flatten_row(row)) == row.digest
         found = record.results
         assert found.reason is not None and found.reason.detail == record.reason
         assert (found.screening is None) == (record.pairs_blob is None)
@@ -53,7 +53,7 @@ def test_recorded_pairs_judged_again_give_the_same_numbers_to_the_bit(name: str)
         blob = row.record.pairs_blob
         if blob is not None:
             pairs = loaded(name).pairs[blob]
-            again[row.id] = decided_again(Recorded(row.id, row.record, b"", b"", pairs))
+            again[row.id] = decide_again(RecordedTrial(row.id, row.record, b"", b"", pairs))
     assert again and [number for number, part in again.items() if not part.ok] == []
 
 
@@ -70,5 +70,5 @@ def test_a_changed_number_is_not_the_same() -> None:
         record, results=replace(record.results, screening=replace(gate, components=components))
     )
     pairs = loaded(RECORDS[0]).pairs[record.pairs_blob]
-    assert decided_again(Recorded(row.id, record, b"", b"", pairs)).ok
-    assert not decided_again(Recorded(row.id, changed, b"", b"", pairs)).ok
+    assert decide_again(RecordedTrial(row.id, record, b"", b"", pairs)).ok
+    assert not decide_again(RecordedTrial(row.id, changed, b"", b"", pairs)).ok

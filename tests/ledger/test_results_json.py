@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lance_autoresearch.ledger.results_json import (
     OLD_REASONS,
-    results_from_json,
-    results_to_json,
+    decode_results,
+    encode_results,
 )
 from lance_autoresearch.records import (
     CodeFacts,
@@ -126,8 +126,8 @@ def results(draw: st.DrawFn) -> Results:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(results())
 def test_results_come_back_as_they_were(given_results: Results) -> None:
-    text = json.dumps(results_to_json(given_results), allow_nan=False)
-    assert results_from_json(json.loads(text)) == given_results
+    text = json.dumps(encode_results(given_results), allow_nan=False)
+    assert decode_results(json.loads(text)) == given_results
 
 
 def test_every_field_of_the_results_is_stored() -> None:
@@ -159,19 +159,19 @@ def test_every_field_of_the_results_is_stored() -> None:
     plain = Results()
     same = [f.name for f in fields(Results) if getattr(whole, f.name) == getattr(plain, f.name)]
     assert same == []
-    text = json.dumps(results_to_json(whole), allow_nan=False)
-    assert "Infinity" not in text and results_from_json(json.loads(text)) == whole
+    text = json.dumps(encode_results(whole), allow_nan=False)
+    assert "Infinity" not in text and decode_results(json.loads(text)) == whole
 
 
 def test_what_was_not_reached_is_left_out() -> None:
-    assert results_to_json(Results(checked=3)) == {"v": 2, "checked": 3}
+    assert encode_results(Results(checked=3)) == {"v": 2, "checked": 3}
 
 
 def test_a_kernels_own_words_are_not_stored_but_the_line_they_name() -> None:
     fault = Fault(FaultKind.PANIC, note="kernels.rs:8:9 input was 4.25", got=b"\1", want=b"\2")
-    stored = results_to_json(Results(fault=fault))
+    stored = encode_results(Results(fault=fault))
     assert "4.25" not in json.dumps(stored)
-    again = results_from_json(stored).fault
+    again = decode_results(stored).fault
     assert again is not None
     assert (again.note, again.got, again.want) == ("kernels.rs:8:9", b"", b"")
 
@@ -193,7 +193,7 @@ OLD = {
 
 
 def test_names_of_version_1_are_read() -> None:
-    found = results_from_json(OLD, "confirmed on fresh inputs, sizes and layouts")
+    found = decode_results(OLD, "confirmed on fresh inputs, sizes and layouts")
     assert found.reason is not None and found.reason.kind is ReasonKind.CONFIRMED
     assert found.distinct_inputs == DistinctInputsResult(1.0, math.inf, rejected=False)
     assert found.dose == (0.01, 0.02)
@@ -201,7 +201,7 @@ def test_names_of_version_1_are_read() -> None:
     assert found.confirmation is not None
     assert found.confirmation.long_blocks == Estimate("all", 1.0, -math.inf, 2.0, 4)
     assert found.confirmation.combos[0].guard is Guard.MAY_BE_SLOWER
-    assert results_from_json({}) == Results()
+    assert decode_results({}) == Results()
 
 
 SENTENCES = {
@@ -230,7 +230,7 @@ SENTENCES = {
 def test_a_sentence_of_version_1_is_kept_and_its_kind_is_read(sentence: str) -> None:
     confirming = sentence.startswith("not confirmed")
     kind, about = SENTENCES[sentence]
-    found = results_from_json({}, sentence).reason
+    found = decode_results({}, sentence).reason
     assert found == Reason(kind, about, detail=sentence, at_confirmation=confirming)
 
 
@@ -255,4 +255,4 @@ def test_every_pattern_of_version_1_has_a_sentence_here() -> None:
 )
 def test_fields_of_another_shape_are_refused(damaged: dict[str, object], what: str) -> None:
     with pytest.raises(ValueError, match=what):
-        results_from_json(damaged)
+        decode_results(damaged)

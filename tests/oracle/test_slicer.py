@@ -115,7 +115,7 @@ mod tests {
 
 def cut(*specs: str, text: bytes = SAMPLE, **options: bool) -> str:
     """The sample's slice without its licence header."""
-    got = Slicer(Source("some/src/lib.rs", text)).cut(specs, **options).decode()
+    got = Slicer(Source("some/src/lib.rs", text)).cut_items(specs, **options).decode()
     header = (
         "// SPDX-License-Identifier: Apache-2.0\n// SPDX-FileCopyrightText: Copyright Someone\n"
     )
@@ -220,5 +220,5 @@ def test_whole_file_compiles_alone(tmp_path: Path) -> None:
 
 
 def test_pieces_ignore_lifting_so_digests_follow_upstream_only() -> None:
-    piece = Slicer(Source("some/src/lib.rs", SAMPLE)).piece("Pair::sum")
+    piece = Slicer(Source("some/src/lib.rs", SAMPLE)).cut_piece("Pair::sum")
     assert piece.line == 31 and b"pub(crate) fn sum" in piece.text and b"// some" not in piece.text

@@ -15,7 +15,7 @@ from lance_autoresearch import oracle
 from lance_autoresearch.cli import upstream as verbs
 from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.host.checkout import find_root
-from lance_autoresearch.oracle.archives import _unpack
+from lance_autoresearch.oracle.archives import _unpack_archive
 from lance_autoresearch.oracle.lock import Lock
 from lance_autoresearch.oracle.manifest import parse_manifest
 
@@ -46,17 +46,17 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "targets" / "pq").mkdir(parents=True)
     (tmp_path / "targets" / "pq" / "extracts.toml").write_text(EXTRACTS)
     (tmp_path / "targets" / "pq" / "adapter.rs").write_text("pub fn scan() {}\n")
-    oracle.pin(tmp_path)
+    oracle.pin_release(tmp_path)
     return tmp_path
 
 
 def test_the_committed_lock_is_what_the_release_gives() -> None:
     checkout = find_root()
-    oracle.fetch(checkout)
+    oracle.fetch_upstream(checkout)
     lock, manifest = Lock.read(checkout), oracle.load_manifest(checkout)
     assert lock.version == manifest.version == "14.0.2"
     for name in (n for n, target in manifest.targets.items() if target.entries):
-        items = oracle.show(checkout, name)
+        items = oracle.list_item_lines(checkout, name)
         assert items and len(items) == len(lock.items[name])
         for item in items:
             key = f"{item.group} {item.source} {item.spec}"
@@ -64,7 +64,7 @@ def test_the_committed_lock_is_what_the_release_gives() -> None:
 
 
 def test_first_kernel_is_licence_items_adapter(root: Path) -> None:
-    text = (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text()
+    text = (oracle.ensure_extracts(root, "pq") / "kernel.rs").read_text()
     assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n")
     assert text.index("use prelude::*;") < text.index("pub fn compute_pq_distance")
     assert text.endswith("(written by hand)\npub fn scan() {}\n")
@@ -74,7 +74,7 @@ def test_sliced_bytes_are_verbatim(root: Path) -> None:
     """Every line of the slice but visibility, notes and our own is a line of the archive."""
     crate = root / ".lar" / "upstream" / "14.0.2" / "lance-index"
     theirs = set((crate / "src/vector/pq/distance.rs").read_text().splitlines())
-    ours = (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text().splitlines()
+    ours = (oracle.ensure_extracts(root, "pq") / "kernel.rs").read_text().splitlines()
     extra = [line for line in ours if line not in theirs]
     assert extra == [
         "use prelude::*;",
@@ -88,14 +88,14 @@ def test_sliced_bytes_are_verbatim(root: Path) -> None:
 def test_fetch_does_nothing_while_all_stands(root: Path) -> None:
     said: list[str] = []
     looked = least_ratio(
-        lambda: own_seconds(lambda: oracle.fetch(root, progress=said.append)), pace_seconds
+        lambda: own_seconds(lambda: oracle.fetch_upstream(root, progress=said.append)), pace_seconds
     )
     assert said == [] and looked < 0.5, "a twentieth of a second"
     (root / "targets" / "pq" / "adapter.rs").write_text("pub fn other() {}\n")
-    oracle.fetch(root, progress=said.append)
+    oracle.fetch_upstream(root, progress=said.append)
     assert said == ["extracted pq"]
     (root / ".lar" / "extracts" / "pq" / "kernel.rs").write_text("tampered")
-    assert "fn other" in (oracle.extracts_dir(root, "pq") / "kernel.rs").read_text()
+    assert "fn other" in (oracle.ensure_extracts(root, "pq") / "kernel.rs").read_text()
 
 
 def test_a_wrong_archive_is_refused_before_it_is_read(root: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_wrong_archive_is_refused_before_it_is_read(root: Path) -> None:
     Lock(lock.version, {**lock.archives, "lance-index": "0" * 64}, lock.items).write(root)
     shutil.rmtree(root / ".lar")
     with pytest.raises(UpstreamError, match=r"lance-index 14\.0\.2: archive has sha256"):
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
     assert not (root / ".lar" / "upstream" / "14.0.2" / "lance-index").exists()
 
 
@@ -113,41 +113,41 @@ def test_an_item_that_differs_from_the_lock_is_refused(root: Path) -> None:
     items = {"pq": {**lock.items["pq"], key: ("f" * 64, 131)}}
     Lock(lock.version, lock.archives, items).write(root)
     with pytest.raises(UpstreamError, match=r"differ from upstream\.lock.*compute_pq_distance"):
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
 
 
 def test_an_item_without_a_pin_is_refused(root: Path) -> None:
     path = root / "targets" / "pq" / "extracts.toml"
     path.write_text(path.read_text().replace('"hsum256_ps"', '"hsum256_ps", "hsum256_pd"'))
     with pytest.raises(UpstreamError, match=r"not in upstream\.lock yet.*hsum256_pd") as caught:
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
     assert caught.value.next == "lar upstream pin"
     with pytest.raises(UpstreamError, match="occurs 1 times, not 2"):
         path.write_text(path.read_text().replace("count = 1", "count = 2"))
-        oracle.pin(root)
+        oracle.pin_release(root)
 
 
 def test_versions_of_manifest_and_lock_must_agree(root: Path) -> None:
     path = root / "upstream.toml"
     path.write_text(path.read_text().replace("14.0.2", "13.0.0"))
     with pytest.raises(UpstreamError, match=r"says 13\.0\.0, upstream\.lock says 14\.0\.2"):
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
 
 
 def test_drift_to_another_release_and_pin_to_it(root: Path) -> None:
-    states = {d.spec: d for d in oracle.drift(root, "13.0.0")}
+    states = {d.spec: d for d in oracle.find_drift(root, "13.0.0")}
     assert states["compute_pq_distance"].state in ("same", "moved", "changed", "gone")
-    assert {d.state for d in oracle.drift(root, "14.0.2")} == {"same"}
-    table = oracle.drift(find_root(), "13.0.0")
+    assert {d.state for d in oracle.find_drift(root, "14.0.2")} == {"same"}
+    table = oracle.find_drift(find_root(), "13.0.0")
     by_spec = {(d.target, d.spec): d for d in table}
     changed = by_spec["pq-l2", "build_distance_table_l2_impl"]
     assert changed.state == "changed" and "-        l2_distance_batch_into(" in changed.diff
     gone = by_spec["pq-l2", "L2_F32_BATCH"]
     assert gone.state == "gone" and gone.new_line is None
     assert by_spec["topk-merge", "accumulate_distances_into_heap"].state == "same"
-    text = verbs.summary(table, "14.0.2", "13.0.0")
+    text = verbs.summarize_drift(table, "14.0.2", "13.0.0")
     assert text.startswith(f"Lance 14.0.2 -> 13.0.0: {len(table)} items\n")
-    oracle.pin(root, "13.0.0")
+    oracle.pin_release(root, "13.0.0")
     assert Lock.read(root).version == oracle.load_manifest(root).version == "13.0.0"
 
 
@@ -155,7 +155,7 @@ def test_pin_to_a_release_without_the_items_writes_nothing() -> None:
     checkout = find_root()
     before = (checkout / "upstream.lock").read_bytes(), (checkout / "upstream.toml").read_bytes()
     with pytest.raises(UpstreamError):
-        oracle.pin(checkout, "13.0.0")
+        oracle.pin_release(checkout, "13.0.0")
     assert before == (
         (checkout / "upstream.lock").read_bytes(),
         (checkout / "upstream.toml").read_bytes(),
@@ -171,47 +171,47 @@ def test_a_path_source_is_found_by_crate_name_and_followed(root: Path, tmp_path:
     (root / "upstream.toml").write_text(text)
     listed = EXTRACTS.replace("edits", "# edits")
     (root / "targets" / "pq" / "extracts.toml").write_text(listed[listed.index("[[prelude]]") :])
-    oracle.pin(root)
-    made = oracle.extracts_dir(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
+    oracle.pin_release(root)
+    made = oracle.ensure_extracts(root, "pq") / "prelude" / "lance-linalg" / "simd" / "x86.rs"
     assert "pub fn hsum256_ps() -> u8 { 1 }" in made.read_text()
     (fork / "src" / "simd" / "x86.rs").write_text("fn hsum256_ps() -> u8 { 2 }\n")
     with pytest.raises(UpstreamError, match=r"differ from upstream\.lock"):
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
     (fork / "Cargo.toml").unlink()
     with pytest.raises(UpstreamError, match="no crate 'lance-linalg' below fork"):
-        oracle.fetch(root)
+        oracle.fetch_upstream(root)
 
 
 def test_a_crate_that_does_not_exist_says_so(root: Path) -> None:
     with pytest.raises(UpstreamError, match="cargo cannot fetch it"):
-        oracle.pin(root, "14.0.99")
+        oracle.pin_release(root, "14.0.99")
 
 
 def test_the_verbs_speak_plainly_and_in_json(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAR_ROOT", str(root))
-    assert verbs.fetch() == 0
+    assert verbs.fetch_upstream() == 0
     fetched = capsys.readouterr().out
     assert fetched.startswith("Lance 14.0.2: extracts of 1 targets are as pinned\n  pq ")
-    assert verbs.show("pq") == 0
+    assert verbs.show_upstream("pq") == 0
     text = capsys.readouterr().out
     assert "distance.rs:131   compute_pq_distance" in text and "kernel: 1 items" in text
-    assert verbs.show("pq", kernel=True) == 0
+    assert verbs.show_upstream("pq", kernel=True) == 0
     assert "pub fn compute_pq_distance" in capsys.readouterr().out
-    assert verbs.drift(to="13.0.0") == 0
+    assert verbs.show_drift(to="13.0.0") == 0
     assert "Lance 14.0.2 -> 13.0.0: 2 items" in capsys.readouterr().out
-    assert verbs.pin() == 0
+    assert verbs.pin_upstream() == 0
     assert capsys.readouterr().out.startswith("pinned Lance 14.0.2: 2 crates, 2 items\n")
     for call in (
-        lambda: verbs.fetch(json=True),
-        lambda: verbs.show("pq", json=True),
-        lambda: verbs.drift(to="13.0.0", json=True),
-        lambda: verbs.pin(json=True),
+        lambda: verbs.fetch_upstream(json=True),
+        lambda: verbs.show_upstream("pq", json=True),
+        lambda: verbs.show_drift(to="13.0.0", json=True),
+        lambda: verbs.pin_upstream(json=True),
     ):
         assert call() == 0 and isinstance(json.loads(capsys.readouterr().out), dict)
     with pytest.raises(UpstreamError, match="no target 'qp'") as caught:
-        verbs.show("qp")
+        verbs.show_upstream("qp")
     assert caught.value.allowed == ("pq",)
 
 
@@ -263,5 +263,5 @@ def test_an_archive_cannot_write_outside_its_directory(tmp_path: Path) -> None:
         with tarfile.open(fileobj=data, mode="w:gz") as archive:
             archive.addfile(info, io.BytesIO())
         with pytest.raises(UpstreamError, match="plain files"):
-            _unpack(data.getvalue(), "crate-1.0.0", tmp_path / "in" / "crate")
+            _unpack_archive(data.getvalue(), "crate-1.0.0", tmp_path / "in" / "crate")
     assert not (tmp_path / "escaped").exists()

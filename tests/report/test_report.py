@@ -14,14 +14,20 @@ from campaign_parts import FIRST, TARGET, checkout, kernel
 from night_parts import long_night, small_night, trial
 from pace import least_ratio, own_seconds, pace_seconds
 
-from lance_autoresearch.cli.report import report
+from lance_autoresearch.cli.report import report_campaign
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import NoiseSession, Results, Verdict
-from lance_autoresearch.report import Night, gather, write_report
-from lance_autoresearch.report.page import NOTHING, TIMES, Card, html
-from lance_autoresearch.report.sections import failures, guesses, quotes, score, why
-from lance_autoresearch.report.trust import trust
+from lance_autoresearch.report import CampaignData, gather_campaign, write_report
+from lance_autoresearch.report.page import NOTHING, TIMES, Card, render_page
+from lance_autoresearch.report.sections import (
+    classify_failure,
+    group_failures,
+    list_guesses,
+    score_guesses,
+    select_quotes,
+)
+from lance_autoresearch.report.trust import build_trust
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST = b"// kernel 1\npub fn scan8() { fast(); }\n"
@@ -62,13 +68,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def night(root: Path, campaign: str | None = None) -> Night:
+def night(root: Path, campaign: str | None = None) -> CampaignData:
     with Ledger.open(root) as ledger:
-        return gather(ledger, TARGET, campaign)
+        return gather_campaign(ledger, TARGET, campaign)
 
 
 def page(root: Path) -> str:
-    return html(night(root), Card("summary", "file.rs:1", "half"))
+    return render_page(night(root), Card("summary", "file.rs:1", "half"))
 
 
 # -- what it says --------------------------------------------------------------------------
@@ -94,7 +100,7 @@ def test_every_trial_is_a_mark_with_its_verdict_in_both_drawings(root: Path) -> 
 
 def test_failures_are_grouped_by_their_cause(root: Path) -> None:
     small_night(root)
-    found = {(f.verdict, f.why): f.trials for f in failures(night(root))}
+    found = {(f.verdict, f.why): f.trials for f in group_failures(night(root))}
     assert found == {
         ("incorrect", "another result than Lance's"): 1,
         ("rejected", "`std::thread`"): 1,
@@ -105,9 +111,11 @@ def test_failures_are_grouped_by_their_cause(root: Path) -> None:
 
 def test_reasons_that_differ_in_figures_only_are_one_cause() -> None:
     reasons = [f"not confirmed: in long blocks only {gain}%" for gain in ("+5.87", "-1", "58")]
-    assert len({why(trial(kernel(1), FIRST, reason=reason)) for reason in reasons}) == 1
+    assert (
+        len({classify_failure(trial(kernel(1), FIRST, reason=reason)) for reason in reasons}) == 1
+    )
     refused = trial(kernel(1), FIRST, Verdict.REJECTED, None, reason="error[E0425]: no `x` here")
-    assert why(refused) == "did not compile: error[E0425]"
+    assert classify_failure(refused) == "did not compile: error[E0425]"
 
 
 def test_without_a_quoted_figure_it_says_how_to_get_one(root: Path) -> None:
@@ -121,8 +129,8 @@ def test_the_quoted_table_has_bounds_and_is_no_trial(root: Path) -> None:
         row = trial(FAST, FIRST, Verdict.KEEP, (90.0, 60.0, -5.0), kind="quote",
                     results=Results(tier="native"))
         ledger.append(row)
-        assert ledger.counts() == {"keep": 1, "revert": 2, "incorrect": 1, "rejected": 1}
-    (quote,) = quotes(night(root))
+        assert ledger.count_verdicts() == {"keep": 1, "revert": 2, "incorrect": 1, "rejected": 1}
+    (quote,) = select_quotes(night(root))
     assert quote.current and quote.tier == "native"
     assert quote.speed == pytest.approx(1 + (0.9 + 0.6 - 0.05) / 3)
     assert [c.speed for c in quote.combos] == pytest.approx([1.9, 1.6, 0.95])
@@ -135,11 +143,11 @@ def test_the_quoted_table_has_bounds_and_is_no_trial(root: Path) -> None:
 def test_a_figure_of_an_earlier_champion_is_marked_and_a_stranger_s_left_out(root: Path) -> None:
     campaign = small_night(root)
     better = kernel(77)
-    campaign.record(trial(better, FAST, Verdict.KEEP, (3.0, 3.0, 3.0)), better)
+    campaign.record_trial(trial(better, FAST, Verdict.KEEP, (3.0, 3.0, 3.0)), better)
     with Ledger.open(root) as ledger:
         ledger.append(trial(FAST, FIRST, Verdict.KEEP, (9.0, 9.0, 9.0), kind="quote"))
         ledger.append(trial(kernel(5), FIRST, Verdict.KEEP, (99.0, 99.0, 99.0), kind="quote"))
-    (quote,) = quotes(night(root))
+    (quote,) = select_quotes(night(root))
     assert not quote.current and quote.speed == pytest.approx(1.09)
     assert "an earlier champion" in Page(page(root)).text
 
@@ -150,7 +158,7 @@ def test_the_false_keep_bound_and_the_nulls(root: Path) -> None:
         for _ in range(300):
             ledger.append(trial(FIRST, FIRST, gains=(0.0, 0.1, -0.1), kind="aa"))
         ledger.append(trial(kernel(1), FIRST, Verdict.KEEP, (5.0, 5.0, 5.0), kind="delay 5"))
-    found = trust(night(root))
+    found = build_trust(night(root))
     assert found.judged == 3, "wrong and refused kernels were not timed"
     assert found.bound == pytest.approx(3 * 2.5e-6)
     assert (found.nulls, found.nulls_kept) == (300, 0)
@@ -164,7 +172,7 @@ def test_a_session_s_noise_is_shown(root: Path) -> None:
         ledger.add_noise(
             NoiseSession(TARGET, "ab" * 32, "boot", (0.02, 0.01, 0.0125), 0.0004)
         )
-    (session,) = trust(night(root)).sessions
+    (session,) = build_trust(night(root)).sessions
     assert (session.bias, session.spread, session.worst) == pytest.approx((0.04, 1.25, 2.0))
 
 
@@ -174,9 +182,9 @@ def test_predictions_are_scored(root: Path) -> None:
         for number, (said, was) in enumerate([(5.0, -1.0), (3.0, 1.0), (-2.0, -4.0)]):
             ledger.append(trial(kernel(50 + number), FAST, gains=(was,) * 3, campaign=campaign.name,
                                 results=Results(predicted=said)))
-    guessed = guesses(night(root))
+    guessed = list_guesses(night(root))
     assert [(g.predicted, g.found) for g in guessed] == [(5.0, -1.0), (3.0, 1.0), (-2.0, -4.0)]
-    assert score(guessed) == pytest.approx({"sign": 2 / 3, "error": 2.0, "excess": 2.0})
+    assert score_guesses(guessed) == pytest.approx({"sign": 2 / 3, "error": 2.0, "excess": 2.0})
     assert "3 predictions: the direction was right in 67 %" in Page(page(root)).text
 
 
@@ -184,7 +192,7 @@ def test_a_kernel_that_gc_dropped_is_no_accident(root: Path) -> None:
     small_night(root)
     bare = night(root)
     bare.kernels.clear()
-    assert "dropped by lar gc" in Page(html(bare, Card())).text
+    assert "dropped by lar gc" in Page(render_page(bare, Card())).text
 
 
 def test_it_chooses_the_newest_campaign_with_a_trial_and_lists_the_others(root: Path) -> None:
@@ -220,7 +228,7 @@ def test_whatever_an_agent_writes_is_only_text(root: Path) -> None:
     clean = small_night(root)
     before = [tag for tag, _ in Page(page(root)).elements]
     text = b"// " + HOSTILE.encode() + b"\npub fn scan8() {}\n"
-    clean.record(
+    clean.record_trial(
         trial(text, FAST, Verdict.KEEP, (1.0, 1.0, 1.0), hypothesis=HOSTILE, reason=HOSTILE,
               agent=HOSTILE), text,
     )
@@ -286,18 +294,18 @@ def test_a_report_of_two_thousand_trials_is_whole_and_costs_at_most_three_second
 
 def test_the_command_writes_where_it_says(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small_night(root)
-    assert report(TARGET) == 0
+    assert report_campaign(TARGET) == 0
     assert capsys.readouterr().out == f".lar/report/{TARGET}/index.html\n"
-    assert report(all=True) == 0
+    assert report_campaign(all=True) == 0
     index = root / ".lar" / "report" / "index.html"
     link = next(a["href"] for t, a in Page(index.read_text()).elements if t == "a")
     assert (index.parent / str(link)).is_file()
     assert "1 keep" in Page(index.read_text()).text
-    assert report(TARGET, out=root / "elsewhere") == 0
+    assert report_campaign(TARGET, out=root / "elsewhere") == 0
     assert (root / "elsewhere" / "index.html").is_file()
 
 
 def test_the_command_needs_a_target_or_all(root: Path) -> None:
     for wrong in ({}, {"target": TARGET, "all": True}, {"all": True, "campaign": "x"}):
         with pytest.raises(UsageError, match="--all"):
-            report(**wrong)  # type: ignore[arg-type]
+            report_campaign(**wrong)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from night_parts import long_night, small_night, trial
 
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Results, Verdict
-from lance_autoresearch.report import gather, write_index, write_report
+from lance_autoresearch.report import gather_campaign, write_index, write_report
 from lance_autoresearch.report.page import Card
 
 BROWSER = shutil.which("chromium")
@@ -78,13 +78,15 @@ def page(tmp_path: Path) -> Path:
     """A night with everything on it, long words included."""
     campaign = small_night(checkout(tmp_path))
     with Ledger.open(tmp_path) as ledger:
-        kept = campaign.champion().kernel
+        kept = campaign.find_champion().kernel
         text = ledger.get_blob(kept)
         quote = trial(text, FIRST, Verdict.KEEP, (181.0, 92.0, -3.0), kind="quote")
         ledger.append(quote)
         ledger.append(trial(FIRST, text, campaign=campaign.name, hypothesis="w" * 900,
                             reason="x" * 900, results=Results(predicted=4.0)))
-        return write_report(gather(ledger, TARGET), Card("s" * 80, "f" * 200), tmp_path / "out")
+        return write_report(
+            gather_campaign(ledger, TARGET), Card("s" * 80, "f" * 200), tmp_path / "out"
+        )
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
@@ -105,7 +107,7 @@ def test_it_is_dark_where_that_is_preferred(page: Path, tmp_path: Path) -> None:
 def test_two_thousand_trials_open_and_answer(tmp_path: Path) -> None:
     long_night(checkout(tmp_path), 2000)
     with Ledger.open(tmp_path) as ledger:
-        night = gather(ledger, TARGET)
+        night = gather_campaign(ledger, TARGET)
     found = look(write_report(night, Card(), tmp_path / TARGET), 390, tmp_path)
     assert found["said"].startswith("trial 1950: keep")
     index = look(write_index([(night, Card())], tmp_path), 390, tmp_path)

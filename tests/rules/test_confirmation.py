@@ -23,13 +23,13 @@ from lance_autoresearch.records import (
     VoidCause,
 )
 from lance_autoresearch.rules.confirmation import (
-    confirm,
-    floor_flags,
+    confirm_claim,
+    find_floor_flags,
     judge_opponent,
     measure_bias,
     measure_spread,
 )
-from lance_autoresearch.rules.estimator import samples
+from lance_autoresearch.rules.estimator import compute_samples
 from lance_autoresearch.rules.policy import DEFAULT
 
 SPREAD = oracle.norm.ppf((np.arange(16) + 0.5) / 16)
@@ -50,7 +50,7 @@ def built(
 
 
 def test_a_gain_that_stands_is_kept_with_its_own_estimate() -> None:
-    result = confirm(built([0.02, 0.02, 0.02]), built([0.02] * 3, pairs=4), "all", DEFAULT)
+    result = confirm_claim(built([0.02, 0.02, 0.02]), built([0.02] * 3, pairs=4), "all", DEFAULT)
     assert (result.verdict, result.reason.kind) == (Verdict.KEEP, ReasonKind.CONFIRMED)
     assert result.claimed.gain == pytest.approx(100 * np.expm1(0.02), abs=0.05)
     assert result.long_blocks is not None
@@ -59,10 +59,10 @@ def test_a_gain_that_stands_is_kept_with_its_own_estimate() -> None:
 
 def test_the_interval_is_students_where_nothing_is_clipped() -> None:
     one = built([0.02])
-    values = samples(one, DEFAULT).combos[0]
+    values = compute_samples(one, DEFAULT).combos[0]
     assert values.clipped == 0
     low, high = oracle.ttest_1samp(values.values, 0).confidence_interval(0.99)
-    claimed = confirm(one, None, "all", DEFAULT).claimed
+    claimed = confirm_claim(one, None, "all", DEFAULT).claimed
     assert (claimed.low, claimed.high) == pytest.approx(
         (100 * np.expm1(low), 100 * np.expm1(high)), rel=1e-6
     )
@@ -71,9 +71,9 @@ def test_the_interval_is_students_where_nothing_is_clipped() -> None:
 def test_clipped_values_widen_it() -> None:
     rows = (0.02 + 0.004 * SPREAD)[:, None].tolist()
     rows[7] = [-1.5]
-    sample = samples(comparison(rows, np.random.default_rng(0)), DEFAULT).combos[0]
+    sample = compute_samples(comparison(rows, np.random.default_rng(0)), DEFAULT).combos[0]
     assert sample.clipped == 1
-    low, high = sample.fixed_bounds(0.99)
+    low, high = sample.compute_fixed_bounds(0.99)
     plain = oracle.t.interval(0.99, 14, sample.mean, sample.sd / 4)
     assert high - low == pytest.approx((plain[1] - plain[0]) * 15 / 14, rel=1e-6)
 
@@ -88,7 +88,7 @@ def test_slow_processes_of_the_candidate_are_no_outliers(
     """
     rows = (0.015 + 0.004 * SPREAD)[:, None].tolist()
     rows[: len(slow)] = [[s] for s in slow]
-    result = confirm(comparison(rows, np.random.default_rng(0)), None, "all", DEFAULT)
+    result = confirm_claim(comparison(rows, np.random.default_rng(0)), None, "all", DEFAULT)
     assert result.verdict == verdict
     assert result.claimed.low > 0.8
     if verdict == "revert":
@@ -101,14 +101,14 @@ def test_slow_processes_of_the_candidate_are_no_outliers(
 def test_the_claims_interval_must_lie_above_the_margin(gain: float, verdict: str) -> None:
     half = 2.947 * 0.004 * np.std(SPREAD, ddof=1) / 4
     assert 0.0075 < DEFAULT.margin + half < 0.0085
-    result = confirm(built([gain]), None, "all", DEFAULT)
+    result = confirm_claim(built([gain]), None, "all", DEFAULT)
     assert result.verdict == verdict
     assert verdict == "keep" or result.reason.kind is ReasonKind.CLAIM_TOO_SMALL
 
 
 @pytest.mark.parametrize(("other", "verdict"), [(-0.009, "keep"), (-0.019, "revert")])
 def test_the_other_ops_may_not_be_lower_than_two_percent(other: float, verdict: str) -> None:
-    result = confirm(built([0.05, other], ops=["scan", "table"]), None, "scan", DEFAULT)
+    result = confirm_claim(built([0.05, other], ops=["scan", "table"]), None, "scan", DEFAULT)
     assert result.verdict == verdict
     if verdict == "revert":
         assert (result.reason.kind, result.reason.about) == (ReasonKind.OTHER_OP_SLOWER, "table")
@@ -117,7 +117,7 @@ def test_the_other_ops_may_not_be_lower_than_two_percent(other: float, verdict: 
 
 def test_a_claim_of_one_op_needs_all_combos_above_the_floor_too() -> None:
     ops = ["scan", "table", "merge"]
-    result = confirm(built([0.03, -0.06, -0.06], ops=ops), None, "scan", DEFAULT)
+    result = confirm_claim(built([0.03, -0.06, -0.06], ops=ops), None, "scan", DEFAULT)
     assert result.reason.kind is ReasonKind.OTHER_OP_SLOWER
     assert result.reason.about == "all"
 
@@ -135,7 +135,7 @@ def test_the_guard_by_lower_and_upper_bound(gain: float, sd: float, guard: Guard
     rng = np.random.default_rng(4)
     columns = [0.04 + 0.004 * rng.permutation(SPREAD) for _ in range(8)]
     columns.append(gain + sd * rng.permutation(SPREAD))
-    result = confirm(comparison(np.transpose(columns).tolist(), rng), None, "all", DEFAULT)
+    result = confirm_claim(comparison(np.transpose(columns).tolist(), rng), None, "all", DEFAULT)
     assert result.combos[-1].guard is guard
     assert [r.guard for r in result.combos[:-1]] == [Guard.OK] * 8
     assert result.verdict is (Verdict.KEEP if guard is Guard.OK else Verdict.REVERT)
@@ -147,16 +147,16 @@ def test_the_guard_by_lower_and_upper_bound(gain: float, sd: float, guard: Guard
 
 def test_the_guard_holds_for_all_combos_together() -> None:
     """Bonferroni: with nine combos each interval is at 99.89 %."""
-    result = confirm(built([0.03] * 9), None, "all", DEFAULT)
-    sample = samples(built([0.03] * 9), DEFAULT).combos[0]
-    low, _ = sample.fixed_bounds(1 - 0.01 / 9)
+    result = confirm_claim(built([0.03] * 9), None, "all", DEFAULT)
+    sample = compute_samples(built([0.03] * 9), DEFAULT).combos[0]
+    low, _ = sample.compute_fixed_bounds(1 - 0.01 / 9)
     assert result.combos[0].low == pytest.approx(100 * np.expm1(low))
 
 
 @pytest.mark.parametrize(("long", "verdict"), [(0.012, "keep"), (0.005, "revert")])
 def test_long_blocks_fail_it_only_where_surely_lower(long: float, verdict: str) -> None:
     long_blocks = built([long] * 4, sd=0.001, pairs=4)
-    result = confirm(built([0.02] * 4), long_blocks, "all", DEFAULT)
+    result = confirm_claim(built([0.02] * 4), long_blocks, "all", DEFAULT)
     assert result.verdict == verdict
     assert verdict == "keep" or result.reason.kind is ReasonKind.LONG_BLOCKS
 
@@ -166,7 +166,7 @@ def test_noisy_long_blocks_are_given_six_standard_errors(long: float, verdict: s
     """Their SD is 2.3 %, so that of the mean of four is 1.2 %."""
     rows = [[long + e] for e in (0.02, -0.02, 0.015, -0.015)]
     long_blocks = comparison(rows, np.random.default_rng(1))
-    assert confirm(built([0.02]), long_blocks, "all", DEFAULT).verdict == verdict
+    assert confirm_claim(built([0.02]), long_blocks, "all", DEFAULT).verdict == verdict
 
 
 def voided(whole: Comparison, count: int) -> Comparison:
@@ -179,11 +179,11 @@ def voided(whole: Comparison, count: int) -> Comparison:
 
 @pytest.mark.parametrize(("count", "verdict"), [(2, "keep"), (3, "inconclusive")])
 def test_void_pairs(count: int, verdict: str) -> None:
-    assert confirm(voided(built([0.03] * 3), count), None, "all", DEFAULT).verdict == verdict
+    assert confirm_claim(voided(built([0.03] * 3), count), None, "all", DEFAULT).verdict == verdict
 
 
 def test_too_few_pairs_confirm_nothing() -> None:
-    result = confirm(built([0.03], pairs=10), None, "all", DEFAULT)
+    result = confirm_claim(built([0.03], pairs=10), None, "all", DEFAULT)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.reason.kind is ReasonKind.FEW_VALID_PAIRS
     assert (result.reason.count, result.reason.total) == (10, 16)
@@ -191,12 +191,12 @@ def test_too_few_pairs_confirm_nothing() -> None:
 
 def test_lost_long_blocks_are_the_machines_fault() -> None:
     long_blocks = voided(built([0.02], pairs=4), 3)
-    assert confirm(built([0.03]), long_blocks, "all", DEFAULT).verdict is Verdict.INCONCLUSIVE
+    assert confirm_claim(built([0.03]), long_blocks, "all", DEFAULT).verdict is Verdict.INCONCLUSIVE
 
 
 def test_an_unknown_claim_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="allowed: all, scan, table"):
-        confirm(built([0.03, 0.03], ops=["scan", "table"]), None, "tabel", DEFAULT)
+        confirm_claim(built([0.03, 0.03], ops=["scan", "table"]), None, "tabel", DEFAULT)
 
 
 # --- the opponent, the session, the floor ---------------------------------------------------
@@ -234,7 +234,7 @@ def test_the_spread_has_the_layout_that_comparisons_take() -> None:
     session = built([0.0, 0.0, 0.0], ops=ops)
     sds = measure_spread(session, DEFAULT)
     assert len(sds) == 3 + 2 + 1
-    data = samples(session, DEFAULT)
+    data = compute_samples(session, DEFAULT)
     expected = [np.std(s.values, ddof=1) for s in (*data.combos, *data.components[1:])]
     assert sds[:5] == pytest.approx(expected)
     assert sds[5] == pytest.approx(np.std(data.components[0].values, ddof=1))
@@ -245,7 +245,7 @@ def test_the_spread_of_one_op_fits_too() -> None:
     sds = measure_spread(built([0.0, 0.0]), DEFAULT)
     assert len(sds) == 4
     assert sds[2] == sds[3]
-    confirm(built([0.02, 0.02], aa_sd=sds), None, "all", DEFAULT)
+    confirm_claim(built([0.02, 0.02], aa_sd=sds), None, "all", DEFAULT)
 
 
 def test_one_outlier_process_does_not_lift_the_sessions_floor() -> None:
@@ -266,15 +266,15 @@ def test_times_under_the_floor_are_flagged() -> None:
     session = built([0.0, 0.0])
     first, second = (c.label for c in session.combos)
     took = 2e5 / 31 / session.ticks_per_ns
-    assert floor_flags(session, {first: 0.9 * took}) == ()
-    (flag,) = floor_flags(session, {first: 0.9 * took, second: 1.1 * took})
+    assert find_floor_flags(session, {first: 0.9 * took}) == ()
+    (flag,) = find_floor_flags(session, {first: 0.9 * took, second: 1.1 * took})
     assert (flag.combo, flag.floor_ns) == (second, 1.1 * took)
 
 
 def test_a_slice_as_short_as_an_empty_one_is_flagged_whatever_the_floor() -> None:
     pair = PairTimes((4,), ((5000, 5000),), ((200, 5000),), (210, 210))
     one = Comparison((ComboId("scan", "16x256"),), (pair, pair), 1.0)
-    (flag,) = floor_flags(one, {})
+    (flag,) = find_floor_flags(one, {})
     assert flag.unmeasurable == 2
     calm = PairTimes((4,), ((5000,) * 4,), ((200, 5000, 5000, 5000),), (210, 210))
-    assert floor_flags(replace(one, pairs=(calm, calm)), {}) == (), "one odd round is noise"
+    assert find_floor_flags(replace(one, pairs=(calm, calm)), {}) == (), "one odd round is noise"

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from lance_autoresearch.cli.rejudge import rejudge
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger.pairs_json import (
-    case_from_json,
-    case_to_json,
-    from_json,
-    to_json,
-    trial_from_json,
+    decode_case,
+    decode_comparison,
+    decode_trial,
+    encode_case,
+    encode_comparison,
 )
 from lance_autoresearch.ledger.results_json import decode_reason
 from lance_autoresearch.records import (
@@ -34,8 +34,8 @@ from lance_autoresearch.records import (
     Void,
     VoidCause,
 )
-from lance_autoresearch.rules.estimator import pair_value, samples
-from lance_autoresearch.rules.gate import gate, replay
+from lance_autoresearch.rules.estimator import compute_pair_value, compute_samples
+from lance_autoresearch.rules.gate import replay_gate, run_gate
 from lance_autoresearch.rules.policy import DEFAULT, Policy
 from lance_autoresearch.text.reasons import describe_reason
 
@@ -56,14 +56,14 @@ def noisy(gain: float, pairs: int, combos_: int = 3, sd: float = 0.004, seed: in
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda p: p.stem)
 def test_recorded_case_ends_as_it_says(path: Path) -> None:
-    case = case_from_json(path.read_bytes())
+    case = decode_case(path.read_bytes())
     assert case.expect, "a recorded case must say what should come out"
-    fields = gate_fields(replay(case.comparison, case.policy))
+    fields = gate_fields(replay_gate(case.comparison, case.policy))
     assert {k: fields[k] for k in case.expect} == dict(case.expect)
 
 
 def test_there_are_recorded_cases_of_every_outcome() -> None:
-    ends = {case_from_json(p.read_bytes()).expect["outcome"] for p in RECORDED}
+    ends = {decode_case(p.read_bytes()).expect["outcome"] for p in RECORDED}
     assert ends == {str(o) for o in Outcome}
 
 
@@ -77,7 +77,7 @@ REAL = {"null": "revert", "win": "keep-candidate", "slower": "revert",
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_pairs_taken_on_a_real_machine_end_rightly_and_again_so(name: str, capsys: Any) -> None:
     path = Path(__file__).parents[1] / "data" / "gate" / f"real-{name}.json"
-    expect = case_from_json(path.read_bytes()).expect
+    expect = decode_case(path.read_bytes()).expect
     assert expect["outcome"] == REAL[name]
     rejudge(path, json=True)
     shown = json.loads(capsys.readouterr().out)["gate"]
@@ -95,7 +95,7 @@ def one_pair(champion: list[int], candidate: list[int], empty: tuple[int, int]) 
 def test_pair_value_is_the_median_of_double_rounds_without_the_empty_slices() -> None:
     champion = [1100, 2300, 900, 1500, 1250, 1300, 8000]
     candidate = [1020, 1990, 930, 1210, 1270, 1190, 1000]
-    value = pair_value(one_pair(champion, candidate, (100, 20)), 0)
+    value = compute_pair_value(one_pair(champion, candidate, (100, 20)), 0)
     logs = np.log((np.array(champion) - 100) / (np.array(candidate) - 20))[:6]
     assert value == pytest.approx(np.median(logs.reshape(3, 2).mean(axis=1)), abs=1e-15)
 
@@ -105,19 +105,19 @@ def test_being_second_is_worth_nothing() -> None:
     seconds = [True, False, False, True, True, False, True, False, False, True]
     champion = [8000 if second else 10000 for second in seconds]
     candidate = [10000 if second else 8000 for second in seconds]
-    assert pair_value(one_pair(champion, candidate, (0, 0)), 0) == 0.0
+    assert compute_pair_value(one_pair(champion, candidate, (0, 0)), 0) == 0.0
 
 
 def test_a_slice_no_longer_than_an_empty_one_never_looks_like_a_gain() -> None:
-    value = pair_value(one_pair([1000], [40], (50, 50)), 0)
+    value = compute_pair_value(one_pair([1000], [40], (50, 50)), 0)
     assert value == pytest.approx(np.log(1000 / 40))
-    assert pair_value(one_pair([40], [1000], (50, 50)), 0) == -value
+    assert compute_pair_value(one_pair([40], [1000], (50, 50)), 0) == -value
 
 
 def test_ops_weigh_the_same_and_combos_by_their_weight_within_the_op() -> None:
     ids = combos(["scan", "scan", "table"], [3.0, 1.0, 1.0])
     base = comparison([[0.04, 0.0, 0.10]] * 4, rng())
-    data = samples(replace(base, combos=ids), DEFAULT)
+    data = compute_samples(replace(base, combos=ids), DEFAULT)
     whole, scan, table = data.components
     assert [s.name for s in data.components] == ["all", "scan", "table"]
     assert scan.mean == pytest.approx(0.03, abs=1e-4)
@@ -126,13 +126,13 @@ def test_ops_weigh_the_same_and_combos_by_their_weight_within_the_op() -> None:
 
 
 def test_one_op_has_one_component() -> None:
-    assert [c.name for c in gate(comparison(noisy(0, 4), rng()), DEFAULT).components] == ["all"]
+    assert [c.name for c in run_gate(comparison(noisy(0, 4), rng()), DEFAULT).components] == ["all"]
 
 
 def test_an_outlier_process_is_clipped_not_deleted() -> None:
     rows = noisy(0.02, 9, combos_=1)
     rows[3][0] = -1.6
-    sample = samples(comparison(rows, rng()), DEFAULT).combos[0]
+    sample = compute_samples(comparison(rows, rng()), DEFAULT).combos[0]
     assert sample.n == 9
     assert sample.clipped >= 1
     assert min(sample.values) > -0.05
@@ -140,26 +140,26 @@ def test_an_outlier_process_is_clipped_not_deleted() -> None:
 
 def test_the_sd_does_not_fall_below_half_of_the_sessions() -> None:
     rows = noisy(0.02, 8, sd=1e-5)
-    free = gate(comparison(rows, rng()), DEFAULT)
+    free = run_gate(comparison(rows, rng()), DEFAULT)
     floored = comparison(rows, rng(), aa_sd=(0.004, 0.004, 0.004, 0.03, 0.03))
     assert free.outcome is Outcome.KEEP_CANDIDATE
-    assert samples(floored, DEFAULT).components[0].sd == 0.015
-    assert gate(floored, DEFAULT).outcome is Outcome.CONTINUE
+    assert compute_samples(floored, DEFAULT).components[0].sd == 0.015
+    assert run_gate(floored, DEFAULT).outcome is Outcome.CONTINUE
 
 
 def test_each_component_takes_its_own_floor() -> None:
     floors = (0.02, 0.04, 0.06, 0.08, 0.10, 0.12)
     built = comparison(noisy(0, 6), rng(), ["a", "b", "b"], aa_sd=floors)
-    data = samples(built, DEFAULT)
+    data = compute_samples(built, DEFAULT)
     assert [s.least_sd for s in data.combos] == [0.01, 0.02, 0.03]
     assert {s.name: s.least_sd for s in data.components} == {"a": 0.04, "b": 0.05, "all": 0.06}
 
 
 def test_a_second_state_of_the_noise_is_not_clipped_into_a_gain() -> None:
     rows = [[0.0095 if p % 2 == 0 else -0.0015 + 1e-5 * p] for p in range(23)]
-    sample = samples(comparison(rows, rng()), DEFAULT).combos[0]
+    sample = compute_samples(comparison(rows, rng()), DEFAULT).combos[0]
     assert sample.clipped <= 2
-    assert gate(comparison(rows, rng()), DEFAULT).outcome is not Outcome.KEEP_CANDIDATE
+    assert run_gate(comparison(rows, rng()), DEFAULT).outcome is not Outcome.KEEP_CANDIDATE
 
 
 # --- the rule -------------------------------------------------------------------------------
@@ -167,32 +167,32 @@ def test_a_second_state_of_the_noise_is_not_clipped_into_a_gain() -> None:
 
 def test_no_word_before_four_pairs_and_no_keep_before_seven() -> None:
     rows = noisy(0.3, 12, sd=1e-5)
-    ends = {n: gate(comparison(rows[:n], rng()), DEFAULT).outcome for n in range(1, 8)}
+    ends = {n: run_gate(comparison(rows[:n], rng()), DEFAULT).outcome for n in range(1, 8)}
     assert ends == dict.fromkeys(range(1, 7), Outcome.CONTINUE) | {7: Outcome.KEEP_CANDIDATE}
 
 
 def test_even_no_pairs_are_an_answer() -> None:
-    result = gate(Comparison(combos(["scan"]), (), 3.7), DEFAULT)
+    result = run_gate(Comparison(combos(["scan"]), (), 3.7), DEFAULT)
     assert (result.outcome, result.pairs, result.claim) == (Outcome.CONTINUE, 0, "all")
 
 
 def test_reasons_tell_slower_from_merely_not_faster() -> None:
     for gain, kind in ((-0.02, ReasonKind.SLOWER), (0.001, ReasonKind.NO_GAIN)):
-        result = replay(comparison(noisy(gain, DEFAULT.max_pairs), rng()), DEFAULT)
+        result = replay_gate(comparison(noisy(gain, DEFAULT.max_pairs), rng()), DEFAULT)
         assert result.reason == Reason(kind)
 
 
 def test_at_the_limit_without_proof_it_reverts_and_says_what_it_is_good_for() -> None:
     most = DEFAULT.max_pairs
     rows = [[0.0055 + 0.004 * (-1) ** p] for p in range(most)]
-    before, at = (gate(comparison(rows[:n], rng()), DEFAULT) for n in (most - 1, most))
+    before, at = (run_gate(comparison(rows[:n], rng()), DEFAULT) for n in (most - 1, most))
     assert before.outcome is Outcome.CONTINUE
     assert (at.outcome, at.reason) == (Outcome.REVERT, Reason(ReasonKind.NOT_PROVEN))
 
 
 def test_a_gain_of_one_op_is_not_reverted_for_the_other() -> None:
     rows = [[-0.02 + e, 0.012 + e] for e in np.linspace(-0.004, 0.004, 9)]
-    result = gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
+    result = run_gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
     whole = result.components[0]
     assert whole.e_below >= DEFAULT.futility_threshold, "alone, `all` would revert"
     assert result.outcome is Outcome.CONTINUE
@@ -200,24 +200,24 @@ def test_a_gain_of_one_op_is_not_reverted_for_the_other() -> None:
 
 def test_the_claim_is_the_strongest_component_and_the_mean_must_reach_the_threshold() -> None:
     rows = [[0.0 + e, 0.05 + e] for e in np.linspace(-0.004, 0.004, 8)]
-    result = gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
+    result = run_gate(comparison(rows, rng(), ["scan", "table"]), DEFAULT)
     assert result.claim == "table"
     assert result.e == pytest.approx(np.mean([c.e for c in result.components]))
     assert result.e < result.claimed.e
 
 
 def test_planned_trials_raise_the_threshold() -> None:
-    assert DEFAULT.planned(100).e_threshold == 4000
-    policy = DEFAULT.planned(20_000)
+    assert DEFAULT.adapt_to_trials(100).e_threshold == 4000
+    policy = DEFAULT.adapt_to_trials(20_000)
     built = comparison(noisy(0.02, 8, sd=0.001), rng())
-    assert gate(built, DEFAULT).outcome is Outcome.KEEP_CANDIDATE
-    need = gate(built, DEFAULT).e * 2
-    assert gate(built, replace(policy, e_threshold=need)).outcome is Outcome.CONTINUE
+    assert run_gate(built, DEFAULT).outcome is Outcome.KEEP_CANDIDATE
+    need = run_gate(built, DEFAULT).e * 2
+    assert run_gate(built, replace(policy, e_threshold=need)).outcome is Outcome.CONTINUE
 
 
 def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.06]) + rng().normal(0, 0.003, (12, 4))
-    result = gate(comparison(rows.tolist(), rng()), DEFAULT)
+    result = run_gate(comparison(rows.tolist(), rng()), DEFAULT)
     assert result.outcome is Outcome.REVERT
     assert result.reason.kind is ReasonKind.COMBO_SLOWER
     assert result.reason.about == "scan 16x2048 clustered"
@@ -227,7 +227,7 @@ def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
 
 def test_the_guard_waits_for_a_sure_bound() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.02]) + rng().normal(0, 0.003, (12, 4))
-    result = gate(comparison(rows.tolist(), rng()), DEFAULT)
+    result = run_gate(comparison(rows.tolist(), rng()), DEFAULT)
     assert result.outcome is Outcome.KEEP_CANDIDATE
 
 
@@ -243,17 +243,17 @@ def voided(built: Comparison, which: set[int]) -> Comparison:
 def test_two_void_pairs_do_not_count_a_third_makes_it_inconclusive() -> None:
     built = comparison(noisy(0.02, 12), rng())
     rest = replace(built, pairs=built.pairs[2:])
-    two = gate(voided(built, {0, 1}), DEFAULT)
+    two = run_gate(voided(built, {0, 1}), DEFAULT)
     assert (two.void, two.pairs) == (2, 10)
-    assert two.components == gate(rest, DEFAULT).components
-    assert gate(voided(built, {0, 1, 2}), DEFAULT).outcome is Outcome.INCONCLUSIVE
+    assert two.components == run_gate(rest, DEFAULT).components
+    assert run_gate(voided(built, {0, 1, 2}), DEFAULT).outcome is Outcome.INCONCLUSIVE
 
 
 def test_of_many_pairs_a_tenth_may_be_void() -> None:
     policy = Policy(max_pairs=60)
     built = comparison(noisy(0.005, 40), rng())
-    assert gate(voided(built, {0, 1, 2, 3}), policy).outcome is not Outcome.INCONCLUSIVE
-    assert gate(voided(built, {0, 1, 2, 3, 4}), policy).outcome is Outcome.INCONCLUSIVE
+    assert run_gate(voided(built, {0, 1, 2, 3}), policy).outcome is not Outcome.INCONCLUSIVE
+    assert run_gate(voided(built, {0, 1, 2, 3, 4}), policy).outcome is Outcome.INCONCLUSIVE
 
 
 # --- symmetries -----------------------------------------------------------------------------
@@ -272,9 +272,16 @@ def test_swapping_the_sides_flips_every_sign(seed: int, pairs: int, width: int) 
             for p in built.pairs
         ),
     )
-    for a, b in zip(samples(built, DEFAULT).combos, samples(swapped, DEFAULT).combos, strict=True):
+    for a, b in zip(
+        compute_samples(built, DEFAULT).combos,
+        compute_samples(swapped, DEFAULT).combos,
+        strict=True,
+    ):
         assert a.values == tuple(-v for v in b.values)
-    ours, theirs = samples(built, DEFAULT).components[0], samples(swapped, DEFAULT).components[0]
+    ours, theirs = (
+        compute_samples(built, DEFAULT).components[0],
+        compute_samples(swapped, DEFAULT).components[0],
+    )
     assert (ours.mean, ours.sd) == (-theirs.mean, theirs.sd)
 
 
@@ -302,7 +309,7 @@ def test_permuting_combos_changes_nothing(seed: int, pairs: int, order: list[int
             for p in built.pairs
         ),
     )
-    one, two = gate(built, DEFAULT), gate(permuted, DEFAULT)
+    one, two = run_gate(built, DEFAULT), run_gate(permuted, DEFAULT)
     assert (one.outcome, one.e, one.components[0]) == (two.outcome, two.e, two.components[0])
     assert set(one.components) == set(two.components)
     assert set(one.combos) == set(two.combos)
@@ -325,7 +332,7 @@ def test_another_clock_changes_nothing_but_its_ticks(seed: int, pairs: int, fact
             for p in built.pairs
         ),
     )
-    one, two = gate(built, DEFAULT), gate(faster, DEFAULT)
+    one, two = run_gate(built, DEFAULT), run_gate(faster, DEFAULT)
     assert one.components == two.components
     assert [r.gain for r in one.combos] == [r.gain for r in two.combos]
     assert two.combos[0].champion_ns == pytest.approx(one.combos[0].champion_ns)
@@ -340,15 +347,15 @@ def test_json_keeps_every_bit(seed: int, pairs: int) -> None:
     draws = rng(seed)
     built = comparison(noisy(0.01, pairs, seed=seed), draws, rounds=3, aa_sd=tuple(draws.random(5)))
     built = voided(replace(built, ticks_per_ns=float(draws.random() + 1)), {0})
-    again = from_json(to_json(built))
+    again = decode_comparison(encode_comparison(built))
     assert again == built
-    assert to_json(again) == to_json(built)
+    assert encode_comparison(again) == encode_comparison(built)
 
 
 def test_a_case_keeps_its_policy_and_expectations() -> None:
-    case = case_from_json(RECORDED[0].read_bytes())
+    case = decode_case(RECORDED[0].read_bytes())
     case = replace(case, policy=replace(DEFAULT, e_threshold=9000.0, max_pairs=30))
-    assert case_from_json(case_to_json(case)) == case
+    assert decode_case(encode_case(case)) == case
 
 
 @pytest.mark.parametrize(
@@ -365,21 +372,21 @@ def test_a_case_keeps_its_policy_and_expectations() -> None:
 )
 def test_strange_documents_are_refused(text: bytes, what: str) -> None:
     with pytest.raises(UsageError, match=what):
-        case_from_json(text)
+        decode_case(text)
 
 
 def test_ticks_must_be_whole_numbers() -> None:
-    body = json.loads(to_json(comparison(noisy(0, 1, 1), rng(), rounds=1)))
+    body = json.loads(encode_comparison(comparison(noisy(0, 1, 1), rng(), rounds=1)))
     body["pairs"][0]["champion"] = [[1.5]]
     with pytest.raises(UsageError, match="ticks is not a int"):
-        from_json(json.dumps(body))
+        decode_comparison(json.dumps(body))
 
 
 def test_all_faults_of_a_comparison_at_once() -> None:
     pair = one_pair([100], [0], (1, 1))
     broken = Comparison((ComboId("a", "x", 0.0),), (pair,), 0.0, (1.0,))
     with pytest.raises(UsageError) as caught:
-        gate(broken, DEFAULT)
+        run_gate(broken, DEFAULT)
     for fault in ("weight of a x", "ticks_per_ns", "aa_sd has 1", "pair 0: a time"):
         assert fault in str(caught.value)
 
@@ -405,8 +412,8 @@ def test_lar_rejudge_replays_a_whole_trial(
 ) -> None:
     parts = [comparison(noisy(0.02, n, seed=n), rng(n)) for n in (12, 16, 4)]
     file = tmp_path / "trial.json"
-    file.write_text("[" + ",".join(to_json(p) for p in parts) + "]", encoding="utf-8")
-    assert len(trial_from_json(file.read_bytes()).pairs.long_blocks.pairs) == 4
+    file.write_text("[" + ",".join(encode_comparison(p) for p in parts) + "]", encoding="utf-8")
+    assert len(decode_trial(file.read_bytes()).pairs.long_blocks.pairs) == 4
     assert rejudge(file, json=True) == 0
     assert json.loads(capsys.readouterr().out)["confirm"]["verdict"] == "keep"
 

@@ -41,10 +41,10 @@ from tiers import fast_for, fast_pairs
 
 from lance_autoresearch.records import Comparison, GateResult, Outcome, ReasonKind, Verdict
 from lance_autoresearch.rules import gate as rule
-from lance_autoresearch.rules.confirmation import confirm, measure_spread
-from lance_autoresearch.rules.estimator import pair_value
+from lance_autoresearch.rules.confirmation import confirm_claim, measure_spread
+from lance_autoresearch.rules.estimator import compute_pair_value
 from lance_autoresearch.rules.policy import DEFAULT
-from lance_autoresearch.rules.stats import exact_bounds, percent
+from lance_autoresearch.rules.stats import compute_exact_bounds, convert_to_percent
 
 SD = 0.004
 """Of a combo, natural log ratio, where a test needs no machine of ours: less than on any."""
@@ -62,7 +62,7 @@ def both_ways(
     null = comparison(champion(rng, (1, 16, width), sd)[0], rng, ops, rounds=1, size=1e8)
     built = comparison(draw(rng, (1, MOST, width), sd)[0] + gain, rng, ops, rounds=1, size=1e8)
     values, nulls = (
-        np.array([[[pair_value(p, c) for c in range(width)] for p in part.pairs]])
+        np.array([[[compute_pair_value(p, c) for c in range(width)] for p in part.pairs]])
         for part in (built, null)
     )
     return replace(built, aa_sd=measure_spread(null, DEFAULT)), values, nulls
@@ -82,7 +82,7 @@ def agree(ends: Ends, result: GateResult, at: int = 0) -> None:
     if result.e > 0:
         assert result.components[ends.claim[at]].name == result.claim
     for k, component in enumerate(result.components):
-        shown = [percent(float(end[at, k])) for end in (ends.low, ends.high)]
+        shown = [convert_to_percent(float(end[at, k])) for end in (ends.low, ends.high)]
         assert shown == pytest.approx([component.low, component.high], rel=1e-9, abs=1e-12)
 
 
@@ -96,17 +96,18 @@ def test_both_writings_of_the_rule_agree(name: str, label: str) -> None:
         if seed == 3 and len(layout.op) > 1:
             per_combo[0] = -0.09
         built, values, nulls = both_ways(name, layout, per_combo, seed)
-        result = rule.replay(built, DEFAULT)
+        result = rule.replay_gate(built, DEFAULT)
         agree(run(values, layout, aa_floors(nulls, layout)), result)
         seen.add(result.outcome)
     assert len(seen) > 1, "the samples must reach different ends to show anything"
 
 
 def test_a_session_takes_as_many_pairs_as_the_policy_says() -> None:
-    """The second writing of `Policy.fitted`, also at the SDs where a number of pairs changes."""
+    """The second writing of `Policy.adapt_to_noise`, also at the SDs where a number of pairs "
+    "changes."""
     steps = DEFAULT.planned_sd * np.sqrt(np.arange(1.0, 2.0, 1 / 80))
     sds = np.concatenate([np.linspace(0.0, 0.02, 2001), steps - 1e-9, steps + 1e-9])
-    policies = [DEFAULT.fitted(sd) for sd in sds.tolist()]
+    policies = [DEFAULT.adapt_to_noise(sd) for sd in sds.tolist()]
     most, confirm = fitted(sds)
     assert most.tolist() == [p.max_pairs for p in policies]
     assert confirm.tolist() == [p.confirm_pairs for p in policies]
@@ -115,7 +116,8 @@ def test_a_session_takes_as_many_pairs_as_the_policy_says() -> None:
 
 @pytest.mark.parametrize("name", fast_for(EVERY, "normal", "drift", "two_states"))
 def test_both_writings_agree_where_each_session_has_its_own_number_of_pairs(name: str) -> None:
-    """Sessions at once, each with the policy fitted to its A/A's SD of `all` (`Policy.fitted`)."""
+    """Sessions at once, each with the policy fitted to its A/A's SD of `all` "
+    "(`Policy.adapt_to_noise`)."""
     layout = LAYOUTS["4 combos, 2 ops"]
     cases = enumerate(itertools.product((SD, *MACHINES.values()), (0.0, 0.012)))
     built = [both_ways(name, layout, np.full(4, gain), k, sd) for k, (sd, gain) in cases]
@@ -123,9 +125,9 @@ def test_both_writings_agree_where_each_session_has_its_own_number_of_pairs(name
     most, confirm = fitted(sds[1][:, 0])
     ends = run(np.concatenate([v for _, v, _ in built]), layout, floors_of(sds), most=most)
     for k, (sampled, _, _) in enumerate(built):
-        policy = DEFAULT.fitted(sampled.aa_sd[-1])
+        policy = DEFAULT.adapt_to_noise(sampled.aa_sd[-1])
         assert (policy.max_pairs, policy.confirm_pairs) == (most[k], confirm[k])
-        agree(ends, rule.replay(sampled, policy), k)
+        agree(ends, rule.replay_gate(sampled, policy), k)
 
 
 @pytest.mark.parametrize("pairs", fast_for([16, 27], 27))
@@ -138,8 +140,8 @@ def test_both_writings_of_the_confirmation_agree(name: str, pairs: int) -> None:
         rows = EVERY[name](rng, (1, pairs, 4), SD)[0] + gains
         ops = [f"op{k}" for k in layout.op]
         built = comparison(rows, rng, ops, rounds=1, size=1e8)
-        values = np.array([[[pair_value(p, c) for c in range(4)] for p in built.pairs]])
-        verdict = confirm(built, None, "all", policy).verdict
+        values = np.array([[[compute_pair_value(p, c) for c in range(4)] for p in built.pairs]])
+        verdict = confirm_claim(built, None, "all", policy).verdict
         assert bool(confirmed(values, layout, 0, policy)[0]) == (verdict is Verdict.KEEP)
         ends.append(verdict)
     assert len(set(ends)) == 2
@@ -211,7 +213,7 @@ def test_the_recorded_simulation_is_large_and_adds_up() -> None:
         assert {r["layout"] for r in part} == {*LAYOUTS}
         assert line["false_candidates"] == sum(r["proven"] for r in part)
         assert line["worst"]["count"] == max(r["proven"] for r in part)
-        bounds = exact_bounds(line["false_candidates"], line["sequences"])
+        bounds = compute_exact_bounds(line["false_candidates"], line["sequences"])
         assert (line["low"], line["high"]) == bounds
 
 
@@ -249,7 +251,7 @@ def test_at_the_margin_normal_noise_stays_within_the_bound_of_the_gate(name: str
         if row["noise"] == name:
             ops = LAYOUTS[row["layout"]].ops
             bound = (ops + 1 if ops > 1 else 1) / 2 * PROMISE
-            assert exact_bounds(row["proven"], row["n"], 0.9).low < bound
+            assert compute_exact_bounds(row["proven"], row["n"], 0.9).low < bound
 
 
 # --- coverage -------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ def test_the_interval_shown_covers_the_truth_at_whatever_pair_the_gate_stops(
     layout, short = LAYOUTS["4 combos, 2 ops"], set()
     for gain in TRUTHS:
         told = play(NOISES[name], layout, gain, COUNT[machine] // 3, [9], MACHINES[machine])
-        if exact_bounds(told["missed"], told["n"], 0.9).low >= 0.01:
+        if compute_exact_bounds(told["missed"], told["n"], 0.9).low >= 0.01:
             short.add(gain)
     assert short == SHORT.get((machine, name), set())
 
@@ -286,7 +288,7 @@ def test_a_wave_makes_the_interval_shown_miss_a_true_gain(
     machine: str, label: str, missed: float
 ) -> None:
     told = play(NOISES["drift"], LAYOUTS[label], 0.012, 4_000, [15], MACHINES[machine])
-    bounds = exact_bounds(told["missed"], told["n"])
+    bounds = compute_exact_bounds(told["missed"], told["n"])
     assert bounds.low < missed < bounds.high
 
 
@@ -315,7 +317,7 @@ def test_confirmations_interval_covers_at_its_level(name: str) -> None:
     """
     count = 40_000
     missed = sum(confirmation_misses(name, "4 combos, 2 ops", 16, count))
-    assert exact_bounds(missed, count).low < (0.012 if name == "two_states" else 0.01)
+    assert compute_exact_bounds(missed, count).low < (0.012 if name == "two_states" else 0.01)
 
 
 @pytest.mark.deep
@@ -340,9 +342,9 @@ def test_confirmations_interval_falls_short_under_skewed_noise(
     told = confirmation_misses("skewed_slow", label, pairs, count)
     assert told == confirmation_misses("skewed_fast", label, pairs, count)[::-1]
     for missed, found in zip(told, (above, below), strict=True):
-        bounds = exact_bounds(missed, count)
+        bounds = compute_exact_bounds(missed, count)
         assert bounds.low < found < bounds.high
-    assert exact_bounds(sum(told), count).low > 0.01
+    assert compute_exact_bounds(sum(told), count).low > 0.01
 
 
 # --- power ----------------------------------------------------------------------------------

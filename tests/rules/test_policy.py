@@ -14,6 +14,6 @@ from lance_autoresearch.rules.policy import DEFAULT
 )
 def test_noisier_sessions_may_take_more_pairs(sd: float, most: int, confirm: int) -> None:
     """As many as keep the standard error of their mean, up to twice as many."""
-    policy = DEFAULT.fitted(sd)
+    policy = DEFAULT.adapt_to_noise(sd)
     assert (policy.max_pairs, policy.confirm_pairs) == (most, confirm)
     assert policy == replace(DEFAULT, max_pairs=most, confirm_pairs=confirm)

@@ -65,21 +65,21 @@ def test_the_normal_quantile_in_the_mad_is_right() -> None:
 
 @given(st.integers(1, 10**13), st.integers(1, 10**13))
 def test_ln_ratio(over: int, under: int) -> None:
-    ours = stats.ln_ratio(over, under)
+    ours = stats.compute_ln_ratio(over, under)
     assert ours == pytest.approx(math.log(over) - math.log(under), abs=2e-14, rel=2e-15)
-    assert ours == -stats.ln_ratio(under, over)
-    assert stats.ln_ratio(3 * over, 3 * under) == pytest.approx(ours, abs=1e-15, rel=4e-16)
+    assert ours == -stats.compute_ln_ratio(under, over)
+    assert stats.compute_ln_ratio(3 * over, 3 * under) == pytest.approx(ours, abs=1e-15, rel=4e-16)
 
 
 def test_ln_ratio_near_one_keeps_relative_precision() -> None:
-    assert stats.ln_ratio(10**12 + 1, 10**12) == pytest.approx(1e-12, rel=1e-11)
-    assert stats.ln_ratio(7, 7) == 0.0
+    assert stats.compute_ln_ratio(10**12 + 1, 10**12) == pytest.approx(1e-12, rel=1e-11)
+    assert stats.compute_ln_ratio(7, 7) == 0.0
 
 
 def test_ln_of_nothing_is_refused() -> None:
     for over, under in ((0, 5), (5, 0), (-1, 5)):
         with pytest.raises(ValueError, match=f"^logarithm of {over}/{under}$"):
-            stats.ln_ratio(over, under)
+            stats.compute_ln_ratio(over, under)
 
 
 @given(st.floats(-600, 600))
@@ -93,44 +93,44 @@ def test_expm1_and_percent_at_the_ends() -> None:
     assert stats.expm1(1e4) == stats.expm1(701.5) == stats.expm1(700.5) == math.inf
     assert stats.expm1(700.0) == pytest.approx(math.expm1(700.0), rel=1e-12)
     assert stats.expm1(-800.0) == -1.0
-    assert stats.percent(-math.inf) == -math.inf
-    assert stats.percent(math.log(1.05)) == pytest.approx(5.0)
+    assert stats.convert_to_percent(-math.inf) == -math.inf
+    assert stats.convert_to_percent(math.log(1.05)) == pytest.approx(5.0)
 
 
 @given(st.floats(-60, 60).filter(lambda t: abs(t) > 1e-5), st.floats(1, 60))
 def test_t_cdf(t: float, dof: float) -> None:
-    assert stats.student_t_cdf(t, dof) == pytest.approx(oracle.t.cdf(t, dof), rel=1e-9, abs=1e-15)
+    assert stats.compute_t_cdf(t, dof) == pytest.approx(oracle.t.cdf(t, dof), rel=1e-9, abs=1e-15)
 
 
 @given(st.floats(-1e-5, 1e-5), st.floats(1, 60))
 def test_t_cdf_near_the_centre_is_the_tangent(t: float, dof: float) -> None:
     """Not SciPy's: for dof 1 and t = 3e-8 its cdf - 1/2 is 0.7 % off arctan(t)/pi."""
     tangent = 0.5 + t * float(oracle.t.pdf(0.0, dof))
-    assert stats.student_t_cdf(t, dof) == pytest.approx(tangent, abs=1e-15)
+    assert stats.compute_t_cdf(t, dof) == pytest.approx(tangent, abs=1e-15)
 
 
 @given(st.floats(-1e4, 1e4))
 def test_t_cdf_with_one_degree_of_freedom_is_cauchys(t: float) -> None:
-    assert stats.student_t_cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, abs=1e-13)
+    assert stats.compute_t_cdf(t, 1) == pytest.approx(0.5 + math.atan(t) / math.pi, abs=1e-13)
 
 
 @pytest.mark.parametrize("dof", [1, 2, 3, 6.75, 15, 31, 200])
 @pytest.mark.parametrize("p", [0.005, 0.2, 0.5, 0.9, 0.995, 1 - 0.005 / 12])
 def test_t_quantile(p: float, dof: float) -> None:
-    assert stats.student_t_quantile(p, dof) == pytest.approx(
-        oracle.t.ppf(p, dof), rel=1e-9, abs=1e-9
-    )
+    assert stats.find_t_quantile(p, dof) == pytest.approx(oracle.t.ppf(p, dof), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, -0.1])
 def test_impossible_quantiles_are_refused(p: float) -> None:
     with pytest.raises(ValueError, match="quantile"):
-        stats.student_t_quantile(p, 5)
+        stats.find_t_quantile(p, 5)
 
 
 @given(st.floats(0.3, 400), st.floats(0.3, 400), st.floats(0, 1))
 def test_incomplete_beta(a: float, b: float, x: float) -> None:
-    assert stats.incomplete_beta(a, b, x) == pytest.approx(special.betainc(a, b, x), abs=1e-11)
+    assert stats.compute_incomplete_beta(a, b, x) == pytest.approx(
+        special.betainc(a, b, x), abs=1e-11
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_incomplete_beta(a: float, b: float, x: float) -> None:
 )
 @pytest.mark.parametrize("level", [0.9, 0.99])
 def test_exact_bounds(events: int, trials: int, level: float) -> None:
-    ours = stats.exact_bounds(events, trials, level)
+    ours = stats.compute_exact_bounds(events, trials, level)
     theirs = oracle.binomtest(events, trials).proportion_ci(level, "exact")
     assert ours.low == pytest.approx(theirs.low, rel=1e-6, abs=1e-15)
     assert ours.high == pytest.approx(theirs.high, rel=1e-6)
@@ -146,7 +146,7 @@ def test_exact_bounds(events: int, trials: int, level: float) -> None:
 
 def test_exact_bounds_refuse_more_events_than_trials() -> None:
     with pytest.raises(ValueError, match="4 events in 3 trials"):
-        stats.exact_bounds(4, 3)
+        stats.compute_exact_bounds(4, 3)
 
 
 def mixture_e(t: float, n: int, prior: float) -> float:
@@ -169,43 +169,47 @@ def mixture_e(t: float, n: int, prior: float) -> float:
 @pytest.mark.parametrize("n", [4, 7, 12, 24])
 @pytest.mark.parametrize("t", [0.0, 0.7, -1.5, 3.0, 6.0])
 def test_e_value_is_the_mixture(t: float, n: int) -> None:
-    assert stats.e_value(t, n, 4.0) == pytest.approx(mixture_e(t, n, 4.0), rel=1e-4)
+    assert stats.compute_e_value(t, n, 4.0) == pytest.approx(mixture_e(t, n, 4.0), rel=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 4, 7, 24])
 def test_e_value_averages_to_one_under_the_null(n: int) -> None:
     def integrand(t: float) -> float:
-        return stats.e_value(t, n, 4.0) * float(oracle.t.pdf(t, n - 1))
+        return stats.compute_e_value(t, n, 4.0) * float(oracle.t.pdf(t, n - 1))
 
     total = 2 * integrate.quad(integrand, 0, np.inf, limit=400)[0]
     assert total == pytest.approx(1.0, abs=1e-5)
 
 
 def test_e_value_is_bounded_so_that_pair_seven_is_the_earliest() -> None:
-    assert stats.e_value(math.inf, 6, 4.0) == pytest.approx(25**2.5)
-    assert stats.e_value(1e9, 6, 4.0) < 4000 < stats.e_value(1e3, 7, 4.0)
+    assert stats.compute_e_value(math.inf, 6, 4.0) == pytest.approx(25**2.5)
+    assert stats.compute_e_value(1e9, 6, 4.0) < 4000 < stats.compute_e_value(1e3, 7, 4.0)
 
 
 def test_e_value_of_too_few_or_too_much_stays_a_number() -> None:
-    assert stats.e_value(3.0, 1, 4.0) == 1.0
-    assert math.isfinite(stats.e_value(math.inf, 500, 4.0))
+    assert stats.compute_e_value(3.0, 1, 4.0) == 1.0
+    assert math.isfinite(stats.compute_e_value(math.inf, 500, 4.0))
 
 
 @pytest.mark.parametrize("n", [5, 9, 24, 60])
 @pytest.mark.parametrize("alpha", [0.01, 0.05])
 def test_the_interval_is_the_inversion_of_the_e_value(n: int, alpha: float) -> None:
-    edge = stats.any_stop_t(n, 4.0, alpha)
-    assert stats.e_value(edge, n, 4.0) == pytest.approx(1 / alpha, rel=1e-9)
-    assert stats.e_value(edge * 0.999, n, 4.0) < 1 / alpha < stats.e_value(edge * 1.001, n, 4.0)
+    edge = stats.compute_any_stop_t(n, 4.0, alpha)
+    assert stats.compute_e_value(edge, n, 4.0) == pytest.approx(1 / alpha, rel=1e-9)
+    assert (
+        stats.compute_e_value(edge * 0.999, n, 4.0)
+        < 1 / alpha
+        < stats.compute_e_value(edge * 1.001, n, 4.0)
+    )
 
 
 def test_the_interval_is_open_while_no_e_value_can_reach_it() -> None:
-    assert stats.e_value(math.inf, 4, 4.0) < 100
-    assert stats.any_stop_t(4, 4.0, 0.01) == math.inf
-    assert stats.any_stop_bounds(0.1, 0.2, 4, 4.0, 0.99) == (-math.inf, math.inf)
+    assert stats.compute_e_value(math.inf, 4, 4.0) < 100
+    assert stats.compute_any_stop_t(4, 4.0, 0.01) == math.inf
+    assert stats.compute_any_stop_bounds(0.1, 0.2, 4, 4.0, 0.99) == (-math.inf, math.inf)
 
 
 def test_t_bounds_are_students() -> None:
-    low, high = stats.t_bounds(2.0, 0.5, 15, 0.99)
+    low, high = stats.compute_t_bounds(2.0, 0.5, 15, 0.99)
     theirs = oracle.t.interval(0.99, 15, loc=2.0, scale=0.5)
     assert (low, high) == pytest.approx(theirs, abs=1e-8)

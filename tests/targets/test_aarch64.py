@@ -13,7 +13,7 @@ import pytest
 from lance_autoresearch.build import builder
 from lance_autoresearch.build import kit as kits
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import extracts_dir, fetch
+from lance_autoresearch.oracle import ensure_extracts, fetch_upstream
 from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,15 +40,15 @@ def test_conductor_and_worker(tools: Toolchain) -> None:
         cwd=ROOT / "rust")
 
 
-@pytest.mark.parametrize("target", catalogue.names(ROOT))
+@pytest.mark.parametrize("target", catalogue.list_targets(ROOT))
 def test_prelude_kernels_and_contract(tools: Toolchain, target: str, tmp_path: Path) -> None:
     """Lance's kernel and ours: paths for AVX stand behind `cfg`, a portable one is left."""
-    fetch(ROOT)
+    fetch_upstream(ROOT)
     home = ROOT / "targets" / target
-    slices = extracts_dir(ROOT, target) / "prelude"
-    prelude = kits.expand((home / "prelude.rs").read_bytes(), slices)
+    slices = ensure_extracts(ROOT, target) / "prelude"
+    prelude = kits.expand_extracts((home / "prelude.rs").read_bytes(), slices)
     (tmp_path / "prelude.rs").write_bytes(prelude)
-    (tmp_path / "kernels.rs").write_bytes(builder.first_kernel(ROOT, target))
+    (tmp_path / "kernels.rs").write_bytes(builder.compose_first_kernel(ROOT, target))
     known: list[str] = []
 
     def check(name: str, source: Path) -> None:

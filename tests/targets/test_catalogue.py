@@ -27,7 +27,7 @@ GOOD = Target(
 
 
 def test_good_target_has_no_problem() -> None:
-    assert catalogue.problems(GOOD) == []
+    assert catalogue.find_problems(GOOD) == []
 
 
 def combo(**changes: object) -> Combo:
@@ -57,27 +57,27 @@ def combo(**changes: object) -> Combo:
     ],
 )
 def test_each_rule_is_checked(changed: dict[str, object], complaint: str) -> None:
-    assert any(complaint in p for p in catalogue.problems(replace(GOOD, **changed)))
+    assert any(complaint in p for p in catalogue.find_problems(replace(GOOD, **changed)))
 
 
 def test_thirteen_timed_combos_are_one_too_many() -> None:
     many = tuple(combo(shape={"n": n}, confirm={"n": n + 1}) for n in range(1024, 1037))
-    assert "times 13 combos, at most 12" in catalogue.problems(replace(GOOD, timed=many))
+    assert "times 13 combos, at most 12" in catalogue.find_problems(replace(GOOD, timed=many))
 
 
 def test_all_faults_come_at_once() -> None:
-    faults = catalogue.problems(replace(GOOD, summary="", cost="", call_site="x"))
+    faults = catalogue.find_problems(replace(GOOD, summary="", cost="", call_site="x"))
     assert len(faults) == 3
 
 
-@pytest.mark.parametrize("name", catalogue.names(ROOT, hidden=True))
+@pytest.mark.parametrize("name", catalogue.list_targets(ROOT, hidden=True))
 def test_every_target_of_this_checkout_loads(name: str) -> None:
-    assert catalogue.load(ROOT, name).name == name
+    assert catalogue.load_target(ROOT, name).name == name
 
 
 def test_loading_leaves_no_module_behind() -> None:
     before = set(sys.modules)
-    catalogue.load_all(ROOT)
+    catalogue.load_targets(ROOT)
     assert not {m for m in set(sys.modules) - before if "target" in m and "lance" not in m}
 
 
@@ -93,7 +93,7 @@ def test_two_targets_have_fixtures_of_one_name(tmp_path: Path) -> None:
     assert found == ["one", "two", "one"]
     assert sys.path == path and "fixtures" not in sys.modules
     with pytest.raises(UsageError, match="defines no TARGET"):
-        catalogue.load(tmp_path, "one")
+        catalogue.load_target(tmp_path, "one")
     (tmp_path / "targets" / "two" / "fixtures.py").unlink()
     with pytest.raises(UsageError, match="no fixtures of its own"):
         catalogue.load_fixtures(tmp_path, "two")
@@ -101,21 +101,21 @@ def test_two_targets_have_fixtures_of_one_name(tmp_path: Path) -> None:
 
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
-        catalogue.load(ROOT, "pql2")
+        catalogue.load_target(ROOT, "pql2")
     assert "pq-l2" in (caught.value.allowed or ())
     assert "nearest: pq-l2" in (caught.value.next or "")
 
 
 def test_waiting_kernel_is_told_apart_from_an_unknown_one() -> None:
     with pytest.raises(UsageError, match="waits for its target"):
-        catalogue.load(ROOT, "bitpack")
+        catalogue.load_target(ROOT, "bitpack")
 
 
 def test_the_toy_is_hidden_and_loads_by_name() -> None:
-    assert "_toy" in catalogue.names(ROOT, hidden=True)
-    assert "_toy" not in catalogue.names(ROOT)
+    assert "_toy" in catalogue.list_targets(ROOT, hidden=True)
+    assert "_toy" not in catalogue.list_targets(ROOT)
     with pytest.raises(UsageError) as caught:
-        catalogue.load(ROOT, "_toi")
+        catalogue.load_target(ROOT, "_toi")
     assert "_toy" not in (caught.value.allowed or ())
 
 
@@ -126,11 +126,11 @@ def test_wrong_directory_name_is_a_fault(tmp_path: Path) -> None:
     copy.write_bytes(source.read_bytes())
     copy.with_name("fixtures.py").write_bytes(source.with_name("fixtures.py").read_bytes())
     with pytest.raises(UsageError, match="is named 'pq-l2', its directory 'other'"):
-        catalogue.load(tmp_path, "other")
+        catalogue.load_target(tmp_path, "other")
 
 
 def test_the_roadmap_has_thirteen_kernels() -> None:
-    roadmap = {w.name for w in catalogue.waiting(ROOT)} | set(catalogue.names(ROOT))
+    roadmap = {w.name for w in catalogue.list_waiting(ROOT)} | set(catalogue.list_targets(ROOT))
     assert {"pq-l2", "topk-merge", "fsst", "predicate", "posting-seek"} <= roadmap
     assert len(roadmap) >= 13
 
@@ -140,5 +140,5 @@ def test_a_target_that_runs_waits_no_more(tmp_path: Path) -> None:
     (tmp_path / "targets" / "bitpack" / "target.py").touch()
     rows = (ROOT / "targets" / "waiting.toml").read_text()
     (tmp_path / "targets" / "waiting.toml").write_text(rows)
-    waiting = [w.name for w in catalogue.waiting(tmp_path)]
+    waiting = [w.name for w in catalogue.list_waiting(tmp_path)]
     assert "bitpack" not in waiting and "take" in waiting

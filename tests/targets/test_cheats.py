@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from lance_autoresearch.build.builder import build_kernel, build_upstream, first_kernel
+from lance_autoresearch.build.builder import build_kernel, build_upstream, compose_first_kernel
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.cheats import expand_template, load_cheats, read_cheat
 
 ROOT = Path(__file__).resolve().parents[2]
-TOY = catalogue.load(ROOT, "_toy")
+TOY = catalogue.load_target(ROOT, "_toy")
 CHEATS = load_cheats(ROOT, "_toy")
 TEMPLATE = "//! hack 1: nothing; stopped by A\n\nsurface! {\n    BODY\n}\n"
 
 
 def expand(body: str, op: str = "blend") -> str:
-    kernel = first_kernel(ROOT, "_toy").decode()
+    kernel = compose_first_kernel(ROOT, "_toy").decode()
     return expand_template(TEMPLATE.replace("BODY", body), kernel, TOY, op)
 
 
@@ -52,7 +52,7 @@ def test_what_admission_refuses_would_compile(cheat) -> None:
     assert built.digest != build_upstream(ROOT, "_toy").digest
 
 
-@pytest.mark.parametrize("target", catalogue.names(ROOT))
+@pytest.mark.parametrize("target", catalogue.list_targets(ROOT))
 def test_a_real_target_has_three_to_six_cheats_of_its_own(target: str) -> None:
     assert 3 <= len(load_cheats(ROOT, target)) <= 6
 

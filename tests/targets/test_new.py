@@ -59,7 +59,7 @@ def hamming(checkout: Path) -> Path:
 
 
 def test_the_new_target_is_sound(hamming: Path) -> None:
-    target = catalogue.load(hamming, "hamming")
+    target = catalogue.load_target(hamming, "hamming")
     assert [op.name for op in target.ops] == ["hamming"]
     assert target.call_site == "lance-index/src/vector/kmeans.rs:817"
     assert target.cost.startswith("10 %")
@@ -70,7 +70,7 @@ def test_what_was_written_is_clean_and_complete(hamming: Path) -> None:
     ruff = [LAR.parent / "ruff", "check", "--config", ROOT / "pyproject.toml", home]
     done = subprocess.run(ruff, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert set(scaffold.files_of(hamming, "hamming")) == {
+    assert set(scaffold.list_files(hamming, "hamming")) == {
         "target.py", "fixtures.py", "extracts.toml", "contract.rs", "adapter.rs", "prelude.rs",
         "program.md", "integration.md", "cheats/constant.rs",
     }  # fmt: skip
@@ -144,7 +144,7 @@ def test_refusals_say_why_and_write_nothing(hamming: Path, words: list[str], rea
 
 def test_all_faults_of_a_command_line_at_once(checkout: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        scaffold.order(checkout, "Bad Name", None, None, None)
+        scaffold.parse_order(checkout, "Bad Name", None, None, None)
     assert str(caught.value).count("--") >= 3
 
 
@@ -166,13 +166,13 @@ def test_other_signatures_build_too(hamming: Path, path: str, items: set[str]) -
     assert "does not build" not in done.stdout
     tables = tomllib.loads((hamming / "targets" / name / "extracts.toml").read_text())
     assert items <= {i for group in tables.values() for entry in group for i in entry["items"]}
-    assert catalogue.load(hamming, name).ops[0].outputs
+    assert catalogue.load_target(hamming, name).ops[0].outputs
     build_upstream(hamming, name)
 
 
 def parsed(text: str) -> signature.Signature:
     source = Source("x.rs", text.encode())
-    return signature.parse(source, Slicer(source).find("fn f")[0].node)
+    return signature.parse_signature(source, Slicer(source).find_items("fn f")[0].node)
 
 
 def test_signature_kinds() -> None:

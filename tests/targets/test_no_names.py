@@ -17,8 +17,10 @@ WORDS = ("take", "predicate", "dictionary", "accumulate", "sum", "find", "merge"
 @functools.cache
 def names() -> set[str]:
     """Names of the targets, the waiting ones included, and of the ops of those that run."""
-    known = {t.name for t in catalogue.load_all(ROOT)} | {w.name for w in catalogue.waiting(ROOT)}
-    return known | {op.name for t in catalogue.load_all(ROOT) for op in t.ops}
+    known = {t.name for t in catalogue.load_targets(ROOT)} | {
+        w.name for w in catalogue.list_waiting(ROOT)
+    }
+    return known | {op.name for t in catalogue.load_targets(ROOT) for op in t.ops}
 
 
 def pattern(name: str) -> str:

@@ -19,7 +19,7 @@ from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo, Maker
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = catalogue.load(ROOT, "fsst")
+TARGET = catalogue.load_target(ROOT, "fsst")
 FIXTURES = catalogue.load_fixtures(ROOT, "fsst")
 encoded, mini_block = FIXTURES.encoded, FIXTURES.mini_block
 LINEAGE = ROOT / "records" / "ideas" / "fsst"
@@ -42,7 +42,7 @@ def upstream() -> Library:
 
 
 def calls_of(combo: Combo, make: Maker, seed: int = 5, *, confirm: bool = False) -> list[Call]:
-    return list(pools.generate(TARGET, combo, (seed, 0), make, confirm=confirm))
+    return list(pools.generate_calls(TARGET, combo, (seed, 0), make, confirm=confirm))
 
 
 def label(combo: Combo) -> str:
@@ -110,7 +110,7 @@ def chunk_decoded(
 
 def answered(library: Library, combo: Combo, call: Call) -> tuple[int, bytes, list[int]]:
     kind = np.int64 if combo.op == "decompress_i64" else np.int32
-    status, (data, ends) = library.answer(TARGET.op_index(combo.op), call)
+    status, (data, ends) = library.answer(TARGET.find_op_index(combo.op), call)
     return status, data, np.frombuffer(ends, kind).tolist()
 
 

@@ -16,13 +16,13 @@ from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = catalogue.load(ROOT, "pq-l2")
+TARGET = catalogue.load_target(ROOT, "pq-l2")
 LINEAGE = ROOT / "records" / "ideas" / "pq-l2"
 HONEST = ("01-table-tree", "02-vbmi-scan", "03-gather-scan", "06-wide-table-knobs")
 
 
 def calls_of(combo: Combo, seed: int = 5, *, confirm: bool = False) -> list[Call]:
-    return list(pools.generate(TARGET, combo, (seed, 0), None, confirm=confirm))
+    return list(pools.generate_calls(TARGET, combo, (seed, 0), None, confirm=confirm))
 
 
 def label(combo: Combo) -> str:
@@ -122,7 +122,7 @@ def disagreements(upstream: Library, kernel: Library) -> set[str]:
     """Ops whose outputs differ from Lance's on any check."""
     out = set()
     for combo in TARGET.checks:
-        op = TARGET.op_index(combo.op)
+        op = TARGET.find_op_index(combo.op)
         for call in calls_of(combo):
             want = np.frombuffer(upstream.call(op, call)[0], np.float32)
             if not same_bits(kernel.call(op, call)[0], want):
@@ -157,10 +157,10 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     assert len(cheats) >= 3
     with Conductor(ROOT) as conductor:
         for pool in made:
-            assert conductor.expect(lance.so, pool.path, pool.expected).fault is None
+            assert conductor.write_expected(lance.so, pool.path, pool.expected).fault is None
         passed = {}
         for path in [honest, *cheats]:
             library = builder.build_kernel(ROOT, "pq-l2", path.read_bytes()).so
             both = [(pool.path, pool.expected) for pool in made]
-            passed[path.stem] = conductor.check(library, both, seed=5).fault is None
+            passed[path.stem] = conductor.check_pools(library, both, seed=5).fault is None
     assert passed == {path.stem: path is honest for path in [honest, *cheats]}

@@ -17,7 +17,7 @@ from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGET = catalogue.load(ROOT, "topk-merge")
+TARGET = catalogue.load_target(ROOT, "topk-merge")
 d = catalogue.load_fixtures(ROOT, "topk-merge")
 LINEAGE = ROOT / "records" / "ideas" / "topk-merge"
 WARM = [combo for combo in (*TARGET.timed, *TARGET.checks) if combo.dist.startswith("warm")]
@@ -25,7 +25,7 @@ KERNELS = ("01-screen-by-root", "02-collect-when-cold")
 
 
 def calls_of(combo: Combo, seed: int = 5, *, confirm: bool = False) -> list[Call]:
-    return list(pools.generate(TARGET, combo, (seed, 0), None, confirm=confirm))
+    return list(pools.generate_calls(TARGET, combo, (seed, 0), None, confirm=confirm))
 
 
 def label(combo: Combo) -> str:
@@ -196,10 +196,10 @@ def test_the_conductor_agrees_and_rejects_every_cheat(tmp_path: Path) -> None:
     assert len(cheats) >= 3
     with Conductor(ROOT) as conductor:
         for pool in made:
-            assert conductor.expect(lance.so, pool.path, pool.expected).fault is None
+            assert conductor.write_expected(lance.so, pool.path, pool.expected).fault is None
         passed = {}
         for path in [honest, *cheats]:
             library = builder.build_kernel(ROOT, "topk-merge", path.read_bytes()).so
             both = [(pool.path, pool.expected) for pool in made]
-            passed[path.stem] = conductor.check(library, both, seed=5).fault is None
+            passed[path.stem] = conductor.check_pools(library, both, seed=5).fault is None
     assert passed == {path.stem: path is honest for path in [honest, *cheats]}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lance_autoresearch.ledger.results_json import encode_fault
 from lance_autoresearch.records import Fault, FaultKind
 from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
-from lance_autoresearch.text.fault_text import ADVICE, describe_fault, show, ulp_distance
+from lance_autoresearch.text.fault_text import ADVICE, count_ulps, describe_fault, show_element
 
 
 def no_inputs(*_: object) -> Iterator[Call]:
@@ -130,15 +130,15 @@ def test_who_and_where_are_said() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_whole_numbers_of_every_size_are_shown(size: int) -> None:
-    assert show((255).to_bytes(size, "little"), f"u{8 * size}") == (
+    assert show_element((255).to_bytes(size, "little"), f"u{8 * size}") == (
         "0xff" if size == 1 else "255"
     )
-    assert show(b"\xff" * size, f"i{8 * size}") == "-1"
+    assert show_element(b"\xff" * size, f"i{8 * size}") == "-1"
 
 
 def test_floats_are_shown_with_the_digits_that_tell_them_apart() -> None:
-    assert show(F4(0.1), "f32") == "0.100000001"
-    assert show(F8(0.1), "f64") == "0.10000000000000001"
+    assert show_element(F4(0.1), "f32") == "0.100000001"
+    assert show_element(F8(0.1), "f64") == "0.10000000000000001"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_floats_are_shown_with_the_digits_that_tell_them_apart() -> None:
     ],
 )  # fmt: skip
 def test_steps_between_floats(got: bytes, want: bytes, apart: int | None) -> None:
-    assert ulp_distance(got, want) == apart
+    assert count_ulps(got, want) == apart
 
 
 def test_the_fields_of_a_fault_hold_values_only_where_the_seed_is_public() -> None:
@@ -217,9 +217,9 @@ def test_distance_counts_numpys_steps(value: float, steps: int) -> None:
         if far == np.finfo(np.float32).max:
             return
         far = np.nextafter(far, np.float32(np.inf))
-    assert ulp_distance(f32(value), far.tobytes()) in (steps, max(0, steps - 1))
+    assert count_ulps(f32(value), far.tobytes()) in (steps, max(0, steps - 1))
     if value > 0:
-        assert ulp_distance(f32(value), far.tobytes()) == steps
+        assert count_ulps(f32(value), far.tobytes()) == steps
 
 
 @pytest.mark.parametrize(
@@ -236,12 +236,12 @@ def test_distance_counts_numpys_steps(value: float, steps: int) -> None:
     ],
 )
 def test_show(element: bytes, dtype: str, text: str) -> None:
-    assert show(element, dtype) == text
+    assert show_element(element, dtype) == text
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_floats_that_differ_look_different(a: int, b: int) -> None:
-    one, two = (show(struct.pack("<I", x), "f32") for x in (a, b))
+    one, two = (show_element(struct.pack("<I", x), "f32") for x in (a, b))
     assert (one == two) == (a == b)
 
 
@@ -253,8 +253,8 @@ def test_the_sentence_of_a_public_mismatch() -> None:
         "pq-l2: kernels.rs disagrees with Lance at 768x96 large-dynamic-range, op scan, "
         "value 113: 4.125 vs 4.12309980 (must be bit-equal, 3,985 ulp apart). "
         "38 of 771 values differ. Only this case: --case 14"
-    ).replace("4.12309980", show(MISMATCH.want, "f32")).replace(
-        "3,985", f"{ulp_distance(MISMATCH.got, MISMATCH.want):,}"
+    ).replace("4.12309980", show_element(MISMATCH.want, "f32")).replace(
+        "3,985", f"{count_ulps(MISMATCH.got, MISMATCH.want):,}"
     )
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lance_autoresearch.ledger.results_json import (
+    decode_results,
     encode_confirm,
     encode_gate,
-    results_from_json,
-    results_to_json,
+    encode_results,
 )
 from lance_autoresearch.records import (
     ComboId,
@@ -37,18 +37,18 @@ from lance_autoresearch.records import (
     TrialRecord,
     Verdict,
 )
-from lance_autoresearch.rules.confirmation import confirm
-from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.confirmation import confirm_claim
+from lance_autoresearch.rules.gate import run_gate
 from lance_autoresearch.rules.policy import DEFAULT
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 from lance_autoresearch.text.verdict_text import (
     count_slices,
+    mark_untrusted,
     print_confirm,
     print_defences,
     print_gate,
     print_trial,
     record_to_json,
-    untrusted,
 )
 
 RESULT = GateResult(
@@ -85,7 +85,7 @@ def confirmed() -> ConfirmResult:
     rng = np.random.default_rng(2)
     ops = ["scan", "scan", "table"]
     long_blocks = comparison(rows(0.02, 4), rng, ops)
-    return confirm(comparison(rows(0.02, 16), rng, ops), long_blocks, "all", DEFAULT)
+    return confirm_claim(comparison(rows(0.02, 16), rng, ops), long_blocks, "all", DEFAULT)
 
 
 def test_the_block_is_the_documented_one() -> None:
@@ -94,8 +94,8 @@ def test_the_block_is_the_documented_one() -> None:
 
 def test_the_block_can_be_printed_from_what_the_ledger_keeps() -> None:
     results = Results(screening=RESULT, screening_facts=FACTS)
-    kept = json.loads(json.dumps(results_to_json(results), allow_nan=False))
-    again = results_from_json(kept)
+    kept = json.loads(json.dumps(encode_results(results), allow_nan=False))
+    again = decode_results(kept)
     assert again.screening is not None
     assert print_gate(again.screening, again.screening_facts, confirm_pairs=16) == BLOCK
 
@@ -117,7 +117,7 @@ def test_columns_stand_still_whatever_the_numbers() -> None:
 
 def test_infinite_ends_are_null_in_json() -> None:
     rng = np.random.default_rng(0)
-    fields = encode_gate(gate(comparison(rows(0.02, 2), rng), DEFAULT))
+    fields = encode_gate(run_gate(comparison(rows(0.02, 2), rng), DEFAULT))
     assert json.loads(json.dumps(fields, allow_nan=False))["low"] is None
 
 
@@ -127,7 +127,7 @@ def test_infinite_ends_are_null_in_json() -> None:
 )
 def test_the_last_line_says_what_follows(gain: float, pairs: int, last: str) -> None:
     built = comparison(rows(gain, pairs), np.random.default_rng(0))
-    block = print_gate(gate(built, DEFAULT))
+    block = print_gate(run_gate(built, DEFAULT))
     assert block.splitlines()[-1].startswith(last)
 
 
@@ -216,17 +216,17 @@ def test_a_hypothesis_is_marked_and_cannot_forge_a_line() -> None:
     ],
 )
 def test_what_is_stripped(text: str, left: str) -> None:
-    assert stripped(text) == left
+    assert strip_text(text) == left
 
 
 @given(st.text(max_size=300), st.integers(1, 80))
 def test_stripping_leaves_one_short_printable_line_and_is_idempotent(text: str, limit: int) -> None:
-    once = stripped(text, limit)
+    once = strip_text(text, limit)
     assert len(once) <= limit
-    assert stripped(once, limit) == once
+    assert strip_text(once, limit) == once
     assert all(unicodedata.category(c)[0] != "C" and c not in "\n\r\u2028\u2029" for c in once)
 
 
 def test_untrusted_text_is_marked_and_bounded() -> None:
-    assert untrusted("hello") == 'untrusted: "hello"'
-    assert len(untrusted("x" * 10**7)) < 1100
+    assert mark_untrusted("hello") == 'untrusted: "hello"'
+    assert len(mark_untrusted("x" * 10**7)) < 1100

@@ -135,7 +135,7 @@ COMMANDS: dict[str, str] = {
 """Prefix of a command line that is the agent -> its class, which takes the line and `Settings`."""
 
 
-def names() -> list[str]:
+def list_agent_names() -> list[str]:
     """What `--agent` accepts."""
     lines = [f"{prefix}PROGRAM ..." for prefix in COMMANDS]
     return [*sorted(EMBEDDED), *sorted(DRIVEN), *lines, "module:Class"]
@@ -150,13 +150,13 @@ def load_agent(name: str) -> Callable[..., Agent]:
     path = (EMBEDDED | DRIVEN).get(name, name)
     module, _, attribute = path.partition(":")
     if not attribute:
-        raise UsageError(f"no agent named '{name}'", allowed=names(),
+        raise UsageError(f"no agent named '{name}'", allowed=list_agent_names(),
                          next="./lar loop TARGET --agent tune")
     try:
         found: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         what = f"cannot load agent '{name}': {error}"
-        raise UsageError(what, allowed=names()) from error
+        raise UsageError(what, allowed=list_agent_names()) from error
     return found
 
 

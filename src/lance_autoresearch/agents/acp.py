@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, cast
 from lance_autoresearch.agents import AgentFailed, Settings, Turn
 from lance_autoresearch.agents.acp_client import LONGEST_MESSAGE, Client, Messages
 from lance_autoresearch.agents.command import CommandAgent
-from lance_autoresearch.agents.driven import Said, papers
+from lance_autoresearch.agents.driven import TurnReport, list_papers
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.agent_sandbox import Ended, conversing
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.host.agent_sandbox import ProgramResult, start_conversation
+from lance_autoresearch.text.plain_text import strip_text
 
 if TYPE_CHECKING:
     import acp
@@ -66,33 +66,33 @@ class AcpAgent(CommandAgent):
         self.keeps = SIGN_INS.get(known, ())
         self.sign_in = f"{known}: sign in with the program itself, or export the key it reads"
 
-    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+    def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
         """The person's own, but not where their files are: its home is another."""
-        theirs = super().environment(turn, home)
+        theirs = super().build_environment(turn, home)
         return {name: value for name, value in theirs.items() if not name.startswith("XDG_")}
 
-    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+    def converse(self, turn: Turn, home: Path) -> tuple[ProgramResult, TurnReport]:
         """One session with one prompt."""
-        with _silence():
+        with _silence_library_log():
             return asyncio.run(self._converse(turn, home))
 
-    async def _converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+    async def _converse(self, turn: Turn, home: Path) -> tuple[ProgramResult, TurnReport]:
         from acp import connect_to_agent
 
         client = Client(turn, self.settings.rounds)
         begun = time.monotonic()
         answer: PromptResponse | None = None
         error = ""
-        async with conversing(self.errand(turn, home), LONGEST_MESSAGE) as spoken:
+        async with start_conversation(self.build_run(turn, home), LONGEST_MESSAGE) as spoken:
             messages = Messages(spoken.process)
             connection = connect_to_agent(cast("acp.Client", client), messages)
             try:
                 async with asyncio.timeout(60.0 * self.settings.minutes + 2 * GRACE_S):
-                    answer = await self._session(connection, client, turn, begun)
+                    answer = await self._run_session(connection, client, turn, begun)
             except TimeoutError:
                 pass
             except ConnectionError:
-                error = await _broke_off(spoken.process, messages)
+                error = await _describe_broken_connection(spoken.process, messages)
             finally:
                 await connection.close()
         seconds = time.monotonic() - begun
@@ -101,11 +101,11 @@ class AcpAgent(CommandAgent):
         if late or client.why:
             error = ""  # it ended because we ended it
         elif error:
-            error = f"{error}: {stripped(spoken.stderr[-300:], 200)}".rstrip(": ")
-        ended = Ended(0, "", spoken.stderr, "timeout" if late else None, seconds)
-        return ended, self._said(client, answer, error)
+            error = f"{error}: {strip_text(spoken.stderr[-300:], 200)}".rstrip(": ")
+        ended = ProgramResult(0, "", spoken.stderr, "timeout" if late else None, seconds)
+        return ended, self._build_report(client, answer, error)
 
-    async def _session(
+    async def _run_session(
         self, connection: ClientSideConnection, client: Client, turn: Turn, begun: float
     ) -> PromptResponse | None:
         """The agent's answer to the prompt; None where it was cancelled and gave none.
@@ -118,9 +118,9 @@ class AcpAgent(CommandAgent):
         from pydantic import ValidationError
 
         try:
-            session = await self._begin(connection, turn)
+            session = await self._begin_session(connection, turn)
             prompt = asyncio.ensure_future(connection.prompt(
-                session_id=session.session_id, prompt=[text_block(self.input(turn))]))
+                session_id=session.session_id, prompt=[text_block(self.build_input(turn))]))
             over = asyncio.ensure_future(client.over.wait())
             left = 60.0 * self.settings.minutes - (time.monotonic() - begun)
             try:
@@ -134,12 +134,14 @@ class AcpAgent(CommandAgent):
                 over.cancel()
                 prompt.cancel()
         except RequestError as error:
-            raise self._wrong(error, client) from error
+            raise self._make_failure(error, client) from error
         except ValidationError as error:
             what = f"answered with nonsense: {error.title} {error.errors()[0]['msg']}"
-            raise AgentFailed(stripped(what, 300), cost_usd=client.cost_usd) from error
+            raise AgentFailed(strip_text(what, 300), cost_usd=client.cost_usd) from error
 
-    async def _begin(self, connection: ClientSideConnection, turn: Turn) -> NewSessionResponse:
+    async def _begin_session(
+        self, connection: ClientSideConnection, turn: Turn
+    ) -> NewSessionResponse:
         """A session in the target's directory, signed in where a variable can do it."""
         from acp import PROTOCOL_VERSION, RequestError
         from acp.schema import ClientCapabilities, FileSystemCapabilities, Implementation
@@ -155,20 +157,22 @@ class AcpAgent(CommandAgent):
         where: dict[str, Any] = {"cwd": str(turn.kernel.parent.parent), "mcp_servers": []}
         sessions = hello.agent_capabilities and hello.agent_capabilities.session_capabilities
         if sessions and sessions.additional_directories is not None:
-            where["additional_directories"] = [str(path) for path in papers(turn)[1:]]
+            where["additional_directories"] = [str(path) for path in list_papers(turn)[1:]]
         try:
             session = await connection.new_session(**where)
         except RequestError as error:
-            method = _by_environment(hello) if error.code == SIGNED_OUT else None
+            method = _find_login_method(hello) if error.code == SIGNED_OUT else None
             if method is None:
                 raise
             await connection.authenticate(method_id=method)
             session = await connection.new_session(**where)
         if self.settings.model:
-            await _choose(connection, session, self.settings.model)
+            await _select_model(connection, session, self.settings.model)
         return session
 
-    def _said(self, client: Client, answer: PromptResponse | None, error: str) -> Said:
+    def _build_report(
+        self, client: Client, answer: PromptResponse | None, error: str
+    ) -> TurnReport:
         tokens, cost = None, client.cost_usd
         if answer is not None and answer.usage is not None:
             tokens, price = answer.usage.total_tokens, self.settings.price
@@ -179,21 +183,23 @@ class AcpAgent(CommandAgent):
         if stop == "refusal":
             error = "its model refused to go on"
         why = client.why or STOPS.get(stop, "")
-        return Said(client.text, error or why, stopped=bool(why) and not error, tokens=tokens,
+        return TurnReport(client.text, error or why, stopped=bool(why) and not error, tokens=tokens,
                     cost_usd=cost, refused=tuple(client.refused))
 
-    def _wrong(self, error: Any, client: Client) -> AgentFailed:
+    def _make_failure(self, error: Any, client: Client) -> AgentFailed:
         """An error that the agent answered with, in its words."""
         data = error.data if isinstance(error.data, dict) else {"details": error.data}
         more = data.get("details") or data.get("message") or ""
-        what = stripped(f"{error} {more if str(more) != str(error) else ''}", 300)
+        what = strip_text(f"{error} {more if str(more) != str(error) else ''}", 300)
         if error.code == SIGNED_OUT and "auth" not in what.lower():
             what = f"authentication required: {what}"
-        said = Said(client.text, what, cost_usd=client.cost_usd)
-        return self.failure(Ended(0, "", "", None, 0.0), said)
+        said = TurnReport(client.text, what, cost_usd=client.cost_usd)
+        return self.make_failure(ProgramResult(0, "", "", None, 0.0), said)
 
 
-async def _broke_off(process: asyncio.subprocess.Process, messages: Messages) -> str:
+async def _describe_broken_connection(
+    process: asyncio.subprocess.Process, messages: Messages
+) -> str:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 2.0)
     status = process.returncode
@@ -202,7 +208,7 @@ async def _broke_off(process: asyncio.subprocess.Process, messages: Messages) ->
     return f"{what}, after {messages.nonsense!r}" if messages.nonsense else what
 
 
-def _by_environment(hello: InitializeResponse) -> str | None:
+def _find_login_method(hello: InitializeResponse) -> str | None:
     """A way to sign in that needs nobody: its variables are set, or it is named as one is."""
     for method in hello.auth_methods or ():
         needed = [v.name for v in getattr(method, "vars", None) or () if not v.optional]
@@ -212,7 +218,7 @@ def _by_environment(hello: InitializeResponse) -> str | None:
     return None
 
 
-async def _choose(
+async def _select_model(
     connection: ClientSideConnection, session: NewSessionResponse, model: str
 ) -> None:
     """Set the session's model.
@@ -231,12 +237,12 @@ async def _choose(
         if model in (row.value, row.name):
             await connection.set_config_option(option.id, session.session_id, row.value)
             return
-    names = ", ".join(stripped(row.value, 60) for row in values[:20])
+    names = ", ".join(strip_text(row.value, 60) for row in values[:20])
     raise AgentFailed(f"has no model '{model}'; it has: {names}", "fatal")
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def _silence_library_log() -> Iterator[None]:
     """The library logs an agent's mistakes, with tracebacks, to the root logger."""
     root, deaf = logging.getLogger(), logging.NullHandler()
     root.addHandler(deaf)

@@ -24,7 +24,7 @@ from lance_autoresearch.agents.files import (
     read_paper,
     write_kernel,
 )
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 if TYPE_CHECKING:
     from acp.schema import (
@@ -77,7 +77,7 @@ class Messages:
             if isinstance(row, dict):
                 return row
             if line.strip():
-                self.nonsense = stripped(line[:1000].decode("utf-8", "replace"), 200)
+                self.nonsense = strip_text(line[:1000].decode("utf-8", "replace"), 200)
 
     async def close(self) -> None:
         """No more messages to the program."""
@@ -126,13 +126,13 @@ class Client:
         elif kind == "tool_call":
             self._words = [self.text, ""]
             self._count += 1
-            self._note(update)
+            self._merge_call(update)
             if self._count > self._rounds:
-                self._end("it used up its rounds")
+                self._end_turn("it used up its rounds")
         elif kind == "tool_call_update":
-            self._note(update)
+            self._merge_call(update)
         elif kind == "usage_update" and update.cost is not None:
-            self._spent(update.cost.amount, update.cost.currency)
+            self._add_cost(update.cost.amount, update.cost.currency)
 
     async def request_permission(
         self, session_id: str, tool_call: ToolCallUpdate, options: Sequence[PermissionOption],
@@ -141,8 +141,8 @@ class Client:
         """Once, for what the box allows; never for always."""
         from acp.schema import AllowedOutcome, DeniedOutcome, RequestPermissionResponse
 
-        call = self._note(tool_call)
-        good = self._allows(call)
+        call = self._merge_call(tool_call)
+        good = self._is_allowed(call)
         if not good:
             what = " ".join(filter(None, (call.kind, call.title, *call.paths[:1])))
             self._refuse(what or "a tool call without a name")
@@ -205,13 +205,13 @@ class Client:
 
     # -- what stands behind the answers ---------------------------------------------------------
 
-    def _allows(self, call: Call) -> bool:
+    def _is_allowed(self, call: Call) -> bool:
         if call.kind in HARMLESS:
             return True
         edits = call.kind == "edit" or (call.kind in (None, "other") and call.diffs)
         return edits and bool(call.paths) and all(is_kernel(self._turn, p) for p in call.paths)
 
-    def _note(self, said: Any) -> Call:
+    def _merge_call(self, said: Any) -> Call:
         """Add what a message says of its tool call to what is known."""
         if len(self._calls) >= CALLS:
             self._calls.clear()
@@ -227,18 +227,18 @@ class Client:
         return call
 
     def _refuse(self, what: str) -> None:
-        line = f"refused: {stripped(what, 160)}"
+        line = f"refused: {strip_text(what, 160)}"
         if len(self.refused) < 5 and line not in self.refused:
             self.refused.append(line)
 
-    def _spent(self, amount: float, currency: str) -> None:
+    def _add_cost(self, amount: float, currency: str) -> None:
         if currency.upper() != "USD" or not amount >= 0:
             return
         self.cost_usd = max(self.cost_usd or 0.0, float(amount))
         left = self._turn.usd_left
         if left is not None and self.cost_usd >= left:
-            self._end("it used up its money")
+            self._end_turn("it used up its money")
 
-    def _end(self, why: str) -> None:
+    def _end_turn(self, why: str) -> None:
         self.why = self.why or why
         self.over.set()

@@ -21,18 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lance_autoresearch.agents import AgentFailed, Settings, Turn
-from lance_autoresearch.agents.driven import Driven, Said
+from lance_autoresearch.agents.driven import Driven, TurnReport
 from lance_autoresearch.agents.files import (
     FileRefused,
     is_kernel,
-    paper_names,
+    list_paper_names,
     read_paper,
     write_kernel,
 )
-from lance_autoresearch.agents.prompt import contract, report
+from lance_autoresearch.agents.prompt import render_contract, render_report
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.agent_sandbox import Ended
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.host.agent_sandbox import ProgramResult
+from lance_autoresearch.text.plain_text import strip_text
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
@@ -67,15 +67,15 @@ class ApiAgent(Driven):
             raise UsageError("api needs the name of a model", next=EXAMPLE,
                              allowed=["--model PROVIDER:NAME, such as anthropic:NAME, openai:NAME "
                                       "or, with OPENAI_BASE_URL, openai-chat:NAME"])
-        _model(given.model)
+        _load_model(given.model)
 
-    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+    def converse(self, turn: Turn, home: Path) -> tuple[ProgramResult, TurnReport]:
         """One run of the model."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on unknown prices and settings: said by us
             return asyncio.run(self._converse(turn))
 
-    async def _converse(self, turn: Turn) -> tuple[Ended, Said]:
+    async def _converse(self, turn: Turn) -> tuple[ProgramResult, TurnReport]:
         from pydantic_ai.usage import RunUsage
 
         begun, usage, late = time.monotonic(), RunUsage(), False
@@ -86,43 +86,43 @@ class ApiAgent(Driven):
         except TimeoutError:
             late = True
         except Exception as error:
-            why = self._rounds_or_raise(error, usage)
-        said = Said(text, why, stopped=bool(why), tokens=usage.total_tokens,
-                    cost_usd=self._usd(usage))
+            why = self._translate_error(error, usage)
+        said = TurnReport(text, why, stopped=bool(why), tokens=usage.total_tokens,
+                    cost_usd=self._compute_usd(usage))
         seconds = time.monotonic() - begun
-        return Ended(0, "", "", "timeout" if late else None, seconds), said
+        return ProgramResult(0, "", "", "timeout" if late else None, seconds), said
 
     async def _run(self, turn: Turn, usage: RunUsage) -> tuple[str, str]:
         """What it said last, and the limit that ended it."""
         from pydantic_ai.usage import UsageLimits
 
-        agent = _agent(self.settings, turn)
+        agent = _build_agent(self.settings, turn)
         limits = UsageLimits(request_limit=self.settings.rounds)
-        async with agent, agent.iter(report(turn), usage=usage, usage_limits=limits) as run:
+        async with agent, agent.iter(render_report(turn), usage=usage, usage_limits=limits) as run:
             async for _step in run:
-                if self._overspent(usage, turn):
+                if self._is_over_budget(usage, turn):
                     return "", "it used up its money"
             return (run.result.output if run.result is not None else ""), ""
 
-    def _overspent(self, usage: RunUsage, turn: Turn) -> bool:
+    def _is_over_budget(self, usage: RunUsage, turn: Turn) -> bool:
         """Whether to stop; raises AgentFailed where that cannot be known."""
         if turn.usd_left is None or not usage.requests:
             return False
-        spent = self._usd(usage)
+        spent = self._compute_usd(usage)
         if spent is None:
             what = f"no price is known for {self.settings.model}: --budget-usd cannot be kept"
             raise AgentFailed(what, "fatal", tokens=usage.total_tokens,
                               next="--price IN,OUT, USD for a million tokens")
         return spent >= turn.usd_left
 
-    def _usd(self, usage: RunUsage) -> float | None:
+    def _compute_usd(self, usage: RunUsage) -> float | None:
         """By --price, else by the library's own list."""
         price = self.settings.price
         if price is not None:
             return (usage.input_tokens * price[0] + usage.output_tokens * price[1]) / 1e6
         return None if usage.cost is None else float(usage.cost)
 
-    def _rounds_or_raise(self, error: Exception, usage: RunUsage) -> str:
+    def _translate_error(self, error: Exception, usage: RunUsage) -> str:
         """The limit that an error of the library stands for; any other becomes AgentFailed."""
         from pydantic_ai import exceptions as known
 
@@ -132,8 +132,8 @@ class ApiAgent(Driven):
             return "it used up its rounds"
         if not isinstance(error, known.AgentRunError | known.UserError | ValueError | OSError):
             raise error
-        what = stripped(_without_keys(str(error)), 300)
-        tokens, cost = usage.total_tokens, self._usd(usage)
+        what = strip_text(_hide_keys(str(error)), 300)
+        tokens, cost = usage.total_tokens, self._compute_usd(usage)
         busy = (known.ModelRateLimitError, known.ModelUnavailableError, known.ModelServerError,
                 known.ModelConnectionError)
         fatal = (known.ModelAuthenticationError, known.ModelNotFoundError,
@@ -145,7 +145,7 @@ class ApiAgent(Driven):
         raise AgentFailed(what, kind, tokens=tokens, cost_usd=cost) from None  # type: ignore[arg-type]
 
 
-def _model(name: str) -> Any:
+def _load_model(name: str) -> Any:
     """The library's model of a name; raises UsageError for an unknown one, or one without a key."""
     from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
@@ -153,28 +153,28 @@ def _model(name: str) -> Any:
     try:
         return infer_model(name)
     except (UserError, ImportError, ValueError) as error:
-        what = stripped(_without_keys(str(error)), 300)
+        what = strip_text(_hide_keys(str(error)), 300)
         raise UsageError(what, where=f"--model {name}",
                          next="export the key that it names, or another --model") from error
 
 
-def _agent(settings: Settings, turn: Turn) -> Agent[None, str]:
+def _build_agent(settings: Settings, turn: Turn) -> Agent[None, str]:
     """The model with its three tools."""
     from pydantic_ai import Agent, ToolOutput
     from pydantic_ai.settings import ModelSettings
 
-    names = "\n".join(paper_names(turn))
+    names = "\n".join(list_paper_names(turn))
     return Agent(
-        _model(settings.model or ""),
-        output_type=[ToolOutput(_run_trial(turn), name="run_trial"), str],
-        instructions=f"{contract(turn)}\n\n{TOOLS.format(names=names)}",
-        tools=[_read(turn), _replace(turn)],
+        _load_model(settings.model or ""),
+        output_type=[ToolOutput(_make_trial_tool(turn), name="run_trial"), str],
+        instructions=f"{render_contract(turn)}\n\n{TOOLS.format(names=names)}",
+        tools=[_make_read_tool(turn), _make_replace_tool(turn)],
         retries=3,  # wrong arguments in a row
         model_settings=ModelSettings(max_retries=1, cache=True),  # the loop waits longer
     )
 
 
-def _read(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
+def _make_read_tool(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
     async def read(path: str = "kernel/kernels.rs", first_line: int = 1, lines: int = LINES) -> str:
         """Read a file. A name without a directory is looked for beside the kernel too."""
         name = "kernel/kernels.rs" if path == turn.kernel.name else path
@@ -190,7 +190,7 @@ def _read(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
     return read
 
 
-def _replace(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
+def _make_replace_tool(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
     async def replace(old: str, new: str, path: str = "kernel/kernels.rs") -> str:
         """Replace a piece of the kernel that occurs once; with an empty `old`, the whole file."""
         if path != turn.kernel.name and not is_kernel(turn, path):
@@ -208,7 +208,7 @@ def _replace(turn: Turn) -> Callable[..., Coroutine[Any, Any, str]]:
     return replace
 
 
-def _run_trial(turn: Turn) -> Callable[[str, float], str]:
+def _make_trial_tool(turn: Turn) -> Callable[[str, float], str]:
     from pydantic_ai import ModelRetry
 
     def run_trial(hypothesis: str, predicted_gain: float) -> str:
@@ -225,7 +225,7 @@ def _run_trial(turn: Turn) -> Callable[[str, float], str]:
     return run_trial
 
 
-def _without_keys(text: str) -> str:
+def _hide_keys(text: str) -> str:
     """Without the values of variables that hold keys."""
     for name, value in os.environ.items():
         if len(value) >= 6 and name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")):

@@ -17,15 +17,15 @@ from typing import Any
 from lance_autoresearch.agents import Turn
 from lance_autoresearch.agents.driven import (
     Driven,
-    Said,
-    amount,
-    counted,
-    papers,
-    table,
+    TurnReport,
+    list_papers,
+    parse_amount,
+    read_object,
+    sum_tokens,
 )
-from lance_autoresearch.agents.prompt import contract, report
-from lance_autoresearch.host.agent_sandbox import Ended, passed_on
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.agents.prompt import render_contract, render_report
+from lance_autoresearch.host.agent_sandbox import ProgramResult, select_environment
+from lance_autoresearch.text.plain_text import strip_text
 
 STOPS = {"error_max_turns": "it used up its rounds", "error_max_budget_usd": "it used up its money"}
 
@@ -38,57 +38,59 @@ class ClaudeAgent(Driven):
     sign_in = "claude setup-token, then export CLAUDE_CODE_OAUTH_TOKEN (or ANTHROPIC_API_KEY)"
     keeps = (".claude/.credentials.json",)
 
-    def command(self, turn: Turn) -> Sequence[str]:
+    def build_command(self, turn: Turn) -> Sequence[str]:
         """Print mode, five tools, one writable file, bounded rounds and money."""
         words = ["-p", "--restricted", "--strict-mcp-config", "--permission-prompts", "none"]
         words += ["--permission-mode", "dontAsk", "--tools", "Read,Edit,Write,Glob,Grep"]
         words += ["--allowedTools", "Read", "Glob", "Grep", f"Edit(/{turn.kernel})"]
         words += ["--max-turns", str(self.settings.rounds), "--no-session-persistence"]
         words += ["--output-format", "stream-json", "--verbose"]
-        words += ["--append-system-prompt", contract(turn)]
-        words += ["--add-dir", *(str(path) for path in papers(turn))]
+        words += ["--append-system-prompt", render_contract(turn)]
+        words += ["--add-dir", *(str(path) for path in list_papers(turn))]
         if turn.usd_left is not None:
             words += ["--max-budget-usd", f"{turn.usd_left:.4f}"]
         if self.settings.model:
             words += ["--model", self.settings.model]
         return words
 
-    def input(self, turn: Turn) -> str:
+    def build_input(self, turn: Turn) -> str:
         """Where the campaign stands."""
-        return report(turn)
+        return render_report(turn)
 
-    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+    def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
         """Its vendor's names, the clouds it can be served from, and no chatter."""
         quiet = {
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "CLAUDE_CODE_MAX_RETRIES": "3",  # the loop waits longer and says so
         }
-        return quiet | passed_on("ANTHROPIC_", "CLAUDE_CODE_", "AWS_", "CLOUD_ML_", "GOOGLE_")
+        return quiet | select_environment(
+            "ANTHROPIC_", "CLAUDE_CODE_", "AWS_", "CLOUD_ML_", "GOOGLE_"
+        )
 
-    def heard(self, ended: Ended) -> Said:
+    def parse_output(self, ended: ProgramResult) -> TurnReport:
         """The `result` line; without one the program died in mid-turn."""
-        rows = [row for row in map(_row, ended.stdout.splitlines()) if row]
+        rows = [row for row in map(_parse_row, ended.stdout.splitlines()) if row]
         result = next((row for row in reversed(rows) if row.get("type") == "result"), None)
         if result is None:
-            return Said("", error=_died(ended))
+            return TurnReport("", error=_describe_death(ended))
         subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
         wrong = bool(result.get("is_error")) or ended.code != 0
         error = STOPS.get(subtype) or text or subtype or f"exit status {ended.code}"
-        usage = table(result.get("usage"))
+        usage = read_object(result.get("usage"))
         fields = ("input_tokens", "output_tokens", "cache_creation_input_tokens",
                   "cache_read_input_tokens")
-        return Said(
-            text or _last_words(rows),
+        return TurnReport(
+            text or _find_last_words(rows),
             error=error if wrong else "",
             stopped=subtype in STOPS,
-            tokens=counted(*(usage.get(name) for name in fields)),
-            cost_usd=amount(result.get("total_cost_usd")),
-            refused=tuple(_refusals(result)),
+            tokens=sum_tokens(*(usage.get(name) for name in fields)),
+            cost_usd=parse_amount(result.get("total_cost_usd")),
+            refused=tuple(_list_refusals(result)),
         )
 
 
-def _row(line: str) -> dict[str, Any] | None:
+def _parse_row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -96,15 +98,15 @@ def _row(line: str) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def _died(ended: Ended) -> str:
-    tail = stripped(ended.stderr[-300:], 200)
+def _describe_death(ended: ProgramResult) -> str:
+    tail = strip_text(ended.stderr[-300:], 200)
     return f"ended in mid-turn with exit status {ended.code}" + (f": {tail}" if tail else "")
 
 
-def _last_words(rows: Sequence[dict[str, Any]]) -> str:
+def _find_last_words(rows: Sequence[dict[str, Any]]) -> str:
     for row in reversed(rows):
         if row.get("type") == "assistant":
-            blocks = table(row.get("message")).get("content")
+            blocks = read_object(row.get("message")).get("content")
             blocks = blocks if isinstance(blocks, list) else []
             texts = [str(b.get("text", "")) for b in blocks if isinstance(b, dict)]
             if any(texts):
@@ -112,13 +114,13 @@ def _last_words(rows: Sequence[dict[str, Any]]) -> str:
     return ""
 
 
-def _refusals(result: dict[str, Any]) -> list[str]:
+def _list_refusals(result: dict[str, Any]) -> list[str]:
     """What was denied, for the next turn's prompt."""
     said = []
     denials = result.get("permission_denials")
-    for denial in map(table, denials[:5] if isinstance(denials, list) else []):
-        about = table(denial.get("tool_input"))
+    for denial in map(read_object, denials[:5] if isinstance(denials, list) else []):
+        about = read_object(denial.get("tool_input"))
         place = about.get("file_path") or about.get("command") or ""
-        said.append(f"refused: {stripped(str(denial.get('tool_name')), 40)} "
-                    f"{stripped(str(place), 120)}".strip())
+        said.append(f"refused: {strip_text(str(denial.get('tool_name')), 40)} "
+                    f"{strip_text(str(place), 120)}".strip())
     return said

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Turn
-from lance_autoresearch.agents.driven import Driven, Said, counted, table
-from lance_autoresearch.agents.prompt import contract, report
-from lance_autoresearch.host.agent_sandbox import Ended, passed_on
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.agents.driven import Driven, TurnReport, read_object, sum_tokens
+from lance_autoresearch.agents.prompt import render_contract, render_report
+from lance_autoresearch.host.agent_sandbox import ProgramResult, select_environment
+from lance_autoresearch.text.plain_text import strip_text
 
 PERMISSIONS = (
     'permissions.kernel={filesystem={":root"="read",'
@@ -33,7 +33,7 @@ class CodexAgent(Driven):
     sign_in = "codex login, or export CODEX_API_KEY"
     keeps = (".codex/auth.json",)
 
-    def command(self, turn: Turn) -> Sequence[str]:
+    def build_command(self, turn: Turn) -> Sequence[str]:
         """Non-interactive, nothing kept, one writable directory."""
         words = ["exec", "--json", "--ephemeral", "--ignore-user-config", "--ignore-rules"]
         words += ["--skip-git-repo-check", "-C", str(turn.kernel.parent.parent)]
@@ -43,46 +43,48 @@ class CodexAgent(Driven):
             words += ["-m", self.settings.model]
         return words
 
-    def input(self, turn: Turn) -> str:
+    def build_input(self, turn: Turn) -> str:
         """The contract and where the campaign stands."""
-        return f"{contract(turn)}\n\n# Now\n\n{report(turn)}"
+        return f"{render_contract(turn)}\n\n# Now\n\n{render_report(turn)}"
 
-    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+    def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
         """Its vendor's names; its own directory lies in the private home."""
         own = home / ".codex"
         own.mkdir(exist_ok=True, mode=0o700)
-        env = passed_on("OPENAI_", "CODEX_", "AZURE_OPENAI_") | {"CODEX_HOME": str(own)}
+        env = select_environment("OPENAI_", "CODEX_", "AZURE_OPENAI_") | {"CODEX_HOME": str(own)}
         if "OPENAI_API_KEY" in os.environ:
             env.setdefault("CODEX_API_KEY", os.environ["OPENAI_API_KEY"])
         return env
 
-    def heard(self, ended: Ended) -> Said:
+    def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Events: the last message, the tokens of the turn, the last error."""
         text, error, tokens, cost, complete = "", "", None, None, False
-        for row in _rows(ended.stdout):
+        for row in _parse_rows(ended.stdout):
             kind = row.get("type")
-            item = table(row.get("item"))
+            item = read_object(row.get("item"))
             if kind == "item.completed" and item.get("type") == "agent_message":
                 text = str(item.get("text", ""))
             elif kind == "turn.completed":
                 complete = True
-                tokens, cost = self._spent(table(row.get("usage")))
+                tokens, cost = self._count_usage(read_object(row.get("usage")))
             elif kind in ("error", "turn.failed"):
-                error = str(row.get("message") or table(row.get("error")).get("message") or kind)
+                error = str(
+                    row.get("message") or read_object(row.get("error")).get("message") or kind
+                )
         if complete and ended.code == 0:
             error = ""
         elif not error:
-            tail = stripped(ended.stderr[-300:], 200)
+            tail = strip_text(ended.stderr[-300:], 200)
             error = f"ended in mid-turn with exit status {ended.code}: {tail}".rstrip(": ")
-        return Said(text, error, tokens=tokens, cost_usd=cost)
+        return TurnReport(text, error, tokens=tokens, cost_usd=cost)
 
-    def _spent(self, usage: dict[str, Any]) -> tuple[int, float | None]:
-        into, out = counted(usage.get("input_tokens")), counted(usage.get("output_tokens"))
+    def _count_usage(self, usage: dict[str, Any]) -> tuple[int, float | None]:
+        into, out = sum_tokens(usage.get("input_tokens")), sum_tokens(usage.get("output_tokens"))
         price = self.settings.price
         return into + out, (into * price[0] + out * price[1]) / 1e6 if price else None
 
 
-def _rows(stdout: str) -> list[dict[str, Any]]:
+def _parse_rows(stdout: str) -> list[dict[str, Any]]:
     rows = []
     for line in stdout.splitlines():
         try:

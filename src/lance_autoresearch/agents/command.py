@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Settings, Turn
-from lance_autoresearch.agents.driven import Driven, Said, amount
-from lance_autoresearch.agents.prompt import contract, report
+from lance_autoresearch.agents.driven import Driven, TurnReport, parse_amount
+from lance_autoresearch.agents.prompt import render_contract, render_report
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.agent_sandbox import Ended, program
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.host.agent_sandbox import ProgramResult, find_program
+from lance_autoresearch.text.plain_text import strip_text
 
 
 class CommandAgent(Driven):
@@ -40,37 +40,37 @@ class CommandAgent(Driven):
         if not self._words:
             raise UsageError(f"no command behind {self.prefix}",
                              next=f"./lar loop TARGET --agent '{self.prefix}my-agent'")
-        self.usual = str(program(self._words[0]))
+        self.usual = str(find_program(self._words[0]))
         self.name = f"{self.prefix}{Path(self._words[0]).name}"
 
-    def command(self, turn: Turn) -> Sequence[str]:
+    def build_command(self, turn: Turn) -> Sequence[str]:
         """The words behind the program."""
         return self._words[1:]
 
-    def input(self, turn: Turn) -> str:
+    def build_input(self, turn: Turn) -> str:
         """The contract and where the campaign stands."""
-        return f"{contract(turn)}\n\n# Now\n\n{report(turn)}"
+        return f"{render_contract(turn)}\n\n# Now\n\n{render_report(turn)}"
 
-    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+    def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
         """The person's own, and where things are."""
         return {**os.environ, "LAR_KERNEL": str(turn.kernel), "LAR_TARGET": turn.target}
 
-    def heard(self, ended: Ended) -> Said:
+    def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Its last line, as JSON or as it is."""
         lines = [line for line in ended.stdout.splitlines() if line.strip()]
-        row = _object(lines[-1]) if lines else {}
+        row = _parse_object(lines[-1]) if lines else {}
         text = ended.stdout
         if row:
-            idea, guess = stripped(str(row.get("hypothesis", "")), 400), row.get("predicted")
+            idea, guess = strip_text(str(row.get("hypothesis", "")), 400), row.get("predicted")
             text = f"HYPOTHESIS: {idea}\nPREDICTED GAIN: {guess}"
         error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
-        tokens = amount(row.get("tokens"))
-        cost = amount(row.get("cost_usd"))
+        tokens = parse_amount(row.get("tokens"))
+        cost = parse_amount(row.get("cost_usd"))
         spent = None if tokens is None else int(tokens)
-        return Said(text, error, tokens=spent, cost_usd=cost)
+        return TurnReport(text, error, tokens=spent, cost_usd=cost)
 
 
-def _object(line: str) -> dict[str, Any]:
+def _parse_object(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
 """What every driven program has in common: a turn is a run in the box, the file is the answer.
 
-    prompt ──> program in its box ──> Said(text, tokens, cost) ──┐
+    prompt ──> program in its box ──> TurnReport(text, tokens, cost) ──┐
                     └─ edits kernels.rs ── read_kernel ──────────┴─> Proposal
 
 After a turn only the bytes of the one file are read. A program that was stopped (rounds, money,
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import AgentFailed, Proposal, Settings, Turn
-from lance_autoresearch.agents.prompt import hypothesis, predicted
+from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.host.agent_sandbox import Ended, Errand, run
+from lance_autoresearch.host.agent_sandbox import ProgramResult, ProgramRun, run_program
 from lance_autoresearch.host.kernel_file import read_kernel
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 BUSY = re.compile(
     r"\b(?:429|500|502|503|504|529)\b|rate.?limit|overload|usage limit|too many requests|"
@@ -38,7 +38,7 @@ SIGNED_OUT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TurnReport:
     """What a program reported about its turn."""
 
     text: str
@@ -54,7 +54,7 @@ class Said:
 
 
 class Driven:
-    """Runs a program once a turn. A driver says how: `command`, `heard`, `environment`."""
+    """Runs a program once a turn. A driver overrides its methods."""
 
     name = "driven"
     driven = True
@@ -72,50 +72,58 @@ class Driven:
 
     def propose(self, turn: Turn) -> Proposal | None:
         """One turn. Raises AgentFailed where the file is as before, or no plain file."""
-        before = _text(turn)
-        ended, said = self.converse(turn, self._home(turn))
-        after = _text(turn)
+        before = _read_kernel(turn)
+        ended, said = self.converse(turn, self._prepare_home(turn))
+        after = _read_kernel(turn)
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
                               tokens=said.tokens, cost_usd=said.cost_usd)
         broken = bool(said.error) and not said.stopped and not ended.killed
         if broken or after in (before, turn.champion):
-            raise self.failure(ended, said)
+            raise self.make_failure(ended, said)
         return Proposal(
-            after, hypothesis(said.text), said.tokens, said.cost_usd, predicted(said.text),
+            after,
+            extract_hypothesis(said.text),
+            said.tokens,
+            said.cost_usd,
+            extract_prediction(said.text),
             note="; ".join(said.refused),
         )
 
-    def converse(self, turn: Turn, home: Path) -> tuple[Ended, Said]:
+    def converse(self, turn: Turn, home: Path) -> tuple[ProgramResult, TurnReport]:
         """One turn of the program, from its prompt to its report."""
-        ended = run(self.errand(turn, home))
-        return ended, self.heard(ended)
+        ended = run_program(self.build_run(turn, home))
+        return ended, self.parse_output(ended)
 
-    def errand(self, turn: Turn, home: Path) -> Errand:
+    def build_run(self, turn: Turn, home: Path) -> ProgramRun:
         """The run of the program for a turn."""
-        return Errand(
-            [self.settings.program or self.usual, *self.command(turn), *self.settings.arguments],
+        return ProgramRun(
+            [
+                self.settings.program or self.usual,
+                *self.build_command(turn),
+                *self.settings.arguments,
+            ],
             writes=turn.kernel.parent,
             home=home,
             cwd=turn.kernel.parent,
-            reads=papers(turn),
+            reads=list_papers(turn),
             hides=(turn.kernel.parent.parent / "cheats",),
-            env=self.environment(turn, home),
-            stdin=self.input(turn).encode(),
+            env=self.build_environment(turn, home),
+            stdin=self.build_input(turn).encode(),
             seconds=60.0 * self.settings.minutes,
         )
 
-    def failure(self, ended: Ended, said: Said) -> AgentFailed:
+    def make_failure(self, ended: ProgramResult, said: TurnReport) -> AgentFailed:
         """Why a turn brought nothing, and whether asking again can help."""
         cost = {"tokens": said.tokens, "cost_usd": said.cost_usd}
         if ended.killed:
             what = f"did not end within {self.settings.minutes:g} minutes"
             return AgentFailed(what, tokens=said.tokens, cost_usd=said.cost_usd)
         if not said.error and ended.code == 0:
-            end = f", saying {stripped(said.text, 160)!r}" if said.text else ""
+            end = f", saying {strip_text(said.text, 160)!r}" if said.text else ""
             return AgentFailed(f"ended its turn without changing the file{end}", **cost)  # type: ignore[arg-type]
         tail = ended.stderr.strip()[-400:]
-        complaint = stripped(said.error or tail or f"exit status {ended.code}", 300)
+        complaint = strip_text(said.error or tail or f"exit status {ended.code}", 300)
         if BUSY.search(complaint) and not SIGNED_OUT.search(complaint):
             return AgentFailed(complaint, "busy", **cost)  # type: ignore[arg-type]
         if SIGNED_OUT.search(complaint):
@@ -124,23 +132,23 @@ class Driven:
 
     # -- what a driver says ----------------------------------------------------------------
 
-    def command(self, turn: Turn) -> Sequence[str]:
+    def build_command(self, turn: Turn) -> Sequence[str]:
         """Arguments of the program."""
         raise NotImplementedError
 
-    def input(self, turn: Turn) -> str:
+    def build_input(self, turn: Turn) -> str:
         """What it reads on standard input."""
         raise NotImplementedError
 
-    def environment(self, turn: Turn, home: Path) -> dict[str, str]:
+    def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
         """Its environment beside PATH, HOME and TMPDIR."""
         raise NotImplementedError
 
-    def heard(self, ended: Ended) -> Said:
+    def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Its report, out of what it printed."""
         raise NotImplementedError
 
-    def _home(self, turn: Turn) -> Path:
+    def _prepare_home(self, turn: Turn) -> Path:
         """Its private home, with the files that sign it in, copied once a loop."""
         home = turn.home / self.name.split(":")[0]
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -155,30 +163,30 @@ class Driven:
         return home
 
 
-def table(value: object) -> dict[str, Any]:
+def read_object(value: object) -> dict[str, Any]:
     """A JSON object out of a program's report; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def amount(value: object) -> float | None:
+def parse_amount(value: object) -> float | None:
     """A number of tokens or dollars as a program reports it; None where it is not one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e15:
         return None
     return float(value)
 
 
-def counted(*values: object) -> int:
+def sum_tokens(*values: object) -> int:
     """Sum of numbers of tokens; what is no number counts nothing."""
-    return sum(int(amount(value) or 0) for value in values)
+    return sum(int(parse_amount(value) or 0) for value in values)
 
 
-def papers(turn: Turn) -> tuple[Path, ...]:
+def list_papers(turn: Turn) -> tuple[Path, ...]:
     """What an agent may read: the target's directory, and Lance's own code as it is built."""
     slices = turn.root / ".lar" / "extracts" / turn.target
     return tuple(path for path in (turn.kernel.parent.parent, slices) if path.is_dir())
 
 
-def _text(turn: Turn) -> bytes | None:
+def _read_kernel(turn: Turn) -> bytes | None:
     try:
         return read_kernel(turn.kernel, inside=turn.kernel.parents[3])
     except RejectedKernel:

@@ -13,10 +13,10 @@ import os
 from pathlib import Path
 
 from lance_autoresearch.agents import Turn
-from lance_autoresearch.agents.driven import papers
+from lance_autoresearch.agents.driven import list_papers
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.kernel_file import LONGEST, place_kernel, read_kernel
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 LISTED = 60
 """Names in a refusal."""
@@ -29,7 +29,7 @@ class FileRefused(Exception):
 def is_kernel(turn: Turn, path: str) -> bool:
     """Whether a path, absolute or from the target's directory, names the kernel."""
     kernel = turn.kernel
-    plain = os.path.normpath(_desk(turn) / path.removeprefix("file://"))
+    plain = os.path.normpath(_find_target_dir(turn) / path.removeprefix("file://"))
     return plain in (str(kernel), str(kernel.parent.resolve() / kernel.name))
 
 
@@ -42,13 +42,13 @@ def read_paper(turn: Turn, path: str) -> str:
     try:
         if is_kernel(turn, path):
             return read_kernel(turn.kernel, inside=turn.kernel.parents[3]).decode()
-        place = (_desk(turn) / path.removeprefix("file://")).resolve()
-        if place in _readable(turn):
+        place = (_find_target_dir(turn) / path.removeprefix("file://")).resolve()
+        if place in _list_readable(turn):
             return place.read_text(encoding="utf-8")
     except (OSError, ValueError, RejectedKernel) as error:
-        raise FileRefused(f"cannot read {stripped(path, 200)}: {error}") from error
-    names = ", ".join(paper_names(turn)[:LISTED])
-    raise FileRefused(f"no file {stripped(path, 200)} for you; you may read: {names}")
+        raise FileRefused(f"cannot read {strip_text(path, 200)}: {error}") from error
+    names = ", ".join(list_paper_names(turn)[:LISTED])
+    raise FileRefused(f"no file {strip_text(path, 200)} for you; you may read: {names}")
 
 
 def write_kernel(turn: Turn, text: str) -> None:
@@ -65,21 +65,21 @@ def write_kernel(turn: Turn, text: str) -> None:
                  scratch=turn.home / "kernel.new")
 
 
-def paper_names(turn: Turn) -> list[str]:
+def list_paper_names(turn: Turn) -> list[str]:
     """What can be read: names from the target's directory, Lance's sources by their path."""
-    desk = _desk(turn).resolve()
-    names = [f"{turn.kernel.parent.resolve()}/{turn.kernel.name}", *map(str, _readable(turn))]
+    desk = _find_target_dir(turn).resolve()
+    names = [f"{turn.kernel.parent.resolve()}/{turn.kernel.name}", *map(str, _list_readable(turn))]
     return [str(Path(n).relative_to(desk)) if n.startswith(f"{desk}/") else n for n in names]
 
 
-def _desk(turn: Turn) -> Path:
+def _find_target_dir(turn: Turn) -> Path:
     """The target's directory in the campaign's worktree."""
     return turn.kernel.parent.parent
 
 
-def _readable(turn: Turn) -> list[Path]:
+def _list_readable(turn: Turn) -> list[Path]:
     """Plain files; what the agent itself could have put there is left out."""
-    closed = {_desk(turn).resolve() / "cheats", turn.kernel.parent.resolve()}
-    found = [path for root in papers(turn) for path in sorted(root.resolve().rglob("*"))]
+    closed = {_find_target_dir(turn).resolve() / "cheats", turn.kernel.parent.resolve()}
+    found = [path for root in list_papers(turn) for path in sorted(root.resolve().rglob("*"))]
     return [path for path in found
             if path.is_file() and not path.is_symlink() and not closed & set(path.parents)]

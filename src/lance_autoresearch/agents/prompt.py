@@ -1,7 +1,7 @@
 """What a driven agent is told: the contract once, the state of the campaign every turn.
 
-    contract(turn)     HARNESS.md, the target's program.md, how a turn ends
-    report(turn)       last verdict, earlier trials, advice, what to do now
+    render_contract(turn)  HARNESS.md, the target's program.md, how a turn ends
+    render_report(turn)  last verdict, earlier trials, advice, what to do now
 
 Text that kernels, compilers and agents wrote stands behind `| ` at the start of each line, is
 stripped of control characters and bounded; the contract says that it is data.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lance_autoresearch.agents import Turn
 from lance_autoresearch.records import TrialRecord
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 from lance_autoresearch.text.verdict_text import print_trial
 
 EARLIER = 20
@@ -49,7 +49,7 @@ _PREDICTED = re.compile(r"^[ \t>*_`#-]*PREDICTED GAIN[*_` \t]*:[^\d+-]*([+-]?\d+
                         re.M | re.I)
 
 
-def contract(turn: Turn) -> str:
+def render_contract(turn: Turn) -> str:
     """What does not change from turn to turn."""
     target = turn.root / "targets" / turn.target
     parts = [
@@ -59,58 +59,58 @@ def contract(turn: Turn) -> str:
             slices=turn.root / ".lar" / "extracts" / turn.target,
         ),
         "# The harness (written for people too; `./lar` is not there for you)",
-        _paper(turn.root / "HARNESS.md"),
+        _render_paper(turn.root / "HARNESS.md"),
         f"# The target {turn.target}",
-        _paper(target / "program.md"),
+        _render_paper(target / "program.md"),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def report(turn: Turn) -> str:
+def render_report(turn: Turn) -> str:
     """Where the campaign stands, and the task of this turn."""
     kept = sum(1 for trial in turn.history if trial.verdict.exit_code == 0)
     parts = [f"{len(turn.history)} trials so far in this campaign, {kept} kept."]
     if turn.history:
         block = print_trial(turn.history[-1]).splitlines()[:LAST_LINES]
-        parts.append("The last verdict:\n" + "\n".join(quoted(line) for line in block))
+        parts.append("The last verdict:\n" + "\n".join(quote_line(line) for line in block))
     if turn.advice:
-        parts.append("\n".join(quoted(line) for line in turn.advice))
+        parts.append("\n".join(quote_line(line) for line in turn.advice))
     earlier = turn.history[:-1][-EARLIER:]
     if earlier:
         parts.append("Earlier trials, oldest first; do not repeat what failed:\n"
-                     + "\n".join(quoted(_line(trial)) for trial in earlier))
+                     + "\n".join(quote_line(_render_trial(trial)) for trial in earlier))
     if turn.note:
-        parts.append(f"About your last turn:\n{quoted(turn.note)}")
+        parts.append(f"About your last turn:\n{quote_line(turn.note)}")
     parts.append(f"Now edit {turn.kernel} and stop.")
     return "\n\n".join(parts)
 
 
-def quoted(line: str) -> str:
+def quote_line(line: str) -> str:
     """One line of foreign text, marked and bounded."""
     indent = len(line) - len(line.lstrip(" "))
-    return f"| {' ' * min(indent, 8)}{stripped(line, LINE)}"
+    return f"| {' ' * min(indent, 8)}{strip_text(line, LINE)}"
 
 
-def hypothesis(text: str) -> str:
+def extract_hypothesis(text: str) -> str:
     """What an agent said it did: its HYPOTHESIS line, else the end of what it wrote."""
     found = _HYPOTHESIS.findall(text)
     if found:
-        return stripped(found[-1], 400)
+        return strip_text(found[-1], 400)
     lines = [line for line in text.splitlines() if line.strip()]
-    return stripped(lines[-1], 400) if lines else "(the agent said nothing)"
+    return strip_text(lines[-1], 400) if lines else "(the agent said nothing)"
 
 
-def predicted(text: str) -> float | None:
+def extract_prediction(text: str) -> float | None:
     """The gain in % that an agent expects, or None."""
     found = _PREDICTED.findall(text)
     return max(-100.0, min(1e4, float(found[-1]))) if found else None
 
 
-def _line(trial: TrialRecord) -> str:
+def _render_trial(trial: TrialRecord) -> str:
     gain = "" if trial.gain is None else f" {trial.gain:+.2f}%"
     why = trial.reason.splitlines()[0] if trial.reason else ""
-    return f"{trial.verdict}{gain}: {stripped(trial.hypothesis, 100)} -> {stripped(why, 80)}"
+    return f"{trial.verdict}{gain}: {strip_text(trial.hypothesis, 100)} -> {strip_text(why, 80)}"
 
 
-def _paper(path: Path) -> str:
+def _render_paper(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Proposal, Turn
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.errors import LedgerError, UsageError
 from lance_autoresearch.host import machine
 from lance_autoresearch.host.checkout import find_root
 from lance_autoresearch.host.cpu_kinds import read_processor
-from lance_autoresearch.host.tier import missing_features
+from lance_autoresearch.host.tier import list_missing_features
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.records import Verdict
 
@@ -62,28 +62,28 @@ class ReplayAgent:
     @property
     def usable(self) -> list[Idea]:
         """What can be judged on this processor, at the tier in force, oldest first."""
-        return [idea for idea in self._ideas if not _missing(idea)]
+        return [idea for idea in self._ideas if not _list_missing(idea)]
 
     @property
     def skipped(self) -> list[str]:
         """A sentence for each idea that needs another processor."""
-        kind = machine.machine()["cpu_kind"]
+        kind = machine.describe_machine()["cpu_kind"]
         return [
             f"skipped, as {kind} lacks {', '.join(missing)}: {idea.proposal.hypothesis}"
-            for idea in self._ideas if (missing := _missing(idea))
+            for idea in self._ideas if (missing := _list_missing(idea))
         ]  # fmt: skip
 
     def propose(self, turn: Turn) -> Proposal | None:
         """The next recorded kernel that can be judged here; None at the end of the record."""
         while self._left:
             idea = self._left.pop()
-            if not _missing(idea):
+            if not _list_missing(idea):
                 return idea.proposal
         return None
 
 
-def _missing(idea: Idea) -> list[str]:
-    return missing_features(idea.needs, read_processor(core=machine.cores()[-1]))
+def _list_missing(idea: Idea) -> list[str]:
+    return list_missing_features(idea.needs, read_processor(core=machine.list_cores()[-1]))
 
 
 def read_ideas(record: Path) -> list[Idea]:
@@ -95,28 +95,28 @@ def read_ideas(record: Path) -> list[Idea]:
     listing = record / "lineage.toml"
     try:
         rows = tomllib.loads(listing.read_text(encoding="utf-8"))["kernel"]
-        return [_idea(record, row) for row in rows]
+        return [_read_idea(record, row) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
             LedgerError) as error:
         raise UsageError(f"not a record of kernels: {error}", where=str(listing),
                          next="ls records/") from error
 
 
-def _idea(record: Path, row: dict[str, Any]) -> Idea:
+def _read_idea(record: Path, row: dict[str, Any]) -> Idea:
     expect = Verdict(row["expect"]) if "expect" in row else None
     needs = row.get("needs", [])
     if isinstance(needs, str) or not all(isinstance(name, str) for name in needs):
         raise TypeError("`needs` is no list of CPU features")
-    return Idea(_proposal(record, row), tuple(needs), expect)
+    return Idea(_load_proposal(record, row), tuple(needs), expect)
 
 
-def _proposal(record: Path, row: dict[str, Any]) -> Proposal:
+def _load_proposal(record: Path, row: dict[str, Any]) -> Proposal:
     """A kernel of our own writing, from a file or from a trial of an exported campaign."""
     if "trial" not in row:
         return Proposal((record / row["file"]).read_bytes(), str(row["hypothesis"]))
     campaign = load_records(record / row["record"])
     found = {trial.id: trial.record for trial in campaign.trials}[row["trial"]]
     if found.kernel not in campaign.kernels:  # stored as a difference from Lance's text
-        first = first_kernel(find_root(), campaign.campaign.target)
+        first = compose_first_kernel(find_root(), campaign.campaign.target)
         campaign = load_records(record / row["record"], first)
     return Proposal(campaign.kernels[found.kernel], row.get("hypothesis", found.hypothesis))

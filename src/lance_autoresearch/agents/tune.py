@@ -32,7 +32,7 @@ class Knob:
     start: int
     """Byte offset of the value in the text."""
 
-    def others(self) -> list[str]:
+    def list_others(self) -> list[str]:
         """The other values, nearest to the present one first."""
         here = self.choices.index(self.value) if self.value in self.choices else -1
         rest = [c for c in self.choices if c != self.value]
@@ -44,7 +44,7 @@ class Knob:
         return text[: self.start] + value.encode() + text[end:]
 
 
-def knobs(text: bytes) -> list[Knob]:
+def find_knobs(text: bytes) -> list[Knob]:
     """All marked constants of a kernel, in order."""
     return [
         Knob(
@@ -71,7 +71,7 @@ class TuneAgent:
         Raises:
             UsageError: the kernel has no knob.
         """
-        found = knobs(turn.champion)
+        found = find_knobs(turn.champion)
         if not found:
             raise UsageError(
                 "the kernel has no knob for `tune` to turn; mark a constant like this:\n"
@@ -83,7 +83,7 @@ class TuneAgent:
         self._tried.add(hashlib.sha256(turn.champion).digest())
         self._tried.update(bytes.fromhex(t.kernel) for t in turn.history)
         for knob in found:
-            for value in knob.others():
+            for value in knob.list_others():
                 text = knob.set(turn.champion, value)
                 digest = hashlib.sha256(text).digest()
                 if digest not in self._tried:

@@ -3,8 +3,8 @@
     with Bench(root, "hamming") as bench:
         bench.build(text)             a kernel's library
         bench.inputs.epoch            secret pools with Lance's outputs
-        bench.check(library, "avx2")  every case once, compared with Lance
-        bench.meter(...)              pairs of champion and candidate
+        bench.check_library(library, "avx2")  every case once, compared with Lance
+        bench.make_meter(...)         pairs of champion and candidate
 
 It reads the pinned tree only, knows neither ledger nor campaign, and decides nothing.
 """
@@ -25,7 +25,7 @@ from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.bench.trusted import Trusted
 from lance_autoresearch.host import machine, scratch
-from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import ComboId, FaultKind
 from lance_autoresearch.rules.policy import DEFAULT, Policy
@@ -54,16 +54,16 @@ class Bench:
             self.trusted = Trusted.prepare(root, target)
         self.target, self.toolchain = self.trusted.target, self.trusted.toolchain
         self.first_kernel, self.oracle = self.trusted.first_kernel, self.trusted.oracle
-        self.build, self.provenance = self.trusted.build, self.trusted.provenance
-        self.machine = machine.machine()
-        self.boot = machine.boot_id()
-        cores = machine.cores()
+        self.build, self.provenance = self.trusted.build, self.trusted.measure_provenance
+        self.machine = machine.describe_machine()
+        self.boot = machine.read_boot_id()
+        cores = machine.list_cores()
         self.cores = (cores[-1], cores[0])
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self._chances = 0
 
     def __enter__(self) -> Self:
-        self.scratch = scratch.scratch(self.root, "bench")
+        self.scratch = scratch.make_scratch(self.root, "bench")
         self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
         self.opened = self.conductor.start()
         self.machine["box"] = self.opened.box
@@ -81,21 +81,21 @@ class Bench:
 
     def begin_trial(self) -> None:
         """Count a trial; a measuring program that was killed is started again."""
-        self.conductor.ensure()
+        self.conductor.ensure_running()
         self._chances = SECOND_CHANCES
         self.inputs.count_trial()
 
     # -- measuring -------------------------------------------------------------------------
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
+    def hold_machine(self) -> Iterator[None]:
         """Hold the machine for measuring: no other process builds or measures meanwhile."""
-        with machine_lock("exclusive") as waited:
+        with lock_machine("exclusive") as waited:
             if waited > 0.1:
                 self.phases.add("lock", waited)
             yield
 
-    def meter(
+    def make_meter(
         self,
         sides: Sequence[Sides],
         pools: Sequence[Pool],
@@ -111,15 +111,15 @@ class Bench:
         plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier)
         return ConductorMeter(self, sides, pools, plan)
 
-    def check(
+    def check_library(
         self, library: Path, tier: str, pools: Sequence[Pool] | None = None
     ) -> CheckResult:
         """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
         cases = self.inputs.select_cases(tier) if pools is None else pools
         paths = [(pool.path, pool.expected) for pool in cases]
-        features = tiers.mask(tier, self.opened.features)
+        features = tiers.find_feature_mask(tier, self.opened.features)
         found = self.ask_in_time(
-            lambda: self.conductor.check(library, paths, seed=draw_seed(), features=features)
+            lambda: self.conductor.check_pools(library, paths, seed=draw_seed(), features=features)
         )
         if found.fault is None:
             return found
@@ -136,7 +136,7 @@ class Bench:
         if late and self._chances:
             self._chances -= 1
             self.phases.say("no answer in time: asking once more")
-            self.conductor.ensure()
+            self.conductor.ensure_running()
             found = ask()
         return found
 
@@ -144,6 +144,6 @@ class Bench:
         """Pause, at most 10 s a trial, until others leave the measuring core alone."""
         while self.phases.seconds.get("waited", 0.0) < QUIET_WAIT_S:
             self.phases.add("waited", QUIET_STEP_S)
-            if machine.busy_share(self.cores[0], QUIET_STEP_S) < QUIET_SHARE:
+            if machine.measure_busy_share(self.cores[0], QUIET_STEP_S) < QUIET_SHARE:
                 return
             self.phases.say("waiting: others keep the measuring core busy")

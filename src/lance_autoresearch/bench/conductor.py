@@ -1,9 +1,9 @@
 """The conductor's client: builds the measuring programs, starts one, speaks its lines.
 
     with Conductor(root) as conductor:
-        conductor.expect(upstream_so, pool, expected)
-        conductor.check(kernel_so, [(pool, expected)], seed=7)      -> CheckResult
-        conductor.pair(champion_so, kernel_so, [(pool, expected)], seed=8)  -> PairResult
+        conductor.write_expected(upstream_so, pool, expected)
+        conductor.check_pools(kernel_so, [(pool, expected)], seed=7)  -> CheckResult
+        conductor.measure_pair(champion_so, kernel_so, [(pool, expected)], seed=8)  -> PairResult
 
 One JSON object a line each way, version 1. Everything that a kernel's process could have
 written is bounded and stripped of control characters before it leaves this module.
@@ -25,13 +25,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Self
 
-from lance_autoresearch.bench.tiers import within_limit
+from lance_autoresearch.bench.tiers import apply_limit
 from lance_autoresearch.errors import BuildFault, LarError, MachineError
 from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.sandbox import SYSTEM_PATH
 from lance_autoresearch.records import Fault, FaultKind, PairTimes, Void, VoidCause
 from lance_autoresearch.rules.policy import DEFAULT, LIMITS, MeasuringLimits
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 VERSION = 1
 """Version of every line; the conductor refuses any other."""
@@ -64,7 +64,7 @@ LOST = frozenset({FailureCode.SANDBOX_GONE, FailureCode.GARBLED})
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ConductorInfo:
     """What the conductor found when it opened its box."""
 
     box: str
@@ -112,7 +112,7 @@ class PairResult:
     """start_ms, ready_ms, slices, late (slices whose end may have been seen late)."""
 
 
-def source_digest(root: Path) -> str:
+def hash_sources(root: Path) -> str:
     """sha256 over the names and bytes of everything under `rust/` but build products."""
     digest = hashlib.sha256()
     base = root / "rust"
@@ -132,7 +132,7 @@ def ensure_built(root: Path) -> Path:
     """
     bin_dir = root / ".lar" / "bin"
     stamp = bin_dir / "rust.digest"
-    digest = source_digest(root)
+    digest = hash_sources(root)
     built = all((bin_dir / name).is_file() for name in PROGRAMS)
     if built and stamp.is_file() and stamp.read_text() == digest:
         return bin_dir
@@ -143,18 +143,18 @@ def ensure_built(root: Path) -> Path:
     target = root / ".lar" / "cache" / "rust-target"
     command = [cargo, "build", "--release", "--locked", "--target-dir", str(target)]
     done = subprocess.run(command, cwd=root / "rust", capture_output=True, text=True, check=False,
-                          env=_plain_environment())
+                          env=_clean_environment())
     if done.returncode != 0:
         raise BuildFault(f"the measuring programs did not build:\n{done.stderr[-4000:]}",
                          where="rust/", next="cargo build --release  (in rust/)")
     bin_dir.mkdir(parents=True, exist_ok=True)
     for name in PROGRAMS:
-        _replace(target / "release" / name, bin_dir / name)
+        _replace_file(target / "release" / name, bin_dir / name)
     stamp.write_text(digest)
     return bin_dir
 
 
-def _plain_environment() -> dict[str, str]:
+def _clean_environment() -> dict[str, str]:
     """The caller's environment without what would change how cargo and rustc build.
 
     Flags and wrappers that stand in a configuration file of cargo yield to these variables; where
@@ -168,22 +168,22 @@ def _plain_environment() -> dict[str, str]:
     return env | ours
 
 
-def _replace(source: Path, to: Path) -> None:
+def _replace_file(source: Path, to: Path) -> None:
     """Copy so that a program already running keeps its old file."""
     part = to.with_name(f".{to.name}.{os.getpid()}")
     shutil.copy2(source, part)
     part.replace(to)
 
 
-def audit(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
+def audit_object(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
     """`lar-conductor audit`: undefined symbols, sections, exports, text_bytes of an object."""
     command = [str(ensure_built(root) / "lar-conductor"), "audit", str(obj)]
     if lib is not None:
         command += ["--lib", str(lib)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    report = _object(done.stdout)
+    report = _parse_object(done.stdout)
     if report.get("ok") is not True:
-        raise BuildFault(f"audit: {clean(str(report.get('error')))}", where=obj.name)
+        raise BuildFault(f"audit: {clean_text(str(report.get('error')))}", where=obj.name)
     return report
 
 
@@ -203,16 +203,16 @@ def measure_overhead(
                "--limits", json.dumps(asdict(limits)), "--seconds", str(seconds)]
     command += ["--load", load] if load else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    report = _object(done.stdout)
+    report = _parse_object(done.stdout)
     if report.get("ok") is not True:
-        raise MachineError(f"conductor: {clean(str(report.get('error')))}", where="selftest",
+        raise MachineError(f"conductor: {clean_text(str(report.get('error')))}", where="selftest",
                            next="lar doctor")
     return report
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Untrusted text, stripped to one line of at most TEXT_LIMIT characters."""
-    return stripped(text, TEXT_LIMIT)
+    return strip_text(text, TEXT_LIMIT)
 
 
 class Conductor:
@@ -241,14 +241,14 @@ class Conductor:
         self._bin = bin_dir
         self._limits = limits
         self._open = {
-            "box": box or sandbox.choose(landlocked=True),
+            "box": box or sandbox.choose_sandbox(landlocked=True),
             "core_a": core_a,
             "core_b": core_b,
             "limits": asdict(limits),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = b""
-        self.opened: Opened | None = None
+        self.opened: ConductorInfo | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -257,7 +257,7 @@ class Conductor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> Opened:
+    def start(self) -> ConductorInfo:
         """Start the program and open its box. Raises MachineError where the box cannot be."""
         bin_dir = self._bin or ensure_built(self._root)
         self._rest = b""
@@ -269,19 +269,21 @@ class Conductor:
             env={"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}"},
         )
         try:
-            answer = self._ask({"cmd": "open", "worker": str(bin_dir / "lar-worker"), **self._open})
+            answer = self._send_command(
+                {"cmd": "open", "worker": str(bin_dir / "lar-worker"), **self._open}
+            )
         except LarError:
             self.close()
             raise
-        self.opened = Opened(
+        self.opened = ConductorInfo(
             box=str(answer["box"]),
             ticks_per_ns=float(answer["ticks_per_ns"]),
-            features=within_limit(int(answer["features"])),
+            features=apply_limit(int(answer["features"])),
             notes=tuple(str(n) for n in answer["notes"]),
         )
         return self.opened
 
-    def ensure(self) -> None:
+    def ensure_running(self) -> None:
         """Start the program again where it has ended, or its box with all workers has."""
         if self._process is None or self._process.poll() is not None:
             self.close()
@@ -307,22 +309,32 @@ class Conductor:
             process.kill()
             process.wait()
 
-    def expect(self, lib: Path, pool: Path, expected: Path) -> ExpectResult:
+    def write_expected(self, lib: Path, pool: Path, expected: Path) -> ExpectResult:
         """Run upstream's library on every call of `pool` and write its outputs to `expected`."""
         command = {"cmd": "expect", "lib": str(lib), "pool": str(pool), "expected": str(expected)}
-        answer = self._ask(command, patience=120.0)
+        answer = self._send_command(command, patience=120.0)
         times = tuple(map(float, answer.get("ns_per_call", ())))
-        return ExpectResult(ns_per_call=times, fault=_fault(answer.get("fault")))
+        return ExpectResult(ns_per_call=times, fault=_parse_fault(answer.get("fault")))
 
-    def check(
+    def check_pools(
         self, lib: Path, pools: Sequence[PoolPair], *, seed: int, features: int | None = None
     ) -> CheckResult:
         """Every call once, inputs and outputs flush at unmapped pages, on the tier asked for."""
-        answer = self._ask({"cmd": "check", "lib": str(lib), "pools": _paths(pools),
-                            "seed": seed, "features": self._limit(features)}, patience=120.0)
-        return CheckResult(calls=int(answer.get("calls", 0)), fault=_fault(answer.get("fault")))
+        answer = self._send_command(
+            {
+                "cmd": "check",
+                "lib": str(lib),
+                "pools": _list_paths(pools),
+                "seed": seed,
+                "features": self._compute_limit(features),
+            },
+            patience=120.0,
+        )
+        return CheckResult(
+            calls=int(answer.get("calls", 0)), fault=_parse_fault(answer.get("fault"))
+        )
 
-    def pair(
+    def measure_pair(
         self,
         champion: Path,
         candidate: Path,
@@ -343,19 +355,19 @@ class Conductor:
         """
         command = {
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
-            "pools": _paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
+            "pools": _list_paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
-            "features": self._limit(features),
+            "features": self._compute_limit(features),
             "opponent": None if opponent is None else str(opponent),
         }
-        return _pair_result(self._ask(command, patience=120.0))
+        return _parse_pair_result(self._send_command(command, patience=120.0))
 
-    def _limit(self, features: int | None) -> int | None:
+    def _compute_limit(self, features: int | None) -> int | None:
         """What a worker is given: of what was asked for, all that may be used here."""
         wanted = -1 if features is None else features
         return wanted & self.opened.features if self.opened else features
 
-    def _ask(self, command: dict[str, Any], patience: float = 30.0) -> dict[str, Any]:
+    def _send_command(self, command: dict[str, Any], patience: float = 30.0) -> dict[str, Any]:
         """One line out, one line in. Raises MachineError on anything but an answer."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
@@ -364,20 +376,20 @@ class Conductor:
         try:
             process.stdin.write(line.encode())
             process.stdin.flush()
-            reply = self._line(process.stdout, patience + self._limits.call_ms / 1000)
+            reply = self._read_line(process.stdout, patience + self._limits.call_ms / 1000)
         except (OSError, TimeoutError) as error:
             self.close()
             raise MachineError(f"the conductor was lost: {error}", where=command["cmd"],
                                next="lar doctor") from error
-        answer = _object(reply)
+        answer = _parse_object(reply)
         if answer.get("v") != VERSION or "error" in answer:
-            if _failure_code(answer) in LOST:
+            if _parse_failure_code(answer) in LOST:
                 self.close()
-            raise MachineError(f"conductor: {clean(str(answer.get('error', reply)))}",
+            raise MachineError(f"conductor: {clean_text(str(answer.get('error', reply)))}",
                                where=command["cmd"], next="lar doctor")
         return answer
 
-    def _line(self, stream: IO[bytes], patience: float) -> str:
+    def _read_line(self, stream: IO[bytes], patience: float) -> str:
         """The next line of output. Raises TimeoutError or OSError."""
         end = time.monotonic() + patience
         with selectors.DefaultSelector() as selector:
@@ -393,7 +405,7 @@ class Conductor:
         return line.decode(errors="replace")
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -401,18 +413,18 @@ def _object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"error": f"a garbled answer: {text[:200]!r}"}
 
 
-def _failure_code(answer: dict[str, Any]) -> FailureCode:
+def _parse_failure_code(answer: dict[str, Any]) -> FailureCode:
     try:
         return FailureCode(answer.get("code", FailureCode.GARBLED))
     except ValueError:
         return FailureCode.GARBLED
 
 
-def _paths(pools: Sequence[PoolPair]) -> list[list[str]]:
+def _list_paths(pools: Sequence[PoolPair]) -> list[list[str]]:
     return [[str(pool), str(expected)] for pool, expected in pools]
 
 
-def _fault(data: dict[str, Any] | None) -> Fault | None:
+def _parse_fault(data: dict[str, Any] | None) -> Fault | None:
     """A fault from its JSON; texts cleaned."""
     if data is None:
         return None
@@ -427,30 +439,30 @@ def _fault(data: dict[str, Any] | None) -> Fault | None:
         total=int(data["total"]),
         got=bytes.fromhex(data["got_hex"]),
         want=bytes.fromhex(data["expected_hex"]),
-        note=None if note is None else clean(str(note)),
+        note=None if note is None else clean_text(str(note)),
         signal=data.get("signal"),
-        syscall=None if syscall is None else clean(str(syscall)),
+        syscall=None if syscall is None else clean_text(str(syscall)),
         side=str(data["side"]),
     )
 
 
-def _ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+def _parse_ticks(rows: list[list[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in rows)
 
 
-def _void(data: dict[str, str] | None) -> Void | None:
-    return None if data is None else Void(VoidCause(data["cause"]), clean(data["detail"]))
+def _parse_void(data: dict[str, str] | None) -> Void | None:
+    return None if data is None else Void(VoidCause(data["cause"]), clean_text(data["detail"]))
 
 
-def _pair_result(answer: dict[str, Any]) -> PairResult:
-    fault, void = _fault(answer.get("fault")), _void(answer.get("void"))
+def _parse_pair_result(answer: dict[str, Any]) -> PairResult:
+    fault, void = _parse_fault(answer.get("fault")), _parse_void(answer.get("void"))
     times = None
     if fault is None and answer["calls"]:
         champion_empty, candidate_empty = answer["empty"]
         times = PairTimes(
             calls=tuple(answer["calls"]),
-            champion=_ticks(answer["champion"]),
-            candidate=_ticks(answer["candidate"]),
+            champion=_parse_ticks(answer["champion"]),
+            candidate=_parse_ticks(answer["candidate"]),
             empty=(champion_empty, candidate_empty),
             void=void,
         )

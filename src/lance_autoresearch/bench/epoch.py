@@ -1,6 +1,6 @@
 """Epochs: how long one set of secret pools lives.
 
-    epoch = current(target, ...)  # made on demand, reused for 10 minutes or 50 trials
+    epoch = get_current_epoch(target, ...)  # made on demand, reused for 10 minutes or 50 trials
     epoch.timed, epoch.checks     # pools with upstream's answers
 
 The seed stays in the epoch's directory (mode 0700, hidden from driven agents) until the epoch
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.bench.pools import Pool, make_pools
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.targets.spec import Combo, Maker, Target
 
 MAX_AGE_S = 600.0
@@ -49,15 +49,15 @@ class Epoch:
     @property
     def over(self) -> bool:
         """Whether the next trial should use new pools."""
-        note = _note(self.directory)
-        return note is None or not _young(self.directory, note)
+        note = _read_note(self.directory)
+        return note is None or not _is_young(self.directory, note)
 
     def release(self) -> None:
         """Let go of it; whoever comes next may end it."""
         if self.lease is not None:
             os.close(self.lease)
 
-    def count(self) -> None:
+    def count_trial(self) -> None:
         """Note that one more trial has used these pools."""
         with (self.directory / "trials").open("ab") as file:
             file.write(b".")
@@ -86,14 +86,14 @@ def make_epoch(
 
 
 @contextmanager
-def _locked(parent: Path) -> Iterator[None]:
+def _lock_directory(parent: Path) -> Iterator[None]:
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def current(
+def get_current_epoch(
     target: Target,
     parent: Path,
     key: str,
@@ -106,19 +106,19 @@ def current(
         parent: `.lar/epochs/<target>`.
         key: digest of target and upstream; pools of another key are not reused.
     """
-    with _locked(parent):
-        found = [(p, _load(target, p, key)) for p in sorted(parent.iterdir()) if p.is_dir()]
+    with _lock_directory(parent):
+        found = [(p, _load_epoch(target, p, key)) for p in sorted(parent.iterdir()) if p.is_dir()]
         for directory, living in found:
             if living is None:
-                _end(directory)
+                _end_epoch(directory)
         for directory, living in found:
             if living is not None:
-                return replace(living, lease=_leased(directory))
+                return replace(living, lease=_take_lease(directory))
         directory = parent / f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
         epoch = make_epoch(target, directory, maker, answer)
         note = {"seed": epoch.seed, "key": key, "created": time.time()}
         (directory / "epoch.json").write_text(json.dumps(note))
-        return replace(epoch, lease=_leased(directory))
+        return replace(epoch, lease=_take_lease(directory))
 
 
 def list_ended(parent: Path) -> tuple[tuple[str, int], ...]:
@@ -136,13 +136,13 @@ def forget_ended(parent: Path, ended: Iterable[tuple[str, int]]) -> None:
         (parent / f"{name}{ENDED}").unlink(missing_ok=True)
 
 
-def _leased(directory: Path) -> int:
+def _take_lease(directory: Path) -> int:
     lease = os.open(directory / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lease, fcntl.LOCK_SH)
     return lease
 
 
-def _note(directory: Path) -> dict[str, Any] | None:
+def _read_note(directory: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((directory / "epoch.json").read_text())
     except (OSError, ValueError):
@@ -150,36 +150,38 @@ def _note(directory: Path) -> dict[str, Any] | None:
     return found
 
 
-def _young(directory: Path, note: dict[str, Any]) -> bool:
+def _is_young(directory: Path, note: dict[str, Any]) -> bool:
     count = directory / "trials"
     used = count.stat().st_size if count.exists() else 0
     return used < MAX_TRIALS and 0 <= time.time() - float(note["created"]) <= MAX_AGE_S
 
 
-def _load(target: Target, directory: Path, key: str) -> Epoch | None:
-    note = _note(directory)
-    if note is None or note["key"] != key or not _young(directory, note):
+def _load_epoch(target: Target, directory: Path, key: str) -> Epoch | None:
+    note = _read_note(directory)
+    if note is None or note["key"] != key or not _is_young(directory, note):
         return None
     pools = [
-        tuple(_pool(directory / kind / f"{i:03d}.pool", combo) for i, combo in enumerate(combos))
+        tuple(
+            _load_pool(directory / kind / f"{i:03d}.pool", combo) for i, combo in enumerate(combos)
+        )
         for kind, combos in (("timed", target.timed), ("checks", target.checks))
     ]
     return Epoch(directory.name, note["seed"], directory, pools[0], pools[1])
 
 
-def _pool(path: Path, combo: Combo) -> Pool:
+def _load_pool(path: Path, combo: Combo) -> Pool:
     return Pool(combo, path, path.with_suffix(".expected"))
 
 
-def _end(directory: Path) -> None:
+def _end_epoch(directory: Path) -> None:
     """Remove the pools and leave a note of their seed, unless a process measures with them."""
     with (directory / "lease").open("ab") as lease:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        note = _note(directory)
+        note = _read_note(directory)
         if note is not None:            # else it was never finished and nobody has used it
             kept = directory.with_name(f"{directory.name}{ENDED}")
-            atomic_write(kept, str(int(note["seed"])).encode(), mode=0o600)
+            write_atomically(kept, str(int(note["seed"])).encode(), mode=0o600)
         shutil.rmtree(directory, ignore_errors=True)

@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 from lance_autoresearch.bench.conductor import Conductor
-from lance_autoresearch.bench.epoch import Epoch, current, forget_ended, list_ended
+from lance_autoresearch.bench.epoch import Epoch, forget_ended, get_current_epoch, list_ended
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.build.kit import compile_maker
 from lance_autoresearch.errors import BuildFault
-from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import EpochFacts
 from lance_autoresearch.targets.spec import Maker, Target
@@ -64,8 +64,8 @@ class Inputs:
         """The living epoch; making a new one is a phase of its own."""
         if self._epoch is None:
             with self._phases()("pools"):
-                self._epoch = current(
-                    self._target, self._folder, self._key, self.maker, self.answer
+                self._epoch = get_current_epoch(
+                    self._target, self._folder, self._key, self.maker, self.write_expected
                 )
         return self._epoch
 
@@ -90,7 +90,7 @@ class Inputs:
         """Count a trial on the epoch's pools; worn-out pools are replaced first."""
         if self._epoch is not None and self._epoch.over:
             self.release()
-        self.epoch.count()
+        self.epoch.count_trial()
 
     def release(self) -> None:
         """Let go of the epoch; the next process may end it."""
@@ -101,11 +101,11 @@ class Inputs:
     def make_fresh(self) -> tuple[list[Pool], int]:
         """New secret pools at every combo's second size, and their seed (burnt afterwards)."""
         seed = draw_seed()
-        return self._answered("fresh", seed, confirm=True), seed
+        return self._make_answered("fresh", seed, confirm=True), seed
 
     def make_distinct(self) -> list[Pool]:
         """New secret pools of few calls, no two alike in size, data or tables."""
-        return self._answered("strange", draw_seed(), strange=True)
+        return self._make_answered("strange", draw_seed(), strange=True)
 
     def select_cases(self, tier: str) -> list[Pool]:
         """All cases of a check; at lower tiers without the timed pools of very many calls.
@@ -126,9 +126,9 @@ class Inputs:
             [program], input=request, stdout=subprocess.PIPE, check=True
         ).stdout
 
-    def answer(self, pool: Pool) -> None:
+    def write_expected(self, pool: Pool) -> None:
         """Write Lance's outputs for a pool. Raises BuildFault where Lance's own code fails."""
-        done = self._conductor.expect(self._oracle.so, pool.path, pool.expected)
+        done = self._conductor.write_expected(self._oracle.so, pool.path, pool.expected)
         if done.fault is not None:
             raise BuildFault(
                 f"Lance's own code failed on its inputs: {done.fault.kind} {done.fault.note or ''}",
@@ -138,11 +138,11 @@ class Inputs:
 
     @property
     def _folder(self) -> Path:
-        return lar_dir(self._root, "epochs", self._target.name)
+        return ensure_lar_dir(self._root, "epochs", self._target.name)
 
-    def _answered(self, name: str, seed: int, **kind: bool) -> list[Pool]:
+    def _make_answered(self, name: str, seed: int, **kind: bool) -> list[Pool]:
         timed = self._target.timed
         pools = make_pools(self._target, timed, self._scratch / name, seed, self.maker, **kind)
         for pool in pools:
-            self.answer(pool)
+            self.write_expected(pool)
         return pools

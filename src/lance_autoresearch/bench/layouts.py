@@ -6,13 +6,13 @@ import secrets
 
 from lance_autoresearch.bench.meter import Sides
 from lance_autoresearch.build.builder import Built, relink_many
-from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.machine_lock import lock_machine
 
 
 def link_layouts(champion: Built, candidate: Built, count: int) -> list[Sides]:
     """Both sides, each linked in a layout of its own, so many times."""
     seeds = [secrets.randbits(32) for _ in range(2 * count)]
-    with machine_lock("shared"):
+    with lock_machine("shared"):
         champions = relink_many(champion, seeds[:count])
         candidates = relink_many(candidate, seeds[count:])
     return [Sides(*both) for both in zip(champions, candidates, strict=True)]

@@ -60,7 +60,7 @@ class Meter(Protocol):
         """
 
 
-def gather(
+def gather_pairs(
     meter: Meter, pairs: Sequence[PairTimes], floor: Sequence[float] = ()
 ) -> Comparison:
     """Pairs as the gate wants them, with a session's noise as the floor of every spread."""
@@ -69,7 +69,7 @@ def gather(
 
 def measure_pairs(meter: Meter, count: int, floor: Sequence[float] = ()) -> Comparison:
     """So many pairs. Raises as `Meter.measure_pair`."""
-    return gather(meter, [meter.measure_pair() for _ in range(count)], floor)
+    return gather_pairs(meter, [meter.measure_pair() for _ in range(count)], floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,11 @@ class ConductorMeter:
         self._next += 1
         bench, plan = self._bench, self._plan
         pair = bench.ask_in_time(
-            lambda: bench.conductor.pair(
+            lambda: bench.conductor.measure_pair(
                 sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
                 block_ms=plan.block_ms, opponent=sides.opponent,
-                features=tiers.mask(plan.tier, bench.opened.features),
+                features=tiers.find_feature_mask(plan.tier, bench.opened.features),
             )
         )  # fmt: skip
         if pair.fault is not None and pair.fault.side == "champion":
@@ -138,9 +138,9 @@ class ConductorMeter:
             bench.wait_for_quiet()
         if pair.fault is not None:
             raise KernelAtFault(pair.fault)
-        return pair.times if pair.times is not None else self._void_pair(pair.void)
+        return pair.times if pair.times is not None else self._make_void_pair(pair.void)
 
-    def _void_pair(self, void: Void | None) -> PairTimes:
+    def _make_void_pair(self, void: Void | None) -> PairTimes:
         """A pair that has no times at all."""
         none = tuple(() for _ in self.combos)
         void = void or Void(VoidCause.NEVER_BEGAN)

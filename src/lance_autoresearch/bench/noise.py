@@ -11,13 +11,19 @@ import shutil
 from pathlib import Path
 
 from lance_autoresearch.bench.bench import Bench
-from lance_autoresearch.bench.meter import ConductorMeter, KernelAtFault, PairPlan, Sides, gather
+from lance_autoresearch.bench.meter import (
+    ConductorMeter,
+    KernelAtFault,
+    PairPlan,
+    Sides,
+    gather_pairs,
+)
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.records import Comparison, Estimate, NoiseSession, PairTimes
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
-from lance_autoresearch.rules.estimator import count_voids, too_many_void
+from lance_autoresearch.rules.estimator import count_voids, has_too_many_void
 from lance_autoresearch.rules.policy import Policy
 
 
@@ -27,12 +33,12 @@ def measure_noise(bench: Bench, champion: Built, text: bytes, policy: Policy) ->
     Raises:
         MachineError: too many of its pairs were void, or the champion itself failed.
     """
-    bench.conductor.ensure()
+    bench.conductor.ensure_running()
     pairs = policy.session_pairs
     bench.phases.say(f"measuring the noise: {pairs} pairs of the champion and its copy")
     with bench.phases("session"):
         measured = measure_aa(bench, champion.so, pairs, policy)
-    if too_many_void(measured, policy):
+    if has_too_many_void(measured, policy):
         causes = ", ".join(f"{cause} ({count})" for cause, count in count_voids(measured))
         raise MachineError(
             f"the noise of this machine cannot be measured: {causes}",
@@ -40,7 +46,7 @@ def measure_noise(bench: Bench, champion: Built, text: bytes, policy: Policy) ->
             next="lar doctor; try again when the machine is calmer",
         )
     spread, bias = measure_spread(measured, policy), measure_bias(measured, policy)
-    fitted = policy.fitted(spread[-1])
+    fitted = policy.adapt_to_noise(spread[-1])
     if fitted != policy:
         bench.phases.say(
             f"a pair spreads by {100 * spread[-1]:.1f} % here: up to "
@@ -71,10 +77,10 @@ def measure_aa(
     meter = ConductorMeter(bench, [Sides(library, copy)], bench.inputs.epoch.timed, plan)
     found: list[PairTimes] = []
     most = max(policy.max_void, policy.max_void_share * pairs)
-    with bench.measuring():
+    with bench.hold_machine():
         while len(found) < pairs and sum(p.void is not None for p in found) <= most:
             found.append(_measure_own_pair(meter, bench))
-    return gather(meter, found)
+    return gather_pairs(meter, found)
 
 
 def _measure_own_pair(meter: ConductorMeter, bench: Bench) -> PairTimes:
@@ -89,7 +95,7 @@ def _measure_own_pair(meter: ConductorMeter, bench: Bench) -> PairTimes:
 
 def describe_bias(session: NoiseSession) -> Estimate:
     """The session's bias with its 99 % interval, in %."""
-    half = stats.student_t_quantile(0.995, session.pairs - 1) * session.aa_sd[-1]
+    half = stats.find_t_quantile(0.995, session.pairs - 1) * session.aa_sd[-1]
     half, bias = 100 * half / session.pairs**0.5, 100 * session.bias
     return Estimate("all", bias, bias - half, bias + half, session.pairs)
 

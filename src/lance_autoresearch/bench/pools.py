@@ -60,7 +60,7 @@ def write_pool(
     Raises:
         LarError: a call has the wrong number of outputs or no call was produced.
     """
-    op = target.ops[target.op_index(combo.op)]
+    op = target.ops[target.find_op_index(combo.op)]
     layout = _Layout()
     rows: list[dict[str, Any]] = []
     elem: list[int] = []
@@ -84,7 +84,7 @@ def write_pool(
     header = {
         "v": 1,
         "combo": f"{combo.op} {combo.name}",
-        "op": target.op_index(combo.op),
+        "op": target.find_op_index(combo.op),
         "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
         "rows": op.rows,
         "calls": rows,
@@ -95,7 +95,7 @@ def write_pool(
     }
     text = json.dumps(header, separators=(",", ":")).encode()
     with path.open("wb") as file:
-        file.writelines(sealed(text, layout.pieces()))
+        file.writelines(seal_pool(text, layout.yield_pieces()))
     return len(rows)
 
 
@@ -118,14 +118,14 @@ class _Layout:
         self._seen[id(array)] = [offset, array.nbytes]
         return self._seen[id(array)]
 
-    def pieces(self) -> Iterator[bytes]:
+    def yield_pieces(self) -> Iterator[bytes]:
         """The blob."""
         for array in self.arrays:
             yield array.tobytes()
             yield b"\0" * (-array.nbytes % LINE)
 
 
-def sealed(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterator[bytes]:
+def seal_pool(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterator[bytes]:
     """The bytes of a pool file, in pieces: its JSON header and its blob under one checksum."""
     rest = [header + b"\0" * (-(LEAD + len(header)) % PAGE), *body]
     crc = 0
@@ -135,7 +135,7 @@ def sealed(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Iterat
     yield from rest
 
 
-def output_bytes(expected: Path) -> float:
+def count_output_bytes(expected: Path) -> float:
     """Bytes that one call of a pool writes, on average, from the header of its expected outputs."""
     with expected.open("rb") as file:
         size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
@@ -144,7 +144,7 @@ def output_bytes(expected: Path) -> float:
     return float(sum(lengths) / len(calls))
 
 
-def generate(
+def generate_calls(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None, *, confirm: bool = False
 ) -> Iterable[Call]:
     """The calls of one combo from a seed; at confirmation with its second size."""
@@ -155,7 +155,7 @@ def generate(
     return target.inputs(combo.op, shape, combo.dist, rng, combo.calls, maker)
 
 
-def strangers(
+def generate_distinct_inputs(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None
 ) -> Iterator[Call]:
     """`STRANGERS` calls that share nothing: each of a size and with tables of its own."""
@@ -163,18 +163,19 @@ def strangers(
 
     for i in range(STRANGERS):
         rng = np.random.default_rng([*seed, i])
-        yield from target.inputs(combo.op, near_shape(combo, rng), combo.dist, rng, 1, maker)
+        yield from target.inputs(combo.op, draw_near_shape(combo, rng), combo.dist, rng, 1, maker)
 
 
-def near_shape(combo: Combo, rng: np.random.Generator) -> dict[str, int]:
+def draw_near_shape(combo: Combo, rng: np.random.Generator) -> dict[str, int]:
     """The shape; dimensions that have a second size are drawn within 10 % of the first."""
     second = combo.confirm or combo.shape
     return {
-        dim: size if second[dim] == size else _near(size, rng) for dim, size in combo.shape.items()
+        dim: size if second[dim] == size else _draw_near_size(size, rng)
+        for dim, size in combo.shape.items()
     }
 
 
-def _near(size: int, rng: np.random.Generator) -> int:
+def _draw_near_size(size: int, rng: np.random.Generator) -> int:
     """A size within 10 %, no multiple of 64 unless there is no other."""
     near = range(-(-9 * size // 10), 11 * size // 10 + 1)
     odd = [n for n in near if n % LINE]
@@ -205,8 +206,8 @@ def make_pools(
     pools = []
     for i, combo in enumerate(combos):
         path = directory / f"{i:03d}.pool"
-        made = (strangers(target, combo, (seed, i), maker) if strange
-                else generate(target, combo, (seed, i), maker, confirm=confirm))
+        made = (generate_distinct_inputs(target, combo, (seed, i), maker) if strange
+                else generate_calls(target, combo, (seed, i), maker, confirm=confirm))
         write_pool(path, target, combo, made, public=public)
         pools.append(Pool(combo, path, path.with_suffix(".expected")))
     return pools

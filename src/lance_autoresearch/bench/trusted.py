@@ -2,7 +2,7 @@
 
     trusted = Trusted.prepare(root, "hamming")      built on first use, cached afterwards
     trusted.build(text)                           a kernel's library
-    trusted.provenance(policy)["all"]             under which rules a verdict is made
+    trusted.measure_provenance(policy)["all"]     under which rules a verdict is made
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lance_autoresearch import oracle
 from lance_autoresearch.bench.conductor import ensure_built
 from lance_autoresearch.build import builder
 from lance_autoresearch.build.provenance import measure_provenance
-from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets import catalogue
@@ -43,14 +43,14 @@ class Trusted:
         Raises:
             LarError: no such target, no toolchain, upstream not as pinned, a build fault.
         """
-        with machine_lock("shared"):
-            spec = catalogue.load(root, target)
-            oracle.fetch(root)
+        with lock_machine("shared"):
+            spec = catalogue.load_target(root, target)
+            oracle.fetch_upstream(root)
             ensure_built(root)
             return cls(
                 root,
                 spec,
-                builder.first_kernel(root, target),
+                builder.compose_first_kernel(root, target),
                 builder.build_upstream(root, target),
                 Toolchain.probe(root).version,
             )
@@ -59,7 +59,7 @@ class Trusted:
         """A kernel's library. Raises RejectedKernel where it does not compile."""
         return builder.build_kernel(self.root, self.target.name, text)
 
-    def provenance(self, policy: Policy) -> Mapping[str, str]:
+    def measure_provenance(self, policy: Policy) -> Mapping[str, str]:
         """Digests of everything that a kernel cannot touch, under a policy."""
         if policy not in self._provenance:
             self._provenance[policy] = measure_provenance(self.root, self.target, policy)

@@ -8,7 +8,7 @@
     prelude┼─> kernels.rs (rlib + object, in the box) ─> contract.rs ─> linker ─> library
   extract ─┘
 
-Upstream's library is built the same way from `first_kernel`, so both sides of a comparison
+Upstream's library is built the same way from `compose_first_kernel`, so both sides of a comparison
 differ in the kernel's text and in nothing else. Everything lies under `.lar/cache/`, named by
 the digest of what it was made from.
 """
@@ -25,29 +25,33 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lance_autoresearch.build.compiler import compiler_message, loader, refuse
-from lance_autoresearch.build.flags import COMMON, rust_flags
-from lance_autoresearch.build.kit import Kit, compile_kit, digest_of, place_in_cache
+from lance_autoresearch.build.compiler import (
+    build_loader_environment,
+    extract_compiler_message,
+    reject_failed_step,
+)
+from lance_autoresearch.build.flags import COMMON, select_rust_flags
+from lance_autoresearch.build.kit import Kit, compile_kit, hash_parts, place_in_cache
 from lance_autoresearch.build.link import (
     KEEPER,
     ORDERS,
     SHUFFLED,
     Layout,
-    capture,
-    code_digest,
-    link,
-    untouched,
+    capture_link_command,
+    hash_code,
+    is_untouched,
+    link_library,
 )
 from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.machine import cores
-from lance_autoresearch.host.machine_lock import machine_lock
-from lance_autoresearch.host.sandbox import Done, Limits, run
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.machine import list_cores
+from lance_autoresearch.host.machine_lock import lock_machine
+from lance_autoresearch.host.sandbox import ResourceLimits, SandboxResult, run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import extracts_dir
+from lance_autoresearch.oracle import ensure_extracts
 from lance_autoresearch.rules.policy import BUILD_LIMITS
 
-LIMITS = Limits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
+LIMITS = ResourceLimits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
 """Bounds of one compiler run on a kernel."""
 
 
@@ -72,9 +76,9 @@ class Built:
     """Box the compiler ran in: `bwrap` or `none`."""
 
 
-def first_kernel(root: Path, target: str) -> bytes:
+def compose_first_kernel(root: Path, target: str) -> bytes:
     """Upstream's own items with the target's adapter: baseline, oracle and starting point."""
-    path = extracts_dir(root, target) / "kernel.rs"
+    path = ensure_extracts(root, target) / "kernel.rs"
     if not path.is_file():
         raise BuildFault(
             f"no [[kernel]] in targets/{target}/extracts.toml",
@@ -87,7 +91,7 @@ def first_kernel(root: Path, target: str) -> bytes:
 def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
     """Lance's library. A failure is a defect of the target, not of a kernel."""
     try:
-        return build_kernel(root, target, first_kernel(root, target), flags=flags)
+        return build_kernel(root, target, compose_first_kernel(root, target), flags=flags)
     except RejectedKernel as error:
         raise BuildFault(
             f"upstream's slice does not build: {error.what}",
@@ -111,11 +115,11 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
     """
     begun = time.perf_counter()
     parts = compile_kit(root, target, flags=flags)
-    key = digest_of(parts.digest, text)
-    home = lar_dir(root, "cache", "kernels") / key
+    key = hash_parts(parts.digest, text)
+    home = ensure_lar_dir(root, "cache", "kernels") / key
     if (home / "built.json").is_file():
-        known = _known(home)
-        if untouched(known.so, known.digest):
+        known = _load_built(home)
+        if is_untouched(known.so, known.digest):
             return known
         shutil.rmtree(home, ignore_errors=True)
     seconds = {"kit": time.perf_counter() - begun}
@@ -124,19 +128,19 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
         _make_kernel(build_dir, parts, text, seconds)
 
     place_in_cache(root, "kernels", key, "built.json", make)
-    return replace(_known(home), seconds=seconds, cached=False)
+    return replace(_load_built(home), seconds=seconds, cached=False)
 
 
-def _known(home: Path) -> Built:
+def _load_built(home: Path) -> Built:
     facts = json.loads((home / "built.json").read_text())
     os.utime(home)  # the cache is swept by age of use
     return Built(
-        _layout_path(home, 0), home / "kernels.o", facts["digest"], {}, True, home,
+        _name_layout_path(home, 0), home / "kernels.o", facts["digest"], {}, True, home,
         facts["flags"], facts["box"],
     )  # fmt: skip
 
 
-def bare_object(root: Path, target: str, text: bytes) -> Path:
+def build_bare_object(root: Path, target: str, text: bytes) -> Path:
     """The kernel's object where every `has` says no: what is left runs on any processor.
 
     Raises:
@@ -147,34 +151,40 @@ def bare_object(root: Path, target: str, text: bytes) -> Path:
 
     def make(build_dir: Path) -> None:
         (build_dir / "kernels.rs").write_bytes(text)
-        done = _compile(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
-        refuse(done, "does not compile")
+        done = _compile_kernel(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
+        reject_failed_step(done, "does not compile")
 
-    key = digest_of(parts.digest, text)
+    key = hash_parts(parts.digest, text)
     return place_in_cache(root, "bare", key, "kernels.o", make) / "kernels.o"
 
 
 def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:
-    """`build_kernel`, and `bare_object` beside it on the other core; raises as they do."""
+    """`build_kernel`, and `build_bare_object` beside it on the other core; raises as they do."""
     with ThreadPoolExecutor(1) as beside:
-        bare = beside.submit(bare_object, root, target, text)
+        bare = beside.submit(build_bare_object, root, target, text)
         return build_kernel(root, target, text), bare.result()
 
 
 _KERNEL = ("--crate-name=kernels", "--crate-type=rlib")
 
 
-def _compile(build_dir: Path, parts: Kit, words: Sequence[str]) -> Done:
+def _compile_kernel(build_dir: Path, parts: Kit, words: Sequence[str]) -> SandboxResult:
     """rustc in its box, with the flags of the kit."""
     tools = parts.tools
     argv = [
-        tools.rustc, *COMMON, *rust_flags(tools.host, parts.flags),
+        tools.rustc, *COMMON, *select_rust_flags(tools.host, parts.flags),
         "--extern", f"prelude={parts.prelude / 'libprelude.rlib'}",
         "--extern", f"lar_shim={parts.shim / 'liblar_shim.rlib'}",
         "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}", *words,
     ]  # fmt: skip
     readable = [Path(tools.sysroot), parts.shim, parts.prelude]
-    return run(argv, workdir=build_dir, readable=readable, env=loader(tools), limits=LIMITS)
+    return run_sandboxed(
+        argv,
+        workdir=build_dir,
+        readable=readable,
+        env=build_loader_environment(tools),
+        limits=LIMITS,
+    )
 
 
 def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float]) -> None:
@@ -185,24 +195,26 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     (build_dir / "cc").chmod(0o755)
     (build_dir / "layouts").mkdir()
     kernel = [*_KERNEL, "--emit=link,obj", "kernels.rs"]
-    done = _timed(seconds, "kernel", lambda: _compile(build_dir, parts, kernel))
-    refuse(done, "does not compile")
+    done = _time_step(seconds, "kernel", lambda: _compile_kernel(build_dir, parts, kernel))
+    reject_failed_step(done, "does not compile")
     contract = [
         "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
         "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
     ]  # fmt: skip
-    done = _timed(seconds, "contract", lambda: _compile(build_dir, parts, contract))
-    refuse(done, "does not offer the target's surface")
-    command = capture(build_dir, tools)
-    out = _layout_path(build_dir, 0)
-    done = _timed(
-        seconds, "link", lambda: link(command, build_dir, out, tools=tools, readable=readable)
+    done = _time_step(seconds, "contract", lambda: _compile_kernel(build_dir, parts, contract))
+    reject_failed_step(done, "does not offer the target's surface")
+    command = capture_link_command(build_dir, tools)
+    out = _name_layout_path(build_dir, 0)
+    done = _time_step(
+        seconds,
+        "link",
+        lambda: link_library(command, build_dir, out, tools=tools, readable=readable),
     )
-    refuse(done, "does not link")
+    reject_failed_step(done, "does not link")
     for name in ("cc", "contract.rs"):
         (build_dir / name).unlink()
     facts = {
-        "digest": code_digest(out),
+        "digest": hash_code(out),
         "flags": parts.flags,
         "box": done.box,
         "command": command,
@@ -212,20 +224,24 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     (build_dir / "built.json").write_text(json.dumps(facts))
 
 
-def _timed(seconds: dict[str, float], step: str, work: Callable[[], Done]) -> Done:
+def _time_step(
+    seconds: dict[str, float], step: str, work: Callable[[], SandboxResult]
+) -> SandboxResult:
     begun = time.perf_counter()
     done = work()
     seconds[step] = time.perf_counter() - begun
     return done
 
 
-def _layout_path(home: Path, seed: int, order: str = SHUFFLED) -> Path:
+def _name_layout_path(home: Path, seed: int, order: str = SHUFFLED) -> Path:
     """Names of equal length: a longer name moves every later buffer of a worker."""
     begin = "lib" if order == SHUFFLED else order[:3]
     return home / "layouts" / f"{begin}{seed & (2**64 - 1):016x}.so"
 
 
-def relink(built: Built, seed: int, *, flags: str | None = None, order: str = SHUFFLED) -> Path:
+def relink_library(
+    built: Built, seed: int, *, flags: str | None = None, order: str = SHUFFLED
+) -> Path:
     """The same library with another layout: padding before the kernel, sections shuffled.
 
     Args:
@@ -243,19 +259,19 @@ def relink(built: Built, seed: int, *, flags: str | None = None, order: str = SH
         raise UsageError(f"layout seed {seed}", allowed=["1 .. 2^64 - 1"])
     if order not in ORDERS:
         raise UsageError(f"no link order '{order}'", allowed=list(ORDERS))
-    out = _layout_path(built.home, seed, order)
+    out = _name_layout_path(built.home, seed, order)
     if out.is_file():
         return out
     facts = json.loads((built.home / "built.json").read_text())
     layout = Layout(seed, 64 if built.flags == "screen" else 4, order)
     with tempfile.TemporaryDirectory(dir=out.parent) as box:
         fresh = Path(box) / out.name
-        done = link(
+        done = link_library(
             facts["command"], built.home, fresh, tools=Toolchain(**facts["tools"]),
             readable=[Path(p) for p in facts["readable"]], layout=layout,
         )  # fmt: skip
         if done.code:
-            raise BuildFault(compiler_message(done)[0], where=f"relink with layout {seed}")
+            raise BuildFault(extract_compiler_message(done)[0], where=f"relink with layout {seed}")
         fresh.replace(out)
     return out
 
@@ -263,5 +279,5 @@ def relink(built: Built, seed: int, *, flags: str | None = None, order: str = SH
 def relink_many(built: Built, seeds: Iterable[int]) -> list[Path]:
     """Many layouts at once, as many in parallel as there are cores."""
     wanted = list(seeds)
-    with machine_lock("shared"), ThreadPoolExecutor(max_workers=len(cores())) as pool:
-        return list(pool.map(lambda seed: relink(built, seed), wanted))
+    with lock_machine("shared"), ThreadPoolExecutor(max_workers=len(list_cores())) as pool:
+        return list(pool.map(lambda seed: relink_library(built, seed), wanted))

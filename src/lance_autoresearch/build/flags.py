@@ -1,6 +1,6 @@
 """The only place where flags of measured code stand.
 
-    rust_flags("x86_64-unknown-linux-gnu", "screen")    # ["-Copt-level=3", ...]
+    select_rust_flags("x86_64-unknown-linux-gnu", "screen")  # ["-Copt-level=3", ...]
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COMMON = [
 """What every crate is compiled with."""
 
 
-def rust_flags(host: str, name: str) -> Sequence[str]:
+def select_rust_flags(host: str, name: str) -> Sequence[str]:
     """Flags for a target triple. UsageError for an unknown name."""
     table = FLAGS["x86_64" if host.startswith("x86_64") else "aarch64"]
     if name not in table:

@@ -16,16 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lance_autoresearch.build.compiler import compiler_message, loader
-from lance_autoresearch.build.flags import COMMON, rust_flags
+from lance_autoresearch.build.compiler import build_loader_environment, extract_compiler_message
+from lance_autoresearch.build.flags import COMMON, select_rust_flags
 from lance_autoresearch.errors import BuildFault
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
-from lance_autoresearch.host.machine_lock import machine_lock
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.move_in import move_in
-from lance_autoresearch.host.sandbox import run
+from lance_autoresearch.host.sandbox import run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import extracts_dir
+from lance_autoresearch.oracle import ensure_extracts
 
 RECIPE = 1
 """Raise it when this file changes what comes out: it is part of every key."""
@@ -58,20 +58,22 @@ def compile_kit(root: Path, target: str, *, flags: str = "screen", bare: bool = 
         BuildFault: prelude or shim do not compile.
     """
     tools = Toolchain.probe(root)
-    options = [*COMMON, *rust_flags(tools.host, flags)]
-    shim = _shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
+    options = [*COMMON, *select_rust_flags(tools.host, flags)]
+    shim = _build_shim(root, tools, [*options, *(["--cfg=lar_bare"] if bare else [])])
     place = root / "targets" / target
-    text = expand(_read(place / "prelude.rs"), extracts_dir(root, target) / "prelude")
+    text = expand_extracts(
+        _read_file(place / "prelude.rs"), ensure_extracts(root, target) / "prelude"
+    )
     externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
-    home = _rlib(
+    home = _build_rlib(
         root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
     )
-    contract = _read(place / "contract.rs")
-    digest = digest_of(home.name, shim.name, contract, " ".join(options))
+    contract = _read_file(place / "contract.rs")
+    digest = hash_parts(home.name, shim.name, contract, " ".join(options))
     return Kit(tools, flags, shim, home, contract, digest)
 
 
-def _shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
+def _build_shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
     base = root / "rust"
     files = {
         str(path.relative_to(base)): path.read_bytes()
@@ -80,30 +82,32 @@ def _shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
     }
     if "shim/lib.rs" not in files:
         raise BuildFault("rust/shim/lib.rs is missing", where="shim", next="git status")
-    return _rlib(root, tools, "lar_shim", files, options, [], "rust/shim", entry="shim/lib.rs")
+    return _build_rlib(
+        root, tools, "lar_shim", files, options, [], "rust/shim", entry="shim/lib.rs"
+    )
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise BuildFault("file is missing", where=f"{path.parent.name}/{path.name}") from None
 
 
-def expand(text: bytes, extracts: Path) -> bytes:
+def expand_extracts(text: bytes, extracts: Path) -> bytes:
     """Replace each line `extract!("crate/file.rs");` by that generated file."""
 
-    def one(match: re.Match[bytes]) -> bytes:
+    def read_slice(match: re.Match[bytes]) -> bytes:
         path = extracts / match[1].decode()
         if not path.is_file():
             made = [str(p.relative_to(extracts)) for p in sorted(extracts.glob("**/*.rs"))]
             raise BuildFault(f"no extract '{match[1].decode()}'", allowed=made, where="prelude.rs")
         return path.read_bytes().strip(b"\n")
 
-    return _EXTRACT.sub(one, text)
+    return _EXTRACT.sub(read_slice, text)
 
 
-def digest_of(*parts: str | bytes) -> str:
+def hash_parts(*parts: str | bytes) -> str:
     sha = hashlib.sha256(f"recipe {RECIPE}".encode())
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -111,25 +115,27 @@ def digest_of(*parts: str | bytes) -> str:
     return sha.hexdigest()
 
 
-def _rlib(
+def _build_rlib(
     root: Path, tools: Toolchain, name: str, files: Mapping[str, bytes], options: Sequence[str],
     externs: Sequence[str], where: str, *, entry: str | None = None, kind: str = "rlib",
 ) -> Path:  # fmt: skip
     """Compile a trusted crate once; the directory that holds it."""
     entry = entry or f"{name}.rs"
     listed = [x for item in sorted(files.items()) for x in item]
-    key = digest_of(tools.verbose, " ".join([*options, *externs, kind]), *listed)
+    key = hash_parts(tools.verbose, " ".join([*options, *externs, kind]), *listed)
     product = f"lib{name}.rlib" if kind == "rlib" else name
 
     def make(build_dir: Path) -> None:
         for path, data in files.items():
-            atomic_write(build_dir / path, data)
+            write_atomically(build_dir / path, data)
         argv = [tools.rustc, *options, "--crate-name", name, "--crate-type", kind, *externs, entry]
         needed = [Path(e.partition("=")[2]) for e in externs if "=" in e]
         readable = [Path(tools.sysroot), *(p if p.is_dir() else p.parent for p in needed)]
-        done = run(argv, workdir=build_dir, readable=readable, env=loader(tools))
+        done = run_sandboxed(
+            argv, workdir=build_dir, readable=readable, env=build_loader_environment(tools)
+        )
         if done.code:
-            raise BuildFault(compiler_message(done)[0], where=where)
+            raise BuildFault(extract_compiler_message(done)[0], where=where)
 
     return place_in_cache(root, name, key, product, make)
 
@@ -138,11 +144,11 @@ def place_in_cache(
     root: Path, shelf: str, key: str, product: str, make: Callable[[Path], None]
 ) -> Path:
     """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there when complete."""
-    home = lar_dir(root, "cache", shelf) / key
+    home = ensure_lar_dir(root, "cache", shelf) / key
     if (home / product).is_file():
         return home
-    with machine_lock("shared"):
-        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=lar_dir(root, "tmp")))
+    with lock_machine("shared"):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=ensure_lar_dir(root, "tmp")))
         try:
             make(fresh)
             move_in(fresh, home, complete=(home / product).is_file)
@@ -154,9 +160,9 @@ def place_in_cache(
 def compile_maker(root: Path, target: str) -> Path:
     """The target's fixture program, built from its maker.rs, prelude and maker extracts."""
     base = compile_kit(root, target, flags="quote")
-    place = extracts_dir(root, target) / "maker"
-    text = expand(_read(root / "targets" / target / "maker.rs"), place)
-    options = [*COMMON, *rust_flags(base.tools.host, "quote")]
+    place = ensure_extracts(root, target) / "maker"
+    text = expand_extracts(_read_file(root / "targets" / target / "maker.rs"), place)
+    options = [*COMMON, *select_rust_flags(base.tools.host, "quote")]
     if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
         options.append("-Clinker-features=-lld")
     externs = [
@@ -164,4 +170,7 @@ def compile_maker(root: Path, target: str) -> Path:
         "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
     ]  # fmt: skip
     files = {"maker.rs": text}
-    return _rlib(root, base.tools, "maker", files, options, externs, target, kind="bin") / "maker"
+    return (
+        _build_rlib(root, base.tools, "maker", files, options, externs, target, kind="bin")
+        / "maker"
+    )

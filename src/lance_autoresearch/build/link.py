@@ -5,12 +5,12 @@ the real linker is then called directly, once for the library itself and once fo
 layout variant. So a variant costs one linker run and differs from the library only in where
 things lie:
 
-    command = capture(build_dir)                   # what rustc would have run, with placeholders
-    link(command, home, out)                       # the library
-    link(command, home, out, layout=Layout(seed=7, step=64))
+    command = capture_link_command(build_dir)      # what rustc would have run, with placeholders
+    link_library(command, home, out)               # the library
+    link_library(command, home, out, layout=Layout(seed=7, step=64))
                                                    # padding before the kernel's text; sections
                                                    # shuffled where the linker is lld
-    link(command, home, out, layout=Layout(7, order="kernel first"))
+    link_library(command, home, out, layout=Layout(7, order="kernel first"))
                                                    # objects in a given order, 0 to 60 bytes before
 """
 
@@ -24,9 +24,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from lance_autoresearch.build.compiler import loader
+from lance_autoresearch.build.compiler import build_loader_environment
 from lance_autoresearch.errors import BuildFault
-from lance_autoresearch.host.sandbox import Done, Limits, run, system_program
+from lance_autoresearch.host.sandbox import (
+    ResourceLimits,
+    SandboxResult,
+    find_system_program,
+    run_sandboxed,
+)
 from lance_autoresearch.host.toolchain import Toolchain
 
 HOME = "@HOME@"
@@ -64,7 +69,7 @@ class Layout:
         return rng.randrange(0, MAX_PAD // self.step + 1) * self.step
 
 
-def capture(build_dir: Path, tools: Toolchain) -> list[str]:
+def capture_link_command(build_dir: Path, tools: Toolchain) -> list[str]:
     """The linker command that `KEEPER` kept, free of temporary paths.
 
     Raises:
@@ -86,19 +91,19 @@ def capture(build_dir: Path, tools: Toolchain) -> list[str]:
         token = re.sub(rf"(?:{prefix})?rustc[A-Za-z0-9]{{6}}/", f"{HOME}/keep/", token)
         token = re.sub(rf"^(?:{prefix})?([^/]+\.rcgu\.o)$", rf"{HOME}/keep/\1", token)
         kept.append(re.sub(prefix, f"{HOME}/", token))
-    return [*_linker(command[0], tools), *kept]
+    return [*_find_linker(command[0], tools), *kept]
 
 
-def _linker(driver: str, tools: Toolchain) -> list[str]:
+def _find_linker(driver: str, tools: Toolchain) -> list[str]:
     """collect2 is only gcc's wrapper: name the linker behind it."""
     if tools.lld is not None:
         return [tools.lld, "-flavor", "gnu", "--threads=1"]
     if Path(driver).name != "collect2":
         return [driver]
-    return [system_program("ld") or "/usr/bin/ld"]
+    return [find_system_program("ld") or "/usr/bin/ld"]
 
 
-def link(
+def link_library(
     command: list[str],
     home: Path,
     out: Path,
@@ -106,7 +111,7 @@ def link(
     tools: Toolchain,
     readable: list[Path],
     layout: Layout | None = None,
-) -> Done:
+) -> SandboxResult:
     """Run the linker in a box that can write only the directory of `out`."""
     extra: list[str] = []
     pad: Path | None = None
@@ -114,30 +119,30 @@ def link(
         pad = out.with_suffix(".pad.o")
         if layout.pad and _is_elf(home):
             step = layout.step if layout.order == SHUFFLED else 4
-            pad.write_bytes(pad_object(layout.pad, _elf_header(home), step))
+            pad.write_bytes(build_pad_object(layout.pad, _read_elf_header(home), step))
         if tools.lld is not None and layout.order == SHUFFLED:
             seed = random.Random(f"shuffle {layout.seed}").randrange(1, 1 << 31)
             extra = [f"--shuffle-sections=.text.*={seed}", f"--shuffle-sections=.rodata*={seed}"]
-    before = _kernels_place(command, layout.order if layout else SHUFFLED)
+    before = _find_kernel_position(command, layout.order if layout else SHUFFLED)
     argv: list[str] = []
     for place, token in enumerate(command):
         if pad is not None and place == before:
             argv += [str(pad)] if pad.is_file() else []
             argv += [] if layout is None or layout.order == SHUFFLED else [str(home / "kernels.o")]
         argv.append(token.replace(HOME, str(home)).replace(OUT, str(out)))
-    done = run(
+    done = run_sandboxed(
         [*argv, *extra],
         workdir=out.parent,
         readable=[tools.sysroot, *readable, *([home] if home != out.parent else [])],
-        limits=Limits(seconds=60),
-        env=loader(tools),
+        limits=ResourceLimits(seconds=60),
+        env=build_loader_environment(tools),
     )
     if pad is not None:
         pad.unlink(missing_ok=True)
     return done
 
 
-def _kernels_place(command: list[str], order: str) -> int:
+def _find_kernel_position(command: list[str], order: str) -> int:
     """Index of the argument before which the kernel's code goes.
 
     A library's members are linked when something asks for them, wherever the library stands.
@@ -147,16 +152,16 @@ def _kernels_place(command: list[str], order: str) -> int:
     return next((i for i, token in enumerate(command) if wanted in token), len(command))
 
 
-def _elf_header(home: Path) -> bytes:
+def _read_elf_header(home: Path) -> bytes:
     with (home / "kernels.o").open("rb") as file:
         return file.read(64)
 
 
 def _is_elf(home: Path) -> bool:
-    return _elf_header(home).startswith(b"\x7fELF\x02\x01")
+    return _read_elf_header(home).startswith(b"\x7fELF\x02\x01")
 
 
-def pad_object(size: int, like: bytes, align: int) -> bytes:
+def build_pad_object(size: int, like: bytes, align: int) -> bytes:
     """A relocatable ELF64 object that holds `size` bytes of text which nothing refers to.
 
     `like` is the ELF header of an object of the same machine. SHF_GNU_RETAIN keeps the section
@@ -186,20 +191,20 @@ def pad_object(size: int, like: bytes, align: int) -> bytes:
 _CODE = re.compile(rb"\.(text|rodata|data\.rel\.ro|data|tdata|init_array)")
 
 
-def code_digest(library: Path) -> str:
-    """sha256 of `loaded_bytes`: two kernels with one digest are one program."""
-    return hashlib.sha256(loaded_bytes(library.read_bytes())).hexdigest()
+def hash_code(library: Path) -> str:
+    """sha256 of `extract_loaded_bytes`: two kernels with one digest are one program."""
+    return hashlib.sha256(extract_loaded_bytes(library.read_bytes())).hexdigest()
 
 
-def untouched(library: Path, digest: str) -> bool:
+def is_untouched(library: Path, digest: str) -> bool:
     """Whether a library is still the one that was linked."""
     try:
-        return code_digest(library) == digest
+        return hash_code(library) == digest
     except (OSError, ValueError, IndexError, struct.error):
         return False
 
 
-def loaded_bytes(library: bytes) -> bytes:
+def extract_loaded_bytes(library: bytes) -> bytes:
     """Code and constants of a linked ELF library, without symbol tables and notes.
 
     What decides whether two kernels are the same program. Other formats: all bytes.

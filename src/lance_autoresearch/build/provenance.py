@@ -45,11 +45,11 @@ def measure_provenance(root: Path, target: Target, policy: Policy) -> dict[str, 
     rust = [p for name in RUST for p in (root / "rust" / name).rglob("*.rs")]
     locks = [root / "rust" / "Cargo.lock"]
     parts = {
-        "ruleset": hash_files(package, _room_files(package, RULESET)),
-        "instrument": hash_files(root, [*_room_files(package, INSTRUMENT), *rust, *locks]),
+        "ruleset": hash_files(package, _list_room_files(package, RULESET)),
+        "instrument": hash_files(root, [*_list_room_files(package, INSTRUMENT), *rust, *locks]),
         "target": hash_files(home, (home / name for name in TRUSTED)),
-        "fixtures": hash_files(package, _room_files(package, ("fixtures",))),
-        "upstream": oracle.extracts_digest(root, target.name),
+        "fixtures": hash_files(package, _list_room_files(package, ("fixtures",))),
+        "upstream": oracle.hash_extracts(root, target.name),
         "flags": _hash_value(flags.FLAGS),
         "policy": _hash_value(dataclasses.asdict(policy)),
     }
@@ -57,7 +57,7 @@ def measure_provenance(root: Path, target: Target, policy: Policy) -> dict[str, 
     return {**parts, "inputs": _hash_value(inputs), "all": _hash_value(parts)}
 
 
-def _room_files(package: Path, rooms: Iterable[str]) -> list[Path]:
+def _list_room_files(package: Path, rooms: Iterable[str]) -> list[Path]:
     return [path for room in rooms for path in (package / room).rglob("*.py")]
 
 

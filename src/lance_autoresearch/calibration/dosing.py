@@ -1,8 +1,8 @@
 """How many steps make one percent: kernels with a delay of known share, found by measuring.
 
     dose = find_dose(bench, champion_text, share=0.03, policy=policy)
-    slow = dose.text({label: 0.03 for label in dose.rows})    # every combo 3 % slower
-    plain = dose.text({})                                     # the same code, no delay
+    slow = dose.render_kernel({label: 0.03 for label in dose.rows})  # every combo 3 % slower
+    plain = dose.render_kernel({})                            # the same code, no delay
     dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
     dose.came                                                 # what a delay of `share` comes to
 
@@ -24,14 +24,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lance_autoresearch.bench.bench import Bench
-from lance_autoresearch.bench.meter import Sides, gather
+from lance_autoresearch.bench.meter import Sides, gather_pairs
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.build.builder import relink_many
-from lance_autoresearch.calibration.effects import Row, delayed, key_of, probed
+from lance_autoresearch.calibration.effects import DelayRow, insert_delays, insert_probes, parse_key
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.records import Comparison
 from lance_autoresearch.rules import stats
-from lance_autoresearch.rules.estimator import Samples, samples
+from lance_autoresearch.rules.estimator import Samples, compute_samples
 from lance_autoresearch.rules.policy import Policy
 
 ASKED = 0.08
@@ -56,7 +56,7 @@ TRIM_LIMITS = (0.5, 2.0)
 CLOSE = 0.2
 """A combo is right when what was measured is within this share of what was asked."""
 
-Rows = Mapping[str, Row]
+Rows = Mapping[str, DelayRow]
 """Combo label -> its key; `steps` are those of a delay of 100 %."""
 
 
@@ -82,18 +82,18 @@ class Dose:
         shares = {label: m / ASKED for label, m in self.measured.items()}
         return {label: s for label, s in shares.items() if abs(s - 1) > CLOSE}
 
-    def near(self, share: float) -> bool:
+    def is_near(self, share: float) -> bool:
         """Came a delay of this share to within a tenth of itself, as both stages see it?"""
         return all(abs(came / share - 1.0) <= NEAR for came in self.came)
 
-    def text(self, shares: Mapping[str, float]) -> bytes:
+    def render_kernel(self, shares: Mapping[str, float]) -> bytes:
         """The base kernel, each combo slower by its share (0.03: 3 %); a missing one by 0."""
-        table: dict[str, list[Row]] = {}
+        table: dict[str, list[DelayRow]] = {}
         for rows in (self.rows, self.second):
             for label, row in rows.items():
                 dosed = replace(row, steps=row.steps * shares.get(label, 0.0))
                 table.setdefault(self.ops[label], []).append(dosed)
-        return delayed(self.base, table)
+        return insert_delays(self.base, table)
 
 
 def find_dose(
@@ -112,19 +112,19 @@ def find_dose(
     ops = dose.ops
     answers: list[dict[str, float]] = []
     for _ in range(ROUNDS):
-        data = _response(bench, dose, ASKED, pairs, first, policy)
+        data = _measure_response(bench, dose, ASKED, pairs, first, policy)
         seen = {
-            label: _slower(stats.median(combo.values))
+            label: _convert_gain(stats.median(combo.values))
             for label, combo in zip(ops, data.combos, strict=True)
         }
         answers.append({k: max(0.05 * ASKED, m) / dose.rows[k].steps for k, m in seen.items()})
-        dose = _with_steps(
+        dose = _set_steps(
             dose, {k: ASKED / stats.median([answer[k] for answer in answers]) for k in ops}
         )
     last = answers[-1]
     dose = replace(dose, measured={k: row.steps * last[k] for k, row in dose.rows.items()})
     enough = math.ceil((policy.planned_sd / (0.5 * NEAR * share)) ** 2)
-    return _trimmed(bench, dose, share, min(TRIM_PAIRS * pairs, enough), second, policy)
+    return _trim_dose(bench, dose, share, min(TRIM_PAIRS * pairs, enough), second, policy)
 
 
 def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
@@ -141,22 +141,22 @@ def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
     """
     ops = {combo.label: combo.op for combo in bench.combos}
     timed = bench.inputs.epoch.timed
-    one, two = (_keys(bench, base, ops, pools) for pools in (timed, second))
+    one, two = (_probe_keys(bench, base, ops, pools) for pools in (timed, second))
     dose = Dose(base, ops, one, two, {})
-    plain = bench.build(dose.text({})).so
+    plain = bench.build(dose.render_kernel({})).so
     spent = {label: _call_ns(bench, plain, pool) for label, pool in zip(ops, timed, strict=True)}
-    return _with_steps(dose, {label: ns / NS_PER_STEP for label, ns in spent.items()})
+    return _set_steps(dose, {label: ns / NS_PER_STEP for label, ns in spent.items()})
 
 
 def _call_ns(bench: Bench, library: Path, pool: Pool) -> float:
     """Median time of a pool's calls, each run once, in ns."""
-    ran = bench.conductor.expect(library, pool.path, bench.scratch / "guess.want")
+    ran = bench.conductor.write_expected(library, pool.path, bench.scratch / "guess.want")
     if ran.fault is not None:
         raise MachineError(f"a kernel to be delayed failed: {ran.fault.kind}", where=pool.path.name)
     return stats.median(list(ran.ns_per_call))
 
 
-def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
+def _set_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
     """Steps of calls of the first size; of the second as many for its size."""
     rows = {label: replace(row, steps=steps[label]) for label, row in dose.rows.items()}
     second = {
@@ -166,59 +166,63 @@ def _with_steps(dose: Dose, steps: Mapping[str, float]) -> Dose:
     return replace(dose, rows=rows, second=second)
 
 
-def _trimmed(
+def _trim_dose(
     bench: Bench, dose: Dose, share: float, pairs: int, second: Sequence[Pool], policy: Policy
 ) -> Dose:
     """Steps such that a delay of `share` is right in the mean of all combos."""
     for last in (*[False] * (TRIMS - 1), True):
         seen = (
-            _response(bench, dose, share, pairs, bench.inputs.epoch.timed, policy),
-            _response(bench, dose, share, pairs, second, policy, layouts=policy.confirm_pairs),
+            _measure_response(bench, dose, share, pairs, bench.inputs.epoch.timed, policy),
+            _measure_response(
+                bench, dose, share, pairs, second, policy, layouts=policy.confirm_pairs
+            ),
         )
-        one, two = (_slower(data.components[0].mean) for data in seen)
+        one, two = (_convert_gain(data.components[0].mean) for data in seen)
         dose = replace(dose, came=(one, two))
-        if last or dose.near(share):
+        if last or dose.is_near(share):
             break
         dose = replace(
-            dose, rows=_longer(dose.rows, one / share), second=_longer(dose.second, two / share)
+            dose,
+            rows=_lengthen_steps(dose.rows, one / share),
+            second=_lengthen_steps(dose.second, two / share),
         )
     return dose
 
 
-def _longer(rows: Rows, found: float) -> dict[str, Row]:
+def _lengthen_steps(rows: Rows, found: float) -> dict[str, DelayRow]:
     """Steps for delays that came to `found` times what they should."""
     least, most = TRIM_LIMITS
     factor = 1.0 + TRIM_STEP * (1 / min(max(found, 1 / most), 1 / least) - 1.0)
     return {label: replace(row, steps=row.steps * factor) for label, row in rows.items()}
 
 
-def _slower(gain: float) -> float:
+def _convert_gain(gain: float) -> float:
     """ln(plain / delayed) as a share by which a call is longer."""
     return math.expm1(-gain)
 
 
-def _keys(
+def _probe_keys(
     bench: Bench, base: bytes, ops: Mapping[str, str], pools: Sequence[Pool]
-) -> dict[str, Row]:
+) -> dict[str, DelayRow]:
     """One call of every combo, as the kernel sees it."""
-    probe = probed(base, list(dict.fromkeys(ops.values())))
+    probe = insert_probes(base, list(dict.fromkeys(ops.values())))
     library = bench.build(probe)
     rows = {}
     for label, pool in zip(ops, pools, strict=True):
-        fault = bench.check(library.so, "native", [pool]).fault
+        fault = bench.check_library(library.so, "native", [pool]).fault
         if fault is None or fault.note is None:
             raise MachineError("a probed kernel said nothing", where=label, next="./lar doctor")
-        key, size = key_of(fault.note)
-        rows[label] = Row(key, size, 0.0)
+        key, size = parse_key(fault.note)
+        rows[label] = DelayRow(key, size, 0.0)
     return rows
 
 
-def _response(
+def _measure_response(
     bench: Bench, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], policy: Policy,
     layouts: int = 0,
 ) -> Samples:  # fmt: skip
     """Plain against delayed by a share; with `layouts`, so many fresh ones in turn."""
-    texts = dose.text({}), dose.text(dict.fromkeys(dose.rows, share))
+    texts = dose.render_kernel({}), dose.render_kernel(dict.fromkeys(dose.rows, share))
     plain, slow = (bench.build(text) for text in texts)
     sides = [Sides(plain.so, slow.so)]
     if layouts:
@@ -227,16 +231,16 @@ def _response(
         sides = [Sides(*both) for both in zip(*linked, strict=True)]
     pairs = max(pairs, layouts)
     in_turn = [sides[i % len(sides)] for i in range(pairs)]
-    return samples(_compared(bench, in_turn, pools, policy), policy)
+    return compute_samples(_compare_sides(bench, in_turn, pools, policy), policy)
 
 
-def _compared(
+def _compare_sides(
     bench: Bench, sides: Sequence[Sides], pools: Sequence[Pool], policy: Policy
 ) -> Comparison:
-    meter = bench.meter(sides, pools, policy)
-    with bench.measuring():
+    meter = bench.make_meter(sides, pools, policy)
+    with bench.hold_machine():
         found = [meter.measure_pair() for _ in sides]
-    comparison = gather(meter, found)
+    comparison = gather_pairs(meter, found)
     if all(p.void for p in found):
         raise MachineError(
             "every pair of the dose's measuring was void: the machine is too busy",

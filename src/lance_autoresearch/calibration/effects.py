@@ -1,9 +1,9 @@
 """Kernels with an effect of known size: what a calibration injects. Text in, text out.
 
-    delayed(text, {"hamming": [Row((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
-    probed(text, ["hamming"])          panics with each call's key: how rows are learnt
-    shuffled(text, random.Random(7)) the same functions in another order
-    renamed(text, {"hamming"}, random.Random(7))  ... under other names
+    insert_delays(text, {"hamming": [DelayRow((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
+    insert_probes(text, ["hamming"])   panics with each call's key: how rows are learnt
+    shuffle_functions(text, random.Random(7)) the same functions in another order
+    rename_functions(text, {"hamming"}, random.Random(7))  ... under other names
 
 Every op of the surface is wrapped: the original runs, then a chain of dependent multiplications
 spins. How long depends on the call's *key*: lengths of its slices, values of its integers, sizes
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.oracle.syntax import parser
+from lance_autoresearch.oracle.syntax import load_parser
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -126,7 +126,7 @@ fn lar_spin(steps: u64) {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DelayRow:
     """How long to spin for the calls of one combo."""
 
     key: tuple[int, ...]
@@ -151,25 +151,25 @@ class _Surface:
     slices: tuple[str, ...]
 
 
-def delayed(text: bytes, table: Mapping[str, Sequence[Row]]) -> bytes:
+def insert_delays(text: bytes, table: Mapping[str, Sequence[DelayRow]]) -> bytes:
     """The kernel with every named op followed by its delay.
 
     Raises:
         UsageError: no such `pub fn`, or its parameters say nothing about a call's size.
     """
-    return _wrapped(text, {op: _waiting(op, rows) for op, rows in table.items()}, SPIN)
+    return _wrap_ops(text, {op: _write_delay(op, rows) for op, rows in table.items()}, SPIN)
 
 
-def probed(text: bytes, ops: Sequence[str]) -> bytes:
+def insert_probes(text: bytes, ops: Sequence[str]) -> bytes:
     """The kernel with ops that panic with `lar-key [key] size` instead of running."""
     lines = (
         f'if !key.is_empty() {{ panic!("{PROBE} {{key:?}} {{size}}"); }}',
         "",
     )
-    return _wrapped(text, dict.fromkeys(ops, lines), SPIN)
+    return _wrap_ops(text, dict.fromkeys(ops, lines), SPIN)
 
 
-def key_of(note: str) -> tuple[tuple[int, ...], int]:
+def parse_key(note: str) -> tuple[tuple[int, ...], int]:
     """(key, size) from the panic of a probed kernel. Raises ValueError for anything else."""
     found = re.search(PROBE + r" \[([\d, ]*)\] (\d+)", note)
     if found is None:
@@ -177,15 +177,15 @@ def key_of(note: str) -> tuple[tuple[int, ...], int]:
     return tuple(int(n) for n in found[1].split(",")), int(found[2])
 
 
-def shuffled(text: bytes, rng: random.Random) -> bytes:
+def shuffle_functions(text: bytes, rng: random.Random) -> bytes:
     """The same program with its free functions in a random order.
 
     Only top-level `fn` items change places; with a `macro_rules!` in the file, those after the
     last one, since a macro must stand before its use.
     """
-    root = parser().parse(text).root_node
+    root = load_parser().parse(text).root_node
     macros = [n.end_byte for n in root.children if n.type == "macro_definition"]
-    spans = [s for s in _functions(root, text) if s[0] >= max(macros, default=0)]
+    spans = [s for s in _find_functions(root, text) if s[0] >= max(macros, default=0)]
     order = list(spans)
     rng.shuffle(order)
     out, at = [], 0
@@ -195,51 +195,51 @@ def shuffled(text: bytes, rng: random.Random) -> bytes:
     return b"".join([*out, text[at:]])
 
 
-def renamed(text: bytes, keep: Collection[str], rng: random.Random) -> bytes:
+def rename_functions(text: bytes, keep: Collection[str], rng: random.Random) -> bytes:
     """The same program with its free functions under other names, of other lengths.
 
     Args:
         keep: names that others call.
     A name that also stands for a field, a method or something in a format string keeps.
     """
-    nodes = list(_nodes(parser().parse(text).root_node))
-    free = [n for n in nodes if n.type == "function_item" and _at_top(n)]
-    names = {_text(n.child_by_field_name("name")) for n in free} - set(keep)
-    names -= {_text(n) for n in nodes if n.type.endswith("field_identifier")}
-    names -= {_text(n.child_by_field_name("name")) for n in nodes if _elsewhere(n)}
-    written = " ".join(_text(n) for n in nodes if n.type == "string_literal")
+    nodes = list(_walk_nodes(load_parser().parse(text).root_node))
+    free = [n for n in nodes if n.type == "function_item" and _is_at_top(n)]
+    names = {_get_text(n.child_by_field_name("name")) for n in free} - set(keep)
+    names -= {_get_text(n) for n in nodes if n.type.endswith("field_identifier")}
+    names -= {_get_text(n.child_by_field_name("name")) for n in nodes if _is_elsewhere(n)}
+    written = " ".join(_get_text(n) for n in nodes if n.type == "string_literal")
     new = {
         name: f"{name}_{rng.randrange(16 ** rng.randrange(1, 12)):x}"
         for name in sorted(names) if not re.search(rf"{{{name}\b", written)
     }  # fmt: skip
     out, at = [], 0
     for node in nodes:
-        if node.type == "identifier" and _text(node) in new:
-            out += [text[at : node.start_byte], new[_text(node)].encode()]
+        if node.type == "identifier" and _get_text(node) in new:
+            out += [text[at : node.start_byte], new[_get_text(node)].encode()]
             at = node.end_byte
     return b"".join([*out, text[at:]])
 
 
-def _nodes(node: Node) -> Iterator[Node]:
+def _walk_nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in node.children:
-        yield from _nodes(child)
+        yield from _walk_nodes(child)
 
 
-def _at_top(node: Node) -> bool:
+def _is_at_top(node: Node) -> bool:
     return node.parent is not None and node.parent.type == "source_file"
 
 
-def _elsewhere(node: Node) -> bool:
+def _is_elsewhere(node: Node) -> bool:
     """A method, or a path into something else than this file: `Vec::new`."""
     if node.type in ("function_item", "function_signature_item"):
-        return not _at_top(node)
-    return node.type == "scoped_identifier" and _text(node.child_by_field_name("path")) not in (
+        return not _is_at_top(node)
+    return node.type == "scoped_identifier" and _get_text(node.child_by_field_name("path")) not in (
         "self", "crate",
     )  # fmt: skip
 
 
-def _functions(root: Node, text: bytes) -> list[tuple[int, int]]:
+def _find_functions(root: Node, text: bytes) -> list[tuple[int, int]]:
     """Byte spans of top-level functions with their attributes and outer comments."""
     spans, lead = [], None
     for node in root.children:
@@ -253,9 +253,9 @@ def _functions(root: Node, text: bytes) -> list[tuple[int, int]]:
     return spans
 
 
-def _waiting(op: str, rows: Sequence[Row]) -> tuple[str, str]:
+def _write_delay(op: str, rows: Sequence[DelayRow]) -> tuple[str, str]:
     """Statements before and after one op."""
-    made = ",\n        ".join(_row(row) for row in rows)
+    made = ",\n        ".join(_render_row(row) for row in rows)
     width = len(rows[0].key)
     before = f"""
     const ROWS: [LarRow<{width}>; {len(rows)}] = [
@@ -265,16 +265,16 @@ def _waiting(op: str, rows: Sequence[Row]) -> tuple[str, str]:
     return before, "lar_spin(steps);"
 
 
-def _row(row: Row) -> str:
+def _render_row(row: DelayRow) -> str:
     key = ", ".join(f"{v}.0" for v in row.key)
     inverse = ", ".join(f"{1 / max(1, v):.9f}" for v in row.key)
     return f"LarRow {{ key: [{key}], inverse: [{inverse}], steps: {row.steps / row.size:.12f} }}"
 
 
-def _wrapped(text: bytes, lines: Mapping[str, tuple[str, str]], tail: str) -> bytes:
+def _wrap_ops(text: bytes, lines: Mapping[str, tuple[str, str]], tail: str) -> bytes:
     wrappers = []
     for op, (before, after) in lines.items():
-        surface = _surface(text, op)
+        surface = _find_surface(text, op)
         inner = f"{op}_undelayed"
         key = ", ".join(surface.features)
         size = " + ".join(f"{name}.len()" for name in surface.slices)
@@ -298,16 +298,16 @@ pub fn {op}{surface.params} {surface.result} {{
     return text + (tail + "".join(wrappers)).encode()
 
 
-def _surface(text: bytes, op: str) -> _Surface:
-    root = parser().parse(text).root_node
+def _find_surface(text: bytes, op: str) -> _Surface:
+    root = load_parser().parse(text).root_node
     for node in root.children:
         name = node.child_by_field_name("name")
         if node.type == "function_item" and name is not None and name.text == op.encode():
-            return _described(node, op)
+            return _describe_surface(node, op)
     raise UsageError(f"cannot find `pub fn {op}(...)` at the top level", where="kernels.rs")
 
 
-def _described(node: Node, op: str) -> _Surface:
+def _describe_surface(node: Node, op: str) -> _Surface:
     name, params = node.child_by_field_name("name"), node.child_by_field_name("parameters")
     result = node.child_by_field_name("return_type")
     assert name is not None and params is not None
@@ -315,22 +315,22 @@ def _described(node: Node, op: str) -> _Surface:
     for param in params.named_children:
         if param.type != "parameter":
             continue
-        pattern, kind = (_text(param.child_by_field_name(f)) for f in ("pattern", "type"))
+        pattern, kind = (_get_text(param.child_by_field_name(f)) for f in ("pattern", "type"))
         names.append(pattern.removeprefix("mut "))
-        found = _features(names[-1], kind)
+        found = _list_features(names[-1], kind)
         features += found
         if found and "[" in kind:
             slices.append(names[-1])
     if not slices:
         raise UsageError(f"`{op}` takes no slice: nothing says how big a call is", where=op)
     return _Surface(
-        node.start_byte, name.start_byte, name.end_byte, _text(params),
-        "" if result is None else f"-> {_text(result)}",
+        node.start_byte, name.start_byte, name.end_byte, _get_text(params),
+        "" if result is None else f"-> {_get_text(result)}",
         tuple(names), tuple(features), tuple(slices),
     )  # fmt: skip
 
 
-def _features(name: str, kind: str) -> list[str]:
+def _list_features(name: str, kind: str) -> list[str]:
     """Rust expressions of type usize that tell one combo's calls from another's."""
     plain = re.sub(r"'\w+ ", "", kind)
     if re.match(r"&(mut )?\[", plain):
@@ -343,5 +343,5 @@ def _features(name: str, kind: str) -> list[str]:
     return [f"(&LarOf(&*{name})).lar_len()"] if _NAMED.match(plain) else []
 
 
-def _text(node: Node | None) -> str:
+def _get_text(node: Node | None) -> str:
     return "" if node is None or node.text is None else node.text.decode()

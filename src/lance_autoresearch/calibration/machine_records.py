@@ -40,7 +40,7 @@ class MachineRecord:
     date: str
     """ISO, local."""
     host: str
-    """`machine.host_digest()`."""
+    """`machine.hash_host_identity()`."""
     machine: Mapping[str, str]
     """As the ledger's rows have it: cpu, cpu_kind, cores, box, ..."""
     toolchain: str
@@ -96,7 +96,7 @@ def find_staleness(root: Path, record: MachineRecord) -> str:
     marks = []
     if champion is None or hash_text(champion) != record.champion:
         marks.append("older champion")
-    today = measure_provenance(root, catalogue.load(root, record.target), DEFAULT)
+    today = measure_provenance(root, catalogue.load_target(root, record.target), DEFAULT)
     alike = all(record.provenance.get(name) == today[name] for name in COMPARABLE)
     if not alike:
         alike = record.provenance.get("all") in find_equal_rulesets(

@@ -1,7 +1,7 @@
 """What became of the trials of a calibration: counts with exact bounds, cost, bias.
 
-    shots = from_tsv(text)                    # one line a trial
-    for score in scored(shots):               # one a kind and target
+    shots = parse_tsv(text)                   # one line a trial
+    for score in score_trials(shots):         # one a kind and target
         score.count("keep"), score.share("keep")       # 0, (0.0, 0.0029): 99 %, Clopper-Pearson
         score.bias                                     # Estimate of the null's mean gain, %
 
@@ -30,7 +30,7 @@ COMMENT = "# "
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class CalibrationTrial:
     """One trial of a calibration, as its line in a table of raw results."""
 
     target: str
@@ -64,23 +64,23 @@ class Score:
 
     target: str
     kind: str
-    shots: tuple[Shot, ...]
+    shots: tuple[CalibrationTrial, ...]
 
     @property
     def trials(self) -> int:
         """How many were run."""
         return len(self.shots)
 
-    def count(self, *verdicts: str) -> int:
+    def count_verdict(self, *verdicts: str) -> int:
         """How many ended so."""
         return sum(shot.verdict in verdicts for shot in self.shots)
 
-    def share(self, *verdicts: str) -> stats.Bounds:
+    def compute_share(self, *verdicts: str) -> stats.Bounds:
         """Exact 99 % interval of a verdict's share among trials that reached a verdict."""
-        decided = self.trials - self.count("inconclusive")
+        decided = self.trials - self.count_verdict("inconclusive")
         if not decided:
             return stats.Bounds(0.0, 1.0)
-        return stats.exact_bounds(self.count(*verdicts), decided, LEVEL)
+        return stats.compute_exact_bounds(self.count_verdict(*verdicts), decided, LEVEL)
 
     @property
     def guarded(self) -> int:
@@ -114,7 +114,7 @@ class Score:
         centre = math.fsum(shot.gain * shot.pairs for shot in shots) / total
         rest = math.fsum((shot.pairs * (shot.gain - centre)) ** 2 for shot in shots)
         error = math.sqrt(rest * len(shots) / (len(shots) - 1)) / total
-        bounds = stats.t_bounds(centre, error, len(shots) - 1, LEVEL)
+        bounds = stats.compute_t_bounds(centre, error, len(shots) - 1, LEVEL)
         return Bias(centre, bounds.low, bounds.high)
 
 
@@ -122,40 +122,40 @@ HEAD = ("kind", "target", "trials", "kept", "of those decided", "reverted", "by 
         "inconclusive", "faulty", "pairs", "seconds", "mean gain, 99 %")  # fmt: skip
 
 
-def cells(score: Score) -> tuple[str, ...]:
+def format_cells(score: Score) -> tuple[str, ...]:
     """One line of the table under `HEAD`."""
-    low, high = (100 * bound for bound in score.share("keep"))
+    low, high = (100 * bound for bound in score.compute_share("keep"))
     bias = score.bias
     return (
         score.kind,
         score.target,
         str(score.trials),
-        str(score.count("keep")),
+        str(score.count_verdict("keep")),
         f"{low:.2f} to {high:.2f} %",
-        str(score.count("revert")),
+        str(score.count_verdict("revert")),
         str(score.guarded),
-        str(score.count("inconclusive")),
-        str(score.count(*FAULTY)),
+        str(score.count_verdict("inconclusive")),
+        str(score.count_verdict(*FAULTY)),
         f"{score.pairs:.1f}",
         f"{score.seconds:.1f}",
         "" if bias is None else f"{bias.gain:+.3f} [{bias.low:+.3f} {bias.high:+.3f}]",
     )
 
 
-def scored(shots: Iterable[Shot]) -> list[Score]:
+def score_trials(shots: Iterable[CalibrationTrial]) -> list[Score]:
     """A score for each kind and target; where a kind has several targets, one over all."""
-    groups: dict[str, dict[str, list[Shot]]] = {}
+    groups: dict[str, dict[str, list[CalibrationTrial]]] = {}
     for shot in shots:
         groups.setdefault(shot.kind, {}).setdefault(shot.target, []).append(shot)
     out = []
-    for kind, targets in sorted(groups.items(), key=lambda item: _rank(item[0])):
+    for kind, targets in sorted(groups.items(), key=lambda item: _rank_kind(item[0])):
         out += [Score(name, kind, tuple(found)) for name, found in sorted(targets.items())]
         if len(targets) > 1:
             out.append(Score("all", kind, tuple(s for found in targets.values() for s in found)))
     return out
 
 
-def _rank(kind: str) -> tuple[bool, int, float, str]:
+def _rank_kind(kind: str) -> tuple[bool, int, float, str]:
     """Nulls first, then effects by size; those under load last."""
     found = TrialKind.parse(kind)
     order = (*NULLS, *EFFECTS)
@@ -163,9 +163,9 @@ def _rank(kind: str) -> tuple[bool, int, float, str]:
     return found.load is not None, rank, found.effect, found.load or ""
 
 
-def to_tsv(shots: Sequence[Shot], about: str = "") -> str:
+def format_tsv(shots: Sequence[CalibrationTrial], about: str = "") -> str:
     """A comment that says where and when, if given; a header line; one line a trial."""
-    names = [f.name for f in fields(Shot)]
+    names = [f.name for f in fields(CalibrationTrial)]
     lines = [f"{COMMENT}{' '.join(about.split())}"] if about else []
     lines.append("\t".join(names))
     for shot in shots:
@@ -174,17 +174,17 @@ def to_tsv(shots: Sequence[Shot], about: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def about_of(text: str) -> str:
-    """Where and when a table of `to_tsv` was made; empty where it does not say."""
+def parse_about(text: str) -> str:
+    """Where and when a table of `format_tsv` was made; empty where it does not say."""
     first = text.partition("\n")[0]
     return first.removeprefix(COMMENT).strip() if first.startswith(COMMENT) else ""
 
 
-def from_tsv(text: str) -> list[Shot]:
-    """Read what `to_tsv` wrote. Raises UsageError for anything else."""
+def parse_tsv(text: str) -> list[CalibrationTrial]:
+    """Read what `format_tsv` wrote. Raises UsageError for anything else."""
     lines = text.splitlines()
-    names = [f.name for f in fields(Shot)]
-    head = 1 + bool(about_of(text))
+    names = [f.name for f in fields(CalibrationTrial)]
+    head = 1 + bool(parse_about(text))
     if len(lines) < head or lines[head - 1].split("\t") != names:
         where = f"line {head}"
         raise UsageError("not a calibration's table", where=where, allowed=["\t".join(names)])
@@ -194,7 +194,9 @@ def from_tsv(text: str) -> list[Shot]:
         try:
             target, kind, verdict, pairs, gain, seconds, blob, reason = values
             out.append(
-                Shot(target, kind, verdict, int(pairs), float(gain), float(seconds), blob, reason)
+                CalibrationTrial(
+                    target, kind, verdict, int(pairs), float(gain), float(seconds), blob, reason
+                )
             )
         except ValueError as error:
             raise UsageError("not a trial's line", where=f"line {number}") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lance_autoresearch.campaign import lessons
-from lance_autoresearch.campaign.dead_ends import dead_ends
-from lance_autoresearch.campaign.teaching import teach
+from lance_autoresearch.campaign.briefing import collect_briefing
+from lance_autoresearch.campaign.dead_ends import list_dead_ends
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import TrialRecord
 
@@ -25,9 +25,9 @@ def find_advice(
     """
     lines: list[str] = []
     if last is not None:
-        taught = teach(ledger, last, campaign)
+        taught = collect_briefing(ledger, last, campaign)
         lines += [*taught["feedback"], *(f"hint: {hint}" for hint in taught["hints"])]
-    learnt = lessons.read(root, target)[-LESSONS:]
+    learnt = lessons.read_lessons(root, target)[-LESSONS:]
     lines += [f"lesson: {text}" for text in learnt]
-    ends = dead_ends(ledger, target, limit=LESSONS, without=campaign)
-    return (*lines, *(f"failed before: {end.line()}" for end in ends))
+    ends = list_dead_ends(ledger, target, limit=LESSONS, without=campaign)
+    return (*lines, *(f"failed before: {end.format_line()}" for end in ends))

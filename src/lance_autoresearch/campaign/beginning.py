@@ -10,10 +10,15 @@ from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.campaign import Campaign
 
 
-def begin(root: Path, target: str, name: str | None = None) -> Campaign:
+def begin_campaign(root: Path, target: str, name: str | None = None) -> Campaign:
     """A new campaign that starts from upstream's own code."""
-    oracle.fetch(root)
+    oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
-    return campaigns.create(
-        root, target, builder.first_kernel(root, target), origin="upstream", era=era, name=name
+    return campaigns.create_campaign(
+        root,
+        target,
+        builder.compose_first_kernel(root, target),
+        origin="upstream",
+        era=era,
+        name=name,
     )

@@ -27,9 +27,9 @@ from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.calibration.dosing import Dose, find_dose
 from lance_autoresearch.calibration.rulesets import find_equal_rulesets
-from lance_autoresearch.calibration.scores import Shot
+from lance_autoresearch.calibration.scores import CalibrationTrial
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
-from lance_autoresearch.campaign.nulls import null
+from lance_autoresearch.campaign.nulls import make_null
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
@@ -66,7 +66,7 @@ class Case:
     order: str = SHUFFLED
 
 
-def run(
+def run_calibration(
     root: Path, target: str, champion: bytes | None, kind: TrialKind, *,
     trials: int | None, hours: float | None, show: Callable[[str], None], patience: int = PATIENCE,
 ) -> Iterator[TrialRecord]:  # fmt: skip
@@ -88,15 +88,15 @@ def run(
         bench = coordinator.bench
         base = bench.first_kernel if kind.name == "identity" else coordinator.champion_text
         rules = find_equal_rulesets(root, target, coordinator.ruleset)
-        done = len(_rows(coordinator.ledger, target, kind.label, rules))
+        done = len(_select_rows(coordinator.ledger, target, kind.label, rules))
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             coordinator.begin_phases(Phases(show))
             try:
                 if dose is None and kind.needs_dose:
                     with bench.phases("dose"):
-                        dose = _dose(coordinator, base, kind)
-                case = _case(coordinator, kind, base, dose, done)
-                record = _one(coordinator, case, kind, dose)
+                        dose = _find_dose(coordinator, base, kind)
+                case = _make_case(coordinator, kind, base, dose, done)
+                record = _judge_case(coordinator, case, kind, dose)
             except MachineError as error:
                 lost += 1
                 if lost > patience:
@@ -107,39 +107,39 @@ def run(
             yield record
 
 
-def _dose(coordinator: Coordinator, base: bytes, kind: TrialKind) -> Dose:
+def _find_dose(coordinator: Coordinator, base: bytes, kind: TrialKind) -> Dose:
     """The best of a few doses; one that is right everywhere and in the mean ends the search."""
     share = kind.effect / 100 if kind.name == "delay" else FASTER
     doses: list[Dose] = []
-    while len(doses) < DOSES and not any(dose.near(share) and not dose.off for dose in doses):
+    while len(doses) < DOSES and not any(dose.is_near(share) and not dose.off for dose in doses):
         doses.append(find_dose(coordinator.bench, base, share, coordinator.policy))
-    return min(doses, key=lambda dose: (not dose.near(share), len(dose.off)))
+    return min(doses, key=lambda dose: (not dose.is_near(share), len(dose.off)))
 
 
-def _one(
+def _judge_case(
     coordinator: Coordinator, case: Case, kind: TrialKind, dose: Dose | None
 ) -> TrialRecord:
     """Judge one case and write its row."""
-    coordinator.crown(case.champion)
+    coordinator.set_champion(case.champion)
     if coordinator.find_noise() is None:
         coordinator.measure_noise()  # of the machine without our load
     story = Story(case.about, "calibrate", kind.label, layout=case.layout, order=case.order)
-    with busy(coordinator.bench.cores, kind.load):
+    with keep_core_busy(coordinator.bench.cores, kind.load):
         judged = coordinator.judge(case.candidate, story)
     if dose is not None:
         # What was kept can be measured again on another day.
         coordinator.ledger.put_blob(case.champion)
         judged = replace(judged, results=replace(judged.results, dose=dose.came))
     number = coordinator.record(case.candidate, judged, story).number
-    return coordinator.ledger.trial(number).record
+    return coordinator.ledger.get_trial(number).record
 
 
-def _case(
+def _make_case(
     coordinator: Coordinator, kind: TrialKind, base: bytes, dose: Dose | None, number: int
 ) -> Case:
     """Champion and candidate of the trial with a number."""
     if kind.is_null:
-        made = null(coordinator, kind.name, base, number)
+        made = make_null(coordinator, kind.name, base, number)
         return Case(base, made.text, made.layout, made.about, made.order)
     assert dose is not None
     mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
@@ -147,17 +147,17 @@ def _case(
     off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
     if kind.name == "delay":
         about = f"without a delay of {kind.effect:g} %{off and ' (off by:' + off[1:] + ')'}"
-        return Case(dose.text(everywhere), dose.text({}) + mark, None, about)
+        return Case(dose.render_kernel(everywhere), dose.render_kernel({}) + mark, None, about)
     combos = coordinator.bench.combos
     slow = combos[number % len(combos)].label
     shares = dict.fromkeys(dose.rows, FASTER)
     worse = {slow: (1 + FASTER) * (1 + kind.effect / 100) - 1}
     about = f"{slow} {kind.effect:g} % slower, the others {100 * FASTER:g} % faster"
-    return Case(dose.text(shares), dose.text(worse) + mark, None, about)
+    return Case(dose.render_kernel(shares), dose.render_kernel(worse) + mark, None, about)
 
 
 @contextmanager
-def busy(cores: tuple[int, int], load: str | None) -> Iterator[None]:
+def keep_core_busy(cores: tuple[int, int], load: str | None) -> Iterator[None]:
     """Keep one core busy: `measuring` (the workers') or `conductor`; None: neither."""
     if load is None:
         yield
@@ -173,28 +173,33 @@ def busy(cores: tuple[int, int], load: str | None) -> Iterator[None]:
             process.wait()
 
 
-def shots(root: Path, targets: Sequence[str]) -> list[Shot]:
+def list_calibration_trials(root: Path, targets: Sequence[str]) -> list[CalibrationTrial]:
     """Every calibration trial of some targets that was judged under today's rules."""
     with Ledger.open(root) as ledger:
-        return [_shot(record) for record in recorded(ledger, root, targets)]
+        return [
+            _make_calibration_trial(record)
+            for record in read_calibration_rows(ledger, root, targets)
+        ]
 
 
-def recorded(ledger: Ledger, root: Path, targets: Sequence[str]) -> Iterator[TrialRecord]:
+def read_calibration_rows(
+    ledger: Ledger, root: Path, targets: Sequence[str]
+) -> Iterator[TrialRecord]:
     """The rows of those trials, target by target, oldest first."""
     for name in targets:
-        today = measure_provenance(root, catalogue.load(root, name), DEFAULT)["all"]
+        today = measure_provenance(root, catalogue.load_target(root, name), DEFAULT)["all"]
         rules = find_equal_rulesets(root, name, today)
-        yield from _rows(ledger, name, None, rules)
+        yield from _select_rows(ledger, name, None, rules)
 
 
-def _rows(
+def _select_rows(
     ledger: Ledger, target: str, label: str | None, rules: frozenset[str]
 ) -> list[TrialRecord]:
-    rows = (row.record for row in ledger.trials(target=target, kind=label))
-    return [record for record in rows if _counts(record, rules)]
+    rows = (row.record for row in ledger.list_trials(target=target, kind=label))
+    return [record for record in rows if _is_counted(record, rules)]
 
 
-def _counts(record: TrialRecord, rules: frozenset[str]) -> bool:
+def _is_counted(record: TrialRecord, rules: frozenset[str]) -> bool:
     """Was this trial a calibration under these rules (`immutable["all"]`)?
 
     A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
@@ -204,10 +209,10 @@ def _counts(record: TrialRecord, rules: frozenset[str]) -> bool:
     return record.agent == "calibrate" and record.immutable.get("all") in rules and whole
 
 
-def _shot(record: TrialRecord) -> Shot:
+def _make_calibration_trial(record: TrialRecord) -> CalibrationTrial:
     gate, reason = record.results.screening, record.results.reason
     spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
-    return Shot(
+    return CalibrationTrial(
         record.target,
         record.kind,
         str(record.verdict),
@@ -219,9 +224,9 @@ def _shot(record: TrialRecord) -> Shot:
     )
 
 
-def targets_of(root: Path, target: str) -> tuple[str, ...]:
+def resolve_targets(root: Path, target: str) -> tuple[str, ...]:
     """One target by name, or every one for `all`."""
-    found = tuple(t.name for t in catalogue.load_all(root))
+    found = tuple(t.name for t in catalogue.load_targets(root))
     if target != "all" and target not in found:
         raise UsageError(f"no target '{target}'", allowed=["all", *found])
     return found if target == "all" else (target,)

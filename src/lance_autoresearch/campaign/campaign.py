@@ -1,12 +1,12 @@
 """A campaign: trials on one target, on a branch of its own, in a worktree of its own.
 
-    campaign = create(root, "hamming", first_kernel, origin="upstream", era="14.0.2")
-    text = campaign.read()                   # the worktree's kernel, read once
-    champion = campaign.champion()           # what it is compared with
-    trial = campaign.record(record, text)    # keep: branch moves; else: kernel restored
+    campaign = create_campaign(root, "hamming", first_kernel, origin="upstream", era="14.0.2")
+    text = campaign.read_kernel()            # the worktree's kernel, read once
+    champion = campaign.find_champion()      # what it is compared with
+    trial = campaign.record_trial(record, text)  # keep: branch moves; else: kernel restored
 
 The order of a keep: the commit object (nothing points to it; its message carries the chain's
-head), one transaction that names it (the decision), then branch and worktree (`settle`). A
+head), one transaction that names it (the decision), then branch and worktree (`settle_campaign`). A
 kernel judged outside a worktree is recorded and nothing else: `Ledger.append`.
 """
 
@@ -23,17 +23,30 @@ from itertools import count, product
 from pathlib import Path
 from typing import Final
 
-from lance_autoresearch.campaign.settle import Desk, Intent, repair, settle
+from lance_autoresearch.campaign.settle import (
+    CampaignWorkspace,
+    Intent,
+    repair_campaigns,
+    settle_campaign,
+)
 from lance_autoresearch.errors import LarError, LedgerError, UsageError
 from lance_autoresearch.host.git import HEAD_TRAILER, Git
 from lance_autoresearch.host.kernel_file import read_kernel
-from lance_autoresearch.host.tier import LOWER_TIERS, request_tier, requested_tier
-from lance_autoresearch.ledger import Champion, Ledger, Verified, digest_of, ledger_path
+from lance_autoresearch.host.tier import LOWER_TIERS, read_requested_tier, request_tier
+from lance_autoresearch.ledger import Champion, Ledger, Verified, find_ledger_path, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
-__all__ = ["Campaign", "create", "default_name", "enter_tier", "find_campaign", "load", "repair",
-           "verify"]
+__all__ = [
+    "Campaign",
+    "choose_default_name",
+    "create_campaign",
+    "enter_tier",
+    "find_campaign",
+    "load_campaign",
+    "repair_campaigns",
+    "verify_ledger",
+]
 
 TIER_TRAILER: Final = "Lar-Tier"
 NAME: Final = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
@@ -48,9 +61,9 @@ class Campaign:
     target: str
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> CampaignWorkspace:
         """Its places on disk."""
-        return Desk(self.root, self.name, self.target)
+        return CampaignWorkspace(self.root, self.name, self.target)
 
     @property
     def worktree(self) -> Path:
@@ -67,30 +80,30 @@ class Campaign:
         """The one file to edit."""
         return self.worktree / self.desk.kernel
 
-    def read(self) -> bytes:
+    def read_kernel(self) -> bytes:
         """The worktree's kernel, as it is now. Raises RejectedKernel where it is no file."""
         return read_kernel(self.kernel_path, inside=self.worktree)
 
-    def champion(self) -> Champion:
+    def find_champion(self) -> Champion:
         """What the next trial is compared with."""
         with Ledger.open(self.root) as ledger:
-            return ledger.champion(self.name)
+            return ledger.find_champion(self.name)
 
-    def champion_text(self) -> bytes:
+    def read_champion(self) -> bytes:
         """Bytes of the champion's kernel, from the ledger."""
         with Ledger.open(self.root) as ledger:
-            return ledger.get_blob(ledger.champion(self.name).kernel)
+            return ledger.get_blob(ledger.find_champion(self.name).kernel)
 
-    def tier(self) -> str | None:
+    def read_tier(self) -> str | None:
         """The CPU tier it is optimised at, as its first commit says; None: the machine's own."""
         with Ledger.open(self.root) as ledger:
-            row = ledger.campaign(self.name)
+            row = ledger.find_campaign(self.name)
         if row is None:
             return None
         trailer = f"--format=%(trailers:key={TIER_TRAILER},valueonly)"
-        return Git(self.root).text("log", "-1", trailer, row.commit).strip() or None
+        return Git(self.root).run_text("log", "-1", trailer, row.commit).strip() or None
 
-    def record(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
+    def record_trial(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Write a trial and do what its verdict says; returns its id.
 
         An inconclusive trial leaves the kernel where it is, to be tried again.
@@ -103,19 +116,19 @@ class Campaign:
             return self.keep(record, kernel, judged=judged)
         if record.verdict is Verdict.INCONCLUSIVE:
             with Ledger.open(self.root) as ledger:
-                mine = self._mine(record, kernel, ledger.champion(self.name))
+                mine = self._complete_record(record, kernel, ledger.find_champion(self.name))
                 return ledger.append(mine, judged=judged, blobs={"kernel": kernel})
         return self.revert(record, kernel, judged=judged)
 
     def keep(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
-        """Make a kernel the champion; returns the trial's id. Raises as `record` does."""
-        with self._deciding("keep", record, kernel) as (git, ledger, mine, champion):
+        """Make a kernel the champion; returns the trial's id. Raises as `record_trial` does."""
+        with self._open_decision("keep", record, kernel) as (git, ledger, mine, champion):
             path, scratch = self.desk.kernel, self.desk.scratch
-            tree = git.tree_with(champion.commit, path, kernel, scratch)
-            with ledger.transaction():
+            tree = git.make_tree(champion.commit, path, kernel, scratch)
+            with ledger.open_transaction():
                 self._check_champion(ledger, mine)
-                message = keep_message(mine, ledger.head())
-                commit = git.commit(tree, champion.commit, message)
+                message = format_keep_message(mine, ledger.read_head())
+                commit = git.make_commit(tree, champion.commit, message)
                 blobs = {"kernel": kernel}
                 trial = ledger.append(mine, judged=judged, commit=commit, blobs=blobs)
             self._carry_out(ledger, git, trial, "keep")
@@ -126,27 +139,29 @@ class Campaign:
 
         The file is left alone where it holds a text no trial has seen: that is the next idea.
         """
-        with self._deciding("revert", record, kernel) as (git, ledger, mine, _):
+        with self._open_decision("revert", record, kernel) as (git, ledger, mine, _):
             trial = ledger.append(mine, judged=judged, blobs={"kernel": kernel})
             self._carry_out(ledger, git, trial, "revert")
         return trial
 
     @contextmanager
-    def _deciding(
+    def _open_decision(
         self, verb: str, record: TrialRecord, kernel: bytes
     ) -> Iterator[tuple[Git, Ledger, TrialRecord, Champion]]:
-        with self.desk.locked() as git, Ledger.open(self.root) as ledger:
-            if self.desk.intent() is not None:
-                settle(self.desk, ledger, git)
-            champion = ledger.champion(self.name)
-            mine = self._mine(record, kernel, champion)
-            last = ledger.trials(campaign=self.name, limit=1)
-            self.desk.begin(Intent(verb, mine.kernel, last[-1].id if last else 0))
+        with self.desk.hold_lock() as git, Ledger.open(self.root) as ledger:
+            if self.desk.read_intent() is not None:
+                settle_campaign(self.desk, ledger, git)
+            champion = ledger.find_champion(self.name)
+            mine = self._complete_record(record, kernel, champion)
+            last = ledger.list_trials(campaign=self.name, limit=1)
+            self.desk.write_intent(Intent(verb, mine.kernel, last[-1].id if last else 0))
             yield git, ledger, mine, champion
 
-    def _mine(self, record: TrialRecord, kernel: bytes, champion: Champion) -> TrialRecord:
+    def _complete_record(
+        self, record: TrialRecord, kernel: bytes, champion: Champion
+    ) -> TrialRecord:
         """The record with this campaign's name and the champion's trial, checked."""
-        if record.kernel != digest_of(kernel):
+        if record.kernel != hash_bytes(kernel):
             raise LedgerError("the record is about another kernel than the one given")
         if record.target != self.target:
             raise LedgerError(
@@ -159,7 +174,7 @@ class Campaign:
 
     def _check_champion(self, ledger: Ledger, record: TrialRecord) -> None:
         """A kernel is kept only over the champion it was measured against."""
-        if ledger.champion(self.name).kernel != record.champion:
+        if ledger.find_champion(self.name).kernel != record.champion:
             raise LedgerError(
                 f"the champion of '{self.name}' changed while this trial ran; not recorded",
                 next="lar try",
@@ -167,7 +182,7 @@ class Campaign:
 
     def _carry_out(self, ledger: Ledger, git: Git, trial: int, verb: str) -> None:
         try:
-            settle(self.desk, ledger, git)
+            settle_campaign(self.desk, ledger, git)
         except (LarError, OSError) as error:
             raise LedgerError(
                 f"trial {trial} is recorded ({verb}), but its worktree could not follow: {error}",
@@ -176,9 +191,9 @@ class Campaign:
             ) from error
 
 
-def keep_message(record: TrialRecord, head: str) -> str:
+def format_keep_message(record: TrialRecord, head: str) -> str:
     """Commit message of a keep: subject, hypothesis, trailers; the head comes last."""
-    idea = stripped(record.hypothesis, 1000)
+    idea = strip_text(record.hypothesis, 1000)
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
     if record.low is not None and record.high is not None:
         gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
@@ -193,7 +208,7 @@ def keep_message(record: TrialRecord, head: str) -> str:
     return f"{subject}\n\n{idea}\n\n{tail}\n" if idea else f"{subject}\n\n{tail}\n"
 
 
-def create(
+def create_campaign(
     root: Path,
     target: str,
     kernel: bytes,
@@ -218,22 +233,22 @@ def create(
         UsageError: the name is not of that form, or taken.
         LedgerError: no repository, no commit, disk full.
     """
-    repair(root)
-    name = name or default_name(root, target)
+    repair_campaigns(root)
+    name = name or choose_default_name(root, target)
     if not NAME.fullmatch(name) or len(name) > 64:
         raise UsageError(
             f"'{name}' cannot be a campaign's name",
             allowed=["at most 64 of a-z, 0-9, single - and _"],
         )
-    desk = Desk(root, name, target)
-    with desk.locked() as git, Ledger.open(root) as ledger:
-        if ledger.campaign(name) or desk.worktree.exists() or git.refs(desk.ref):
+    desk = CampaignWorkspace(root, name, target)
+    with desk.hold_lock() as git, Ledger.open(root) as ledger:
+        if ledger.find_campaign(name) or desk.worktree.exists() or git.list_refs(desk.ref):
             raise UsageError(f"campaign '{name}' exists already", next="lar status")
-        base = git.head()
-        desk.begin(Intent("create", digest_of(kernel), 0))
-        tree = git.tree_with(base, desk.kernel, kernel, desk.scratch)
-        with ledger.transaction():
-            head = ledger.head()
+        base = git.read_head()
+        desk.write_intent(Intent("create", hash_bytes(kernel), 0))
+        tree = git.make_tree(base, desk.kernel, kernel, desk.scratch)
+        with ledger.open_transaction():
+            head = ledger.read_head()
             trailers = f"{TIER_TRAILER}: {tier}\n" if tier else ""
             trailers += f"{HEAD_TRAILER}: {head}\n"
             message = f"{target}: start {name} from {origin}\n\n{trailers}"
@@ -246,27 +261,27 @@ def create(
                 parent=parent,
                 era=era,
                 base=base,
-                commit=git.commit(tree, base, message),
+                commit=git.make_commit(tree, base, message),
             )
-        settle(desk, ledger, git)
+        settle_campaign(desk, ledger, git)
     return Campaign(root, name, target)
 
 
-def default_name(root: Path, target: str, today: date | None = None) -> str:
+def choose_default_name(root: Path, target: str, today: date | None = None) -> str:
     """`hamming-20261122a`: the first letter that neither ledger nor git knows."""
     day = (today or datetime.now(UTC).date()).strftime("%Y%m%d")
     with Ledger.open(root) as ledger:
-        taken = {row.name for row in ledger.campaigns()}
-    taken |= {ref.rsplit("/", 1)[1] for ref in Git(root).refs(f"refs/heads/lar/{target}/")}
+        taken = {row.name for row in ledger.list_campaigns()}
+    taken |= {ref.rsplit("/", 1)[1] for ref in Git(root).list_refs(f"refs/heads/lar/{target}/")}
     letters = ("".join(s) for n in count(1) for s in product(string.ascii_lowercase, repeat=n))
     return next(
         name
         for name in (f"{target}-{day}{letter}" for letter in letters)
-        if name not in taken and not Desk(root, name, target).worktree.exists()
+        if name not in taken and not CampaignWorkspace(root, name, target).worktree.exists()
     )
 
 
-def load(root: Path, name: str) -> Campaign:
+def load_campaign(root: Path, name: str) -> Campaign:
     """A campaign by name; its worktree is made again where it was removed.
 
     Raises:
@@ -274,17 +289,17 @@ def load(root: Path, name: str) -> Campaign:
         LedgerError: its commits are gone from git.
     """
     with Ledger.open(root) as ledger:
-        row = ledger.campaign(name)
+        row = ledger.find_campaign(name)
         if row is None:
-            names = [c.name for c in ledger.campaigns()]
+            names = [c.name for c in ledger.list_campaigns()]
             raise UsageError(f"no campaign '{name}'", allowed=names, next="lar status")
         found = Campaign(root, name, row.target)
         if not found.worktree.exists():
-            with found.desk.locked() as git:
+            with found.desk.hold_lock() as git:
                 if found.worktree.exists():
                     return found
-                found.desk.begin(Intent("create", row.start_kernel, 0))
-                settle(found.desk, ledger, git)
+                found.desk.write_intent(Intent("create", row.start_kernel, 0))
+                settle_campaign(found.desk, ledger, git)
     return found
 
 
@@ -300,7 +315,7 @@ def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:
     """
     if asked is not None and asked not in LOWER_TIERS:
         raise UsageError(f"no tier '{asked}' below the machine's own", allowed=LOWER_TIERS)
-    own, limit = campaign.tier() if campaign else asked, requested_tier()
+    own, limit = campaign.read_tier() if campaign else asked, read_requested_tier()
     if campaign and asked not in (None, own):
         raise UsageError(
             f"campaign '{campaign.name}' is optimised at {own or 'all that the machine has'}",
@@ -318,25 +333,25 @@ def find_campaign(cwd: Path) -> Campaign | None:
     for place in (here, *here.parents):
         if place.parent.name == "work" and place.parent.parent.name == ".lar":
             root = place.parent.parent.parent
-            if not ledger_path(root).exists():
+            if not find_ledger_path(root).exists():
                 continue
             with Ledger.open(root) as ledger:
-                row = ledger.campaign(place.name)
+                row = ledger.find_campaign(place.name)
             if row is not None:
                 return Campaign(root, row.name, row.target)
     return None
 
 
-def verify(root: Path) -> Verified:
+def verify_ledger(root: Path) -> Verified:
     """Walk the ledger's chain with git's commits as witnesses."""
     with Ledger.open(root) as ledger:
-        commits = Git(root).testimony() if ledger.campaigns() else _testimony_or_none(root)
-        return ledger.verify(commits)
+        commits = Git(root).read_testimony() if ledger.list_campaigns() else _read_testimony(root)
+        return ledger.verify_chain(commits)
 
 
-def _testimony_or_none(root: Path) -> dict[str, str]:
+def _read_testimony(root: Path) -> dict[str, str]:
     """Git's word where there may be no git at all: a ledger that knows no campaign."""
     try:
-        return Git(root).testimony()
+        return Git(root).read_testimony()
     except LedgerError:
         return {}

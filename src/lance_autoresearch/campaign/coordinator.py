@@ -19,7 +19,7 @@ from typing import Self
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.noise import measure_noise
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.recording import Done, Story, encode_pairs, make_record
+from lance_autoresearch.campaign.recording import FinishedTrial, Story, encode_pairs, make_record
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge.job import Job, JudgedTrial, hash_text
 from lance_autoresearch.judge.judge import judge, judge_prepared, prepare
@@ -28,7 +28,7 @@ from lance_autoresearch.records import NoiseSession, PairTimes, Verdict
 from lance_autoresearch.rules.policy import DEFAULT, Policy
 from lance_autoresearch.targets.spec import Target
 
-__all__ = ["Coordinator", "Done", "Story", "make_record"]
+__all__ = ["Coordinator", "FinishedTrial", "Story", "make_record"]
 
 REMEMBERED_KIND = "trial"
 """Only trials of this kind are answered from the ledger and answer later ones."""
@@ -79,7 +79,7 @@ class Coordinator:
         """Digest of everything that a verdict depends on beside the kernels and the machine."""
         return self.bench.provenance(self.policy)["all"]
 
-    def crown(self, text: bytes) -> None:
+    def set_champion(self, text: bytes) -> None:
         """Make a kept kernel the champion; its own noise is measured at the next trial."""
         self.champion_text = text
 
@@ -96,7 +96,7 @@ class Coordinator:
         campaign: Campaign | None = None,
         *,
         earlier: Sequence[PairTimes] = (),
-    ) -> Done:
+    ) -> FinishedTrial:
         """Judge one kernel, write the row, and keep or revert where there is a campaign.
 
         Args:
@@ -108,11 +108,11 @@ class Coordinator:
         job = self.make_job(text, story, earlier)
         prepared = prepare(job, self.bench)
         if story.kind == REMEMBERED_KIND and not earlier and prepared.memory_key:
-            known = self.ledger.judged(prepared.memory_key)
+            known = self.ledger.find_judged(prepared.memory_key)
             if known is not None and (campaign is None or not _is_keep(known)):
                 if campaign is not None:
                     self._restore(campaign)
-                return Done(known.id, known.record, remembered=True)
+                return FinishedTrial(known.id, known.record, remembered=True)
         judged = judge_prepared(job, prepared, self.bench)
         return self.record(text, judged, story, campaign)
 
@@ -140,7 +140,7 @@ class Coordinator:
 
     def record(
         self, text: bytes, judged: JudgedTrial, story: Story, campaign: Campaign | None = None
-    ) -> Done:
+    ) -> FinishedTrial:
         """The ledger's row, then branch and worktree."""
         self.write_facts(judged)
         record = make_record(judged, story, self.target)
@@ -148,9 +148,9 @@ class Coordinator:
             record = replace(record, pairs_blob=self.ledger.put_blob(document, "pairs"))
         key = judged.memory_key if record.kind == REMEMBERED_KIND else ""
         if campaign is not None:
-            return Done(campaign.record(record, text, judged=key), record)
+            return FinishedTrial(campaign.record_trial(record, text, judged=key), record)
         number = self.ledger.append(record, judged=key, blobs={"kernel": text})
-        return Done(number, record)
+        return FinishedTrial(number, record)
 
     def write_facts(self, judged: JudgedTrial) -> None:
         """Noise sessions and epochs that a trial brought with it."""
@@ -166,7 +166,7 @@ class Coordinator:
         """The noise session of this boot and champion, while it counts; None: not measured."""
         champion = hash_text(self.champion_text)
         boot, key = self.bench.boot, self.ruleset
-        return self.ledger.noise(self.target.name, champion, boot, key=key)
+        return self.ledger.find_noise(self.target.name, champion, boot, key=key)
 
     def measure_noise(self) -> NoiseSession:
         """A noise session, measured now whether or not one is known, and recorded.
@@ -182,8 +182,8 @@ class Coordinator:
 
     def _restore(self, campaign: Campaign) -> None:
         """Put the champion's text back after a verdict from memory."""
-        with campaign.desk.locked():
-            campaign.desk.place(self.champion_text)
+        with campaign.desk.hold_lock():
+            campaign.desk.place_kernel(self.champion_text)
 
 
 def _is_keep(row: Row) -> bool:

@@ -1,7 +1,8 @@
 """What was tried and did not work, to be searched before it is tried again.
 
-    for end in dead_ends(ledger, "hamming", grep="gather", limit=5):
-        print(end.line())      # 13 revert -27.45%  +31 -12  "scan with AVX2 gathers" | slower ...
+    for end in list_dead_ends(ledger, "hamming", grep="gather", limit=5):
+        print(end.format_line())  # 13 revert -27.45%  +31 -12  "scan with AVX2 gathers" | slower
+        ...
 
 The record is the ledger itself; nothing is stored twice. Texts in it are agents' own words.
 """
@@ -17,9 +18,9 @@ from typing import Any
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.text.curve import overall
-from lance_autoresearch.text.difference import difference
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.curve import find_overall_gain
+from lance_autoresearch.text.difference import compute_difference
+from lance_autoresearch.text.plain_text import strip_text
 
 BATCH = 200
 """Rows read at a time: most callers want the newest few of a long ledger."""
@@ -46,14 +47,14 @@ class DeadEnd:
     """`+12 -4` lines against its champion; None where a text was dropped by `lar gc`."""
     kernel: str
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """One line for people and prompts."""
         gain = "" if self.gain is None else f" {self.gain:+.2f}%"
         size = f"  {self.diff}" if self.diff else ""
-        why = " | ".join(filter(None, (self.reason, self.spread())))
+        why = " | ".join(filter(None, (self.reason, self.format_spread())))
         return f"{self.trial} {self.verdict}{gain}{size}  \"{self.hypothesis}\" | {why}"
 
-    def spread(self) -> str:
+    def format_spread(self) -> str:
         """Worst and best combo; empty where nothing was measured."""
         ordered = sorted(self.profile.items(), key=lambda item: item[1])
         return ", ".join(f"{name} {gain:+.1f}%" for name, gain in ordered[:1] + ordered[1:][-1:])
@@ -63,7 +64,7 @@ class DeadEnd:
         return asdict(self)
 
 
-def dead_ends(
+def list_dead_ends(
     ledger: Ledger, target: str, *, grep: str = "", limit: int | None = 20,
     without: str | None = None,
 ) -> list[DeadEnd]:
@@ -76,36 +77,36 @@ def dead_ends(
     """
     wanted = grep.casefold()
     found = (
-        row for row in _newest_first(ledger, target)
-        if failed(row) and wanted in _text(row)
+        row for row in _read_newest_first(ledger, target)
+        if is_failed(row) and wanted in _join_text(row)
         and (without is None or row.record.campaign != without)
     )
-    return [dead_end(ledger, row) for row in islice(found, limit)]
+    return [make_dead_end(ledger, row) for row in islice(found, limit)]
 
 
-def _newest_first(ledger: Ledger, target: str) -> Iterator[Row]:
+def _read_newest_first(ledger: Ledger, target: str) -> Iterator[Row]:
     """A target's trials, a batch at a time: a long ledger is not held in memory."""
     before = None
-    while rows := ledger.trials(target=target, before=before, limit=BATCH):
+    while rows := ledger.list_trials(target=target, before=before, limit=BATCH):
         yield from reversed(rows)
         before = rows[0].id
 
 
-def related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> list[DeadEnd]:
+def find_related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> list[DeadEnd]:
     """Failed ideas that share most words with this one; the newer of equals first."""
-    mine = _words(idea)
-    rows = [row for row in reversed(ledger.trials(target=target)) if failed(row)]
-    ranked = sorted(rows, key=lambda row: -len(mine & _words(row.record.hypothesis)))
-    near = [row for row in ranked[:limit] if mine & _words(row.record.hypothesis)]
-    return [dead_end(ledger, row) for row in near]
+    mine = _split_words(idea)
+    rows = [row for row in reversed(ledger.list_trials(target=target)) if is_failed(row)]
+    ranked = sorted(rows, key=lambda row: -len(mine & _split_words(row.record.hypothesis)))
+    near = [row for row in ranked[:limit] if mine & _split_words(row.record.hypothesis)]
+    return [make_dead_end(ledger, row) for row in near]
 
 
-def failed(row: Row) -> bool:
+def is_failed(row: Row) -> bool:
     """Whether a row is an idea that was judged and not kept."""
     return row.record.verdict in FAILED and is_idea(row.record.kind)
 
 
-def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
+def make_dead_end(ledger: Ledger, row: Row) -> DeadEnd:
     """What is remembered of one row."""
     record = row.record
     stage = record.results.measured
@@ -115,21 +116,21 @@ def dead_end(ledger: Ledger, row: Row) -> DeadEnd:
         created=row.created,
         campaign=record.campaign,
         verdict=str(record.verdict),
-        hypothesis=stripped(record.hypothesis, 300),
-        reason=stripped(record.reason, 300),
-        gain=overall(record),
+        hypothesis=strip_text(record.hypothesis, 300),
+        reason=strip_text(record.reason, 300),
+        gain=find_overall_gain(record),
         profile={c.combo.label: c.gain for c in stage.combos} if stage else {},
-        diff=None if before is None or after is None else difference(before, after).size,
+        diff=None if before is None or after is None else compute_difference(before, after).size,
         kernel=record.kernel,
     )
 
 
-def _text(row: Row) -> str:
+def _join_text(row: Row) -> str:
     record = row.record
     stage = record.results.measured
     lost = [c.combo.label for c in stage.combos if c.gain < 0] if stage else []
     return "\n".join((record.hypothesis, record.reason, *lost)).casefold()
 
 
-def _words(text: str) -> set[str]:
+def _split_words(text: str) -> set[str]:
     return {w for w in re.findall(r"[a-z0-9_]{3,}", text.casefold()) if w not in COMMON}

@@ -1,6 +1,6 @@
 """A loop from its command to its end: the campaign found or begun, the loop run, its end printed.
 
-    drive(root, "pq-l2", TuneAgent(), Budget(trials=20))
+    drive_loop(root, "pq-l2", TuneAgent(), Budget(trials=20))
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from pathlib import Path
 
 from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.beginning import begin
+from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks
-from lance_autoresearch.campaign.loop import Budget, Patience, Progress, loop
+from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
+from lance_autoresearch.campaign.loop import Budget, Progress, RetryDelays, run_loop
 from lance_autoresearch.campaign.loop_output import (
     make_event_printer,
     print_begin,
     print_end,
     print_trial,
 )
-from lance_autoresearch.campaign.subject import newest
-from lance_autoresearch.campaign.tally import Run, load_run, only_loop
+from lance_autoresearch.campaign.tally import Run, load_run, lock_loop
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.live import Live
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.rules.policy import DEFAULT
 
 
-def drive(
+def drive_loop(
     root: Path,
     target: str,
     agent: Agent,
@@ -40,7 +40,7 @@ def drive(
     kind: str = "trial",
     resume: bool = False,
     hooks: Hooks | None = None,
-    patience: Patience | None = None,
+    patience: RetryDelays | None = None,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
@@ -51,25 +51,27 @@ def drive(
         UsageError: no interrupted loop to go on with, another loop runs in the campaign.
     """
     hooks = hooks or Hooks()
-    if fault := hooks.faults():
+    if fault := hooks.find_faults():
         raise UsageError(fault, allowed=["http://...", "https://..."])
-    where = campaigns.load(root, campaign) if campaign else newest(root, target)
-    where = where or begin(root, target)
+    where = (
+        campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
+    )
+    where = where or begin_campaign(root, target)
     if where.target != target:
         raise UsageError(f"campaign '{where.name}' is on {where.target}",
                          next=f"./lar loop {where.target} --campaign {where.name}")
     campaigns.enter_tier(where)
-    with only_loop(where.desk), Live(enabled=not json) as live:
-        run = interrupted(where) if resume else None
+    with lock_loop(where.desk), Live(enabled=not json) as live:
+        run = find_interrupted_run(where) if resume else None
         show = make_event_printer() if json else live.show
         phases = Phases(show)
         print_begin(where, agent.name, (run.budget if run else budget), json, resume)
-        policy = DEFAULT.planned((run.budget if run else budget).trials or 0)
-        champion = where.champion_text()
+        policy = DEFAULT.adapt_to_trials((run.budget if run else budget).trials or 0)
+        champion = where.read_champion()
         with Coordinator(
             root, target, champion=champion, phases=phases, policy=policy
         ) as coordinator:
-            progress = loop(
+            progress = run_loop(
                 coordinator, where, agent, budget, show,
                 lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
                 patience=patience,
@@ -78,7 +80,7 @@ def drive(
     return progress
 
 
-def interrupted(where: Campaign) -> Run:
+def find_interrupted_run(where: Campaign) -> Run:
     """The campaign's run that was killed or interrupted, or whose keeps were suspended.
 
     Raises:

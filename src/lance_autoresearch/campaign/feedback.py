@@ -16,13 +16,13 @@ import statistics
 from collections.abc import Sequence
 
 from lance_autoresearch.records import ComboRow, Guard, TrialRecord, Verdict
-from lance_autoresearch.text.curve import overall
+from lance_autoresearch.text.curve import find_overall_gain
 
 SHOWN = 4
 """Combos named in one line."""
 
 
-def feedback(record: TrialRecord, champion: TrialRecord | None = None) -> list[str]:
+def write_feedback(record: TrialRecord, champion: TrialRecord | None = None) -> list[str]:
     """Lines for whoever makes the next kernel; empty where nothing was measured or built.
 
     Args:
@@ -34,26 +34,26 @@ def feedback(record: TrialRecord, champion: TrialRecord | None = None) -> list[s
         combos = stage.combos
         lost = sorted((c for c in combos if c.high < 0.0), key=lambda c: c.gain)
         won = sorted((c for c in combos if c.low > 0.0), key=lambda c: c.gain, reverse=True)
-        lines += _named("lost", lost or [c for c in combos if c.guard is not Guard.OK])
-        lines += _named("gained", won)
-        lines += _noise(combos, stage.pairs)
-    return lines + _code(record, champion) + _guess(record)
+        lines += _name_combos("lost", lost or [c for c in combos if c.guard is not Guard.OK])
+        lines += _name_combos("gained", won)
+        lines += _describe_noise(combos, stage.pairs)
+    return lines + _describe_code(record, champion) + _describe_guess(record)
 
 
-def code_bytes(record: TrialRecord | None) -> int | None:
+def read_code_bytes(record: TrialRecord | None) -> int | None:
     """Bytes of machine code in the kernel's object, None where it was not recorded."""
     code = record.results.code if record else None
     return None if code is None else code.text_bytes
 
 
-def _named(word: str, combos: Sequence[ComboRow]) -> list[str]:
-    shown = [f"{c.combo.label} {c.gain:+.1f}% {_bounds(c)}" for c in combos[:SHOWN]]
+def _name_combos(word: str, combos: Sequence[ComboRow]) -> list[str]:
+    shown = [f"{c.combo.label} {c.gain:+.1f}% {_format_bounds(c)}" for c in combos[:SHOWN]]
     if len(combos) > SHOWN:
         shown.append(f"{len(combos) - SHOWN} more")
     return [f"{word:7} {', '.join(shown)}"] if shown else []
 
 
-def _bounds(combo: ComboRow) -> str:
+def _format_bounds(combo: ComboRow) -> str:
     """`[-2.1 +0.4]`; an end is infinite while too few pairs bound it."""
     ends = (combo.low, combo.high)
     if not any(map(math.isfinite, ends)):
@@ -62,7 +62,7 @@ def _bounds(combo: ComboRow) -> str:
     return f"[{low} {high}]"
 
 
-def _noise(combos: Sequence[ComboRow], pairs: int) -> list[str]:
+def _describe_noise(combos: Sequence[ComboRow], pairs: int) -> list[str]:
     widths = [0.5 * (c.high - c.low) for c in combos if math.isfinite(c.high - c.low)]
     if not widths:
         return []
@@ -73,17 +73,17 @@ def _noise(combos: Sequence[ComboRow], pairs: int) -> list[str]:
     ]
 
 
-def _code(record: TrialRecord, champion: TrialRecord | None) -> list[str]:
-    mine, theirs = code_bytes(record), code_bytes(champion)
+def _describe_code(record: TrialRecord, champion: TrialRecord | None) -> list[str]:
+    mine, theirs = read_code_bytes(record), read_code_bytes(champion)
     if mine is None:
         return []
     return [f"code    {mine:,} bytes" + (f", champion {theirs:,}" if theirs else "")]
 
 
-def _guess(record: TrialRecord) -> list[str]:
+def _describe_guess(record: TrialRecord) -> list[str]:
     guess = record.results.predicted
     if guess is None:
         return []
-    gain = overall(record)
+    gain = find_overall_gain(record)
     found = "nothing was measured" if gain is None else f"{gain:+.1f}% found"
     return [f"guess   {float(guess):+.1f}% predicted, {found}"]

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.text.curve import overall
+from lance_autoresearch.text.curve import find_overall_gain
 
 SHOWN = 3
 """Combos named at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class HintThresholds:
     """After how many misses in a row what is advised."""
 
     refine: int = 3
@@ -30,7 +30,7 @@ class Patience:
     """So many wrong or refused kernels in a row deserve a word of their own."""
 
 
-PATIENCE = Patience()
+PATIENCE = HintThresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Hint:
     text: str
 
 
-def misses(history: Sequence[TrialRecord]) -> list[TrialRecord]:
+def list_misses(history: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The trials since the last keep that said something about their idea, oldest first."""
     since: list[TrialRecord] = []
     for trial in reversed(history):
@@ -53,22 +53,22 @@ def misses(history: Sequence[TrialRecord]) -> list[TrialRecord]:
     return since[::-1]
 
 
-def advise(history: Sequence[TrialRecord], patience: Patience = PATIENCE) -> list[Hint]:
+def advise(history: Sequence[TrialRecord], patience: HintThresholds = PATIENCE) -> list[Hint]:
     """Hints for whoever makes the next kernel; empty while things go well.
 
     Args:
         history: the campaign's trials, oldest first.
     """
-    since = misses(history)
-    stuck = _stuck(since, patience)
+    since = list_misses(history)
+    stuck = _advise_when_stuck(since, patience)
     found = [stuck] if stuck else []
-    found += _in_a_row(since, patience)
+    found += _advise_on_repeats(since, patience)
     if stuck:
-        found += _near(since) + _worst(since)
+        found += _advise_on_near_miss(since) + _advise_on_worst_combos(since)
     return found
 
 
-def _stuck(since: Sequence[TrialRecord], patience: Patience) -> Hint | None:
+def _advise_when_stuck(since: Sequence[TrialRecord], patience: HintThresholds) -> Hint | None:
     count = len(since)
     if count >= patience.plateau:
         return Hint(
@@ -91,7 +91,7 @@ def _stuck(since: Sequence[TrialRecord], patience: Patience) -> Hint | None:
     return None
 
 
-def _in_a_row(since: Sequence[TrialRecord], patience: Patience) -> list[Hint]:
+def _advise_on_repeats(since: Sequence[TrialRecord], patience: HintThresholds) -> list[Hint]:
     last = since[-patience.same :]
     if len(last) < patience.same:
         return []
@@ -104,9 +104,9 @@ def _in_a_row(since: Sequence[TrialRecord], patience: Patience) -> list[Hint]:
     return []
 
 
-def _near(since: Sequence[TrialRecord]) -> list[Hint]:
+def _advise_on_near_miss(since: Sequence[TrialRecord]) -> list[Hint]:
     """The miss that gained most over all combos, if one gained."""
-    gains = [(overall(trial) or 0.0, i) for i, trial in enumerate(since)]
+    gains = [(find_overall_gain(trial) or 0.0, i) for i, trial in enumerate(since)]
     gain, place = max(gains, default=(0.0, 0))
     if gain <= 0.0:
         return []
@@ -115,14 +115,14 @@ def _near(since: Sequence[TrialRecord]) -> list[Hint]:
     return [Hint("near", f"nearest: {where}, {gain:+.2f}% over all combos and still not kept.")]
 
 
-def _worst(since: Sequence[TrialRecord]) -> list[Hint]:
+def _advise_on_worst_combos(since: Sequence[TrialRecord]) -> list[Hint]:
     """The combos that lost most often: what the next idea must not pay with."""
-    losses = Counter(name for trial in since for name in losing(trial))
+    losses = Counter(name for trial in since for name in list_losing_combos(trial))
     often = [name for name, count in losses.most_common(SHOWN) if count >= 2]
     return [Hint("worst", f"lost again and again: {', '.join(often)}.")] if often else []
 
 
-def losing(trial: TrialRecord) -> list[str]:
+def list_losing_combos(trial: TrialRecord) -> list[str]:
     """Labels of the combos that surely lost, by their interval."""
     stage = trial.results.confirmation or trial.results.screening
     combos = stage.combos if stage is not None else ()

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 HOOK_S = 60.0
 """How long a command of the person's may take."""
@@ -28,7 +28,7 @@ class Hooks:
     end: str | None = None
     webhook: str | None = None
 
-    def faults(self) -> str:
+    def find_faults(self) -> str:
         """What is wrong with the address, or an empty string."""
         if self.webhook is None or self.webhook.startswith(("http://", "https://")):
             return ""
@@ -37,12 +37,12 @@ class Hooks:
 
 def notify(command: str | None, hooks: Hooks, event: dict[str, Any]) -> None:
     """Tell the person's command and address."""
-    _hook(command, event)
+    _run_hook(command, event)
     if hooks.webhook is not None:
-        _post(hooks.webhook, event)
+        _post_event(hooks.webhook, event)
 
 
-def _post(address: str, event: dict[str, Any]) -> None:
+def _post_event(address: str, event: dict[str, Any]) -> None:
     """POST an event; what goes wrong is said and changes nothing."""
     import urllib.request
 
@@ -53,11 +53,11 @@ def _post(address: str, event: dict[str, Any]) -> None:
         with urllib.request.urlopen(request, timeout=WEB_S):
             pass
     except (OSError, ValueError) as error:
-        print(f"note: the webhook did not take the {event['event']}: {stripped(str(error), 200)}",
+        print(f"note: the webhook did not take the {event['event']}: {strip_text(str(error), 200)}",
               file=sys.stderr)
 
 
-def _hook(command: str | None, event: dict[str, Any]) -> None:
+def _run_hook(command: str | None, event: dict[str, Any]) -> None:
     """Run a person's command; what it does wrong is said and changes nothing."""
     if command is None:
         return

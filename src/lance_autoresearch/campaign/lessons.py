@@ -1,7 +1,7 @@
 """lessons.md of a target: what its searchers learnt, one line each, only ever added to.
 
-    add(root, "hamming", "gathers lose on every shape: the table fits registers", by="hand")
-    read(root, "hamming")     # ["2026-11-22 hand: gathers lose on every shape: ..."]
+    add_lesson(root, "hamming", "gathers lose on every shape: the table fits registers", by="hand")
+    read_lessons(root, "hamming")  # ["2026-11-22 hand: gathers lose on every shape: ..."]
 
 It lies in `.lar/lessons/<target>.md`, beside the ledger: a target's committed knowledge is its
 program.md, which people edit. A line is stripped of control characters and bounded, since agents
@@ -16,32 +16,32 @@ from pathlib import Path
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host import checkout
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 LONGEST = 600
 """Characters of one lesson: a prompt carries many."""
 BULLET = "- "
 
 
-def lessons_path(root: Path, target: str) -> Path:
+def find_lessons_file(root: Path, target: str) -> Path:
     """Where a target's lessons are."""
-    return checkout.lar_dir(root, "lessons") / f"{target}.md"
+    return checkout.ensure_lar_dir(root, "lessons") / f"{target}.md"
 
 
-def add(root: Path, target: str, text: str, *, by: str = "hand") -> str:
+def add_lesson(root: Path, target: str, text: str, *, by: str = "hand") -> str:
     """Append one lesson; returns its line. The same text is not written twice.
 
     Raises:
         UsageError: nothing to say is left after control characters are gone.
     """
-    told = stripped(text, LONGEST)
+    told = strip_text(text, LONGEST)
     if not told:
         raise UsageError("a lesson needs words", next=f'./lar lessons {target} --add "..."')
-    known = [line for line in read(root, target) if line.partition(": ")[2] == told]
+    known = [line for line in read_lessons(root, target) if line.partition(": ")[2] == told]
     if known:
         return known[0]
-    line = f"{datetime.now(UTC):%Y-%m-%d} {stripped(by, 40) or 'hand'}: {told}"
-    path = lessons_path(root, target)
+    line = f"{datetime.now(UTC):%Y-%m-%d} {strip_text(by, 40) or 'hand'}: {told}"
+    path = find_lessons_file(root, target)
     new = b"" if path.exists() else f"# Lessons: {target}\n\n".encode()
     # One write to a file opened for appending: two writers at once do not mix their lines.
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -53,10 +53,10 @@ def add(root: Path, target: str, text: str, *, by: str = "hand") -> str:
     return line
 
 
-def read(root: Path, target: str) -> list[str]:
+def read_lessons(root: Path, target: str) -> list[str]:
     """All lessons of a target, oldest first; a person may have added lines by hand."""
-    path = lessons_path(root, target)
+    path = find_lessons_file(root, target)
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [stripped(line[2:], LONGEST + 80) for line in lines if line.startswith(BULLET)]
+    return [strip_text(line[2:], LONGEST + 80) for line in lines if line.startswith(BULLET)]

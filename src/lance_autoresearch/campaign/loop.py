@@ -1,6 +1,6 @@
 """Many trials on one target: an agent proposes, the trial judges, the campaign follows.
 
-    loop(coordinator, campaign, agent, Budget(trials=50), show, report)
+    run_loop(coordinator, campaign, agent, Budget(trials=50), show, report)
 
     turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
       └─ every tenth timed trial is a hidden null (`nulls`), before the agent is asked
@@ -24,17 +24,17 @@ from types import FrameType
 from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
 from lance_autoresearch.campaign.advice import find_advice
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.coordinator import Coordinator, Done, Story
-from lance_autoresearch.campaign.nulls import watch
-from lance_autoresearch.campaign.tally import Budget, Run, Tally, place, save
-from lance_autoresearch.campaign.undecided import pairs_before
+from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial, Story
+from lance_autoresearch.campaign.nulls import run_due_null
+from lance_autoresearch.campaign.tally import Budget, Run, Tally, find_loop_dir, save_run
+from lance_autoresearch.campaign.undecided import find_earlier_pairs
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import PairTimes, TrialRecord, Verdict
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
-__all__ = ["Budget", "Patience", "Progress", "loop", "polite_interrupt"]
+__all__ = ["Budget", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
 
 WORTH_A_LINE = ("agent", "wait", "suspended", "null")
 """Phases of a loop whose beginning is worth a line where progress cannot be redrawn."""
@@ -43,7 +43,7 @@ KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryDelays:
     """How long the loop waits before it asks again. Seconds."""
 
     failed: float = 2.0
@@ -62,7 +62,7 @@ class Progress:
     """What this process's loop has done."""
 
     tally: Tally
-    done: list[Done] = field(default_factory=list)
+    done: list[FinishedTrial] = field(default_factory=list)
     """The newest few; all of them are in the ledger."""
     ended: str = ""
     """Why it ended, in words."""
@@ -83,7 +83,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class LoopContext:
     """What one loop works with."""
 
     coordinator: Coordinator
@@ -91,20 +91,20 @@ class Desk:
     agent: Agent
     kind: str
     show: Callable[[str], None]
-    patience: Patience
+    patience: RetryDelays
 
 
-def loop(
+def run_loop(
     coordinator: Coordinator,
     campaign: Campaign,
     agent: Agent,
     budget: Budget,
     show: Callable[[str], None],
-    report: Callable[[Done], None],
+    report: Callable[[FinishedTrial], None],
     *,
     kind: str = "trial",
     run: Run | None = None,
-    patience: Patience | None = None,
+    patience: RetryDelays | None = None,
 ) -> Progress:
     """Run trials until the budget is spent, the agent has no more ideas, or Ctrl-C.
 
@@ -114,49 +114,49 @@ def loop(
         kind: of the rows; `replay` is exempt from being answered by memory.
         run: go on with this one, its own budget in force; None begins a new one.
     """
-    desk = Desk(coordinator, campaign, agent, kind, show, patience or Patience())
+    desk = LoopContext(coordinator, campaign, agent, kind, show, patience or RetryDelays())
     if run is None:
-        last = coordinator.ledger.trials(limit=1)
+        last = coordinator.ledger.list_trials(limit=1)
         run = Run(agent.name, budget, after=last[-1].id if last else 0)
-    progress = Progress(Tally.read(coordinator.ledger, campaign.name, run))
+    progress = Progress(Tally.count_run(coordinator.ledger, campaign.name, run))
     asked = Notice("finishing this turn; Ctrl-C again stops at once")
-    with polite_interrupt(lambda: show(asked)) as stop:
-        progress.ended = progress.tally.over()
+    with catch_interrupt(lambda: show(asked)) as stop:
+        progress.ended = progress.tally.find_reached_limit()
         while not progress.ended:
-            fair = _fair(desk, progress, stop)
-            proposal = _ask(desk, progress, stop) if fair else None
+            fair = _wait_for_fair_turn(desk, progress, stop)
+            proposal = _ask_agent(desk, progress, stop) if fair else None
             if proposal is not None:
-                for done in _judge(desk, progress, proposal):
+                for done in _judge_proposal(desk, progress, proposal):
                     report(done)
-                progress.ended = progress.ended or progress.tally.over()
+                progress.ended = progress.ended or progress.tally.find_reached_limit()
             if stop() and not progress.ended:
                 progress.ended, progress.may_go_on = "interrupted", True
     run.ended, run.may_go_on, run.phase = progress.ended, progress.may_go_on, "ended"
-    save(campaign.desk, run)
+    save_run(campaign.desk, run)
     return progress
 
 
 # -- before a turn -----------------------------------------------------------------------------
 
 
-def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
+def _wait_for_fair_turn(desk: LoopContext, progress: Progress, stop: Callable[[], bool]) -> bool:
     """Whether a turn may be asked for; else time has passed. An agent is not paid in vain."""
     def show(text: str) -> None:
-        _enter(desk, progress, "null", text)
+        _enter_phase(desk, progress, "null", text)
 
     try:
-        watch(desk.coordinator, desk.campaign, show)
+        run_due_null(desk.coordinator, desk.campaign, show)
     except MachineError as error:
         progress.unfair += 1
-        patience, what = desk.patience, stripped(error.what, 300)
+        patience, what = desk.patience, strip_text(error.what, 300)
         if progress.unfair >= patience.tries:
             _give_up(progress, what)
             progress.may_go_on = True
             return False
         wait = min(patience.longest, patience.busy * 2.0 ** (progress.unfair - 1))
-        _enter(desk, progress, "suspended", f"{what}; measuring again in {wait:.0f} s")
-        _pause(wait, lambda: stop() or bool(progress.tally.over()))
-        progress.ended = progress.tally.over()
+        _enter_phase(desk, progress, "suspended", f"{what}; measuring again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.find_reached_limit()))
+        progress.ended = progress.tally.find_reached_limit()
         return False
     progress.unfair = 0
     return True
@@ -165,17 +165,17 @@ def _fair(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> bool:
 # -- the agent's half of a turn ----------------------------------------------------------------
 
 
-def _thinking(agent: str) -> str:
+def _describe_wait(agent: str) -> str:
     return agent if agent in EMBEDDED else f"{agent} thinks"
 
 
-def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal | None:
+def _ask_agent(desk: LoopContext, progress: Progress, stop: Callable[[], bool]) -> Proposal | None:
     """A candidate, or None: then the agent was done (`ended` says so) or it failed."""
-    _enter(desk, progress, "agent", _thinking(desk.agent.name))
+    _enter_phase(desk, progress, "agent", _describe_wait(desk.agent.name))
     try:
-        proposal = desk.agent.propose(_turn(desk, progress))
+        proposal = desk.agent.propose(_make_turn(desk, progress))
     except AgentFailed as failure:
-        _failed(desk, progress, failure, stop)
+        _handle_failure(desk, progress, failure, stop)
         return None
     if proposal is None:
         progress.ended = f"{desk.agent.name} has nothing left to try"
@@ -183,32 +183,32 @@ def _ask(desk: Desk, progress: Progress, stop: Callable[[], bool]) -> Proposal |
     progress.failures = progress.busy = 0
     progress.note = proposal.note
     unknown = proposal.cost_usd is None and progress.tally.run.budget.usd is not None
-    if unknown and _costs(desk.agent):
+    if unknown and _is_paid(desk.agent):
         _give_up(progress, f"{desk.agent.name} does not say what a turn costs: --budget-usd "
                            "cannot be kept (with --price IN,OUT tokens are counted)")
     return proposal
 
 
-def _turn(desk: Desk, progress: Progress) -> Turn:
+def _make_turn(desk: LoopContext, progress: Progress) -> Turn:
     coordinator, campaign, tally = desk.coordinator, desk.campaign, progress.tally
     history = tally.history
     return Turn(
         coordinator.target.name, coordinator.champion_text, campaign.kernel_path,
-        (*history, *_remembered(progress)),
+        (*history, *_list_remembered(progress)),
         root=coordinator.bench.root,
-        home=place(campaign.desk) / "agent",
-        advice=_find_advice(desk, progress) if _costs(desk.agent) else (),
+        home=find_loop_dir(campaign.desk) / "agent",
+        advice=_find_advice(desk, progress) if _is_paid(desk.agent) else (),
         note=progress.note,
         usd_left=tally.usd_left,
     )
 
 
-def _remembered(progress: Progress) -> list[TrialRecord]:
+def _list_remembered(progress: Progress) -> list[TrialRecord]:
     last = progress.done[-1:]
     return [done.record for done in last if done.remembered]  # the verdict to learn from
 
 
-def _find_advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
+def _find_advice(desk: LoopContext, progress: Progress) -> tuple[str, ...]:
     """What the last trial and earlier campaigns teach."""
     last = progress.done[-1].record if progress.done else None
     if last is None and progress.tally.history:
@@ -220,24 +220,24 @@ def _find_advice(desk: Desk, progress: Progress) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _costs(agent: Agent) -> bool:
+def _is_paid(agent: Agent) -> bool:
     """Whether a turn is a run of somebody's program, which may cost money."""
     return bool(getattr(agent, "driven", False))
 
 
-def _failed(
-    desk: Desk, progress: Progress, failure: AgentFailed, stop: Callable[[], bool]
+def _handle_failure(
+    desk: LoopContext, progress: Progress, failure: AgentFailed, stop: Callable[[], bool]
 ) -> None:
     """Count, put the champion back, wait; or end."""
     run = progress.tally.run
     run.lost_usd += failure.cost_usd or 0.0
     run.lost_tokens += failure.tokens or 0
-    what = stripped(failure.what, 300)
+    what = strip_text(failure.what, 300)
     progress.complaints.append(what)
     del progress.complaints[:-KEPT]
     progress.note = f"your last turn brought no candidate: {what}"
     desk.show(Notice(f"{desk.agent.name}: {what}"))
-    _put_back(desk)
+    _restore_champion(desk)
     if failure.kind == "fatal":
         hint = f" (next: {failure.next})" if failure.next else ""
         _give_up(progress, f"{desk.agent.name} cannot go on: {what}{hint}")
@@ -247,8 +247,8 @@ def _failed(
         if progress.busy >= desk.patience.tries:
             times = f"{progress.busy} times in a row"
             return _give_up(progress, f"{desk.agent.name} was busy {times}: {what}")
-        _enter(desk, progress, "wait", f"{what}; asking again in {wait:.0f} s")
-        _pause(wait, lambda: stop() or bool(progress.tally.over()))
+        _enter_phase(desk, progress, "wait", f"{what}; asking again in {wait:.0f} s")
+        _pause(wait, lambda: stop() or bool(progress.tally.find_reached_limit()))
     else:
         progress.failures += 1
         if progress.failures >= run.budget.failures:
@@ -256,7 +256,7 @@ def _failed(
             why = f"{desk.agent.name} brought no candidate in {turns}; the last time: {what}"
             return _give_up(progress, why)
         _pause(desk.patience.failed, stop)
-    progress.ended = progress.ended or progress.tally.over()
+    progress.ended = progress.ended or progress.tally.find_reached_limit()
     return None
 
 
@@ -264,39 +264,45 @@ def _give_up(progress: Progress, why: str) -> None:
     progress.ended, progress.failed = why, True
 
 
-def _put_back(desk: Desk) -> None:
+def _restore_champion(desk: LoopContext) -> None:
     campaign = desk.campaign
-    with campaign.desk.locked():
-        campaign.desk.place(desk.coordinator.champion_text)
+    with campaign.desk.hold_lock():
+        campaign.desk.place_kernel(desk.coordinator.champion_text)
 
 
 # -- the judge's half --------------------------------------------------------------------------
 
 
-def _judge(desk: Desk, progress: Progress, proposal: Proposal) -> Iterator[Done]:
+def _judge_proposal(
+    desk: LoopContext, progress: Progress, proposal: Proposal
+) -> Iterator[FinishedTrial]:
     """The trial; an undecided one goes on once with more pairs, or begins again without any."""
     story = Story(
         proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
     )
-    _enter(desk, progress, "trial", "trial")
-    done = _attempt(desk, progress, proposal.text, story)
+    _enter_phase(desk, progress, "trial", "trial")
+    done = _run_attempt(desk, progress, proposal.text, story)
     yield done
     again = done.record.verdict is Verdict.INCONCLUSIVE and desk.kind == "trial"
-    if not again or progress.ended or progress.tally.over():
+    if not again or progress.ended or progress.tally.find_reached_limit():
         return
     try:
-        before = pairs_before(desk.coordinator, proposal.text)
+        before = find_earlier_pairs(desk.coordinator, proposal.text)
     except UsageError:
         before = ()
     free = Story(proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
                  predicted=proposal.predicted)
-    yield _attempt(desk, progress, proposal.text, free, before)
+    yield _run_attempt(desk, progress, proposal.text, free, before)
 
 
-def _attempt(
-    desk: Desk, progress: Progress, text: bytes, story: Story, before: tuple[PairTimes, ...] = ()
-) -> Done:
+def _run_attempt(
+    desk: LoopContext,
+    progress: Progress,
+    text: bytes,
+    story: Story,
+    before: tuple[PairTimes, ...] = (),
+) -> FinishedTrial:
     """One trial, begun again (twice at most) where the machine failed."""
     coordinator = desk.coordinator
     for left in (2, 1, 0):
@@ -307,7 +313,7 @@ def _attempt(
         except MachineError as error:
             if not left:
                 raise
-            desk.show(Notice(f"the machine failed, once more: {stripped(error.what, 120)}"))
+            desk.show(Notice(f"the machine failed, once more: {strip_text(error.what, 120)}"))
             time.sleep(desk.patience.machine)
             coordinator.bench.conductor.close()
             coordinator.bench.conductor.start()
@@ -318,19 +324,19 @@ def _attempt(
         progress.tally.run.lost_usd += story.cost_usd or 0.0
         progress.tally.run.lost_tokens += story.tokens or 0
     else:
-        progress.tally.add(done.record)
+        progress.tally.add_trial(done.record)
     if done.record.verdict is Verdict.KEEP:
-        coordinator.crown(text)
+        coordinator.set_champion(text)
     return done
 
 
 # -- waiting and stopping ----------------------------------------------------------------------
 
 
-def _enter(desk: Desk, progress: Progress, phase: str, text: str) -> None:
+def _enter_phase(desk: LoopContext, progress: Progress, phase: str, text: str) -> None:
     desk.show(Notice(text) if phase in WORTH_A_LINE else text)
     progress.tally.run.phase = phase
-    save(desk.campaign.desk, progress.tally.run)
+    save_run(desk.campaign.desk, progress.tally.run)
 
 
 def _pause(seconds: float, stop: Callable[[], bool]) -> None:
@@ -340,7 +346,7 @@ def _pause(seconds: float, stop: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def polite_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+def catch_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C only sets a flag and is answered; the second raises KeyboardInterrupt."""
     asked = False
 

@@ -12,14 +12,14 @@ from dataclasses import asdict
 from typing import Any
 
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.coordinator import Done
+from lance_autoresearch.campaign.coordinator import FinishedTrial
 from lance_autoresearch.campaign.hooks import Hooks, notify
 from lance_autoresearch.campaign.loop import Budget, Progress
-from lance_autoresearch.campaign.standing import standing
+from lance_autoresearch.campaign.null_monitor import read_monitor
 from lance_autoresearch.host.live import Live, Notice
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 
 def make_event_printer() -> Callable[[str], None]:
@@ -30,7 +30,7 @@ def make_event_printer() -> Callable[[str], None]:
         nonlocal last
         if text != last and isinstance(text, Notice):
             last = text
-            body = {"v": 1, "event": "progress", "text": stripped(text, 300)}
+            body = {"v": 1, "event": "progress", "text": strip_text(text, 300)}
             print(json_module.dumps(body), flush=True)
 
     return show
@@ -47,7 +47,7 @@ def print_begin(
         print(json_module.dumps(body), flush=True)
 
 
-def print_trial(done: Done, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
+def print_trial(done: FinishedTrial, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
     """A finished trial, as two lines or as an event; the person's command is told of a keep."""
     if json:
         print(json_module.dumps({"event": "trial", **done.as_json()}), flush=True)
@@ -67,7 +67,7 @@ def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> 
         "ended": progress.ended, "trials": tally.count, "kept": kept,
         "gain": round(tally.gain, 3), "cost_usd": round(tally.usd, 6),
         "tokens": tally.run.lost_tokens + sum(r.tokens or 0 for r in tally.trials),
-        "complaints": progress.complaints[-5:], **_nulls(where),
+        "complaints": progress.complaints[-5:], **_summarize_nulls(where),
     }
     if json:
         print(json_module.dumps(body), flush=True)
@@ -82,23 +82,23 @@ def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> 
     notify(hooks.end, hooks, body)
 
 
-def _nulls(where: Campaign) -> dict[str, Any]:
+def _summarize_nulls(where: Campaign) -> dict[str, Any]:
     """The campaign's own error, for its end."""
     with Ledger.open(where.root) as ledger:
-        row = ledger.campaign(where.name)
+        row = ledger.find_campaign(where.name)
         assert row is not None
-        now = standing(ledger, row)
+        now = read_monitor(ledger, row)
     most = None if now.most is None else round(100 * now.most, 2)
     return {"nulls": now.tried, "nulls_kept": now.kept, "nulls_most_percent": most}
 
 
-def describe_row(done: Done) -> str:
+def describe_row(done: FinishedTrial) -> str:
     """One finished trial in two lines: numbers and idea, then the reason."""
     record = done.record
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
     took = "from memory" if done.remembered else f"{record.seconds:.1f} s"
-    idea = stripped(record.hypothesis, 60)
-    reason = stripped(record.reason.splitlines()[0] if record.reason else "", 110)
+    idea = strip_text(record.hypothesis, 60)
+    reason = strip_text(record.reason.splitlines()[0] if record.reason else "", 110)
     cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"
     return (
         f"#{done.number:<4} {record.verdict:<12} {gain:>8}  {took:>11}{cost}  {idea}\n"

@@ -1,6 +1,6 @@
 """Hidden nulls: now and then the champion itself is judged like a candidate.
 
-    watch(coordinator, campaign, show)      before a trial of a campaign
+    run_due_null(coordinator, campaign, show)  before a trial of a campaign
 
 A null goes the whole way of a trial, from admission to confirmation, and is a row of the ledger
 of its own kind. It is no idea: no count, curve, plateau or prompt knows it. If one is kept, or
@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lance_autoresearch.build.link import ORDERS, SHUFFLED
-from lance_autoresearch.calibration.effects import renamed, shuffled
+from lance_autoresearch.calibration.effects import rename_functions, shuffle_functions
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
-from lance_autoresearch.campaign.standing import Standing, standing
+from lance_autoresearch.campaign.null_monitor import NullMonitor, read_monitor
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.host.phases import Phases
@@ -42,7 +42,7 @@ class Null(NamedTuple):
     """Its objects in this order (`link.ORDERS`)."""
 
 
-def null(coordinator: Coordinator, kind: str, base: bytes, number: int) -> Null:
+def make_null(coordinator: Coordinator, kind: str, base: bytes, number: int) -> Null:
     """A kernel with nothing to gain over `base`; other bytes, so that it is built anew.
 
     Args:
@@ -56,21 +56,24 @@ def null(coordinator: Coordinator, kind: str, base: bytes, number: int) -> Null:
     if kind == "identity":
         return Null(base + mark, layout, f"Lance's own text, layout {layout}")
     rng, order = random.Random(number), ORDERS[number % len(ORDERS)]
-    text = shuffled(renamed(base, _called(coordinator), rng), rng) + mark
+    text = (
+        shuffle_functions(rename_functions(base, _find_called_functions(coordinator), rng), rng)
+        + mark
+    )
     about = f"functions renamed, in order {number}, layout {layout}, {order}"
     return Null(text, layout, about, order)
 
 
-def _called(coordinator: Coordinator) -> set[str]:
+def _find_called_functions(coordinator: Coordinator) -> set[str]:
     """Functions of a kernel that its contract calls."""
     home = coordinator.bench.root / "targets" / coordinator.target.name
     contract = home / "contract.rs"
     return set(re.findall(r"\bkernels::(\w+)", contract.read_text()))
 
 
-def watch(
+def run_due_null(
     coordinator: Coordinator, campaign: Campaign, show: Callable[[str], None]
-) -> Standing:
+) -> NullMonitor:
     """Do what is due before the next trial: a null, or the way back.
 
     Args:
@@ -79,39 +82,39 @@ def watch(
     Raises:
         MachineError: keeps are suspended and did not come back; nothing was judged.
     """
-    row = coordinator.ledger.campaign(campaign.name)
+    row = coordinator.ledger.find_campaign(campaign.name)
     assert row is not None
     judged = 0
     while True:
-        now = standing(coordinator.ledger, row)
+        now = read_monitor(coordinator.ledger, row)
         if now.suspended:
-            _one_step_back(coordinator, row, now, show)
+            _record_session(coordinator, row, now, show)
         elif now.due and judged < 2:
             show(Notice("a null: the champion is judged like a candidate"))
             coordinator.begin_phases(Phases(show))
             judged += 1
-            _judge(coordinator, campaign, now.due, now.rows)
+            _judge_null(coordinator, campaign, now.due, now.rows)
         elif now.owed:
-            raise _suspended(now, f"the {now.owed} null could not be judged again")
+            raise _make_suspension_error(now, f"the {now.owed} null could not be judged again")
         else:
             return now
 
 
-def _one_step_back(
-    coordinator: Coordinator, campaign: CampaignRow, now: Standing, show: Callable[[str], None]
+def _record_session(
+    coordinator: Coordinator, campaign: CampaignRow, now: NullMonitor, show: Callable[[str], None]
 ) -> None:
     """One A/A of the champion, written as a session."""
     show(Notice(f"{SUSPENDED}: {now.suspended}; A/A {now.good + 1} of the way back"))
     try:
         bias = 100 * coordinator.measure_noise().bias
     except MachineError as error:
-        raise _suspended(now, error.what) from error
-    then = standing(coordinator.ledger, campaign)
+        raise _make_suspension_error(now, error.what) from error
+    then = read_monitor(coordinator.ledger, campaign)
     if then.suspended and then.good <= now.good:
-        raise _suspended(now, f"the A/A just now was off by {bias:+.2f}%")
+        raise _make_suspension_error(now, f"the A/A just now was off by {bias:+.2f}%")
 
 
-def _suspended(now: Standing, detail: str) -> MachineError:
+def _make_suspension_error(now: NullMonitor, detail: str) -> MachineError:
     why = now.suspended or "a null was kept"
     return MachineError(
         f"{SUSPENDED}: {why}; {detail}. They come back with {now.way_back}",
@@ -119,11 +122,11 @@ def _suspended(now: Standing, detail: str) -> MachineError:
     )
 
 
-def _judge(
+def _judge_null(
     coordinator: Coordinator, campaign: Campaign, kind: str, number: int
 ) -> TrialRecord:
     """One null as a whole trial; its row names it and moves nothing, whatever the verdict."""
-    made = null(coordinator, kind, coordinator.champion_text, number)
+    made = make_null(coordinator, kind, coordinator.champion_text, number)
     story = Story(
         f"hidden null: {made.about}", AGENT, kind, campaign.name, layout=made.layout,
         order=made.order,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.judge.job import JudgedTrial
-from lance_autoresearch.ledger.pairs_json import trial_to_json
+from lance_autoresearch.ledger.pairs_json import encode_trial
 from lance_autoresearch.records import ReasonKind, TrialRecord
 from lance_autoresearch.targets.spec import Target
 from lance_autoresearch.text.fault_text import describe_fault
@@ -38,7 +38,7 @@ class Story:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class FinishedTrial:
     """A recorded trial."""
 
     number: int
@@ -54,7 +54,7 @@ class Done:
 
 def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecord:
     """The row of a judged trial."""
-    gain, low, high = _gain(judged)
+    gain, low, high = _find_gain(judged)
     return TrialRecord(
         target=target.name,
         verdict=judged.verdict,
@@ -88,7 +88,7 @@ def describe_end(judged: JudgedTrial, target: Target) -> str:
     return describe_reason(judged.reason)
 
 
-def _gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None]:
+def _find_gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None]:
     """Gain over all combos: confirmed where there is one, else the screening's.
 
     A claim about one op stands in the results; here every row means the same thing.
@@ -97,10 +97,10 @@ def _gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None
     if stage is None:
         return None, None, None
     whole = stage.components[0]
-    return whole.gain, _known(whole.low), _known(whole.high)
+    return whole.gain, _drop_infinite(whole.low), _drop_infinite(whole.high)
 
 
-def _known(end: float) -> float | None:
+def _drop_infinite(end: float) -> float | None:
     """An end of an interval, None where few pairs leave it open."""
     return end if math.isfinite(end) else None
 
@@ -109,4 +109,4 @@ def encode_pairs(judged: JudgedTrial) -> bytes | None:
     """The raw pairs as the ledger keeps them; None if nothing was measured."""
     if judged.pairs is None:
         return None
-    return trial_to_json(judged.pairs, judged.policy).encode()
+    return encode_trial(judged.pairs, judged.policy).encode()

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.errors import LedgerError, UsageError
-from lance_autoresearch.host.cpu_kinds import stored_kind
+from lance_autoresearch.host.cpu_kinds import read_stored_kind
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.export import load_records
-from lance_autoresearch.ledger.pairs_json import trial_from_json
+from lance_autoresearch.ledger.pairs_json import decode_trial
 from lance_autoresearch.records import Results, TrialPairs, TrialRecord, Verdict
 from lance_autoresearch.rules.rejudge import rejudge
 
@@ -28,7 +28,7 @@ Show = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedTrial:
     """A trial with the bytes it was about."""
 
     number: int
@@ -39,7 +39,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReplayPart:
     """One of the three answers."""
 
     what: str
@@ -47,28 +47,28 @@ class Part:
     detail: str
 
 
-def from_ledger(root: Path, number: int) -> Recorded:
+def load_from_ledger(root: Path, number: int) -> RecordedTrial:
     """A trial of this checkout. Raises UsageError or LedgerError if it or a blob is gone."""
     with Ledger.open(root) as ledger:
-        record = ledger.trial(number).record
+        record = ledger.get_trial(number).record
         pairs = ledger.get_blob(record.pairs_blob) if record.pairs_blob else None
         kernel = ledger.get_blob(record.kernel)
-        first = builder.first_kernel(root, record.target)
+        first = builder.compose_first_kernel(root, record.target)
         champion = ledger.find_blob(record.champion) or first
-    return Recorded(number, record, kernel, champion, pairs)
+    return RecordedTrial(number, record, kernel, champion, pairs)
 
 
-def from_records(root: Path, directory: Path, number: int) -> Recorded:
+def load_from_records(root: Path, directory: Path, number: int) -> RecordedTrial:
     """A trial of an exported campaign. Raises UsageError for an unknown number."""
     target = load_records(directory).campaign.target
-    first = builder.first_kernel(root, target)
+    first = builder.compose_first_kernel(root, target)
     exported = load_records(directory, first)
     rows = {row.id: row.record for row in exported.trials}
     if number not in rows:
         raise UsageError(f"no trial {number} in {directory}", allowed=map(str, rows))
     record = rows[number]
     pairs = exported.pairs.get(record.pairs_blob) if record.pairs_blob else None
-    return Recorded(
+    return RecordedTrial(
         number, record, exported.kernels[record.kernel],
         exported.kernels.get(record.champion, first), pairs,
     )
@@ -92,14 +92,14 @@ def verify_record(root: Path, directory: Path) -> VerifiedRecord:
             not follow from its pairs; the error names it.
     """
     target = load_records(directory).campaign.target
-    first = builder.first_kernel(root, target)
+    first = builder.compose_first_kernel(root, target)
     exported = load_records(directory, first)
     decided = 0
     for row in exported.trials:
         pairs = exported.pairs.get(row.record.pairs_blob or "")
         if pairs is None:
             continue
-        part = decided_again(Recorded(row.id, row.record, b"", b"", pairs))
+        part = decide_again(RecordedTrial(row.id, row.record, b"", b"", pairs))
         if not part.ok:
             raise LedgerError(
                 f"trial {row.id}: its numbers do not follow from its recorded pairs",
@@ -110,27 +110,27 @@ def verify_record(root: Path, directory: Path) -> VerifiedRecord:
     return VerifiedRecord(exported.campaign.name, files, len(exported.trials), decided)
 
 
-def replay(root: Path, recorded: Recorded, show: Show) -> Iterator[Part]:
+def replay_trial(root: Path, recorded: RecordedTrial, show: Show) -> Iterator[ReplayPart]:
     """The three answers, one after the other."""
     if recorded.pairs is not None:
-        yield decided_again(recorded)
+        yield decide_again(recorded)
     target = recorded.record.target
     story = Story(kind="replay")
     phases = Phases(show)
     with Coordinator(root, target, champion=recorded.champion, phases=phases) as coordinator:
         judged = coordinator.judge(recorded.kernel, story)
         now = make_record(judged, story, coordinator.target)
-    yield from measured_again(recorded.record, now)
+    yield from compare_measurements(recorded.record, now)
 
 
-def decided_again(recorded: Recorded) -> Part:
+def decide_again(recorded: RecordedTrial) -> ReplayPart:
     """The gate, the confirmation and the defences on the recorded pairs."""
     assert recorded.pairs is not None
-    document = trial_from_json(recorded.pairs)
-    again = _decisive(rejudge(document.pairs, document.policy))
-    same = again == _decisive(recorded.record.results)
+    document = decode_trial(recorded.pairs)
+    again = _drop_incidentals(rejudge(document.pairs, document.policy))
+    same = again == _drop_incidentals(recorded.record.results)
     word = "identical" if same else "different"
-    return Part("gate", same, f"{word} on {count_pairs(document.pairs)} pairs")
+    return ReplayPart("gate", same, f"{word} on {count_pairs(document.pairs)} pairs")
 
 
 def count_pairs(pairs: TrialPairs) -> int:
@@ -140,7 +140,7 @@ def count_pairs(pairs: TrialPairs) -> int:
     return sum(len(stage.pairs) for stage in stages if stage is not None)
 
 
-def _decisive(results: Results) -> list[Any]:
+def _drop_incidentals(results: Results) -> list[Any]:
     """Every number that decided; reasons as kinds, since old rows hold only their sentences."""
     gate, confirmed = results.screening, results.confirmation
     found: list[Any] = []
@@ -153,20 +153,20 @@ def _decisive(results: Results) -> list[Any]:
     return [*found, results.distinct_inputs, results.opponent, results.lower_tiers]
 
 
-def measured_again(was: TrialRecord, now: TrialRecord) -> Iterator[Part]:
+def compare_measurements(was: TrialRecord, now: TrialRecord) -> Iterator[ReplayPart]:
     """Verdict on the kernel, and the gain."""
     faulty = (Verdict.INCORRECT, Verdict.REJECTED)
     same = (was.verdict in faulty) == (now.verdict in faulty)
     same &= was.verdict not in faulty or was.verdict is now.verdict
     reason = now.reason.splitlines()[0] if now.reason else "no reason given"
-    yield Part("kernel", same, f"was {was.verdict}, is {now.verdict}: {reason}")
+    yield ReplayPart("kernel", same, f"was {was.verdict}, is {now.verdict}: {reason}")
     if was.low is None or was.high is None or now.low is None or now.high is None:
-        yield Part("gain", True, "not measured then or now")
+        yield ReplayPart("gain", True, "not measured then or now")
         return
     meets = was.low <= now.high and now.low <= was.high
-    then, here = stored_kind(was.machine), stored_kind(now.machine)
+    then, here = read_stored_kind(was.machine), read_stored_kind(now.machine)
     elsewhere = f"; another CPU kind: was {then}, is {here}" if then != here else ""
-    yield Part(
+    yield ReplayPart(
         "gain", meets or bool(elsewhere),
         f"{'reproduced' if meets else 'not reproduced'}: was {was.gain:+.2f}% "
         f"[{was.low:+.2f} {was.high:+.2f}], is {now.gain:+.2f}% [{now.low:+.2f} {now.high:+.2f}]"

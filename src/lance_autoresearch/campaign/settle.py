@@ -10,8 +10,8 @@ when everything follows; so whoever finds one knows that a process died half-way
     kernel restored     unless the file holds a text no trial has seen: somebody's next idea
     intent removed
 
-`settle` is both the second half of a keep or revert and its repair. Running it twice changes
-nothing.
+`settle_campaign` is both the second half of a keep or revert and its repair. Running it twice
+changes nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError, RejectedKernel
-from lance_autoresearch.host.git import Git, abandoned_locks, made_whole
+from lance_autoresearch.host.git import Git, find_abandoned_locks, is_complete
 from lance_autoresearch.host.kernel_file import place_kernel, read_kernel
-from lance_autoresearch.ledger import Champion, Ledger, digest_of, ledger_path
+from lance_autoresearch.ledger import Champion, Ledger, find_ledger_path, hash_bytes
 
 KERNEL: Final = "targets/{target}/kernel/kernels.rs"
 WAIT_S: Final = 30.0
@@ -51,7 +51,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CampaignWorkspace:
     """Where a campaign works: its worktree, and a private directory beside it."""
 
     root: Path
@@ -89,7 +89,7 @@ class Desk:
         return self.private / "scratch"
 
     @contextlib.contextmanager
-    def locked(self, wait_s: float = WAIT_S) -> Iterator[Git]:
+    def hold_lock(self, wait_s: float = WAIT_S) -> Iterator[Git]:
         """The campaign to oneself.
 
         Raises:
@@ -98,7 +98,7 @@ class Desk:
         try:
             self.private.mkdir(parents=True, exist_ok=True)
             with (self.private / "lock").open("wb") as lock:
-                self._take(lock.fileno(), wait_s)
+                self._take_lock(lock.fileno(), wait_s)
                 yield Git(self.root, lock.fileno())
         except OSError as error:
             raise LedgerError(
@@ -107,7 +107,7 @@ class Desk:
                 next="free disk space (lar gc), then again",
             ) from error
 
-    def _take(self, lock: int, wait_s: float) -> None:
+    def _take_lock(self, lock: int, wait_s: float) -> None:
         until = time.monotonic() + wait_s
         while True:
             try:
@@ -120,7 +120,7 @@ class Desk:
                     ) from error
             time.sleep(0.005)
 
-    def begin(self, intent: Intent) -> None:
+    def write_intent(self, intent: Intent) -> None:
         """Write the intent, durably."""
         new = self.private / "intent.new"
         with new.open("w") as file:
@@ -129,7 +129,7 @@ class Desk:
             os.fsync(file.fileno())
         new.replace(self.private / "intent")
 
-    def intent(self) -> Intent | None:
+    def read_intent(self) -> Intent | None:
         """The intent that stands, if any."""
         try:
             return Intent(**json.loads((self.private / "intent").read_text()))
@@ -138,142 +138,146 @@ class Desk:
         except (ValueError, TypeError):
             return Intent("unknown", "", 0)
 
-    def leftovers(self) -> list[Path]:
+    def list_leftovers(self) -> list[Path]:
         """Everything in the private directory but the lock."""
         try:
             return sorted(p for p in self.private.iterdir() if p.name != "lock")
         except FileNotFoundError:
             return []
 
-    def clear(self) -> None:
+    def clear_intent(self) -> None:
         """Nothing is owed any more: remove the intent, and temporary files before it."""
-        for path in sorted(self.leftovers(), key=lambda p: p.name == "intent"):
+        for path in sorted(self.list_leftovers(), key=lambda p: p.name == "intent"):
             path.unlink(missing_ok=True)
 
-    def read(self) -> str | None:
+    def read_digest(self) -> str | None:
         """Digest of what lies in the worktree, None where it is no readable kernel."""
         try:
-            return digest_of(read_kernel(self.worktree / self.kernel, inside=self.worktree))
+            return hash_bytes(read_kernel(self.worktree / self.kernel, inside=self.worktree))
         except RejectedKernel:
             return None
 
-    def place(self, data: bytes) -> None:
+    def place_kernel(self, data: bytes) -> None:
         """Put a kernel into the worktree."""
         path = self.worktree / self.kernel
         place_kernel(path, data, inside=self.worktree, scratch=self.scratch)
 
 
-def settle(desk: Desk, ledger: Ledger, git: Git) -> list[str]:
-    """Let branch, worktree and index follow the ledger; the caller holds `desk.locked()`.
+def settle_campaign(desk: CampaignWorkspace, ledger: Ledger, git: Git) -> list[str]:
+    """Let branch, worktree and index follow the ledger; the caller holds `desk.hold_lock()`.
 
     Returns what was done, in words; empty where all was as it should be.
     """
-    intent = desk.intent()
-    champion = ledger.champion(desk.name)
+    intent = desk.read_intent()
+    champion = ledger.find_champion(desk.name)
     done = []
-    if intent is not None and git.unlock(desk.ref):
+    if intent is not None and git.unlock_ref(desk.ref):
         done.append("removed a lock that a killed git left")
-    moved, said = _follow(desk, champion, ledger, git, owed=intent is not None)
+    moved, said = _move_branch(desk, champion, ledger, git, owed=intent is not None)
     done += said
     if intent is not None and intent.verb == "create":
-        done += _check_out(desk, champion, ledger, git)
+        done += _check_out_worktree(desk, champion, ledger, git)
     elif intent is not None and desk.worktree.is_dir():
-        done += _restore(desk, intent, champion, ledger)
-    if (moved or intent is not None) and desk.worktree.is_dir() and git.has(champion.commit):
-        git.restage(desk.worktree, desk.kernel, champion.commit)
-    desk.clear()
+        done += _restore_champion(desk, intent, champion, ledger)
+    if (moved or intent is not None) and desk.worktree.is_dir() and git.has_commit(champion.commit):
+        git.restage_file(desk.worktree, desk.kernel, champion.commit)
+    desk.clear_intent()
     return done
 
 
-def _follow(
-    desk: Desk, champion: Champion, ledger: Ledger, git: Git, *, owed: bool
+def _move_branch(
+    desk: CampaignWorkspace, champion: Champion, ledger: Ledger, git: Git, *, owed: bool
 ) -> tuple[bool, list[str]]:
     """Move the branch to the champion's commit. Returns (moved, what to say)."""
-    now = git.refs(desk.ref).get(desk.ref)
+    now = git.list_refs(desk.ref).get(desk.ref)
     if now == champion.commit or (now is None and not owed):
         return False, []
-    if not git.has(champion.commit):
+    if not git.has_commit(champion.commit):
         return False, [f"commit {champion.commit[:12]} is gone from git; branch left as it is"]
-    if now is not None and now not in ledger.commits(desk.name) and git.testifies(now):
+    if now is not None and now not in ledger.list_commits(desk.name) and git.has_testimony(now):
         return False, [
             f"branch left as it is: the ledger names no commit {now[:12]}; lar log --verify"
         ]
-    git.move(desk.ref, champion.commit, old=now)
+    git.move_ref(desk.ref, champion.commit, old=now)
     return True, [f"branch moved from {(now or 'nothing')[:12]} to {champion.commit[:12]}"]
 
 
-def _check_out(desk: Desk, champion: Champion, ledger: Ledger, git: Git) -> list[str]:
+def _check_out_worktree(
+    desk: CampaignWorkspace, champion: Champion, ledger: Ledger, git: Git
+) -> list[str]:
     """The worktree of a campaign that was being created; whole, somebody may work in it."""
-    if made_whole(desk.worktree):
-        return _put_back(desk, champion, ledger)
+    if is_complete(desk.worktree):
+        return _place_champion(desk, champion, ledger)
     if desk.worktree.exists():
         shutil.rmtree(desk.worktree)
     git.add_worktree(desk.worktree, desk.branch)
-    if desk.read() != champion.kernel:
-        desk.place(ledger.get_blob(champion.kernel))
+    if desk.read_digest() != champion.kernel:
+        desk.place_kernel(ledger.get_blob(champion.kernel))
     return [f"worktree made at {desk.worktree}"]
 
 
-def _restore(desk: Desk, intent: Intent, champion: Champion, ledger: Ledger) -> list[str]:
+def _restore_champion(
+    desk: CampaignWorkspace, intent: Intent, champion: Champion, ledger: Ledger
+) -> list[str]:
     """Put the champion where a judged kernel lies, or nothing readable does."""
-    later = ledger.trials(campaign=desk.name, after=intent.after)
+    later = ledger.list_trials(campaign=desk.name, after=intent.after)
     if not any(row.record.kernel == intent.kernel for row in later):
         return []
-    return _put_back(desk, champion, ledger)
+    return _place_champion(desk, champion, ledger)
 
 
-def _put_back(desk: Desk, champion: Champion, ledger: Ledger) -> list[str]:
+def _place_champion(desk: CampaignWorkspace, champion: Champion, ledger: Ledger) -> list[str]:
     """The champion, unless a text lies there that no trial has seen."""
-    lies = desk.read()
-    if lies == champion.kernel or (lies is not None and not ledger.knows(desk.name, lies)):
+    lies = desk.read_digest()
+    if lies == champion.kernel or (lies is not None and not ledger.has_kernel(desk.name, lies)):
         return []
-    desk.place(ledger.get_blob(champion.kernel))
+    desk.place_kernel(ledger.get_blob(champion.kernel))
     return ["kernel restored to the champion"]
 
 
-def repair(root: Path) -> list[str]:
+def repair_campaigns(root: Path) -> list[str]:
     """Finish or undo what a killed process left in any campaign; every command's first act.
 
     Returns one line per campaign that needed it. A campaign in use by another process is left
     alone. Idempotent; costs one git process and a few reads where all is well.
     """
-    if not ledger_path(root).exists():
+    if not find_ledger_path(root).exists():
         return []
     said = []
     with Ledger.open(root) as ledger:
-        campaigns = ledger.campaigns()
-        refs = Git(root).refs("refs/heads/lar/") if campaigns else {}
+        campaigns = ledger.list_campaigns()
+        refs = Git(root).list_refs("refs/heads/lar/") if campaigns else {}
         for row in campaigns:
-            desk = Desk(root, row.name, row.target)
-            commit = ledger.champion(row.name).commit
+            desk = CampaignWorkspace(root, row.name, row.target)
+            commit = ledger.find_champion(row.name).commit
             astray = refs.get(desk.ref) not in (None, commit)
-            if astray or desk.leftovers() or abandoned_locks(desk.worktree):
-                done = _mend(desk, ledger)
+            if astray or desk.list_leftovers() or find_abandoned_locks(desk.worktree):
+                done = _repair_campaign(desk, ledger)
                 said += [f"{row.name}: {'; '.join(done)}"] if done else []
-        _forget_unborn(root, {row.name for row in campaigns}, ledger)
+        _remove_unborn(root, {row.name for row in campaigns}, ledger)
     return said
 
 
-def _mend(desk: Desk, ledger: Ledger) -> list[str]:
+def _repair_campaign(desk: CampaignWorkspace, ledger: Ledger) -> list[str]:
     with contextlib.ExitStack() as stack:
         try:
-            git = stack.enter_context(desk.locked(wait_s=2.0))
+            git = stack.enter_context(desk.hold_lock(wait_s=2.0))
         except LedgerError:
             return []
         done = []
-        for lock in abandoned_locks(desk.worktree):
+        for lock in find_abandoned_locks(desk.worktree):
             lock.unlink(missing_ok=True)
             done.append(f"removed {lock.name}, left by a killed git")
-        return done + settle(desk, ledger, git)
+        return done + settle_campaign(desk, ledger, git)
 
 
-def _forget_unborn(root: Path, born: set[str], ledger: Ledger) -> None:
+def _remove_unborn(root: Path, born: set[str], ledger: Ledger) -> None:
     """Empty the private directory of a campaign whose row was never written."""
     work = root / ".lar" / "work"
     for private in work.glob(".*") if work.is_dir() else ():
-        desk = Desk(root, private.name[1:], "")
-        if desk.name in born or not desk.leftovers():
+        desk = CampaignWorkspace(root, private.name[1:], "")
+        if desk.name in born or not desk.list_leftovers():
             continue
-        with contextlib.suppress(LedgerError), desk.locked(wait_s=0.0):
-            if ledger.campaign(desk.name) is None:
-                desk.clear()
+        with contextlib.suppress(LedgerError), desk.hold_lock(wait_s=0.0):
+            if ledger.find_campaign(desk.name) is None:
+                desk.clear_intent()

@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from lance_autoresearch.campaign.settle import Desk
+from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Results, TrialRecord, Verdict
@@ -46,7 +46,7 @@ class Budget:
     failures: int = 5
     """End after so many turns in a row in which the agent brought no candidate."""
 
-    def faults(self) -> list[str]:
+    def find_faults(self) -> list[str]:
         """What is wrong with the limits, all of it."""
         wanted = {"trials": self.trials, "hours": self.hours, "plateau": self.plateau,
                   "budget-usd": self.usd, "until-gain": self.until_gain,
@@ -80,22 +80,22 @@ class Run:
     v: int = 1
 
 
-def place(desk: Desk) -> Path:
+def find_loop_dir(desk: CampaignWorkspace) -> Path:
     """Where a campaign's loop keeps its file, its lock and its agent's private home."""
     directory = desk.root / ".lar" / "loops" / desk.name
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     return directory
 
 
-def save(desk: Desk, run: Run) -> None:
+def save_run(desk: CampaignWorkspace, run: Run) -> None:
     """Write the run's file, whole or not at all."""
-    atomic_write(place(desk) / "loop.json", json.dumps(asdict(run)).encode())
+    write_atomically(find_loop_dir(desk) / "loop.json", json.dumps(asdict(run)).encode())
 
 
-def load_run(desk: Desk) -> Run | None:
+def load_run(desk: CampaignWorkspace) -> Run | None:
     """The campaign's newest run, or None; a damaged file is none."""
     try:
-        fields = json.loads((place(desk) / "loop.json").read_bytes())
+        fields = json.loads((find_loop_dir(desk) / "loop.json").read_bytes())
         if fields.pop("v") != 1:
             return None
         return Run(**fields | {"budget": Budget(**fields["budget"])})
@@ -104,9 +104,9 @@ def load_run(desk: Desk) -> Run | None:
 
 
 @contextmanager
-def only_loop(desk: Desk) -> Iterator[None]:
+def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
     """One loop a campaign at a time. Raises UsageError where another runs."""
-    with (place(desk) / "loop.lock").open("ab") as file:
+    with (find_loop_dir(desk) / "loop.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -114,7 +114,9 @@ def only_loop(desk: Desk) -> Iterator[None]:
                 f"another loop runs in campaign '{desk.name}'",
                 next=f"./lar loop {desk.target} --campaign OTHER, or ./lar start {desk.target}",
             ) from error
-        for part in place(desk).glob(".loop.json.*"):  # of a loop that was killed in `save`
+        for part in find_loop_dir(desk).glob(
+            ".loop.json.*"
+        ):  # of a loop that was killed in `save_run`
             part.unlink(missing_ok=True)
         yield
 
@@ -130,19 +132,19 @@ class Tally:
     """Trials of this run, also those of an earlier process; without remembered ones."""
 
     @classmethod
-    def read(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
+    def count_run(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
         """Count from the ledger: ideas only, no null and no quoted figure."""
-        rows = [row for row in ledger.trials(campaign=campaign) if is_idea(row.record.kind)]
+        rows = [row for row in ledger.list_trials(campaign=campaign) if is_idea(row.record.kind)]
         whole = {row.id for row in rows[-WHOLE:]}
-        ids = [(row.id, row.record if row.id in whole else slim(row.record)) for row in rows]
+        ids = [(row.id, row.record if row.id in whole else slim_record(row.record)) for row in rows]
         earlier = tuple(record for number, record in ids if number <= run.after)
         return cls(run, earlier, [record for number, record in ids if number > run.after])
 
-    def add(self, record: TrialRecord) -> None:
+    def add_trial(self, record: TrialRecord) -> None:
         """One more trial of this run; an old one lets go of its numbers."""
         self.trials.append(record)
         if len(self.trials) > WHOLE:
-            self.trials[-WHOLE - 1] = slim(self.trials[-WHOLE - 1])
+            self.trials[-WHOLE - 1] = slim_record(self.trials[-WHOLE - 1])
 
     @property
     def history(self) -> tuple[TrialRecord, ...]:
@@ -179,7 +181,7 @@ class Tally:
         kept = (r.gain or 0.0 for r in self.history if r.verdict is Verdict.KEEP)
         return 100.0 * (math.prod(1.0 + gain / 100.0 for gain in kept) - 1.0)
 
-    def over(self) -> str:
+    def find_reached_limit(self) -> str:
         """The limit that is reached, in words, or an empty string."""
         budget = self.run.budget
         if budget.trials is not None and self.count >= budget.trials:
@@ -195,7 +197,7 @@ class Tally:
         return ""
 
 
-def slim(record: TrialRecord) -> TrialRecord:
+def slim_record(record: TrialRecord) -> TrialRecord:
     """A trial without its numbers: what counting needs. A night of thousands stays small."""
     return replace(
         record, results=Results(), stored=None, phases={}, immutable={}, machine={}

@@ -62,34 +62,77 @@ TRIAL, CAMPAIGN, RECORD, SETUP, ORACLE = (
 )
 
 VERBS: tuple[Verb, ...] = (
-    Verb("try", "try_:try_", TRIAL, "Judge the current kernel: keep, revert or refuse it."),
-    Verb("diff", "diff:diff", TRIAL, "Compare a kernel with Lance and show the values."),
-    Verb("bench", "bench:bench", TRIAL, "Measure the champion against Lance: the figure to quote."),
-    Verb("start", "start:start", CAMPAIGN, "Begin a campaign on its own branch and worktree."),
-    Verb("loop", "loop:loop", CAMPAIGN, "Let an agent drive trials until a budget is spent."),
-    Verb("status", "status:status", CAMPAIGN, "Show what runs now, and how far it is."),
-    Verb("mcp", "mcp:mcp", CAMPAIGN, "Serve the verbs as tools of the Model Context Protocol."),
-    Verb("log", "log:log", RECORD, "List, export and verify the trials of the ledger."),
-    Verb("report", "report:report", RECORD, "Write a page and a picture of a campaign."),
-    Verb("lessons", "lessons:lessons", RECORD, "Show what was tried on a target and what failed."),
-    Verb("replay", "replay:replay", RECORD, "Run a recorded trial again from its own bytes."),
+    Verb("try", "try_:try_kernel", TRIAL, "Judge the current kernel: keep, revert or refuse it."),
+    Verb(
+        "diff", "diff:show_differences", TRIAL, "Compare a kernel with Lance and show the values."
+    ),
+    Verb(
+        "bench",
+        "bench:measure_champion",
+        TRIAL,
+        "Measure the champion against Lance: the figure to quote.",
+    ),
+    Verb(
+        "start",
+        "start:start_campaign",
+        CAMPAIGN,
+        "Begin a campaign on its own branch and worktree.",
+    ),
+    Verb(
+        "loop",
+        "loop:run_agent_loop",
+        CAMPAIGN,
+        "Let an agent drive trials until a budget is spent.",
+    ),
+    Verb("status", "status:show_status", CAMPAIGN, "Show what runs now, and how far it is."),
+    Verb(
+        "mcp", "mcp:serve_mcp", CAMPAIGN, "Serve the verbs as tools of the Model Context Protocol."
+    ),
+    Verb("log", "log:show_log", RECORD, "List, export and verify the trials of the ledger."),
+    Verb("report", "report:report_campaign", RECORD, "Write a page and a picture of a campaign."),
+    Verb(
+        "lessons",
+        "lessons:show_lessons",
+        RECORD,
+        "Show what was tried on a target and what failed.",
+    ),
+    Verb(
+        "replay", "replay:replay_recorded", RECORD, "Run a recorded trial again from its own bytes."
+    ),
     Verb("rejudge", "rejudge:rejudge", RECORD, "Apply the decision rule to recorded pairs."),
-    Verb("calibrate", "calibrate:calibrate", RECORD, "Run trials whose correct verdict is known."),
-    Verb("gc", "gc:gc", RECORD, "Free disk space: drop old blobs and builds, never a row."),
-    Verb("demo", "demo:demo", SETUP, "Run real trials in a minute; no account is needed."),
-    Verb("doctor", "doctor:doctor", SETUP, "Check this machine and print a fix for each fault."),
-    Verb("targets", "targets:targets", SETUP, "List the kernels, their call sites and state."),
+    Verb(
+        "calibrate",
+        "calibrate:calibrate_gate",
+        RECORD,
+        "Run trials whose correct verdict is known.",
+    ),
+    Verb(
+        "gc",
+        "gc:collect_garbage",
+        RECORD,
+        "Free disk space: drop old blobs and builds, never a row.",
+    ),
+    Verb("demo", "demo:run_demo", SETUP, "Run real trials in a minute; no account is needed."),
+    Verb(
+        "doctor", "doctor:run_doctor", SETUP, "Check this machine and print a fix for each fault."
+    ),
+    Verb("targets", "targets:list_targets", SETUP, "List the kernels, their call sites and state."),
     Verb("validate", "validate:validate", SETUP, "Prove that a target refuses wrong kernels."),
-    Verb("new", "new:new", SETUP, "Make a target from a function of Lance."),
-    Verb("upstream fetch", "upstream:fetch", ORACLE, "Fetch, verify and slice the pinned release."),
-    Verb("upstream show", "upstream:show", ORACLE, "Show what a target takes from Lance."),
-    Verb("upstream drift", "upstream:drift", ORACLE, "Show what changed in another release."),
-    Verb("upstream pin", "upstream:pin", ORACLE, "Move to another release."),
+    Verb("new", "new:make_target", SETUP, "Make a target from a function of Lance."),
+    Verb(
+        "upstream fetch",
+        "upstream:fetch_upstream",
+        ORACLE,
+        "Fetch, verify and slice the pinned release.",
+    ),
+    Verb("upstream show", "upstream:show_upstream", ORACLE, "Show what a target takes from Lance."),
+    Verb("upstream drift", "upstream:show_drift", ORACLE, "Show what changed in another release."),
+    Verb("upstream pin", "upstream:pin_upstream", ORACLE, "Move to another release."),
 )
 
 OLD_NAMES: tuple[Verb, ...] = (
-    Verb("check", "old_names:check", TRIAL, "Now `validate` and `diff`."),
-    Verb("gate", "old_names:gate", RECORD, "Now `rejudge`."),
+    Verb("check", "old_names:run_check", TRIAL, "Now `validate` and `diff`."),
+    Verb("gate", "old_names:run_gate", RECORD, "Now `rejudge`."),
 )
 """Hidden for one more release: accepted, but in no help page and in no suggestion."""
 
@@ -99,13 +142,13 @@ EPILOGUE = (
 )
 
 
-def present() -> tuple[Verb, ...]:
+def list_verbs() -> tuple[Verb, ...]:
     """The verbs whose file exists in this checkout, in help order."""
     files = {p.stem for p in HERE.iterdir()}
     return tuple(v for v in VERBS if v.module in files)
 
 
-def build(described: Sequence[str] = ()) -> App:
+def build_app(described: Sequence[str] = ()) -> App:
     """The option parser with every present verb, none of them imported.
 
     A verb among `described` gets no short line from the table, so that its help page shows
@@ -127,7 +170,7 @@ def build(described: Sequence[str] = ()) -> App:
     )
     groups = {n: Group(n, sort_key=i) for i, n in enumerate(dict.fromkeys(v.group for v in VERBS))}
     parents: dict[str, App] = {}
-    for rank, verb in enumerate(present()):
+    for rank, verb in enumerate(list_verbs()):
         head, _, tail = verb.name.partition(" ")
         target = f"{PACKAGE}.{verb.path}"
         line = None if (tail or head) in described else verb.help
@@ -144,7 +187,7 @@ def build(described: Sequence[str] = ()) -> App:
     return app
 
 
-def unknown_command(error: CycloptsError) -> UsageError:
+def explain_unknown_command(error: CycloptsError) -> UsageError:
     """The nearest verbs for a mistyped one."""
     import difflib
 
@@ -152,7 +195,7 @@ def unknown_command(error: CycloptsError) -> UsageError:
     chain = " ".join(error.command_chain or ())
     names = [
         v.name.removeprefix(chain).strip() if chain else v.name.split()[0]
-        for v in present()
+        for v in list_verbs()
         if v.name.startswith(chain)
     ]
     names = list(dict.fromkeys(names))
@@ -161,19 +204,19 @@ def unknown_command(error: CycloptsError) -> UsageError:
     return UsageError(f"no command '{typed}'", allowed=names, next=full)
 
 
-def wrong_usage(error: CycloptsError) -> UsageError:
+def translate_usage_error(error: CycloptsError) -> UsageError:
     """A parser's complaint as one of our errors."""
     from cyclopts import UnknownCommandError
 
     if isinstance(error, UnknownCommandError):
-        return unknown_command(error)
+        return explain_unknown_command(error)
     # The parser's own hints ("Did you mean") sit in its message; keep the first line.
     what = " ".join(str(error).split()).rstrip(".")
     chain = " ".join(("lar", *(error.command_chain or ())))
     return UsageError(what, next=f"{chain} --help")
 
 
-def typeable(command: str | None) -> str | None:
+def make_typeable(command: str | None) -> str | None:
     """A command to type next as it can be typed: `./lar` where `lar` is not on PATH."""
     import re
     import shutil
@@ -183,9 +226,9 @@ def typeable(command: str | None) -> str | None:
     return re.sub(r"(?<![\w./-])lar (?=[a-z-])", "./lar ", command)
 
 
-def fail(error: LarError, *, json_wanted: bool) -> int:
+def report_failure(error: LarError, *, json_wanted: bool) -> int:
     """Say what went wrong, where the caller looks for it. Returns the exit code."""
-    error.next = typeable(error.next)
+    error.next = make_typeable(error.next)
     if json_wanted:
         import json
 
@@ -203,7 +246,7 @@ def fail(error: LarError, *, json_wanted: bool) -> int:
     return error.exit_code
 
 
-def disk_is_full(error: BaseException | None) -> bool:
+def is_disk_full(error: BaseException | None) -> bool:
     """Whether an exception, or one it came from, is the file system's "no space left"."""
     import errno
     import sqlite3
@@ -217,16 +260,16 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def defect(error: Exception, *, json_wanted: bool) -> int:
+def report_defect(error: Exception, *, json_wanted: bool) -> int:
     """Report an unexpected exception: the traceback for us, one line for the caller."""
     import traceback
 
-    if disk_is_full(error):
+    if is_disk_full(error):
         full = MachineError(
             "no space left on the disk; what was decided is in the ledger and stays",
             next="lar gc, or make room; then the same again (a loop goes on with --resume)",
         )
-        return fail(full, json_wanted=json_wanted)
+        return report_failure(full, json_wanted=json_wanted)
     traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f"{Path(last[0].filename).name}:{last[0].lineno}" if last else None
@@ -235,22 +278,22 @@ def defect(error: Exception, *, json_wanted: bool) -> int:
         where=where,
         next="report the traceback above; lar doctor shows what may have caused it",
     )
-    return fail(wrapped, json_wanted=json_wanted)
+    return report_failure(wrapped, json_wanted=json_wanted)
 
 
-def run(argv: Sequence[str]) -> int:
+def run_command_line(argv: Sequence[str]) -> int:
     """Run one command line; never raises. Returns the exit code."""
     json_wanted = "--json" in argv
     from cyclopts import CycloptsError
 
     try:
         described = argv if "--help" in argv else ()
-        code = build(described)(list(argv), exit_on_error=False, print_error=False)
+        code = build_app(described)(list(argv), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        return fail(wrong_usage(error), json_wanted=json_wanted)
+        return report_failure(translate_usage_error(error), json_wanted=json_wanted)
     except LarError as error:
-        return fail(error, json_wanted=json_wanted)
+        return report_failure(error, json_wanted=json_wanted)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -260,7 +303,7 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except Exception as error:
-        return defect(error, json_wanted=json_wanted)
+        return report_defect(error, json_wanted=json_wanted)
     return code if isinstance(code, int) else 0
 
 
@@ -268,4 +311,4 @@ def main() -> None:
     """Entry point of the `lar` script; into a pipe or a file it speaks line by line too."""
     with contextlib.suppress(AttributeError):  # a stand-in for stdout may lack it
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))

@@ -19,7 +19,7 @@ RECORD_PAIRS = 16
 """Fewer pairs of a tier make no record: its intervals would be too wide to be compared."""
 
 
-def bench(
+def measure_champion(
     target: str,
     *,
     kernel: Path | None = None,
@@ -45,7 +45,7 @@ def bench(
         json: one object per tier.
     """
     from lance_autoresearch.bench import tiers
-    from lance_autoresearch.calibration.quote import print_quote, quote, quote_record
+    from lance_autoresearch.calibration.quote import make_quote_record, measure_quote, print_quote
     from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.host.live import Live
@@ -61,8 +61,8 @@ def bench(
     with live, Coordinator(root, target, champion=text, phases=Phases(live.show)) as coordinator:
         bench, policy, champion = coordinator.bench, coordinator.policy, coordinator.champion_text
         for name in _choose_tiers(bench, tier):
-            results[name] = result = quote(bench, champion, policy, tier=name, pairs=pairs)
-            row = quote_record(bench, champion, policy, name, result)
+            results[name] = result = measure_quote(bench, champion, policy, tier=name, pairs=pairs)
+            row = make_quote_record(bench, champion, policy, name, result)
             coordinator.ledger.append(row, blobs={"kernel": champion})
             if json:
                 body = {"v": 1, "target": target, "tier": name, **encode_confirm(result)}
@@ -83,7 +83,7 @@ def _choose_kernel(
     root: Path, target: str, kernel: Path | None, tier: str | None, record: bool
 ) -> bytes | None:
     """The text to quote; None is Lance's own."""
-    from lance_autoresearch.campaign.subject import newest
+    from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.host.kernel_file import read_kernel
     from lance_autoresearch.targets.champion import read_champion
@@ -93,8 +93,8 @@ def _choose_kernel(
                          next=f"./lar bench {target} --record")
     if kernel is not None:
         return read_kernel(kernel)
-    campaign = None if record else newest(root, target)
-    text = campaign.champion_text() if campaign else read_champion(root, target)
+    campaign = None if record else find_newest_campaign(root, target)
+    text = campaign.read_champion() if campaign else read_champion(root, target)
     if record and text is None:
         raise UsageError(f"{target} has no champion under targets/ to record",
                          next=f"./lar bench {target}")
@@ -108,12 +108,12 @@ def _choose_tiers(bench: Bench, tier: str | None) -> Sequence[str]:
 
     known = bench.target.tiers
     if tier is None:
-        return tiers.distinct(known, bench.opened.features)
+        return tiers.list_distinct(known, bench.opened.features)
     if tier not in known:
         raise UsageError(f"{bench.target.name} has no tier '{tier}'", allowed=known)
-    if not tiers.present(tier, bench.opened.features):
+    if not tiers.is_present(tier, bench.opened.features):
         raise UsageError(f"this processor ({bench.machine['cpu_kind']}) cannot run tier '{tier}'",
-                         allowed=tiers.distinct(known, bench.opened.features))
+                         allowed=tiers.list_distinct(known, bench.opened.features))
     return (tier,)
 
 
@@ -122,14 +122,14 @@ def _save(
 ) -> Path:
     """Write the figures as a record of this machine."""
     from lance_autoresearch.calibration.machine_records import MachineRecord, save_record
-    from lance_autoresearch.host.machine import host_digest
+    from lance_autoresearch.host.machine import hash_host_identity
     from lance_autoresearch.judge.job import hash_text
 
     bench = coordinator.bench
     found = MachineRecord(
         target=bench.target.name,
         date=time.strftime("%Y-%m-%d"),
-        host=host_digest(),
+        host=hash_host_identity(),
         machine=bench.machine,
         toolchain=bench.toolchain,
         champion=hash_text(coordinator.champion_text),

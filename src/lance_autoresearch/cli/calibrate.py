@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.records import TrialKind
 
 
-def calibrate(
+def calibrate_gate(
     target: str,
     *,
     kind: Literal["aa", "padding", "identity", "delay", "regress"] = "aa",
@@ -46,38 +46,40 @@ def calibrate(
         export: write one line a trial to this file (TSV) for records/calibration/.
         json: one object per trial, then one per line of the table.
     """
-    from lance_autoresearch.calibration.scores import scored, to_tsv
-    from lance_autoresearch.campaign.calibration import shots, targets_of
+    from lance_autoresearch.calibration.scores import format_tsv, score_trials
+    from lance_autoresearch.campaign.calibration import list_calibration_trials, resolve_targets
     from lance_autoresearch.records import TrialKind
 
     root = checkout.find_root()
-    names = targets_of(root, target)
+    names = resolve_targets(root, target)
     wanted = TrialKind(kind, effect, load)
     if not report and export is None:
         count = 10 if trials is None and hours is None else trials
         for name in names:
-            _run(root, name, wanted, count, hours, json)
-    found = shots(root, names)
+            _run_trials(root, name, wanted, count, hours, json)
+    found = list_calibration_trials(root, names)
     if export is not None:
         export.parent.mkdir(parents=True, exist_ok=True)
-        export.write_text(to_tsv(found, machine.here_today(root)), encoding="utf-8")
+        export.write_text(format_tsv(found, machine.describe_origin(root)), encoding="utf-8")
     mine = found if report or export else [s for s in found if s.kind == wanted.label]
-    _show(scored(mine), json)
+    _show_scores(score_trials(mine), json)
     return 0
 
 
-def _run(
+def _run_trials(
     root: Path, target: str, kind: TrialKind, trials: int | None, hours: float | None, json: bool
 ) -> None:
-    from lance_autoresearch.campaign.calibration import run, shots
+    from lance_autoresearch.campaign.calibration import list_calibration_trials, run_calibration
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.targets.champion import read_champion
     from lance_autoresearch.text.verdict_text import record_to_json
 
     champion = read_champion(root, target)
     with Live(enabled=not json, prefix=f"{target} {kind.label}  ") as live:
-        made = run(root, target, champion, kind, trials=trials, hours=hours, show=live.show)
-        before = sum(shot.kind == kind.label for shot in shots(root, [target]))
+        made = run_calibration(
+            root, target, champion, kind, trials=trials, hours=hours, show=live.show
+        )
+        before = sum(shot.kind == kind.label for shot in list_calibration_trials(root, [target]))
         for number, record in enumerate(made, before + 1):
             if json:
                 print(json_module.dumps({"v": 1, **record_to_json(record)}), flush=True)
@@ -89,18 +91,18 @@ def _run(
             print(line, flush=True)
 
 
-def _show(scores: list[Score], json: bool) -> None:
-    from lance_autoresearch.calibration.scores import HEAD, cells
+def _show_scores(scores: list[Score], json: bool) -> None:
+    from lance_autoresearch.calibration.scores import HEAD, format_cells
 
     if json:
         for score in scores:
-            body = dict(zip(HEAD, cells(score), strict=True))
+            body = dict(zip(HEAD, format_cells(score), strict=True))
             print(json_module.dumps({"v": 1, "score": body}))
         return
     if not scores:
         print("no such trial under today's rules (targets, rust, rules, policy, Lance)")
         return
-    rows = [HEAD, *(cells(score) for score in scores)]
+    rows = [HEAD, *(format_cells(score) for score in scores)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from lance_autoresearch.agents.replay import Idea
     from lance_autoresearch.ledger import Row
-    from lance_autoresearch.report import Night
+    from lance_autoresearch.report import CampaignData
 
 TUNE_TRIALS = 3
 SECONDS, TUNE_SECONDS = 140.0, 30.0
 """No idea is begun later: where others use the machine, a trial may wait for minutes."""
 
 
-def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
+def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     """Run real trials for two or three minutes; no account is needed.
 
     Recorded ideas are proposed one by one and judged here and now: genuine gains, a slower idea,
@@ -34,32 +34,32 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
         json: one object per trial, and one at the end.
     """
     from lance_autoresearch.agents.replay import ReplayAgent
-    from lance_autoresearch.agents.tune import TuneAgent, knobs
-    from lance_autoresearch.campaign.beginning import begin
-    from lance_autoresearch.campaign.campaign import repair
-    from lance_autoresearch.campaign.driving import drive
+    from lance_autoresearch.agents.tune import TuneAgent, find_knobs
+    from lance_autoresearch.campaign.beginning import begin_campaign
+    from lance_autoresearch.campaign.campaign import repair_campaigns
+    from lance_autoresearch.campaign.driving import drive_loop
     from lance_autoresearch.campaign.loop import Budget
-    from lance_autoresearch.cli.log import table
+    from lance_autoresearch.cli.log import render_table
     from lance_autoresearch.targets import catalogue
 
     root = checkout.find_root()
     target = catalogue.find_demo(root)
-    for line in repair(root):
+    for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     began = time.monotonic()
     replay = ReplayAgent(root / "records" / "ideas" / target)
-    campaign = begin(root, target)
+    campaign = begin_campaign(root, target)
     if not json:
         print("\n".join([*introduce(campaign.name), *replay.skipped, ""]))
     name = campaign.name
     ideas = Budget(hours=SECONDS / 3600)
-    drive(root, target, replay, ideas, campaign=name, kind="replay", json=json)
-    if knobs(campaign.kernel_path.read_bytes()):
+    drive_loop(root, target, replay, ideas, campaign=name, kind="replay", json=json)
+    if find_knobs(campaign.kernel_path.read_bytes()):
         turns = Budget(trials=tune, hours=TUNE_SECONDS / 3600)
-        drive(root, target, TuneAgent(), turns, campaign=name, json=json)
+        drive_loop(root, target, TuneAgent(), turns, campaign=name, json=json)
     elif not json:
         print("nothing with a knob was kept, so there is nothing for `tune` to turn")
-    night, exported, page = _written(root, target, campaign.name)
+    night, exported, page = _write_results(root, target, campaign.name)
     ends = {
         "took": f"{time.monotonic() - began:.0f} s",
         "report": str(page.relative_to(root)),
@@ -71,7 +71,7 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     if json:
         print(json_module.dumps({"v": 1, "campaign": campaign.name, **ends}))
     else:
-        print("\n" + table(list(night.rows)) + "\n")
+        print("\n" + render_table(list(night.rows)) + "\n")
         print("\n".join([*summarise(night.rows, replay.usable), ""]))
         print("\n".join(f"{name:8} {value}" for name, value in ends.items()))
     return 0
@@ -79,9 +79,9 @@ def demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
 
 def introduce(campaign: str) -> list[str]:
     """What the reader is about to see."""
-    from lance_autoresearch.host.machine import machine
+    from lance_autoresearch.host.machine import describe_machine
 
-    here = machine()
+    here = describe_machine()
     return [
         f"campaign {campaign} on {here['cpu_kind']} ({here['cpu']}), from Lance's own code.",
         "Ideas that were recorded earlier are judged here and now, one by one; then the embedded",
@@ -92,11 +92,11 @@ def introduce(campaign: str) -> list[str]:
 
 def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     """What happened, in plain words; one sentence where noise hid a gain."""
-    from lance_autoresearch.ledger import digest_of
+    from lance_autoresearch.ledger import hash_bytes
     from lance_autoresearch.records import Verdict
 
     by_kernel = {row.record.kernel: row.record.verdict for row in rows}
-    ended = [(idea.expect, by_kernel.get(digest_of(idea.proposal.text))) for idea in ideas]
+    ended = [(idea.expect, by_kernel.get(hash_bytes(idea.proposal.text))) for idea in ideas]
     counts = {verdict: sum(found is verdict for _, found in ended) for verdict in Verdict}
     tuned = [row.record for row in rows if row.record.agent == "tune"]
     better = sum(record.verdict is Verdict.KEEP for record in tuned)
@@ -114,16 +114,18 @@ def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     return lines
 
 
-def _written(root: Path, target: str, campaign: str) -> tuple[Night, Path, Path]:
+def _write_results(root: Path, target: str, campaign: str) -> tuple[CampaignData, Path, Path]:
     """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
-    from lance_autoresearch.build.builder import first_kernel
-    from lance_autoresearch.cli.report import card_of
+    from lance_autoresearch.build.builder import compose_first_kernel
+    from lance_autoresearch.cli.report import read_card
     from lance_autoresearch.ledger import Ledger
     from lance_autoresearch.ledger.export import export_campaign
-    from lance_autoresearch.report import gather, write_report
+    from lance_autoresearch.report import gather_campaign, write_report
 
-    out = checkout.lar_dir(root, "demo", campaign)
+    out = checkout.ensure_lar_dir(root, "demo", campaign)
     with Ledger.open(root) as ledger:
-        night = gather(ledger, target, campaign, root=root)
-        exported = export_campaign(ledger, campaign, out / "records", first_kernel(root, target))
-    return night, exported, write_report(night, card_of(root, target), out)
+        night = gather_campaign(ledger, target, campaign, root=root)
+        exported = export_campaign(
+            ledger, campaign, out / "records", compose_first_kernel(root, target)
+        )
+    return night, exported, write_report(night, read_card(root, target), out)

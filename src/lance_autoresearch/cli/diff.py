@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.ledger import Ledger
 
 
-def diff(
+def show_differences(
     kernel: str, *, target: str | None = None, case: int | None = None, json: bool = False
 ) -> int:
     """Compare a kernel with Lance on public inputs, and show the values that differ.
@@ -29,7 +29,7 @@ def diff(
         case: compare only this case (numbers as messages give them).
         json: one object per line.
     """
-    from lance_autoresearch.calibration.public import compare_public
+    from lance_autoresearch.calibration.public_inputs import compare_public
     from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.cli.facts import print_facts
     from lance_autoresearch.targets.champion import read_champion
@@ -52,7 +52,7 @@ def _find_target(root: Path, kernel: str) -> str:
 
     if kernel.isdecimal():
         with Ledger.open(root) as ledger:
-            return ledger.trial(int(kernel)).record.target
+            return ledger.get_trial(int(kernel)).record.target
     parts = Path(kernel).absolute().parts[:-1]
     for parent, name in zip(reversed(parts[:-1]), reversed(parts[1:]), strict=True):
         if parent == "targets":
@@ -69,5 +69,5 @@ def _read_text(ledger: Ledger, kernel: str) -> bytes:
     from lance_autoresearch.host.kernel_file import read_kernel
 
     if kernel.isdecimal():
-        return ledger.get_blob(ledger.trial(int(kernel)).record.kernel)
+        return ledger.get_blob(ledger.get_trial(int(kernel)).record.kernel)
     return read_kernel(Path(kernel))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INDENT = " " * 20
 
 
-def doctor(*, json: bool = False, build: bool = False) -> int:
+def run_doctor(*, json: bool = False, build: bool = False) -> int:
     """Check toolchain, sandbox, clock, cores, Lance's source and agents; report all faults.
 
     Exit code 0 when trials can run here (some things may be weaker), 4 when they cannot.
@@ -30,17 +30,17 @@ def doctor(*, json: bool = False, build: bool = False) -> int:
     if build:
         physician.build_conductor(root)
         return 0
-    findings = physician.examine(root)
-    good = physician.usable(findings)
+    findings = physician.examine_machine(root)
+    good = physician.is_usable(findings)
     if json:
         print(jsonlib.dumps({"usable": good, "findings": [asdict(f) for f in findings]}))
     else:
-        print("\n".join(line for f in findings for line in lines(f)))
-        print(f"\n{summary(findings)}")
+        print("\n".join(line for f in findings for line in format_finding(f)))
+        print(f"\n{summarize_findings(findings)}")
     return 0 if good else MachineError.exit_code
 
 
-def lines(finding: Finding) -> list[str]:
+def format_finding(finding: Finding) -> list[str]:
     """A finding as text: one line, and one each for what is weaker and the fix."""
     out = [f"{finding.state:6}{finding.name:14}{finding.found}"]
     if finding.weaker:
@@ -50,7 +50,7 @@ def lines(finding: Finding) -> list[str]:
     return out
 
 
-def summary(findings: list[Finding]) -> str:
+def summarize_findings(findings: list[Finding]) -> str:
     """The last line: usable or not, and how many of each."""
     faults = sum(f.state == "fault" for f in findings)
     weak = sum(f.state == "weak" for f in findings)

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lance_autoresearch.calibration.proof import Line
+    from lance_autoresearch.calibration.validation import ProofLine
 
 EXIT_FAILED = 2
 
 
-def print_facts(lines: Iterable[Line], *, json: bool) -> int:
+def print_facts(lines: Iterable[ProofLine], *, json: bool) -> int:
     """Print each fact as soon as it is established. Returns 0, or 2 if one does not hold."""
     ok = True
     for line in lines:

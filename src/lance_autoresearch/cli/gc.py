@@ -20,7 +20,7 @@ PRODUCTS = ("kernels", "bare", "fidelity")
 """Caches under .lar/cache that grow with every trial or release."""
 
 
-class Thing(NamedTuple):
+class DisposableDir(NamedTuple):
     """A directory that may go: it can be made again, or is not needed any more."""
 
     path: Path
@@ -29,7 +29,7 @@ class Thing(NamedTuple):
     """When it was last used, seconds since the epoch."""
 
 
-def gc(
+def collect_garbage(
     *,
     days: float = 30.0,
     max_gb: float | None = None,
@@ -50,31 +50,31 @@ def gc(
         dry_run: only say what would go.
         json: print one object.
     """
-    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.ledger import Ledger
 
     if max_gb is not None and max_gb <= 0:
         raise UsageError("--max-gb must be more than 0", next="./lar gc --max-gb 5 --dry-run")
     root = checkout.find_root()
-    repair(root)
-    took, now = size(checkout.lar_dir(root)), time.time()
+    repair_campaigns(root)
+    took, now = measure_size(checkout.ensure_lar_dir(root)), time.time()
     over = 0 if max_gb is None else max(0, took - int(max_gb * 1e9))
-    dropped = chosen(things(root), now, days, over)
+    dropped = choose_disposable(list_disposable(root), now, days, over)
     builds = sum(thing.bytes for thing in dropped)
     with Ledger.open(root) as ledger:
-        blobs = ledger.gc(days=days, at_least=max(0, over - builds), dry_run=dry_run)
+        blobs = ledger.drop_old_blobs(days=days, at_least=max(0, over - builds), dry_run=dry_run)
     if not dry_run:
         for thing in dropped:
             shutil.rmtree(thing.path, ignore_errors=True)
     freed = builds + sum(blob.stored for blob in blobs)
     body = {"v": 1, "blobs": len(blobs), "builds": len(dropped), "bytes": freed,
             "left": took - freed, "dry_run": dry_run}
-    print(json_module.dumps(body) if json else told(body, over))
+    print(json_module.dumps(body) if json else format_summary(body, over))
     return 0
 
 
-def told(body: dict[str, int], over: int) -> str:
+def format_summary(body: dict[str, int], over: int) -> str:
     """What was freed, and where the rest is if it is still too much."""
     would = "would free" if body["dry_run"] else "freed"
     text = (
@@ -87,26 +87,37 @@ def told(body: dict[str, int], over: int) -> str:
     return text
 
 
-def things(root: Path) -> list[Thing]:
+def list_disposable(root: Path) -> list[DisposableDir]:
     """Builds, homes of agents, forgotten scratch directories; least recently used first."""
-    lar = checkout.lar_dir(root)
+    lar = checkout.ensure_lar_dir(root)
     found = [path for kind in PRODUCTS for path in (lar / "cache" / kind).glob("*")]
-    found += [path for path in (lar / "tmp").glob("*") if not scratch.in_use(path)]
+    found += [path for path in (lar / "tmp").glob("*") if not scratch.is_in_use(path)]
     found += (lar / "demo").glob("*")
-    made = [Thing(path, size(path), _used(path)) for path in found if path.is_dir()]
-    return sorted([*made, *_homes(lar), *_programs(lar)], key=lambda thing: thing.used)
+    made = [
+        DisposableDir(path, measure_size(path), _find_last_use(path))
+        for path in found
+        if path.is_dir()
+    ]
+    return sorted(
+        [*made, *_list_agent_homes(lar), *_list_programs(lar)], key=lambda thing: thing.used
+    )
 
 
-def _homes(lar: Path) -> list[Thing]:
+def _list_agent_homes(lar: Path) -> list[DisposableDir]:
     """Private homes of agents whose loop does not run; the loop's own file stays."""
     homes = (lar / "loops").glob("*/agent")
     return [
-        Thing(home, size(home), max(_used(home), _used(home.parent / "loop.json")))
-        for home in homes if home.is_dir() and not _runs(home.parent)
+        DisposableDir(
+            home,
+            measure_size(home),
+            max(_find_last_use(home), _find_last_use(home.parent / "loop.json")),
+        )
+        for home in homes
+        if home.is_dir() and not _is_loop_running(home.parent)
     ]
 
 
-def _runs(loop: Path) -> bool:
+def _is_loop_running(loop: Path) -> bool:
     """Whether a process holds the loop's lock."""
     with contextlib.suppress(FileNotFoundError), (loop / "loop.lock").open("rb") as file:
         try:
@@ -116,15 +127,21 @@ def _runs(loop: Path) -> bool:
     return False
 
 
-def _programs(lar: Path) -> list[Thing]:
+def _list_programs(lar: Path) -> list[DisposableDir]:
     """The vendors' programs that the tests install; installed again when they are needed."""
     home = lar / "agents"
     if not home.is_dir():
         return []
-    return [Thing(home, size(home), max(_used(home), _used(lar / "agents.lock")))]
+    return [
+        DisposableDir(
+            home, measure_size(home), max(_find_last_use(home), _find_last_use(lar / "agents.lock"))
+        )
+    ]
 
 
-def chosen(found: Sequence[Thing], now: float, days: float, over: int) -> list[Thing]:
+def choose_disposable(
+    found: Sequence[DisposableDir], now: float, days: float, over: int
+) -> list[DisposableDir]:
     """Those older than `days`, then as many as free `over` bytes; none of the last hour's."""
     picked, freed = [], 0
     for thing in found:
@@ -135,12 +152,12 @@ def chosen(found: Sequence[Thing], now: float, days: float, over: int) -> list[T
     return picked
 
 
-def size(path: Path) -> int:
+def measure_size(path: Path) -> int:
     """Bytes of all files below a directory; files that vanish meanwhile count nothing."""
-    return sum(_lengths(path.rglob("*")))
+    return sum(_list_lengths(path.rglob("*")))
 
 
-def _lengths(paths: Iterable[Path]) -> Iterable[int]:
+def _list_lengths(paths: Iterable[Path]) -> Iterable[int]:
     for path in paths:
         try:
             about = path.lstat()
@@ -149,7 +166,7 @@ def _lengths(paths: Iterable[Path]) -> Iterable[int]:
         yield about.st_size
 
 
-def _used(path: Path) -> float:
+def _find_last_use(path: Path) -> float:
     """When it was last changed; a missing file was never, a vanished directory is no matter."""
     try:
         return path.stat().st_mtime

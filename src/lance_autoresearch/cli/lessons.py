@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.campaign.dead_ends import DeadEnd
 
 
-def lessons(
+def show_lessons(
     target: str,
     *,
     add: str | None = None,
@@ -41,42 +41,46 @@ def lessons(
     from lance_autoresearch.targets import catalogue
 
     root = checkout.find_root()
-    catalogue.directory(root, target)
+    catalogue.find_target_dir(root, target)
     if add is not None:
-        line = memory.add(root, target, add, by=by)
+        line = memory.add_lesson(root, target, add, by=by)
         print(json_module.dumps({"v": 1, "lesson": line}) if json else line)
         return 0
-    told = [line for line in memory.read(root, target) if grep.casefold() in line.casefold()]
-    ends = _ends(root, target, grep, like, last)
+    told = [
+        line for line in memory.read_lessons(root, target) if grep.casefold() in line.casefold()
+    ]
+    ends = _find_dead_ends(root, target, grep, like, last)
     if json:
         body = {"v": 1, "target": target, "lessons": told, "dead_ends": [e.as_json() for e in ends]}
         print(json_module.dumps(body, ensure_ascii=False))
     else:
-        print(text(target, told, ends))
+        print(render_lessons(target, told, ends))
     return 0
 
 
-def _ends(root: Path, target: str, grep: str, like: str | None, last: int) -> list[DeadEnd]:
-    from lance_autoresearch.campaign.dead_ends import dead_ends, related
-    from lance_autoresearch.ledger import Ledger, ledger_path
+def _find_dead_ends(
+    root: Path, target: str, grep: str, like: str | None, last: int
+) -> list[DeadEnd]:
+    from lance_autoresearch.campaign.dead_ends import find_related, list_dead_ends
+    from lance_autoresearch.ledger import Ledger, find_ledger_path
 
-    if not ledger_path(root).exists():
+    if not find_ledger_path(root).exists():
         return []
     with Ledger.open(root) as ledger:
         if like is not None:
-            return related(ledger, target, like, limit=last)
-        return dead_ends(ledger, target, grep=grep, limit=last)
+            return find_related(ledger, target, like, limit=last)
+        return list_dead_ends(ledger, target, grep=grep, limit=last)
 
 
-def text(target: str, told: list[str], ends: list[DeadEnd]) -> str:
+def render_lessons(target: str, told: list[str], ends: list[DeadEnd]) -> str:
     """Both lists for people."""
     lines = ["lessons (untrusted)", *(f"  {line}" for line in told)]
     if not told:
         lines.append(f'  none; ./lar lessons {target} --add "what you learnt"')
-    lines += ["", "dead ends, newest first (untrusted)", *(_two_lines(end) for end in ends)]
+    lines += ["", "dead ends, newest first (untrusted)", *(_render_dead_end(end) for end in ends)]
     return "\n".join(lines if ends else [*lines, "  none"])
 
 
-def _two_lines(end: DeadEnd) -> str:
-    head, _, why = end.line().partition('" | ')
+def _render_dead_end(end: DeadEnd) -> str:
+    head, _, why = end.format_line().partition('" | ')
     return f'{head}"\n      {why}' if why else head

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.ledger import Row
 
 
-def log(
+def show_log(
     target: str | None = None,
     *,
     campaign: str | None = None,
@@ -42,7 +42,7 @@ def log(
             every file against its digest, every row against the chain, every verdict against
             its recorded pairs; exit 70 and the first fault where one does not hold.
     """
-    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
@@ -50,52 +50,52 @@ def log(
         return _verify_record(root, record, verify, json)
     if verify:
         # Before any repair: a verification should see what a repair would fix.
-        return _verify(root, json)
-    for line in repair(root):
+        return _verify_chain(root, json)
+    for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     if export is not None:
-        return _export(root, export, json)
-    rows = _rows(root, target, campaign, last if last or json or tsv else 30, nulls)
+        return _export_campaign(root, export, json)
+    rows = _select_rows(root, target, campaign, last if last or json or tsv else 30, nulls)
     if json:
         for row in rows:
             print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
     elif tsv:
-        from lance_autoresearch.ledger.tsv import SHORT, dump
+        from lance_autoresearch.ledger.tsv import SHORT, dump_trials
 
-        sys.stdout.write(dump(rows, SHORT))
+        sys.stdout.write(dump_trials(rows, SHORT))
     else:
-        print(table(rows) if rows else "no trial yet; next: ./lar start TARGET")
+        print(render_table(rows) if rows else "no trial yet; next: ./lar start TARGET")
     return 0
 
 
-def _rows(
+def _select_rows(
     root: Path, target: str | None, campaign: str | None, last: int | None, nulls: bool
 ) -> list[Row]:
-    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, find_ledger_path
     from lance_autoresearch.ledger.kinds import is_hidden
 
-    if not ledger_path(root).exists():
+    if not find_ledger_path(root).exists():
         return []
     with Ledger.open(root) as ledger:
         # At most every tenth row is a hidden null, but for a few in a row that were kept.
         wide = None if last is None else 2 * last + 20
-        rows = ledger.trials(target=target, campaign=campaign, limit=wide)
+        rows = ledger.list_trials(target=target, campaign=campaign, limit=wide)
     found = [row for row in rows if nulls or not is_hidden(row.record)]
     return found if last is None else found[-last:]
 
 
-def _verify(root: Path, json: bool) -> int:
+def _verify_chain(root: Path, json: bool) -> int:
     import dataclasses
 
-    from lance_autoresearch.campaign.campaign import verify
+    from lance_autoresearch.campaign.campaign import verify_ledger
     from lance_autoresearch.errors import LedgerError
-    from lance_autoresearch.ledger import ledger_path
+    from lance_autoresearch.ledger import find_ledger_path
 
-    path = ledger_path(root)
+    path = find_ledger_path(root)
     if not path.exists():
         print(json_module.dumps({"v": 1, "rows": 0, "fault": None}) if json else "no ledger yet")
         return 0
-    found = verify(root)
+    found = verify_ledger(root)
     if found.fault is not None:
         raise LedgerError(
             found.fault,
@@ -127,18 +127,18 @@ def _verify_record(root: Path, directory: Path, verify: bool, json: bool) -> int
     return 0
 
 
-def _export(root: Path, name: str, json: bool) -> int:
-    from lance_autoresearch.build.builder import first_kernel
+def _export_campaign(root: Path, name: str, json: bool) -> int:
+    from lance_autoresearch.build.builder import compose_first_kernel
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.ledger import Ledger
     from lance_autoresearch.ledger.export import export_campaign, load_records
 
     with Ledger.open(root) as ledger:
-        row = ledger.campaign(name)
+        row = ledger.find_campaign(name)
         if row is None:
-            names = [campaign.name for campaign in ledger.campaigns()]
+            names = [campaign.name for campaign in ledger.list_campaigns()]
             raise UsageError(f"no campaign '{name}'", allowed=names, next="./lar status")
-        upstream = first_kernel(root, row.target)
+        upstream = compose_first_kernel(root, row.target)
         place = export_campaign(ledger, name, root / "records" / name, upstream)
     back = load_records(place, upstream)
     said = {"trials": len(back.trials), "kernels": len(back.kernels), "pairs": len(back.pairs)}
@@ -156,24 +156,24 @@ def as_json(row: Row) -> dict[str, Any]:
     """A trial as one JSON object: every field of the record and its place in the chain."""
     import dataclasses
 
-    from lance_autoresearch.ledger.results_json import results_to_json
+    from lance_autoresearch.ledger.results_json import encode_results
 
     body = dataclasses.asdict(row)
     record = body.pop("record")
     del record["results"], record["stored"]
-    record["numbers"] = results_to_json(row.record.results)
+    record["numbers"] = encode_results(row.record.results)
     return {"v": 1, "id": body.pop("id"), **record, **body}
 
 
-def table(rows: list[Row]) -> str:
+def render_table(rows: list[Row]) -> str:
     """Trials for people, oldest first; texts of agents are stripped and cut."""
-    from lance_autoresearch.text.plain_text import stripped
+    from lance_autoresearch.text.plain_text import strip_text
 
     lines = [f"{'id':>5}  {'target':12}  {'verdict':12}  {'gain':>8}  {'what':40}  why"]
     for row in rows:
         record = row.record
         gain = "" if record.gain is None else f"{record.gain:+.2f}%"
-        what = stripped(record.hypothesis, 40) or f"({stripped(record.kind, 20)})"
+        what = strip_text(record.hypothesis, 40) or f"({strip_text(record.kind, 20)})"
         cells = f"{row.id:>5}  {record.target:12.12}  {record.verdict:12}  {gain:>8}  {what:40}"
-        lines.append(f"{cells}  {stripped(record.reason, 60)}".rstrip())
+        lines.append(f"{cells}  {strip_text(record.reason, 60)}".rstrip())
     return "\n".join(lines)

@@ -33,7 +33,7 @@ FIRST = {"replay": "upstream"}
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Limits:
+class LoopLimits:
     """When the loop ends; the first limit reached."""
 
     trials: int | None = None
@@ -49,21 +49,21 @@ class Limits:
     max_failures: int = 5
     """Stop after this number of turns in a row without a candidate."""
 
-    def budget(self) -> Budget:
+    def make_budget(self) -> Budget:
         """The same as the loop knows it. Raises UsageError for limits that are no limits."""
         from lance_autoresearch.campaign.tally import Budget
         from lance_autoresearch.errors import UsageError
 
         budget = Budget(self.trials, self.hours, self.plateau, self.budget_usd, self.until_gain,
                         self.max_failures)
-        if faults := budget.faults():
+        if faults := budget.find_faults():
             raise UsageError("; ".join(faults))
         return budget
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Program:
+class ProgramOptions:
     """How a driven program is run."""
 
     model: str | None = None
@@ -79,27 +79,27 @@ class Program:
     price: str | None = None
     """`IN,OUT`: USD for a million tokens, where a program reports tokens only."""
 
-    def settings(self) -> Settings:
+    def make_settings(self) -> Settings:
         """The same as a driver knows it."""
         import shlex
 
         from lance_autoresearch.agents import Settings
 
         return Settings(self.model, self.program, tuple(shlex.split(self.agent_args)),
-                        self.turn_rounds, self.turn_minutes, _price(self.price))
+                        self.turn_rounds, self.turn_minutes, _parse_price(self.price))
 
 
-def loop(
+def run_agent_loop(
     target: str,
     *,
     agent: str | None = None,
     record: Path | None = None,
-    limits: Limits | None = None,
+    limits: LoopLimits | None = None,
     campaign: str | None = None,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     resume: bool = False,
     tier: Literal["avx2", "scalar"] | None = None,
-    run: Program | None = None,
+    run: ProgramOptions | None = None,
     on_keep: str | None = None,
     on_end: str | None = None,
     webhook: str | None = None,
@@ -130,21 +130,24 @@ def loop(
         webhook: web address that gets the same JSON by POST, at every keep and at the end.
         json: one JSON object a line: begin, progress, trial, end.
     """
-    from lance_autoresearch.campaign.campaign import repair
-    from lance_autoresearch.campaign.driving import drive
+    from lance_autoresearch.campaign.campaign import repair_campaigns
+    from lance_autoresearch.campaign.driving import drive_loop
     from lance_autoresearch.campaign.hooks import Hooks
 
     root = checkout.find_root()
-    _print_lines(repair(root))
-    budget, settings = (limits or Limits()).budget(), (run or Program()).settings()
+    _print_lines(repair_campaigns(root))
+    budget, settings = (
+        (limits or LoopLimits()).make_budget(),
+        (run or ProgramOptions()).make_settings(),
+    )
     _refuse_both(from_, resume)
-    name = agent or (_agent_before(root, target, campaign) if resume else None) or "tune"
-    driver = _driver(name, target, record, settings)
-    campaign = _campaign(root, target, name, campaign, from_, resume, tier)
+    name = agent or (_find_previous_agent(root, target, campaign) if resume else None) or "tune"
+    driver = _make_driver(name, target, record, settings)
+    campaign = _choose_campaign(root, target, name, campaign, from_, resume, tier)
     _print_lines(getattr(driver, "skipped", ()))
     if agent is None and name == "tune":
-        _name_the_others(target)
-    progress = drive(
+        _name_other_targets(target)
+    progress = drive_loop(
         root, target, driver, budget, campaign=campaign, json=json, resume=resume,
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
     )
@@ -156,23 +159,27 @@ def _print_lines(lines: Iterable[str]) -> None:
         print(line, file=sys.stderr)
 
 
-def _campaign(
+def _choose_campaign(
     root: Path, target: str, agent: str, campaign: str | None, from_: str | None, resume: bool,
     tier: str | None,
 ) -> str | None:  # fmt: skip
     """Name of the campaign to work in: a new one where asked for; None: the newest."""
-    from lance_autoresearch.campaign.campaign import enter_tier, load
-    from lance_autoresearch.campaign.subject import newest
+    from lance_autoresearch.campaign.campaign import enter_tier, load_campaign
+    from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
 
-    existing = load(root, campaign) if campaign and from_ is None else newest(root, target)
+    existing = (
+        load_campaign(root, campaign)
+        if campaign and from_ is None
+        else find_newest_campaign(root, target)
+    )
     if from_ is None and (existing is not None or resume):
         enter_tier(existing, tier)
         return campaign
     enter_tier(None, tier)
-    return _begun(root, target, from_ or FIRST.get(agent), campaign, tier)
+    return _begin_from(root, target, from_ or FIRST.get(agent), campaign, tier)
 
 
-def _driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
+def _make_driver(name: str, target: str, record: Path | None, settings: Settings) -> Agent:
     from lance_autoresearch.agents import load_agent, make_agent
     from lance_autoresearch.errors import UsageError
 
@@ -184,14 +191,16 @@ def _driver(name: str, target: str, record: Path | None, settings: Settings) -> 
     return load_agent(name)(record)
 
 
-def _agent_before(root: Path, target: str, campaign: str | None) -> str | None:
+def _find_previous_agent(root: Path, target: str, campaign: str | None) -> str | None:
     """The agent of the loop to resume; a command line cannot be taken up from its name."""
     from lance_autoresearch.campaign import campaign as campaigns
-    from lance_autoresearch.campaign.subject import newest
+    from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
     from lance_autoresearch.campaign.tally import load_run
     from lance_autoresearch.errors import UsageError
 
-    where = campaigns.load(root, campaign) if campaign else newest(root, target)
+    where = (
+        campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
+    )
     run = load_run(where.desk) if where else None
     if run is not None and run.agent.startswith(("acp:", "cmd:", "replay")):
         raise UsageError(f"the interrupted loop ran {run.agent}",
@@ -207,26 +216,26 @@ def _refuse_both(from_: str | None, resume: bool) -> None:
                          allowed=["--from", "--resume"])
 
 
-def _begun(
+def _begin_from(
     root: Path, target: str, from_: str | None, campaign: str | None, tier: str | None
 ) -> str:
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch import oracle
     from lance_autoresearch.campaign import campaign as campaigns
-    from lance_autoresearch.cli.start import beginning
+    from lance_autoresearch.cli.start import resolve_beginning
     from lance_autoresearch.targets import catalogue
 
-    catalogue.load(root, target)
-    oracle.fetch(root)
+    catalogue.load_target(root, target)
+    oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
-    begun = beginning(root, target, from_, era)
-    return campaigns.create(
+    begun = resolve_beginning(root, target, from_, era)
+    return campaigns.create_campaign(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign,
         tier=tier,
     ).name  # fmt: skip
 
 
-def _price(text: str | None) -> tuple[float, float] | None:
+def _parse_price(text: str | None) -> tuple[float, float] | None:
     from lance_autoresearch.errors import UsageError
 
     if text is None:
@@ -240,7 +249,7 @@ def _price(text: str | None) -> tuple[float, float] | None:
     raise UsageError(f"--price '{text}' is not IN,OUT", allowed=["two numbers, such as 1.25,10"])
 
 
-def _name_the_others(target: str) -> None:
+def _name_other_targets(target: str) -> None:
     found = [name for name in PAID if shutil.which(name)]
     if found:
         print(f"agents found here: {', '.join(found)}; `tune` is used, it costs nothing",

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def new(
+def make_target(
     name: str,
     /,
     *,
@@ -31,23 +31,23 @@ def new(
         name: the target's name, lower case with dashes.
         json: print one JSON object instead of lines.
     """
-    from lance_autoresearch.build.builder import build_kernel, first_kernel
+    from lance_autoresearch.build.builder import build_kernel, compose_first_kernel
     from lance_autoresearch.errors import RejectedKernel
     from lance_autoresearch.host.checkout import find_root
     from lance_autoresearch.targets import scaffold
 
     root = find_root()
-    order = scaffold.order(root, name, upstream, call_site, cost)
-    notes = scaffold.create(root, order, lambda line: print(line, file=sys.stderr))
+    order = scaffold.parse_order(root, name, upstream, call_site, cost)
+    notes = scaffold.create_target(root, order, lambda line: print(line, file=sys.stderr))
     try:
-        build_kernel(root, name, first_kernel(root, name))
+        build_kernel(root, name, compose_first_kernel(root, name))
     except RejectedKernel as error:
         notes.append(f"the first kernel does not build yet: {error}")
     if json:
         body = {"target": name, "path": f"targets/{name}", "notes": notes}
         print(jsonlib.dumps(body | {"next": f"lar validate {name}"}))
         return 0
-    print(f"made targets/{name}: " + ", ".join(scaffold.files_of(root, name)))
+    print(f"made targets/{name}: " + ", ".join(scaffold.list_files(root, name)))
     for note in notes:
         print(f"  note: {note}")
     print(f"  next: lar validate {name}")

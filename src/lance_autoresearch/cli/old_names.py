@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 
-def check(
+def run_check(
     target: str,
     *,
     kernel: Path | None = None,
@@ -27,7 +27,7 @@ def check(
         pairs: number of pairs of the A/A test.
         json: one object per line.
     """
-    from lance_autoresearch.cli.diff import diff
+    from lance_autoresearch.cli.diff import show_differences
     from lance_autoresearch.cli.validate import validate
     from lance_autoresearch.errors import UsageError
 
@@ -40,10 +40,10 @@ def check(
         return validate(target, pairs=pairs, json=json)
     name = str(trial) if kernel is None else str(kernel.absolute())
     _announce("check", f"diff {name if kernel is None else kernel}")
-    return diff(name, target=target, case=case, json=json)
+    return show_differences(name, target=target, case=case, json=json)
 
 
-def gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
+def run_gate(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
     """Old name of `lar rejudge`.
 
     Args:

@@ -26,20 +26,20 @@ def rejudge(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
         json: print one JSON object instead of the block.
     """
     from lance_autoresearch.errors import UsageError
-    from lance_autoresearch.ledger.pairs_json import recorded_from_json
+    from lance_autoresearch.ledger.pairs_json import decode_recorded
 
     try:
         text = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read it: {error.strerror}", where=str(file)) from error
-    return _judge_document(recorded_from_json(text), all_pairs, json)
+    return _judge_document(decode_recorded(text), all_pairs, json)
 
 
 def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: bool) -> int:
     from lance_autoresearch.ledger.pairs_json import GateCase
-    from lance_autoresearch.ledger.results_json import results_to_json
+    from lance_autoresearch.ledger.results_json import encode_results
     from lance_autoresearch.records import ScreeningFacts, TrialPairs
-    from lance_autoresearch.rules.gate import gate as decide
+    from lance_autoresearch.rules.gate import run_gate as decide
     from lance_autoresearch.rules.rejudge import rejudge
     from lance_autoresearch.text.verdict_text import count_slices, print_results
 
@@ -53,15 +53,15 @@ def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: b
     facts = ScreeningFacts(slices=count_slices(pairs.screening))
     results = replace(results, screening_facts=facts)
     if json:
-        print(jsonlib.dumps(results_to_json(results)))
+        print(jsonlib.dumps(encode_results(results)))
     else:
         print("\n".join(print_results(results)).strip("\n"))
     if case is not None:
         _check_expectation(case, results)
-    return _exit_code(results)
+    return _find_exit_code(results)
 
 
-def _exit_code(results: Results) -> int:
+def _find_exit_code(results: Results) -> int:
     from lance_autoresearch.records import Outcome, Verdict
 
     defences = (results.distinct_inputs, results.opponent)

@@ -8,7 +8,7 @@ from pathlib import Path
 from lance_autoresearch.host import checkout
 
 
-def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int:
+def replay_recorded(trial: int, *, record: Path | None = None, json: bool = False) -> int:
     """Run a recorded trial again from its own bytes; report gate, kernel and gain separately.
 
     Exit code: 0 all three agree with the record, 1 one does not.
@@ -19,13 +19,13 @@ def replay(trial: int, *, record: Path | None = None, json: bool = False) -> int
         json: one object per part.
     """
     from lance_autoresearch import oracle
-    from lance_autoresearch.campaign.replaying import from_ledger, from_records
-    from lance_autoresearch.campaign.replaying import replay as again
+    from lance_autoresearch.campaign.replaying import load_from_ledger, load_from_records
+    from lance_autoresearch.campaign.replaying import replay_trial as again
     from lance_autoresearch.host.live import Live
 
     root = checkout.find_root()
-    oracle.fetch(root)
-    recorded = from_records(root, record, trial) if record else from_ledger(root, trial)
+    oracle.fetch_upstream(root)
+    recorded = load_from_records(root, record, trial) if record else load_from_ledger(root, trial)
     ok = True
     with Live(enabled=not json) as live:
         for part in again(root, recorded, live.show):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lance_autoresearch.report.page import Card
 
 
-def report(
+def report_campaign(
     target: str | None = None,
     *,
     campaign: str | None = None,
@@ -33,44 +33,46 @@ def report(
         out: write there; by default .lar/report/<target>/, with --all .lar/report/.
         json: print one object with the paths.
     """
-    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.ledger import Ledger
-    from lance_autoresearch.report import gather, write_index, write_report
+    from lance_autoresearch.report import gather_campaign, write_index, write_report
     from lance_autoresearch.targets import catalogue
 
     root = checkout.find_root()
     if (target is None) != all or (all and campaign):
         raise UsageError(
             "give one target, or --all (without --campaign)",
-            allowed=catalogue.names(root), next="./lar report --all",
+            allowed=catalogue.list_targets(root), next="./lar report --all",
         )
-    repair(root)
-    wanted = catalogue.names(root) if target is None else [target]
-    cards = {name: card_of(root, name) for name in wanted}
+    repair_campaigns(root)
+    wanted = catalogue.list_targets(root) if target is None else [target]
+    cards = {name: read_card(root, name) for name in wanted}
     with Ledger.open(root) as ledger:
-        nights = [(gather(ledger, name, campaign, root=root), cards[name]) for name in wanted]
-    base = out or checkout.lar_dir(root, "report")
+        nights = [
+            (gather_campaign(ledger, name, campaign, root=root), cards[name]) for name in wanted
+        ]
+    base = out or checkout.ensure_lar_dir(root, "report")
     pages = []
     for night, card in nights:
         place = base if out and not all else base / night.target
         pages.append(write_report(night, card, place))
     if all:
         pages.insert(0, write_index(nights, base))
-    shown = [_short(page, root) for page in pages]
+    shown = [_shorten_path(page, root) for page in pages]
     print(json_module.dumps({"v": 1, "pages": shown}) if json else "\n".join(shown))
     return 0
 
 
-def card_of(root: Path, name: str) -> Card:
+def read_card(root: Path, name: str) -> Card:
     """What a target says about itself."""
     from lance_autoresearch.report.page import Card
     from lance_autoresearch.targets import catalogue
 
-    target = catalogue.load(root, name)
+    target = catalogue.load_target(root, name)
     return Card(target.summary, target.call_site, target.cost)
 
 
-def _short(path: Path, root: Path) -> str:
+def _shorten_path(path: Path, root: Path) -> str:
     """Relative to the checkout where it lies inside."""
     return str(path.relative_to(root) if path.is_relative_to(root) else path)

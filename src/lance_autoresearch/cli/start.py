@@ -20,7 +20,7 @@ class Beginning(NamedTuple):
     """The trial it came from."""
 
 
-def start(
+def start_campaign(
     target: str,
     *,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
@@ -48,14 +48,14 @@ def start(
     from lance_autoresearch.targets import catalogue
 
     root = find_root()
-    for line in campaign.repair(root):
+    for line in campaign.repair_campaigns(root):
         print(line, file=sys.stderr)
-    catalogue.load(root, target)
+    catalogue.load_target(root, target)
     campaign.enter_tier(None, tier)
-    oracle.fetch(root)
+    oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
-    begun = beginning(root, target, from_, era)
-    mine = campaign.create(
+    begun = resolve_beginning(root, target, from_, era)
+    mine = campaign.create_campaign(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name,
         tier=tier,
     )  # fmt: skip
@@ -68,17 +68,17 @@ def start(
         return 0
     at = f", optimised at tier {tier}" if tier else ""
     print(f"campaign {mine.name} on branch {mine.branch}, from {begun.origin}{at}")
-    print(f"edit     {_near(kernel)}")
+    print(f"edit     {_shorten_path(kernel)}")
     print(f"next     {following}")
     return 0
 
 
-def _near(path: Path) -> str:
+def _shorten_path(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginning:
+def resolve_beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginning:
     """The kernel that `--from` names.
 
     Raises:
@@ -88,9 +88,9 @@ def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginnin
     from lance_autoresearch.errors import UsageError
 
     if wanted is not None and wanted.isdecimal():
-        return _trial(root, target, int(wanted))
+        return _begin_from_trial(root, target, int(wanted))
     if wanted in (None, "champion"):
-        found = _champion(root, target, era)
+        found = _begin_from_champion(root, target, era)
         if found is not None:
             return found
         if wanted == "champion":
@@ -102,17 +102,17 @@ def beginning(root: Path, target: str, wanted: str | None, era: str) -> Beginnin
         raise UsageError(
             f"cannot start from '{wanted}'", allowed=["upstream", "champion", "a trial's number"]
         )
-    from lance_autoresearch.build.builder import first_kernel
+    from lance_autoresearch.build.builder import compose_first_kernel
 
-    return Beginning(first_kernel(root, target), "upstream", None)
+    return Beginning(compose_first_kernel(root, target), "upstream", None)
 
 
-def _trial(root: Path, target: str, number: int) -> Beginning:
+def _begin_from_trial(root: Path, target: str, number: int) -> Beginning:
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.ledger import Ledger
 
     with Ledger.open(root) as ledger:
-        record = ledger.trial(number).record
+        record = ledger.get_trial(number).record
         if record.target != target:
             raise UsageError(
                 f"trial {number} is about {record.target}", next=f"./lar log {target}"
@@ -120,14 +120,16 @@ def _trial(root: Path, target: str, number: int) -> Beginning:
         return Beginning(ledger.get_blob(record.kernel), f"trial {number}", number)
 
 
-def _champion(root: Path, target: str, era: str) -> Beginning | None:
+def _begin_from_champion(root: Path, target: str, era: str) -> Beginning | None:
     """The newest keep of this release in the ledger, else the kernel the checkout carries."""
     from lance_autoresearch.ledger import Ledger
     from lance_autoresearch.targets.champion import read_champion
 
     with Ledger.open(root) as ledger:
-        kept = ledger.last_keep(target)
-        campaign = ledger.campaign(kept.record.campaign) if kept and kept.record.campaign else None
+        kept = ledger.find_last_keep(target)
+        campaign = (
+            ledger.find_campaign(kept.record.campaign) if kept and kept.record.campaign else None
+        )
         if kept is not None and campaign is not None and campaign.era == era:
             return Beginning(ledger.get_blob(kept.record.kernel), "champion", kept.id)
     text = read_champion(root, target)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lance_autoresearch.campaign.standing import Standing
+    from lance_autoresearch.campaign.null_monitor import NullMonitor
     from lance_autoresearch.campaign.tally import Tally
     from lance_autoresearch.ledger import CampaignRow, Ledger
 
@@ -18,7 +18,7 @@ EVERY_S = 2.0
 CLEAR = "\x1b[H\x1b[2J"
 
 
-def status(target: str | None = None, *, watch: bool = False, json: bool = False) -> int:
+def show_status(target: str | None = None, *, watch: bool = False, json: bool = False) -> int:
     """Show what runs now, and how far it is.
 
     First completes what a killed process left unfinished, and says so.
@@ -28,19 +28,19 @@ def status(target: str | None = None, *, watch: bool = False, json: bool = False
         watch: look again every two seconds until Ctrl-C.
         json: one JSON object instead of text; with --watch one a line.
     """
-    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.host.checkout import find_root
 
     root = find_root()
-    repaired = repair(root)
+    repaired = repair_campaigns(root)
     if not json:
         for line in repaired:
             print(line, file=sys.stderr)
     clear = CLEAR if watch and sys.stdout.isatty() else ""
     try:
         while True:
-            body = look(root, target) | {"repaired": repaired}
-            print(json_module.dumps(body) if json else clear + text(body), flush=True)
+            body = collect_status(root, target) | {"repaired": repaired}
+            print(json_module.dumps(body) if json else clear + render_status(body), flush=True)
             if not watch:
                 return 0
             time.sleep(EVERY_S)
@@ -49,20 +49,20 @@ def status(target: str | None = None, *, watch: bool = False, json: bool = False
         return 0
 
 
-def look(root: Path, target: str | None) -> dict[str, Any]:
+def collect_status(root: Path, target: str | None) -> dict[str, Any]:
     """All campaigns and the ledger's counts, as JSON-able fields."""
-    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, find_ledger_path
 
-    if not ledger_path(root).exists():
+    if not find_ledger_path(root).exists():
         return {"v": 1, "campaigns": [], "trials": {}}
     with Ledger.open(root) as ledger:
-        found = [about(root, ledger, row) for row in ledger.campaigns(target)]
-        return {"v": 1, "campaigns": found, "trials": ledger.counts()}
+        found = [describe_campaign(root, ledger, row) for row in ledger.list_campaigns(target)]
+        return {"v": 1, "campaigns": found, "trials": ledger.count_verdicts()}
 
 
-def text(body: dict[str, Any]) -> str:
-    """What `look` found, for people."""
-    said = [line for entry in body["campaigns"] for line in lines(entry)]
+def render_status(body: dict[str, Any]) -> str:
+    """What `collect_status` found, for people."""
+    said = [line for entry in body["campaigns"] for line in render_campaign(entry)]
     counted = ", ".join(f"{count} {verdict}" for verdict, count in body["trials"].items())
     said.append(f"trials   {counted}" if counted else "no trial yet")
     if not body["campaigns"]:
@@ -70,15 +70,15 @@ def text(body: dict[str, Any]) -> str:
     return "\n".join(said)
 
 
-def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
+def describe_campaign(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
     """One campaign: its champion, its counts, its last trial, whether a process works in it."""
     from lance_autoresearch.campaign.campaign import Campaign
-    from lance_autoresearch.campaign.standing import standing
+    from lance_autoresearch.campaign.null_monitor import read_monitor
     from lance_autoresearch.ledger.kinds import is_hidden
 
     campaign = Campaign(root, row.name, row.target)
-    champion = ledger.champion(row.name)
-    newest = [r for r in ledger.trials(campaign=row.name, limit=20) if not is_hidden(r.record)]
+    champion = ledger.find_champion(row.name)
+    newest = [r for r in ledger.list_trials(campaign=row.name, limit=20) if not is_hidden(r.record)]
     last = newest[-1:]
     return {
         "name": row.name,
@@ -90,15 +90,15 @@ def about(root: Path, ledger: Ledger, row: CampaignRow) -> dict[str, Any]:
         "kernel": str(campaign.kernel_path) if campaign.kernel_path.exists() else None,
         "champion": champion.kernel,
         "champion_trial": champion.trial,
-        "edited": campaign.desk.read() != champion.kernel,
-        "trials": ledger.counts(row.name),
-        "loop": _loop(campaign.desk, ledger),
-        "nulls": _nulls(standing(ledger, row)),
-        "last": _last(last[-1]) if last else None,
+        "edited": campaign.desk.read_digest() != champion.kernel,
+        "trials": ledger.count_verdicts(row.name),
+        "loop": _describe_loop(campaign.desk, ledger),
+        "nulls": _describe_nulls(read_monitor(ledger, row)),
+        "last": _describe_last_trial(last[-1]) if last else None,
     }
 
 
-def _nulls(now: Standing) -> dict[str, Any]:
+def _describe_nulls(now: NullMonitor) -> dict[str, Any]:
     """The campaign's own error: hidden nulls, and whether anything may be kept."""
     return {
         "tried": now.tried,
@@ -111,14 +111,14 @@ def _nulls(now: Standing) -> dict[str, Any]:
     }
 
 
-def _loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
+def _describe_loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
     """The campaign's newest loop: who drives it, how far it is, why it ended."""
     from lance_autoresearch.campaign.tally import Tally, load_run
 
     run = load_run(desk)
     if run is None:
         return None
-    tally = Tally.read(ledger, desk.name, run)
+    tally = Tally.count_run(ledger, desk.name, run)
     alive = not run.ended and Path("/proc", str(run.pid)).exists()
     return {
         "agent": run.agent,
@@ -130,11 +130,11 @@ def _loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
         "gain": tally.gain,
         "usd": tally.usd,
         "hours": (time.time() - run.begun) / 3600,
-        "limits": _limits(tally),
+        "limits": _list_limits(tally),
     }
 
 
-def _limits(tally: Tally) -> dict[str, float]:
+def _list_limits(tally: Tally) -> dict[str, float]:
     """Those of the budget that are set."""
     budget = tally.run.budget
     found = {"trials": budget.trials, "hours": budget.hours, "usd": budget.usd,
@@ -142,8 +142,8 @@ def _limits(tally: Tally) -> dict[str, float]:
     return {name: limit for name, limit in found.items() if limit is not None}
 
 
-def _last(row: Any) -> dict[str, Any]:
-    from lance_autoresearch.text.plain_text import stripped
+def _describe_last_trial(row: Any) -> dict[str, Any]:
+    from lance_autoresearch.text.plain_text import strip_text
 
     record = row.record
     return {
@@ -151,11 +151,11 @@ def _last(row: Any) -> dict[str, Any]:
         "created": row.created,
         "verdict": str(record.verdict),
         "gain": record.gain,
-        "reason": stripped(record.reason, 200),
+        "reason": strip_text(record.reason, 200),
     }
 
 
-def lines(entry: dict[str, Any]) -> list[str]:
+def render_campaign(entry: dict[str, Any]) -> list[str]:
     """One campaign in a few lines."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in entry["trials"].items())
     champion = entry["champion_trial"]
@@ -166,8 +166,8 @@ def lines(entry: dict[str, Any]) -> list[str]:
         + (f"(trial {champion})" if champion else f"({entry['origin']})"),
     ]
     if loop := entry["loop"]:
-        said.append(f"  loop      {_loop_line(loop, entry)}")
-    said += [f"  {line}" for line in _null_lines(entry["nulls"])]
+        said.append(f"  loop      {_render_loop(loop, entry)}")
+    said += [f"  {line}" for line in _render_nulls(entry["nulls"])]
     if entry["last"]:
         last = entry["last"]
         gain = "" if last["gain"] is None else f" {last['gain']:+.2f}%"
@@ -180,7 +180,7 @@ def lines(entry: dict[str, Any]) -> list[str]:
     return said
 
 
-def _null_lines(nulls: dict[str, Any]) -> list[str]:
+def _render_nulls(nulls: dict[str, Any]) -> list[str]:
     """What hidden nulls said; nothing before the first one."""
     said = []
     if nulls["tried"]:
@@ -194,13 +194,13 @@ def _null_lines(nulls: dict[str, Any]) -> list[str]:
     return said
 
 
-def _loop_line(loop: dict[str, Any], entry: dict[str, Any]) -> str:
+def _render_loop(loop: dict[str, Any], entry: dict[str, Any]) -> str:
     """`claude: 7 of 50 trials, 1.20 of 5 USD, 2 since the last keep; now: agent`."""
-    from lance_autoresearch.text.plain_text import stripped
+    from lance_autoresearch.text.plain_text import strip_text
 
     limits = loop["limits"]
     trials = f"{loop['trials']} of {limits['trials']}" if "trials" in limits else loop["trials"]
-    told = f"{stripped(loop['agent'], 40)}: {trials} trials"
+    told = f"{strip_text(loop['agent'], 40)}: {trials} trials"
     if loop["usd"] or "usd" in limits:
         limit = f" of {limits['usd']:g}" if "usd" in limits else ""
         told += f", {loop['usd']:.2f}{limit} USD"
@@ -210,4 +210,4 @@ def _loop_line(loop: dict[str, Any], entry: dict[str, Any]) -> str:
     if loop["ended"] == "killed":
         again = f"./lar loop {entry['target']} --resume --campaign {entry['name']}"
         return f"{told}; it was killed, go on with {again}"
-    return f"{told}; ended: {stripped(loop['ended'], 120)}"
+    return f"{told}; ended: {strip_text(loop['ended'], 120)}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def targets(*, json: bool = False) -> int:
+def list_targets(*, json: bool = False) -> int:
     """List every target: where Lance calls it, what share it has, how far the search is.
 
     `champion` is the newest kept kernel, with its gain over Lance where that was measured in
@@ -25,15 +25,15 @@ def targets(*, json: bool = False) -> int:
     from lance_autoresearch.targets import catalogue
 
     root = find_root()
-    running = [row(root, name) for name in catalogue.names(root)]
-    waiting = catalogue.waiting(root)
+    running = [describe_target(root, name) for name in catalogue.list_targets(root)]
+    waiting = catalogue.list_waiting(root)
     if json:
         body = {"targets": running, "waiting": [asdict(w) for w in waiting]}
         print(jsonlib.dumps(body))
         return 0
     head = ("target", "call site in Lance", "cost there", "champion", "last trial")
     keys = ("name", "call_site", "cost", "champion", "last")
-    print(table(head, [[short(str(r[k] or "-")) for k in keys] for r in running]))
+    print(render_table(head, [[shorten_text(str(r[k] or "-")) for k in keys] for r in running]))
     if waiting:
         print("\nwaiting for a target (headroom is what a prototype reached, not a result)\n")
         for w in waiting:
@@ -43,12 +43,12 @@ def targets(*, json: bool = False) -> int:
     return 0
 
 
-def row(root: Path, name: str) -> dict[str, Any]:
+def describe_target(root: Path, name: str) -> dict[str, Any]:
     """One running target: its card, its champion's gain over Lance, its last verdict."""
     from lance_autoresearch.targets import catalogue
 
-    target = catalogue.load(root, name)
-    champion, last = standing(root, name)
+    target = catalogue.load_target(root, name)
+    champion, last = find_newest_trials(root, name)
     return {
         "name": name,
         "summary": target.summary,
@@ -60,19 +60,19 @@ def row(root: Path, name: str) -> dict[str, Any]:
     }
 
 
-def standing(root: Path, name: str) -> tuple[str | None, str | None]:
+def find_newest_trials(root: Path, name: str) -> tuple[str | None, str | None]:
     """(champion, newest verdict) of a target as the ledger has them; None where it has none.
 
     A champion kept against Lance's own code shows its confirmed gain. One that replaced another
     champion shows its trial: kept gains are never multiplied, `lar bench` measures the figure.
     """
-    from lance_autoresearch.ledger import Ledger, ledger_path
+    from lance_autoresearch.ledger import Ledger, find_ledger_path
 
-    if not ledger_path(root).exists():
+    if not find_ledger_path(root).exists():
         return None, None
     with Ledger.open(root) as ledger:
-        newest = ledger.trials(target=name, kind="trial", limit=1)
-        keep = ledger.last_keep(name)
+        newest = ledger.list_trials(target=name, kind="trial", limit=1)
+        keep = ledger.find_last_keep(name)
     last = f"{newest[-1].id} {newest[-1].record.verdict}" if newest else None
     if keep is None:
         return None, last
@@ -81,12 +81,12 @@ def standing(root: Path, name: str) -> tuple[str | None, str | None]:
     return f"trial {keep.id}, see lar bench", last
 
 
-def short(text: str, limit: int = 50) -> str:
+def shorten_text(text: str, limit: int = 50) -> str:
     """The text, cut at a word where it is longer than a column should be; --json has it whole."""
     return text if len(text) <= limit else f"{text[: limit - 1].rsplit(' ', 1)[0].rstrip(',')} …"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell, two blanks apart."""
     everything = [list(head), *(list(r) for r in rows)]
     widths = [max(len(line[i]) for line in everything) for i in range(len(head))]

@@ -13,11 +13,11 @@ from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
     from lance_autoresearch.campaign.coordinator import Coordinator
-    from lance_autoresearch.campaign.subject import Subject
+    from lance_autoresearch.campaign.kernel_under_test import KernelUnderTest
     from lance_autoresearch.records import PairTimes
 
 
-def try_(
+def try_kernel(
     target: str,
     *,
     message: Annotated[str, Parameter(name=["--message", "-m"])] = "",
@@ -45,16 +45,16 @@ def try_(
         tier: with --kernel, judge at this lower CPU tier: avx2 or scalar. A campaign has its own.
         json: print the row as JSON.
     """
-    from lance_autoresearch.campaign.campaign import repair
+    from lance_autoresearch.campaign.briefing import collect_briefing, render_briefing
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.coordinator import Coordinator, Story
-    from lance_autoresearch.campaign.nulls import watch
-    from lance_autoresearch.campaign.teaching import taught_text, teach
+    from lance_autoresearch.campaign.nulls import run_due_null
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.host.phases import Phases
     from lance_autoresearch.text.verdict_text import print_trial
 
     root = checkout.find_root()
-    for line in repair(root):
+    for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     subject = _choose(root, target, kernel, tier)
     _refuse_unchanged(root, target, subject, again)
@@ -63,33 +63,33 @@ def try_(
         with Coordinator(
             root, target, champion=subject.champion, phases=phases
         ) as coordinator:
-            text, before = _go_on(coordinator, subject) if again else (subject.text, ())
+            text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
             if subject.campaign is not None:
-                watch(coordinator, subject.campaign, live.show)
+                run_due_null(coordinator, subject.campaign, live.show)
                 coordinator.begin_phases(Phases(live.show))
             story = Story(message, campaign=subject.campaign_name, predicted=predict)
             done = coordinator.attempt(text, story, subject.campaign, earlier=before)
-            taught = teach(coordinator.ledger, done.record, subject.campaign_name)
+            taught = collect_briefing(coordinator.ledger, done.record, subject.campaign_name)
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
     else:
         if done.remembered:
             print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
-        print(print_trial(done.record, number=done.number) + taught_text(taught))
+        print(print_trial(done.record, number=done.number) + render_briefing(taught))
     return done.record.verdict.exit_code
 
 
-def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> Subject:
+def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> KernelUnderTest:
     """The kernel to judge, with its CPU tier in force."""
     from lance_autoresearch.campaign.campaign import enter_tier
-    from lance_autoresearch.campaign.subject import choose
+    from lance_autoresearch.campaign.kernel_under_test import resolve_kernel
 
-    subject = choose(root, target, kernel, Path.cwd())
+    subject = resolve_kernel(root, target, kernel, Path.cwd())
     enter_tier(subject.campaign, tier)
     return subject
 
 
-def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) -> None:
+def _refuse_unchanged(root: Path, target: str, subject: KernelUnderTest, again: bool) -> None:
     """Raises UsageError where a campaign's kernel is its champion to the byte: no idea to judge."""
     from lance_autoresearch.errors import UsageError
 
@@ -100,9 +100,13 @@ def _refuse_unchanged(root: Path, target: str, subject: Subject, again: bool) ->
         )  # fmt: skip
 
 
-def _go_on(coordinator: Coordinator, subject: Subject) -> tuple[bytes, tuple[PairTimes, ...]]:
+def _resume_undecided(
+    coordinator: Coordinator, subject: KernelUnderTest
+) -> tuple[bytes, tuple[PairTimes, ...]]:
     """An undecided kernel and its pairs; raises UsageError where there is none."""
-    from lance_autoresearch.campaign.undecided import pairs_before, put_back
+    from lance_autoresearch.campaign.undecided import find_earlier_pairs, restore_undecided
 
-    text = put_back(coordinator, subject.campaign_name) if subject.unchanged else subject.text
-    return text, pairs_before(coordinator, text)
+    text = (
+        restore_undecided(coordinator, subject.campaign_name) if subject.unchanged else subject.text
+    )
+    return text, find_earlier_pairs(coordinator, text)

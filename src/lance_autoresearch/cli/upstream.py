@@ -22,17 +22,17 @@ MEANING = {
 }
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _root() -> Path:
+def _find_root() -> Path:
     from lance_autoresearch.host.checkout import find_root
 
     return find_root()
 
 
-def fetch(*, offline: bool = False, json: bool = False) -> int:
+def fetch_upstream(*, offline: bool = False, json: bool = False) -> int:
     """Fetch the pinned release through cargo, verify it, and slice what the targets need.
 
     Archives are checked against `upstream.lock` before they are read, every extracted item
@@ -44,17 +44,17 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
     """
     from lance_autoresearch import oracle
 
-    root = _root()
+    root = _find_root()
     steps: list[str] = []
 
     def tell(line: str) -> None:
         steps.append(line)
         if not json:
-            _say(line)
+            _print_line(line)
 
-    oracle.fetch(root, offline=offline, progress=tell)
+    oracle.fetch_upstream(root, offline=offline, progress=tell)
     manifest = oracle.load_manifest(root)
-    digests = {name: oracle.extracts_digest(root, name) for name in manifest.targets}
+    digests = {name: oracle.hash_extracts(root, name) for name in manifest.targets}
     if json:
         print(jsonlib.dumps({"version": manifest.version, "extracts": digests, "steps": steps}))
         return 0
@@ -64,7 +64,7 @@ def fetch(*, offline: bool = False, json: bool = False) -> int:
     return 0
 
 
-def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
+def show_upstream(target: str, *, kernel: bool = False, json: bool = False) -> int:
     """Show what a target takes from Lance: item by item, with place and size.
 
     Args:
@@ -73,14 +73,14 @@ def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
         json: print one JSON object instead of text.
     """
     from lance_autoresearch import oracle
-    from lance_autoresearch.build.builder import first_kernel
+    from lance_autoresearch.build.builder import compose_first_kernel
 
-    root = _root()
+    root = _find_root()
     if kernel:
-        text = first_kernel(root, target).decode()
+        text = compose_first_kernel(root, target).decode()
         print(jsonlib.dumps({"target": target, "kernel": text}) if json else text, end="")
         return 0
-    items = oracle.show(root, target)
+    items = oracle.list_item_lines(root, target)
     if json:
         print(jsonlib.dumps({"target": target, "items": [asdict(i) for i in items]}))
         return 0
@@ -94,7 +94,7 @@ def show(target: str, *, kernel: bool = False, json: bool = False) -> int:
     return 0
 
 
-def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
+def show_drift(*, to: str, diff: bool = False, json: bool = False) -> int:
     """Slice another release with today's manifest and compare item by item.
 
     Args:
@@ -104,13 +104,13 @@ def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
     """
     from lance_autoresearch import oracle
 
-    root = _root()
-    found = oracle.drift(root, to, progress=None if json else _say)
+    root = _find_root()
+    found = oracle.find_drift(root, to, progress=None if json else _print_line)
     if json:
         here = oracle.load_manifest(root).version
         print(jsonlib.dumps({"from": here, "to": to, "items": [asdict(d) for d in found]}))
         return 0
-    print(summary(found, oracle.load_manifest(root).version, to))
+    print(summarize_drift(found, oracle.load_manifest(root).version, to))
     for item in found:
         if item.state in ("changed", "gone"):
             print(f"\n{item.state}: {item.target} {item.group} {item.source} {item.spec}")
@@ -123,7 +123,7 @@ def drift(*, to: str, diff: bool = False, json: bool = False) -> int:
     return 0
 
 
-def summary(found: Sequence[ItemDrift], old: str, new: str) -> str:
+def summarize_drift(found: Sequence[ItemDrift], old: str, new: str) -> str:
     """Counts per target and state, as lines of text."""
     lines = [f"Lance {old} -> {new}: {len(found)} items"]
     for target in dict.fromkeys(d.target for d in found):
@@ -133,7 +133,7 @@ def summary(found: Sequence[ItemDrift], old: str, new: str) -> str:
     return "\n".join(lines)
 
 
-def pin(*, to: str | None = None, json: bool = False) -> int:
+def pin_upstream(*, to: str | None = None, json: bool = False) -> int:
     """Write `upstream.lock` for a release (default: the one upstream.toml names) and slice it.
 
     Nothing is written unless every item of every target is found. Champions are judged against
@@ -145,8 +145,8 @@ def pin(*, to: str | None = None, json: bool = False) -> int:
     """
     from lance_autoresearch import oracle
 
-    root = _root()
-    lock = oracle.pin(root, to, progress=None if json else _say)
+    root = _find_root()
+    lock = oracle.pin_release(root, to, progress=None if json else _print_line)
     items = {name: len(keys) for name, keys in lock.items.items()}
     if json:
         print(jsonlib.dumps({"version": lock.version, "archives": lock.archives, "items": items}))

@@ -18,7 +18,7 @@ def validate(target: str, *, pairs: int = 16, json: bool = False) -> int:
         pairs: number of pairs of the A/A test.
         json: one object per line.
     """
-    from lance_autoresearch.calibration.proof import prove
+    from lance_autoresearch.calibration.validation import prove_target
     from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.cli.facts import print_facts
     from lance_autoresearch.targets.champion import read_champion
@@ -26,4 +26,6 @@ def validate(target: str, *, pairs: int = 16, json: bool = False) -> int:
     root = checkout.find_root()
     with Coordinator(root, target, champion=read_champion(root, target)) as coordinator:
         champion, policy = coordinator.champion_text, coordinator.policy
-        return print_facts(prove(coordinator.bench, champion, policy, pairs=pairs), json=json)
+        return print_facts(
+            prove_target(coordinator.bench, champion, policy, pairs=pairs), json=json
+        )

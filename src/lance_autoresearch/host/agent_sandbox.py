@@ -1,6 +1,7 @@
 """The box a coding agent's program runs in: it sees the kernel's papers, writes one directory.
 
-    ended = run(Errand(["/usr/bin/codex", "exec", "-"], writes=kernel_dir, cwd=kernel_dir,
+    ended = run_program(ProgramRun(["/usr/bin/codex", "exec", "-"], writes=kernel_dir,
+    cwd=kernel_dir,
                        home=private, reads=(target_dir,), stdin=prompt, seconds=1800))
     ended.code, ended.stdout, ended.stderr, ended.killed
 
@@ -9,7 +10,7 @@ agent's own program and what is named in `reads`, all read-only; `writes` and `h
 written. So `.lar/` (ledger, epochs with their seeds, caches), the judge, other kernels and the
 person's own home do not exist in it. The **network is open**: the agent has to reach its model.
 Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1).
-A program that is talked to, not run to its end, is started by `conversing` in the same box.
+A program that is talked to, not run to its end, is started by `start_conversation` in the same box.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import IO
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.host.sandbox import bubblewrap, choose
+from lance_autoresearch.host.sandbox import choose_sandbox, find_bubblewrap
 
 READABLE = "LAR_AGENT_READABLE"
 """Further files and directories an agent's program needs, separated by colons."""
@@ -50,7 +51,7 @@ _SHARED_ENV = (
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class ProgramRun:
     """One run of an agent's program."""
 
     argv: Sequence[str]
@@ -70,7 +71,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ProgramResult:
     """How the program ended."""
 
     code: int
@@ -81,7 +82,7 @@ class Ended:
     seconds: float
 
 
-def program(name: str) -> Path:
+def find_program(name: str) -> Path:
     """An installed program.
 
     Raises:
@@ -93,7 +94,7 @@ def program(name: str) -> Path:
     return Path(found).absolute()
 
 
-def passed_on(*prefixes: str) -> dict[str, str]:
+def select_environment(*prefixes: str) -> dict[str, str]:
     """What the agent gets of our environment: language, proxies, and its own vendor's names."""
     return {
         name: value for name, value in os.environ.items()
@@ -101,16 +102,16 @@ def passed_on(*prefixes: str) -> dict[str, str]:
     }
 
 
-def run(errand: Errand) -> Ended:
+def run_program(errand: ProgramRun) -> ProgramResult:
     """Run it to its end, or to the end of its time.
 
     Raises:
         UsageError: no such program.
         MachineError: no box, and running without one was not allowed.
     """
-    command, env = _boxed(errand)
+    command, env = _wrap_in_sandbox(errand)
     begun = time.monotonic()
-    with _spool() as out, _spool() as err, _spool() as source:
+    with _open_spool() as out, _open_spool() as err, _open_spool() as source:
         source.write(errand.stdin)
         source.seek(0)
         process = subprocess.Popen(
@@ -123,13 +124,13 @@ def run(errand: Errand) -> Ended:
         except subprocess.TimeoutExpired:
             killed = "timeout"
         finally:
-            _end(process)
-        texts = (_tail(out), _tail(err))
-    return Ended(process.returncode, *texts, killed, time.monotonic() - begun)
+            _end_tree(process)
+        texts = (_read_tail(out), _read_tail(err))
+    return ProgramResult(process.returncode, *texts, killed, time.monotonic() - begun)
 
 
 @dataclass(slots=True)
-class Spoken:
+class PipedProgram:
     """A program that is talked to over its standard input and output."""
 
     process: asyncio.subprocess.Process
@@ -138,7 +139,7 @@ class Spoken:
 
 
 @contextlib.asynccontextmanager
-async def conversing(errand: Errand, longest_line: int) -> AsyncIterator[Spoken]:
+async def start_conversation(errand: ProgramRun, longest_line: int) -> AsyncIterator[PipedProgram]:
     """Start it with pipes; its whole process tree is killed on the way out.
 
     Args:
@@ -148,14 +149,14 @@ async def conversing(errand: Errand, longest_line: int) -> AsyncIterator[Spoken]
         UsageError: no such program.
         MachineError: no box, and running without one was not allowed.
     """
-    command, env = _boxed(errand)
-    with _spool() as err:
+    command, env = _wrap_in_sandbox(errand)
+    with _open_spool() as err:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=errand.cwd, env=env, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=err, limit=longest_line,
             start_new_session=True,
         )
-        spoken = Spoken(process)
+        spoken = PipedProgram(process)
         try:
             yield spoken
         finally:
@@ -164,15 +165,15 @@ async def conversing(errand: Errand, longest_line: int) -> AsyncIterator[Spoken]
             with contextlib.suppress(TimeoutError):  # somebody may hold its pipes open
                 await asyncio.wait_for(process.wait(), 2.0)
             process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
-            spoken.stderr = _tail(err)
+            spoken.stderr = _read_tail(err)
 
 
-def _boxed(errand: Errand) -> tuple[list[str], dict[str, str]]:
+def _wrap_in_sandbox(errand: ProgramRun) -> tuple[list[str], dict[str, str]]:
     """The command line that runs it in its box, and its environment."""
-    first = program(errand.argv[0])
+    first = find_program(errand.argv[0])
     command = [str(first), *errand.argv[1:]]
-    if choose() == "bwrap":
-        command = [*_bwrap(errand, first), *command]
+    if choose_sandbox() == "bwrap":
+        command = [*_build_bwrap_command(errand, first), *command]
     scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
     scratch.mkdir(exist_ok=True)
     env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
@@ -180,26 +181,26 @@ def _boxed(errand: Errand) -> tuple[list[str], dict[str, str]]:
 
 
 @contextlib.contextmanager
-def _spool() -> Iterator[IO[bytes]]:
+def _open_spool() -> Iterator[IO[bytes]]:
     with tempfile.TemporaryFile() as file:
         yield file
 
 
-def _tail(file: IO[bytes]) -> str:
+def _read_tail(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - OUTPUT_BYTES))
     return file.read().decode("utf-8", "replace")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
     """End the whole tree: the box's own init dies with the box, the rest with its group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _bwrap(errand: Errand, first: Path) -> list[str]:
-    args = [bubblewrap() or "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc"]
+def _build_bwrap_command(errand: ProgramRun, first: Path) -> list[str]:
+    args = [find_bubblewrap() or "bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc"]
     args += ["--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session"]
     for directory in map(Path, _SYSTEM):
         if directory.is_symlink():
@@ -209,7 +210,7 @@ def _bwrap(errand: Errand, first: Path) -> list[str]:
     for name in _ETC:
         args += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     args += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]
-    for path in (*_installation(first), *_named(), *errand.reads):
+    for path in (*_list_installation(first), *_list_named_paths(), *errand.reads):
         args += ["--ro-bind-try", str(path), str(path)]
     for path in errand.hides:
         if path.is_dir():
@@ -219,11 +220,11 @@ def _bwrap(errand: Errand, first: Path) -> list[str]:
     return [*args, "--chdir", str(errand.cwd)]
 
 
-def _named() -> list[Path]:
+def _list_named_paths() -> list[Path]:
     return [Path(p) for p in os.environ.get(READABLE, "").split(":") if p.startswith("/")]
 
 
-def _installation(first: Path) -> list[Path]:
+def _list_installation(first: Path) -> list[Path]:
     """What has to be there so that a program outside the system's directories starts."""
     resolved = Path("/etc/resolv.conf").resolve()
     found = [resolved.parent] if resolved.is_relative_to("/run") else []

@@ -24,7 +24,7 @@ def find_root(start: Path | None = None) -> Path:
         here = origin.resolve()
         for directory in (here, *here.parents):
             if (directory / "upstream.toml").is_file() and (directory / "targets").is_dir():
-                return _outer_checkout(directory)
+                return _find_outer_checkout(directory)
     raise UsageError(
         "no checkout of lance-autoresearch here",
         where=str(start or Path.cwd()),
@@ -32,7 +32,7 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
-def _outer_checkout(directory: Path) -> Path:
+def _find_outer_checkout(directory: Path) -> Path:
     parts = directory.parts
     for i in range(len(parts) - 2, 0, -1):
         if parts[i] == ".lar" and parts[i + 1] == "work":
@@ -40,7 +40,7 @@ def _outer_checkout(directory: Path) -> Path:
     return directory
 
 
-def lar_dir(root: Path, *parts: str) -> Path:
+def ensure_lar_dir(root: Path, *parts: str) -> Path:
     """`<root>/.lar/<parts>`, created when missing."""
     path = root.joinpath(".lar", *parts)
     path.mkdir(parents=True, exist_ok=True)

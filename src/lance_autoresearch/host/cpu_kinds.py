@@ -190,12 +190,12 @@ def read_processor(root: Path = Path("/"), core: int | None = None) -> Processor
     text = ""
     with contextlib.suppress(OSError):
         text = (root / "proc" / "cpuinfo").read_text(encoding="utf-8", errors="replace")
-    blocks = list(_blocks(text))
+    blocks = list(_split_blocks(text))
     mine = [b for b in blocks if core is not None and b.get("processor") == str(core)]
-    return _processor((mine or blocks or [{}])[0])
+    return _parse_processor((mine or blocks or [{}])[0])
 
 
-def _blocks(text: str) -> Iterator[dict[str, str]]:
+def _split_blocks(text: str) -> Iterator[dict[str, str]]:
     """The fields of each core that has any."""
     for block in text.split("\n\n"):
         pairs = (line.partition(":") for line in block.splitlines())
@@ -204,19 +204,19 @@ def _blocks(text: str) -> Iterator[dict[str, str]]:
             yield fields
 
 
-def _processor(fields: Mapping[str, str]) -> Processor:
+def _parse_processor(fields: Mapping[str, str]) -> Processor:
     return Processor(
         brand=fields.get("model name", ""),
         vendor=fields.get("vendor_id", ""),
-        family=_number(fields.get("cpu family")),
-        model=_number(fields.get("model")),
-        implementer=_number(fields.get("CPU implementer")),
-        part=_number(fields.get("CPU part")),
+        family=_parse_number(fields.get("cpu family")),
+        model=_parse_number(fields.get("model")),
+        implementer=_parse_number(fields.get("CPU implementer")),
+        part=_parse_number(fields.get("CPU part")),
         flags=frozenset(fields.get("flags", fields.get("Features", "")).split()),
     )
 
 
-def _number(text: str | None) -> int:
+def _parse_number(text: str | None) -> int:
     """Decimal or `0x` hexadecimal; -1 where it is neither."""
     try:
         return -1 if text is None else int(text, 0)
@@ -224,8 +224,9 @@ def _number(text: str | None) -> int:
         return -1
 
 
-def stored_kind(machine: Mapping[str, str]) -> str:
-    """The CPU kind in a stored description of a machine (`machine.machine()`), or `unknown`.
+def read_stored_kind(machine: Mapping[str, str]) -> str:
+    """The CPU kind in a stored description of a machine (`machine.describe_machine()`), or
+    `unknown`.
 
     Descriptions from before kinds had names are read by the digest in their `kind`, which is
     over vendor, family, model and features, and by brand names that stand for one kind.

@@ -1,9 +1,9 @@
 """Git, and the only module that runs it. It never touches the user's checkout, index or hooks.
 
     repo = Git(root)
-    tree = repo.tree_with(base, "targets/hamming/kernel/kernels.rs", text, scratch)
-    commit = repo.commit(tree, base, "hamming: +2.1%")      # exists, but nothing points to it
-    repo.move("refs/heads/lar/hamming/a", commit, old=None) # now something does
+    tree = repo.make_tree(base, "targets/hamming/kernel/kernels.rs", text, scratch)
+    commit = repo.make_commit(tree, base, "hamming: +2.1%")  # exists, but nothing points to it
+    repo.move_ref("refs/heads/lar/hamming/a", commit, old=None) # now something does
 
 Commits are made by plumbing with an index of our own. The user's global and system
 configuration is not read, hooks do not run, nothing is signed, and what the repository's own
@@ -46,7 +46,7 @@ _SETTINGS: Final = (
 )
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+def _clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment without its GIT_* variables, and with ours."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     env |= {
@@ -96,7 +96,7 @@ class Git:
                 cwd=at or self.root,
                 input=stdin,
                 capture_output=True,
-                env=_environment(env or {}),
+                env=_clean_environment(env or {}),
                 pass_fds=() if self.lock is None else (self.lock,),
                 timeout=TIMEOUT_S,
                 check=False,
@@ -114,10 +114,10 @@ class Git:
         if done.returncode == 0:
             return done.stdout
         if fail:
-            raise self._failure(args, done.stderr)
+            raise self._make_error(args, done.stderr)
         return None
 
-    def _failure(self, args: tuple[str, ...], stderr: bytes) -> LedgerError:
+    def _make_error(self, args: tuple[str, ...], stderr: bytes) -> LedgerError:
         said = " ".join(stderr.decode("utf-8", "replace").split())[:400]
         mend = "look at what git says; lar status then repairs what can be repaired"
         if "not a git repository" in said:
@@ -126,17 +126,17 @@ class Git:
             mend = "free disk space (lar gc), then again"
         return LedgerError(f"git {args[0]} failed: {said}", where=str(self.root), next=mend)
 
-    def text(self, *args: str, at: Path | None = None) -> str:
+    def run_text(self, *args: str, at: Path | None = None) -> str:
         """Output of a command as one stripped string."""
         return (self.run(*args, at=at) or b"").decode("utf-8", "replace").strip()
 
     # -- reading ---------------------------------------------------------------------------
 
-    def head(self) -> str:
+    def read_head(self) -> str:
         """Commit of the user's checkout. Raises LedgerError where there is none yet."""
         found = self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", fail=False)
         if not found:
-            self.text("rev-parse", "--git-dir")
+            self.run_text("rev-parse", "--git-dir")
             raise LedgerError(
                 "the checkout has no commit to branch from",
                 where=str(self.root),
@@ -144,22 +144,22 @@ class Git:
             )
         return found.decode().strip()
 
-    def has(self, commit: str) -> bool:
+    def has_commit(self, commit: str) -> bool:
         """Whether a commit object exists."""
         return self.run("cat-file", "-e", f"{commit}^{{commit}}", fail=False) is not None
 
-    def refs(self, prefix: str) -> dict[str, str]:
+    def list_refs(self, prefix: str) -> dict[str, str]:
         """Full name -> commit of the refs below a prefix such as `refs/heads/lar/`."""
-        lines = self.text("for-each-ref", "--format=%(refname) %(objectname)", prefix)
+        lines = self.run_text("for-each-ref", "--format=%(refname) %(objectname)", prefix)
         return dict(line.split(" ", 1) for line in lines.splitlines())
 
-    def file(self, commit: str, path: str) -> bytes | None:
+    def read_file(self, commit: str, path: str) -> bytes | None:
         """Bytes of a file in a commit, or None."""
         return self.run("cat-file", "blob", f"{commit}:{path}", fail=False)
 
-    def testimony(self, prefix: str = "refs/heads/lar/") -> dict[str, str]:
+    def read_testimony(self, prefix: str = "refs/heads/lar/") -> dict[str, str]:
         """Commit -> ledger head in its message, for every commit of ours below a prefix."""
-        names = list(self.refs(prefix))
+        names = list(self.list_refs(prefix))
         if not names:
             return {}
         form = "--format=%H%n%B"
@@ -167,41 +167,43 @@ class Git:
         out = self.run("log", "-z", grep, form, "--stdin", stdin="\n".join(names).encode())
         entries = (out or b"").decode("utf-8", "replace").split("\0")
         parted = (entry.partition("\n") for entry in entries if entry.strip())
-        carried = {commit.strip(): carried_head(message) for commit, _, message in parted}
+        carried = {commit.strip(): parse_carried_head(message) for commit, _, message in parted}
         return {commit: head for commit, head in carried.items() if head is not None}
 
-    def testifies(self, commit: str) -> bool:
+    def has_testimony(self, commit: str) -> bool:
         """Whether a commit is one of ours: made for a row of a ledger."""
-        message = self.text("log", "-1", "--format=%B", commit)
-        return carried_head(message) is not None
+        message = self.run_text("log", "-1", "--format=%B", commit)
+        return parse_carried_head(message) is not None
 
     # -- writing objects: nothing points to them yet ---------------------------------------
 
-    def tree_with(self, base: str, path: str, data: bytes, scratch: Path) -> str:
+    def make_tree(self, base: str, path: str, data: bytes, scratch: Path) -> str:
         """Tree of `base` with one file replaced; `scratch` is where an index may be made."""
         env = {"GIT_INDEX_FILE": str(scratch)}
         self.run("read-tree", base, env=env)
-        self._stage(path, self._blob(data), env)
+        self._stage_file(path, self._write_blob(data), env)
         tree = (self.run("write-tree", env=env) or b"").decode().strip()
         scratch.unlink(missing_ok=True)
         return tree
 
-    def _blob(self, data: bytes) -> str:
+    def _write_blob(self, data: bytes) -> str:
         made = self.run("hash-object", "-w", "--no-filters", "--stdin", stdin=data)
         return (made or b"").decode().strip()
 
-    def _stage(self, path: str, blob: str, env: Mapping[str, str], at: Path | None = None) -> None:
+    def _stage_file(
+        self, path: str, blob: str, env: Mapping[str, str], at: Path | None = None
+    ) -> None:
         entry = f"100644 {blob}\t{path}\n".encode()
         self.run("update-index", "--add", "--index-info", stdin=entry, env=env, at=at)
 
-    def commit(self, tree: str, parent: str, message: str) -> str:
+    def make_commit(self, tree: str, parent: str, message: str) -> str:
         """A commit object that no ref reaches."""
         made = self.run("commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode())
         return (made or b"").decode().strip()
 
     # -- refs and worktrees ----------------------------------------------------------------
 
-    def move(self, ref: str, commit: str, *, old: str | None) -> None:
+    def move_ref(self, ref: str, commit: str, *, old: str | None) -> None:
         """Set a ref that now has the value `old` (None: that does not exist yet)."""
         was = old if old is not None else "0" * len(commit)
         self.run("update-ref", "--create-reflog", "-m", "lar", ref, commit, was)
@@ -214,13 +216,13 @@ class Git:
         """Take a worktree away, with whatever stands in it; its branch stays."""
         self.run("worktree", "remove", "-f", "-f", str(path))
 
-    def restage(self, worktree: Path, path: str, commit: str) -> None:
+    def restage_file(self, worktree: Path, path: str, commit: str) -> None:
         """Make a worktree's index say what its branch says about one file.
 
         Works on a copy beside it and renames that into place: never blocked by, and never
         leaving, an `index.lock`.
         """
-        place = git_dir(worktree)
+        place = find_git_dir(worktree)
         if place is None:
             return
         index, scratch = place / "index", place / "lar-index"
@@ -231,19 +233,19 @@ class Git:
             scratch.write_bytes(index.read_bytes())
         else:
             self.run("read-tree", commit, env=env, at=worktree)
-        self._stage(path, self.text("rev-parse", f"{commit}:{path}"), env, at=worktree)
+        self._stage_file(path, self.run_text("rev-parse", f"{commit}:{path}"), env, at=worktree)
         self.run("update-index", "-q", "--refresh", env=env, at=worktree, fail=False)
         scratch.replace(index)
 
-    def unlock(self, ref: str) -> bool:
+    def unlock_ref(self, ref: str) -> bool:
         """Remove a ref's lock file; the caller holds `self.lock`, so no git of ours lives."""
-        file = Path(self.root, self.text("rev-parse", "--git-path", f"{ref}.lock"))
+        file = Path(self.root, self.run_text("rev-parse", "--git-path", f"{ref}.lock"))
         there = file.exists()
         file.unlink(missing_ok=True)
         return there
 
 
-def git_dir(worktree: Path) -> Path | None:
+def find_git_dir(worktree: Path) -> Path | None:
     """Where git keeps the index of a worktree; None where it is none (any more)."""
     try:
         said = (worktree / ".git").read_text()
@@ -253,36 +255,36 @@ def git_dir(worktree: Path) -> Path | None:
     return place if (place / "HEAD").exists() else None
 
 
-def made_whole(worktree: Path) -> bool:
+def is_complete(worktree: Path) -> bool:
     """Whether git has finished making a worktree: until every file is there it is locked."""
-    place = git_dir(worktree)
+    place = find_git_dir(worktree)
     return place is not None and not (place / "locked").exists()
 
 
-def abandoned_locks(worktree: Path) -> list[Path]:
+def find_abandoned_locks(worktree: Path) -> list[Path]:
     """`index.lock` and `HEAD.lock` of a worktree that a killed git left behind.
 
     A lock counts as left behind when it is 10 s old and no git works inside the worktree
     (an hour old, where running processes cannot be listed).
     """
-    place = git_dir(worktree)
+    place = find_git_dir(worktree)
     found = [] if place is None else [place / "index.lock", place / "HEAD.lock"]
-    old = [(lock, age) for lock in found if (age := _age_s(lock)) is not None and age > 10]
+    old = [(lock, age) for lock in found if (age := _measure_age(lock)) is not None and age > 10]
     if not old:
         return []
     if Path("/proc/self/cwd").exists():
-        return [] if _git_works_in(worktree) else [lock for lock, _ in old]
+        return [] if _is_git_running(worktree) else [lock for lock, _ in old]
     return [lock for lock, age in old if age > 3600]
 
 
-def _age_s(path: Path) -> float | None:
+def _measure_age(path: Path) -> float | None:
     try:
         return time.time() - path.stat().st_mtime
     except OSError:
         return None
 
 
-def _git_works_in(worktree: Path) -> bool:
+def _is_git_running(worktree: Path) -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             name = (process / "comm").read_text()
@@ -294,7 +296,7 @@ def _git_works_in(worktree: Path) -> bool:
     return False
 
 
-def carried_head(message: str) -> str | None:
+def parse_carried_head(message: str) -> str | None:
     """The ledger head in a commit message: its last `Lar-Head` line, or None."""
     lines = [line for line in message.splitlines() if line.startswith(f"{HEAD_TRAILER}: ")]
     return lines[-1].split(": ", 1)[1].strip() if lines else None

@@ -38,25 +38,25 @@ def read_kernel(path: Path, *, inside: Path | None = None) -> bytes:
         RejectedKernel: missing, not a regular file, a link on the way, longer than 1 MiB.
     """
     try:
-        with _parent(path, inside) as parent:
+        with _open_parent(path, inside) as parent:
             handle = os.open(path.name, _FILE, dir_fd=parent)
     except FileNotFoundError as error:
-        raise _refused(path, "there is no kernel") from error
+        raise _make_refusal(path, "there is no kernel") from error
     except OSError as error:
-        raise _refused(path, f"not a regular file ({error.strerror})") from error
+        raise _make_refusal(path, f"not a regular file ({error.strerror})") from error
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _refused(path, "not a regular file")
+            raise _make_refusal(path, "not a regular file")
         with os.fdopen(handle, "rb", closefd=False) as file:
             data = file.read(LONGEST + 1)
     finally:
         os.close(handle)
     if len(data) > LONGEST:
-        raise _refused(path, f"longer than {LONGEST} bytes")
+        raise _make_refusal(path, f"longer than {LONGEST} bytes")
     return data
 
 
-def _refused(path: Path, what: str) -> RejectedKernel:
+def _make_refusal(path: Path, what: str) -> RejectedKernel:
     return RejectedKernel(what, where=path.name, next="write a plain file of Rust text there")
 
 
@@ -72,22 +72,22 @@ def place_kernel(path: Path, data: bytes, *, inside: Path, scratch: Path) -> Non
         file.flush()
         os.fsync(file.fileno())
     scratch.chmod(0o644)
-    with _parent(path, inside, make=True) as parent:
+    with _open_parent(path, inside, make=True) as parent:
         try:
             os.rename(scratch, path.name, dst_dir_fd=parent)
         except (IsADirectoryError, NotADirectoryError):
-            _sweep(path.name, parent)
+            _remove_name(path.name, parent)
             os.rename(scratch, path.name, dst_dir_fd=parent)
         os.fsync(parent)
 
 
 @contextmanager
-def _parent(path: Path, inside: Path | None, *, make: bool = False) -> Iterator[int]:
+def _open_parent(path: Path, inside: Path | None, *, make: bool = False) -> Iterator[int]:
     """Descriptor of the directory that holds `path`."""
     here = os.open(inside or path.parent, _DIRECTORY)
     try:
         for part in path.relative_to(inside).parts[:-1] if inside else ():
-            below = _enter(here, part, make)
+            below = _enter_directory(here, part, make)
             os.close(here)
             here = below
         yield here
@@ -95,18 +95,18 @@ def _parent(path: Path, inside: Path | None, *, make: bool = False) -> Iterator[
         os.close(here)
 
 
-def _enter(here: int, part: str, make: bool) -> int:
+def _enter_directory(here: int, part: str, make: bool) -> int:
     try:
         return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
     except OSError:
         if not make:
             raise
-    _sweep(part, here)
+    _remove_name(part, here)
     os.mkdir(part, dir_fd=here)
     return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
 
 
-def _sweep(name: str, parent: int) -> None:
+def _remove_name(name: str, parent: int) -> None:
     """Remove whatever has this name; links are removed, not followed."""
     try:
         kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode

@@ -38,7 +38,7 @@ _SCOPES = 3
 """No abstract Unix sockets and no signals to processes outside."""
 
 
-def version() -> int:
+def read_version() -> int:
     """Landlock's ABI version of this kernel, 0 where there is none."""
     if platform.system() != "Linux":
         return 0
@@ -53,11 +53,11 @@ def confine(workdir: str, readable: Sequence[str]) -> None:
         OSError: this kernel has no Landlock, or refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    abi = version()
+    abi = read_version()
     rights = (1 << _FS_RIGHTS.get(abi, 16)) - 1
     sizes = {1: 8, 2: 8, 3: 8, 4: 16, 5: 16}
     rules = struct.pack("QQQ", rights, _TCP, _SCOPES)[: sizes.get(abi, 24)]
-    ruleset = _checked(libc.syscall(_CREATE_RULESET, rules, len(rules), 0))
+    ruleset = _check_result(libc.syscall(_CREATE_RULESET, rules, len(rules), 0))
     allowed = [(path, _READ & rights) for path in readable]
     allowed += [("/dev/null", (_READ_FILE | _WRITE_FILE) & rights), (workdir, rights)]
     for path, access in allowed:
@@ -65,14 +65,14 @@ def confine(workdir: str, readable: Sequence[str]) -> None:
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             access &= rights if stat.S_ISDIR(os.fstat(fd).st_mode) else _FILE_RIGHTS
             rule = struct.pack("=Qi", access, fd)
-            _checked(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+            _check_result(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
             os.close(fd)
-    _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0))
+    _check_result(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _check_result(libc.syscall(_RESTRICT_SELF, ruleset, 0))
     os.close(ruleset)
 
 
-def _checked(result: int) -> int:
+def _check_result(result: int) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

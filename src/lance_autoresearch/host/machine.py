@@ -11,18 +11,18 @@ import time
 from pathlib import Path
 
 from lance_autoresearch.host.cpu_kinds import Processor, read_processor
-from lance_autoresearch.host.tier import narrows, requested_tier, visible_kind
+from lance_autoresearch.host.tier import is_narrower, name_visible_kind, read_requested_tier
 from lance_autoresearch.host.toolchain import Toolchain
 
 
-def cores() -> list[int]:
+def list_cores() -> list[int]:
     """Cores this process may run on, ascending."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
-def machine(root: Path = Path("/")) -> dict[str, str]:
+def describe_machine(root: Path = Path("/")) -> dict[str, str]:
     """What kind of machine this is: cpu, cpu_kind, kind, arch, os, cores.
 
     `cpu_kind` is the short name that tables show (`zen3`). `kind` is equal on machines that may
@@ -36,21 +36,21 @@ def machine(root: Path = Path("/")) -> dict[str, str]:
         UsageError: LAR_TIER is no tier.
     """
     arch = platform.machine()
-    processor = read_processor(root, core=cores()[-1])
+    processor = read_processor(root, core=list_cores()[-1])
     cpu = processor.brand or platform.processor() or arch
-    limit = f"@{requested_tier()}" if narrows(processor) else ""
+    limit = f"@{read_requested_tier()}" if is_narrower(processor) else ""
     slug = re.sub(r"[^a-z0-9]+", "-", cpu.lower()).strip("-")
     return {
         "cpu": cpu,
-        "cpu_kind": visible_kind(processor),
-        "kind": f"{arch}-{slug}-{_digest(arch, cpu, processor)}{limit}",
+        "cpu_kind": name_visible_kind(processor),
+        "kind": f"{arch}-{slug}-{_hash_processor(arch, cpu, processor)}{limit}",
         "arch": arch,
         "os": f"{platform.system()} {platform.release()}",
-        "cores": str(len(cores())),
+        "cores": str(len(list_cores())),
     }
 
 
-def _digest(arch: str, cpu: str, processor: Processor) -> str:
+def _hash_processor(arch: str, cpu: str, processor: Processor) -> str:
     """Over everything that can change which instructions a kernel may use, and how fast."""
     vector = sorted(
         f for f in processor.flags if re.match(r"avx|fma|bmi|gfni|vaes|asimd|sve|neon", f)
@@ -61,21 +61,21 @@ def _digest(arch: str, cpu: str, processor: Processor) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def here_today(root: Path) -> str:
+def describe_origin(root: Path) -> str:
     """A recorded figure's origin: `AMD EPYC (zen3), 2 cores, Rust 1.95.0, 2026-11-30`.
 
     Raises:
         MachineError: as `Toolchain.probe`.
     """
-    this, rust = machine(), Toolchain.probe(root).version
+    this, rust = describe_machine(), Toolchain.probe(root).version
     cpu = f"{this['cpu']} ({this['cpu_kind']})"
     return f"{cpu}, {this['cores']} cores, Rust {rust}, {time.strftime('%Y-%m-%d')}"
 
 
-def busy_share(core: int, seconds: float) -> float:
+def measure_busy_share(core: int, seconds: float) -> float:
     """Share of a core that anyone used during the next `seconds`; 0.0 where it cannot be read."""
 
-    def ticks() -> tuple[int, int]:
+    def read_ticks() -> tuple[int, int]:
         for line in Path("/proc/stat").read_text().splitlines():
             if line.startswith(f"cpu{core} "):
                 values = [int(v) for v in line.split()[1:9]]
@@ -83,16 +83,16 @@ def busy_share(core: int, seconds: float) -> float:
         return 0, 0
 
     try:
-        total, idle = ticks()
+        total, idle = read_ticks()
         time.sleep(seconds)
-        after, idle_after = ticks()
+        after, idle_after = read_ticks()
     except OSError:
         return 0.0
     passed = after - total
     return 1.0 - (idle_after - idle) / passed if passed else 0.0
 
 
-def host_digest() -> str:
+def hash_host_identity() -> str:
     """Tells one host from another without naming it: eight digits over its identity."""
     identity = platform.node()
     for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
@@ -102,12 +102,12 @@ def host_digest() -> str:
     return hashlib.sha256(f"lance-autoresearch {identity}".encode()).hexdigest()[:8]
 
 
-def boot_id() -> str:
+def read_boot_id() -> str:
     """Where a session of measurements holds: this boot, and the CPU kind that kernels see."""
-    return f"{_boot()} {machine()['cpu_kind']}"
+    return f"{_read_boot()} {describe_machine()['cpu_kind']}"
 
 
-def _boot() -> str:
+def _read_boot() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{platform.node()} {int((time.time() - time.monotonic()) // 10)}"

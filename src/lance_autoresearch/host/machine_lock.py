@@ -1,6 +1,6 @@
 """One lock a machine: builds share it, a measurement has it alone.
 
-    with machine_lock("exclusive"):    # first come, first served; builds take it "shared"
+    with lock_machine("exclusive"):    # first come, first served; builds take it "shared"
         measure()
 """
 
@@ -30,7 +30,7 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def _lock_files() -> tuple[Path, Path]:
+def _find_lock_files() -> tuple[Path, Path]:
     """Turnstile and lock; in one place for all users of the machine, whatever their TMPDIR."""
     if override := os.environ.get("LAR_LOCK_DIR"):
         base = Path(override)
@@ -40,7 +40,7 @@ def _lock_files() -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def machine_lock(mode: Mode, *, timeout: float | None = None) -> Iterator[float]:
+def lock_machine(mode: Mode, *, timeout: float | None = None) -> Iterator[float]:
     """Hold the machine: `shared` to build, `exclusive` to measure. Yields seconds waited.
 
     First come, first served: everyone passes a turnstile first, so a waiting exclusive holder
@@ -56,11 +56,11 @@ def machine_lock(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
     if _held.shared:
         raise MachineError("the machine lock is held shared; it cannot become exclusive")
     begun = time.monotonic()
-    turn_path, lock_path = _lock_files()
-    with _opened(lock_path) as lock:
-        with _opened(turn_path) as turn:
-            _flock(turn, fcntl.LOCK_EX, begun, timeout)
-            _flock(lock, fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX, begun, timeout)
+    turn_path, lock_path = _find_lock_files()
+    with _open_lock_file(lock_path) as lock:
+        with _open_lock_file(turn_path) as turn:
+            _take_flock(turn, fcntl.LOCK_EX, begun, timeout)
+            _take_flock(lock, fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX, begun, timeout)
         setattr(_held, mode, 1)
         try:
             yield time.monotonic() - begun
@@ -69,7 +69,7 @@ def machine_lock(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _open_lock_file(path: Path) -> Iterator[int]:
     """A descriptor of a lock file that any user of the machine may open."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -82,7 +82,7 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _flock(fd: int, how: int, begun: float, timeout: float | None) -> None:
+def _take_flock(fd: int, how: int, begun: float, timeout: float | None) -> None:
     if timeout is None:
         fcntl.flock(fd, how)
         return

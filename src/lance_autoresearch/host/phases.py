@@ -55,7 +55,7 @@ class Phases:
         """Progress inside a phase, replaced by the next."""
         self._show(text)
 
-    def total(self) -> dict[str, float]:
+    def sum_seconds(self) -> dict[str, float]:
         """Seconds per phase, rounded to 0.1 ms, with Python's own CPU time as `python_cpu`."""
         laps = {name: round(value, 4) for name, value in self.seconds.items()}
         laps["python_cpu"] = round(time.process_time() - self._cpu, 4)

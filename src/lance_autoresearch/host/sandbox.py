@@ -1,7 +1,7 @@
 """The box untrusted processes run in: rustc on a kernel's bytes, the linker, makers.
 
-    done = run([rustc, "kernels.rs"], workdir=fresh, readable=[sysroot], box=choose())
-    done.code, done.stderr, done.killed
+    done = run_sandboxed([rustc, "kernels.rs"], workdir=fresh, readable=[sysroot],
+    box=choose_sandbox()) done.code, done.stderr, done.killed
 
 The box is bubblewrap: an empty root with read-only `/usr`, the toolchain and what is named in
 `readable`; only `workdir` can be written; no network, no other processes, no environment.
@@ -40,7 +40,7 @@ _HOST_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResourceLimits:
     """What one boxed process tree may use."""
 
     seconds: float = 60.0
@@ -54,7 +54,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class SandboxResult:
     """How a boxed process ended."""
 
     code: int
@@ -68,7 +68,7 @@ class Done:
     """Why the box ended it (`timeout`), or None."""
 
 
-def system_program(name: str) -> str | None:
+def find_system_program(name: str) -> str | None:
     """Path of a program, from the system's directories before any other on PATH.
 
     Whoever writes in front of PATH must not choose the box, the linker or the shell of a build.
@@ -78,15 +78,15 @@ def system_program(name: str) -> str | None:
 
 
 @functools.cache
-def bubblewrap() -> str | None:
+def find_bubblewrap() -> str | None:
     """Path of a bubblewrap that works here, or None."""
-    path = system_program("bwrap")
+    path = find_system_program("bwrap")
     if path is None:
         return None
     try:
         trial = subprocess.run(
             # The conductor's box has a /proc of its own, which some containers refuse.
-            [*_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
+            [*_wrap_in_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
             capture_output=True,
             env={"PATH": SYSTEM_PATH},
             timeout=10,
@@ -97,7 +97,7 @@ def bubblewrap() -> str | None:
     return path if trial.returncode == 0 else None
 
 
-def choose(*, landlocked: bool = False) -> str:
+def choose_sandbox(*, landlocked: bool = False) -> str:
     """The strongest box here: `bwrap`, `landlock`, or `none` where that was allowed explicitly.
 
     Args:
@@ -107,9 +107,9 @@ def choose(*, landlocked: bool = False) -> str:
     Raises:
         MachineError: no box, and none was not allowed.
     """
-    if bubblewrap() is not None:
+    if find_bubblewrap() is not None:
         return "bwrap"
-    if landlocked and landlock.version():
+    if landlocked and landlock.read_version():
         return "landlock"
     if os.environ.get(UNBOXED) == "1":
         return "none"
@@ -121,16 +121,16 @@ def choose(*, landlocked: bool = False) -> str:
     )
 
 
-def run(
+def run_sandboxed(
     argv: Sequence[str],
     *,
     workdir: Path,
     readable: Iterable[str | Path] = (),
     env: Mapping[str, str] | None = None,
-    limits: Limits | None = None,
+    limits: ResourceLimits | None = None,
     stdin: bytes = b"",
     box: str | None = None,
-) -> Done:
+) -> SandboxResult:
     """Run `argv` in `workdir` inside the box and wait for it.
 
     Args:
@@ -142,9 +142,9 @@ def run(
         stdin: bytes it can read.
         box: `bwrap`, `landlock` or `none`; default the strongest.
     """
-    box = box or choose(landlocked=True)
-    limits = limits or Limits()
-    command = _boxed(argv, box, limits, workdir, readable)
+    box = box or choose_sandbox(landlocked=True)
+    limits = limits or ResourceLimits()
+    command = _wrap_command(argv, box, limits, workdir, readable)
     clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(workdir), **(env or {})}
     begun = time.monotonic()
     expired = threading.Event()
@@ -164,7 +164,7 @@ def run(
             stderr=err,
             start_new_session=True,
         )
-        timer = threading.Timer(limits.seconds, _kill, (process, expired))
+        timer = threading.Timer(limits.seconds, _kill_group, (process, expired))
         timer.daemon = True
         timer.start()
         try:
@@ -172,28 +172,32 @@ def run(
         finally:
             timer.cancel()
             if box != "bwrap":  # nothing else ends what it may have left behind
-                _kill(process, None)
+                _kill_group(process, None)
         texts = []
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read(limits.output_bytes))
     killed = "timeout" if expired.is_set() else None
-    return Done(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
+    return SandboxResult(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
 
 
-def _boxed(
-    argv: Sequence[str], box: str, limits: Limits, workdir: Path, readable: Iterable[str | Path]
+def _wrap_command(
+    argv: Sequence[str],
+    box: str,
+    limits: ResourceLimits,
+    workdir: Path,
+    readable: Iterable[str | Path],
 ) -> list[str]:
     """Landlock is the program's own last act before it; bubblewrap goes around all."""
     if box == "landlock":
-        argv = [*_landlock(workdir, readable), *argv]
-    command = _limited(argv, limits)
+        argv = [*_wrap_in_landlock(workdir, readable), *argv]
+    command = _wrap_in_limits(argv, limits)
     if box == "bwrap":
-        command = _bwrap(bubblewrap() or "bwrap", workdir, readable) + command
+        command = _wrap_in_bwrap(find_bubblewrap() or "bwrap", workdir, readable) + command
     return command
 
 
-def _kill(process: subprocess.Popen[bytes], expired: threading.Event | None) -> None:
+def _kill_group(process: subprocess.Popen[bytes], expired: threading.Event | None) -> None:
     """End the whole group; `expired` records that time ran out."""
     if expired is not None:
         expired.set()
@@ -202,7 +206,7 @@ def _kill(process: subprocess.Popen[bytes], expired: threading.Event | None) -> 
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
+def _wrap_in_limits(argv: Sequence[str], limits: ResourceLimits) -> list[str]:
     """Resource limits through the shell: no Python code runs between fork and exec."""
     script = (
         f"ulimit -v {limits.memory_bytes >> 10} 2>/dev/null; "
@@ -212,7 +216,7 @@ def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
     return ["/bin/sh", "-c", script, "sh", *argv]
 
 
-def _bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str]:
+def _wrap_in_bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str]:
     args = [path, "--unshare-all", "--die-with-parent", "--new-session"]
     args += ["--ro-bind", "/usr", "/usr"]
     for directory in _HOST_DIRS:
@@ -230,6 +234,6 @@ def _bwrap(path: str, workdir: Path, readable: Iterable[str | Path]) -> list[str
     return args
 
 
-def _landlock(workdir: Path, readable: Iterable[str | Path]) -> list[str]:
+def _wrap_in_landlock(workdir: Path, readable: Iterable[str | Path]) -> list[str]:
     shown = ["/usr", *_HOST_DIRS, *_HOST_FILES, *map(str, readable)]
     return [sys.executable, "-I", "-S", landlock.__file__, str(workdir), *shown, "--"]

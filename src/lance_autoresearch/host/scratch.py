@@ -9,41 +9,41 @@ import tempfile
 import time
 from pathlib import Path
 
-from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.checkout import ensure_lar_dir
 
 FORGOTTEN_S = 3600.0
 """A scratch directory without an owner that nobody has touched for so long is nobody's."""
 
 
-def scratch(root: Path, kind: str) -> Path:
+def make_scratch(root: Path, kind: str) -> Path:
     """A fresh private directory `.lar/tmp/<kind>-<pid>-...`; those of dead processes go."""
-    place = lar_dir(root, "tmp")
+    place = ensure_lar_dir(root, "tmp")
     for old in place.glob(f"{kind}-*"):
-        if not in_use(old):
+        if not is_in_use(old):
             shutil.rmtree(old, ignore_errors=True)
     for old in place.glob("*/"):  # a build that was killed: a build takes a minute at most
-        if not _names_owner(old) and time.time() - _changed(old) > FORGOTTEN_S:
+        if not _has_owner_name(old) and time.time() - _find_change_time(old) > FORGOTTEN_S:
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{kind}-{os.getpid()}-", dir=place))
 
 
-def in_use(directory: Path) -> bool:
+def is_in_use(directory: Path) -> bool:
     """Whether a scratch directory names a living process as its owner."""
-    return _names_owner(directory) and alive(int(directory.name.split("-")[1]))
+    return _has_owner_name(directory) and is_alive(int(directory.name.split("-")[1]))
 
 
-def _names_owner(directory: Path) -> bool:
+def _has_owner_name(directory: Path) -> bool:
     return bool(re.fullmatch(r"[a-z]+-\d+-.*", directory.name))
 
 
-def _changed(path: Path) -> float:
+def _find_change_time(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:
         return time.time()
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process of that number exists, whoever owns it."""
     try:
         os.kill(pid, 0)

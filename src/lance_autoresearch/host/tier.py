@@ -1,12 +1,12 @@
 """A narrower machine on request: `LAR_TIER=avx2` or `LAR_TIER=scalar`.
 
-    requested_tier()      None: all that the processor has; else the widest tier kernels may use
-    narrows(processor)    whether that takes anything away here
+    read_requested_tier()  None: all that the processor has; else the widest tier kernels may use
+    is_narrower(processor)  whether that takes anything away here
     request_tier("avx2")  the same as the variable, for this process and those it starts
 
 It stands for a processor that has no more: what is measured under it has a CPU kind of its own
 (`zen4@avx2`), so it is never taken for a figure of the whole processor, nor of a real narrower one.
-`bench.tiers.within_limit` takes the features away where the conductor opens.
+`bench.tiers.apply_limit` takes the features away where the conductor opens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOWER_TIERS = ("avx2", "scalar")
 """avx2: no AVX-512. scalar: kernels may ask for nothing beyond the build's baseline."""
 
 
-def requested_tier() -> str | None:
+def read_requested_tier() -> str | None:
     """The tier in force; None where none was asked for.
 
     Raises:
@@ -42,28 +42,28 @@ def request_tier(tier: str | None) -> None:
         os.environ.pop("LAR_TIER", None)
     else:
         os.environ["LAR_TIER"] = tier
-        requested_tier()
+        read_requested_tier()
 
 
-def narrows(processor: Processor) -> bool:
+def is_narrower(processor: Processor) -> bool:
     """Whether the tier in force takes a feature away that this processor has."""
-    tier = requested_tier()
+    tier = read_requested_tier()
     if tier == "avx2":
         return any(flag.startswith("avx512") for flag in processor.flags)
     return tier is not None
 
 
-def visible_kind(processor: Processor) -> str:
+def name_visible_kind(processor: Processor) -> str:
     """The CPU kind as kernels see it: `zen4`, or `zen4@avx2` under LAR_TIER."""
-    return f"{processor.kind}@{requested_tier()}" if narrows(processor) else processor.kind
+    return f"{processor.kind}@{read_requested_tier()}" if is_narrower(processor) else processor.kind
 
 
-def missing_features(needs: Iterable[str], processor: Processor) -> list[str]:
+def list_missing_features(needs: Iterable[str], processor: Processor) -> list[str]:
     """The features among `needs` that kernels may not use here, by the names of lar_shim::Feature.
 
     Linux writes some of them with an underscore (`avx512_vbmi2`); that is no difference.
     """
-    tier = requested_tier()
+    tier = read_requested_tier()
     seen = {flag.replace("_", "") for flag in processor.flags}
     if tier == "scalar":
         seen = set()

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.files import write_atomically
 
 MIN_RUST = (1, 94)
 """Lance 14.0.2 declares rust-version 1.94.0."""
@@ -55,19 +55,19 @@ class Toolchain:
         """
         found = shutil.which("rustc")
         if found is None:
-            raise _no_rust("rustc is not on PATH")
-        key = _probe_key(found)
-        memo = lar_dir(root, "cache") / "toolchain.json"
+            raise _make_missing_rust_error("rustc is not on PATH")
+        key = _make_probe_key(found)
+        memo = ensure_lar_dir(root, "cache") / "toolchain.json"
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             known = json.loads(memo.read_text())
             if known["key"] == key and Path(known["tools"]["rustc"]).is_file():
                 return cls(**known["tools"])
-        tools = _probe(found, root)
-        atomic_write(memo, json.dumps({"key": key, "tools": asdict(tools)}, indent=1).encode())
+        tools = _probe_toolchain(found, root)
+        write_atomically(memo, json.dumps({"key": key, "tools": asdict(tools)}, indent=1).encode())
         return tools
 
 
-def _probe_key(rustc: str) -> str:
+def _make_probe_key(rustc: str) -> str:
     """Whatever decides which compiler `rustc` on PATH runs."""
     real = Path(rustc).resolve()
     settings = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "settings.toml"
@@ -79,19 +79,19 @@ def _probe_key(rustc: str) -> str:
     return "|".join(parts)
 
 
-def _probe(rustc: str, root: Path) -> Toolchain:
-    verbose = _ask(rustc, "-vV", cwd=root)
-    sysroot = _ask(rustc, "--print", "sysroot", cwd=root).strip()
+def _probe_toolchain(rustc: str, root: Path) -> Toolchain:
+    verbose = _ask_program(rustc, "-vV", cwd=root)
+    sysroot = _ask_program(rustc, "--print", "sysroot", cwd=root).strip()
     fields = dict(re.findall(r"^(\w+): (.+)$", verbose, re.M))
     version = fields.get("release", "0.0")
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if numbers < MIN_RUST:
-        raise _no_rust(f"rustc {version} is too old")
+        raise _make_missing_rust_error(f"rustc {version} is too old")
     own = Path(sysroot, "bin", "rustc")
     cargo = Path(sysroot, "bin", "cargo")
     beside = shutil.which("cargo")
     if not cargo.is_file() and beside is None:
-        raise _no_rust("cargo is not on PATH")
+        raise _make_missing_rust_error("cargo is not on PATH")
     host = fields.get("host", "")
     lld = Path(sysroot, "lib", "rustlib", host, "bin", "rust-lld")
     linux = host.startswith("x86_64") and "linux" in host
@@ -106,14 +106,16 @@ def _probe(rustc: str, root: Path) -> Toolchain:
     )
 
 
-def _ask(*argv: str, cwd: Path) -> str:
+def _ask_program(*argv: str, cwd: Path) -> str:
     done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise _no_rust(f"`rustc {' '.join(argv[1:])}` failed: {done.stderr.strip()[:300]}")
+        raise _make_missing_rust_error(
+            f"`rustc {' '.join(argv[1:])}` failed: {done.stderr.strip()[:300]}"
+        )
     return done.stdout
 
 
-def _no_rust(what: str) -> MachineError:
+def _make_missing_rust_error(what: str) -> MachineError:
     return MachineError(
         what,
         where="toolchain",

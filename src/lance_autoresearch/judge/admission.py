@@ -1,7 +1,7 @@
 """Refuses, within milliseconds, what no honest kernel needs: by its words, by its symbols.
 
     admit(text)       # words of kernels.rs: asm!, extern, static mut, std::fs, #[no_mangle], ...
-    audit(report)     # symbols and sections of the object that was built from it
+    check_audit(report)  # symbols and sections of the object that was built from it
 
 Every refusal names the word or symbol, its line, and how an honest kernel does the same. This
 is a courtesy that saves a trial, not the fence: bytes can hide from a scan, and what a kernel
@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.judge.extensions import asked
-from lance_autoresearch.judge.rust_tokens import Token, tokens
+from lance_autoresearch.judge.extensions import check_features_asked
+from lance_autoresearch.judge.rust_tokens import Token, split_tokens
 from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 _INTRINSICS = "intrinsics of core::arch in a #[target_feature] function"
 _HAS = "lar_shim::has(lar_shim::Feature::Avx2)"
@@ -100,9 +100,9 @@ def admit(text: bytes) -> None:
     Raises:
         RejectedKernel: with the token, its line (`kernels.rs:LINE`) and the honest way.
     """
-    words = list(tokens(_decoded(text)))
+    words = list(split_tokens(_decode_text(text)))
     if not words:
-        raise _refused("the kernel is empty", 1, ["the functions of the target's surface"])
+        raise _make_refusal("the kernel is empty", 1, ["the functions of the target's surface"])
     metavariable_attributes = any(
         [t.text for t in words[i : i + 3]] == ["#", "[", "$"] for i in range(len(words) - 2)
     )
@@ -113,57 +113,61 @@ def admit(text: bytes) -> None:
             _check_attribute(words, i)
         elif token.text == "$":
             _check_metavariable(words, i)
-    asked(words)
+    check_features_asked(words)
 
 
-def _decoded(text: bytes) -> str:
+def _decode_text(text: bytes) -> str:
     if len(text) > MAX_KERNEL_BYTES:
-        raise _refused(f"the kernel has {len(text)} bytes", None, [f"at most {MAX_KERNEL_BYTES}"])
+        raise _make_refusal(
+            f"the kernel has {len(text)} bytes", None, [f"at most {MAX_KERNEL_BYTES}"]
+        )
     try:
         source = text.decode("utf-8")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        raise _refused("the kernel is not UTF-8", line, ["UTF-8 text"]) from None
+        raise _make_refusal("the kernel is not UTF-8", line, ["UTF-8 text"]) from None
     for pattern, what in (("\0", "a NUL character"), (_HIDDEN, "an invisible direction mark")):
         found = re.search(pattern, source)
         if found:
             line = source.count("\n", 0, found.start()) + 1
-            raise _refused(f"the kernel holds {what}", line, ["visible text"])
+            raise _make_refusal(f"the kernel holds {what}", line, ["visible text"])
     return source
 
 
-def _refused(what: str, line: int | None, honest: Sequence[str]) -> RejectedKernel:
+def _make_refusal(what: str, line: int | None, honest: Sequence[str]) -> RejectedKernel:
     where = "kernels.rs" if line is None else f"kernels.rs:{line}"
     # `what` quotes the kernel, and `honest` may hold the name of a module of its own.
-    ways = [stripped(way, 120) for way in honest]
-    return RejectedKernel(stripped(what, 200), where=where, allowed=ways)
+    ways = [strip_text(way, 120) for way in honest]
+    return RejectedKernel(strip_text(what, 200), where=where, allowed=ways)
 
 
-def _text(words: Sequence[Token], i: int) -> str:
+def _get_text(words: Sequence[Token], i: int) -> str:
     return words[i].text if 0 <= i < len(words) else ""
 
 
 def _check_word(words: Sequence[Token], i: int, metavariable_attributes: bool) -> None:
-    token, after = words[i], _text(words, i + 1)
+    token, after = words[i], _get_text(words, i + 1)
     word = token.text
     if word in WORDS:
-        raise _refused(f"`{word}` is not admitted", token.line, [WORDS[word]])
-    if word in MACROS and (after == "!" or _in_use(words, i)):
-        raise _refused(f"`{word}!` is not admitted", token.line, [MACROS[word]])
+        raise _make_refusal(f"`{word}` is not admitted", token.line, [WORDS[word]])
+    if word in MACROS and (after == "!" or _is_in_use(words, i)):
+        raise _make_refusal(f"`{word}!` is not admitted", token.line, [MACROS[word]])
     if metavariable_attributes and word in _ATTRIBUTE_WORDS:
         what = f"`{word}` is not admitted beside macros that write attributes"
-        raise _refused(what, token.line, ["attributes written out"])
+        raise _make_refusal(what, token.line, ["attributes written out"])
     if word in ("std", "core", "alloc", "lar_shim"):
         _check_path(words, i)
-    elif word == "mod" and _text(words, i + 2) == ";":
-        raise _refused(f"`mod {after};` is not admitted", token.line, [f"mod {after} {{ ... }}"])
+    elif word == "mod" and _get_text(words, i + 2) == ";":
+        raise _make_refusal(
+            f"`mod {after};` is not admitted", token.line, [f"mod {after} {{ ... }}"]
+        )
     elif word == "static":
         _check_static(words, i)
-    elif word in ("stdin", "stdout", "stderr") and _text(words, i - 1) == "::":
-        raise _refused(f"`{word}` is not admitted", token.line, ["the outputs it is handed"])
+    elif word in ("stdin", "stdout", "stderr") and _get_text(words, i - 1) == "::":
+        raise _make_refusal(f"`{word}` is not admitted", token.line, ["the outputs it is handed"])
 
 
-def _in_use(words: Sequence[Token], i: int) -> bool:
+def _is_in_use(words: Sequence[Token], i: int) -> bool:
     """True when the word stands in a `use` declaration."""
     while i >= 0 and words[i].text not in (";", "fn", "=", "("):
         if words[i].text == "use":
@@ -175,33 +179,33 @@ def _in_use(words: Sequence[Token], i: int) -> bool:
 def _check_path(words: Sequence[Token], i: int) -> None:
     """`std::fs`, `use std::{thread as t}`, `use std as s`, `lar_shim::init`."""
     root, line = words[i].text, words[i].line
-    if _text(words, i - 1) == "::" and _names_a_path(_text(words, i - 2)):
+    if _get_text(words, i - 1) == "::" and _is_path_name(_get_text(words, i - 2)):
         return  # a module of that name inside another path, like std::alloc
-    if _text(words, i + 1) == "as":
-        raise _refused(f"`{root} as` is not admitted", line, [f"{root} by its own name"])
-    if _text(words, i + 1) != "::":
+    if _get_text(words, i + 1) == "as":
+        raise _make_refusal(f"`{root} as` is not admitted", line, [f"{root} by its own name"])
+    if _get_text(words, i + 1) != "::":
         return
-    for name in _segments(words, i + 2):
+    for name in _list_segments(words, i + 2):
         if name.text in ("*", "self"):
-            raise _refused(
+            raise _make_refusal(
                 f"`{root}::{name.text}` is not admitted", name.line, ["names one by one"]
             )
         if root == "lar_shim" and name.text not in SHIM:
-            raise _refused(f"`lar_shim::{name.text}` is not admitted", name.line, [_HAS])
+            raise _make_refusal(f"`lar_shim::{name.text}` is not admitted", name.line, [_HAS])
         if root in ("std", "core") and name.text in MODULES:
-            raise _refused(
+            raise _make_refusal(
                 f"`{root}::{name.text}` is not admitted", name.line, [MODULES[name.text]]
             )
 
 
-def _names_a_path(word: str) -> bool:
+def _is_path_name(word: str) -> bool:
     """True for the `a` of `a::std`, false for the `use` of `use ::std`."""
     return word.isidentifier() and word not in _BEFORE_PATHS
 
 
-def _segments(words: Sequence[Token], i: int) -> list[Token]:
+def _list_segments(words: Sequence[Token], i: int) -> list[Token]:
     """The names that follow `root::`, one, or all of a `{...}` group at its own level."""
-    if _text(words, i) != "{":
+    if _get_text(words, i) != "{":
         return list(words[i : i + 1])
     found, depth = [], 0
     for j in range(i, len(words)):
@@ -216,8 +220,8 @@ def _segments(words: Sequence[Token], i: int) -> list[Token]:
 
 def _check_static(words: Sequence[Token], i: int) -> None:
     line = words[i].line
-    if _text(words, i + 1) == "mut":
-        raise _refused("`static mut` is not admitted", line, [_CONST])
+    if _get_text(words, i + 1) == "mut":
+        raise _make_refusal("`static mut` is not admitted", line, [_CONST])
     kind = []
     for token in words[i + 2 :]:
         if token.text in ("=", ";", "{"):
@@ -228,33 +232,33 @@ def _check_static(words: Sequence[Token], i: int) -> None:
         return
     cells = [t for t in words if t.kind == "word" and _CELLS.fullmatch(t.text)]
     if cells:
-        what = f"`static {_text(words, i + 1)}` beside `{cells[0].text}` is not admitted"
-        raise _refused(what, line, [_CONST])
+        what = f"`static {_get_text(words, i + 1)}` beside `{cells[0].text}` is not admitted"
+        raise _make_refusal(what, line, [_CONST])
 
 
 def _check_attribute(words: Sequence[Token], i: int) -> None:
-    inner = _text(words, i + 1) == "!"
+    inner = _get_text(words, i + 1) == "!"
     at = i + 2 if inner else i + 1
-    if _text(words, at) != "[" or at + 1 >= len(words):
+    if _get_text(words, at) != "[" or at + 1 >= len(words):
         return
     name = words[at + 1]
     if name.kind != "word":
         return  # #[$meta:meta] in a macro's pattern
-    if name.text == "unsafe" and _text(words, at + 2) == "(" and at + 3 < len(words):
+    if name.text == "unsafe" and _get_text(words, at + 2) == "(" and at + 3 < len(words):
         name = words[at + 3]  # #[unsafe(no_mangle)]
     known = INNER if inner else ATTRIBUTES
     if name.text not in known:
         mark = "#![" if inner else "#["
         honest = [WORDS[name.text]] if name.text in WORDS else known
-        raise _refused(f"`{mark}{name.text}]` is not admitted", name.line, honest)
+        raise _make_refusal(f"`{mark}{name.text}]` is not admitted", name.line, honest)
 
 
 def _check_metavariable(words: Sequence[Token], i: int) -> None:
     """`$name!(...)` calls whatever macro it is given: the scan could not see which."""
-    opened = _text(words, i + 3) in ("(", "[", "{")
+    opened = _get_text(words, i + 3) in ("(", "[", "{")
     if i + 3 < len(words) and words[i + 1].kind == "word" and words[i + 2].text == "!" and opened:
         what = f"a macro called by the metavariable `${words[i + 1].text}` is not admitted"
-        raise _refused(what, words[i].line, ["macros called by their names"])
+        raise _make_refusal(what, words[i].line, ["macros called by their names"])
 
 
 # ---- audit: what was built ---------------------------------------------------------------
@@ -294,7 +298,7 @@ _MENDS: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
-def audit(report: Mapping[str, Any], text: bytes = b"") -> None:
+def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
     """Check `lar-conductor audit`'s report on the kernel's own object and its library.
 
     Args:
@@ -310,36 +314,37 @@ def audit(report: Mapping[str, Any], text: bytes = b"") -> None:
         writable = _WRITABLE.match(name) or "W" in str(section.get("flags", ""))
         if section["size"] and writable and not name.startswith(".data.rel.ro"):
             raise RejectedKernel(
-                f"the object has {section['size']} bytes of writable state in {_readable(name)}",
-                where=_named_at(_readable(name), text),
+                f"the object has {section['size']} bytes of writable state in "
+                f"{_shorten_section(name)}",
+                where=_find_place(_shorten_section(name), text),
                 allowed=[_CONST],
             )
     for symbol in report.get("undefined", ()):
         name = re.sub(r"::h[0-9a-f]{16}$", "", str(symbol))
-        if not _known_symbol(name):
+        if not _is_known_symbol(name):
             mend = next((m for p, m in _MENDS if re.search(p, name)), None)
             raise RejectedKernel(
                 f"the object needs `{name[:200]}`",
-                where=_named_at(name, text),
+                where=_find_place(name, text),
                 allowed=[mend or "core, alloc and what the first kernel uses"],
             )
     for export in report.get("exports", ()):
         if not _EXPORTS.fullmatch(str(export)):
             raise RejectedKernel(
                 f"the library exports `{str(export)[:200]}`",
-                where=_named_at(str(export), text),
+                where=_find_place(str(export), text),
                 allowed=["plain `pub fn`, no attribute"],
             )
 
 
-def _named_at(symbol: str, text: bytes) -> str:
+def _find_place(symbol: str, text: bytes) -> str:
     """`kernels.rs:LINE` of the first token that can have brought a symbol or section.
 
     `std::thread::spawn` is looked for as `spawn`, then `thread`, then as any word about threads,
     `.init_array` inside strings too; `kernels.rs` alone where nothing fits.
     """
     lines: dict[str, int] = {}
-    for token in tokens(text.decode("utf-8", "replace")):
+    for token in split_tokens(text.decode("utf-8", "replace")):
         lines.setdefault(token.text, token.line)
     parts = [p for p in re.findall(r"[A-Za-z_]\w*", symbol) if p not in _EVERYWHERE]
     found = next((lines[p] for p in reversed(parts) if p in lines), None)
@@ -350,7 +355,7 @@ def _named_at(symbol: str, text: bytes) -> str:
     return "kernels.rs" if found is None else f"kernels.rs:{found}"
 
 
-def _readable(section: str) -> str:
+def _shorten_section(section: str) -> str:
     """`.data._ZN7kernels4LAST17h898cad5cE` reads `.data (kernels::LAST)`."""
     kind, _, mangled = section.partition("._ZN")
     parts: list[str] = []
@@ -361,7 +366,7 @@ def _readable(section: str) -> str:
     return f"{kind} ({'::'.join(parts[:-1])})" if len(parts) > 1 else section
 
 
-def _known_symbol(name: str) -> bool:
+def _is_known_symbol(name: str) -> bool:
     if _SYMBOLS.fullmatch(name):
         return True
     roots = set(_ROOTS.findall(_ERROR_VALUE.sub("core::io", name)))

@@ -15,10 +15,10 @@ def check(bench: Bench, candidate: Built) -> tuple[int, EarlyVerdict | None]:
     calls = 0
     with bench.phases("check"):
         for tier in bench.target.tiers:
-            result = bench.check(candidate.so, tier)
+            result = bench.check_library(candidate.so, tier)
             calls += result.calls
             if result.fault is not None:
-                return calls, EarlyVerdict.of_fault(result.fault)
+                return calls, EarlyVerdict.make_from_fault(result.fault)
     return calls, None
 
 

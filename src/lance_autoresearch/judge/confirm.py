@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.layouts import link_layouts
-from lance_autoresearch.bench.meter import Sides, gather
+from lance_autoresearch.bench.meter import Sides, gather_pairs
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.judge.defences import Defences, defend
 from lance_autoresearch.judge.job import EarlyVerdict, Prepared
@@ -29,8 +29,8 @@ from lance_autoresearch.records import (
     PairTimes,
     Verdict,
 )
-from lance_autoresearch.rules.confirmation import confirm as decide
-from lance_autoresearch.rules.confirmation import worth_more_pairs
+from lance_autoresearch.rules.confirmation import confirm_claim as decide
+from lance_autoresearch.rules.confirmation import is_worth_more_pairs
 from lance_autoresearch.rules.policy import Policy
 
 LONG_BLOCK_MS = 5
@@ -70,11 +70,11 @@ def confirm(
         pools, seed = bench.inputs.make_fresh()
         count = policy.confirm_pairs + policy.long_block_pairs
         layouts = link_layouts(champion, candidate, count)
-    with bench.phases("confirm"), bench.measuring():
+    with bench.phases("confirm"), bench.hold_machine():
         short = _measure(bench, layouts[: policy.confirm_pairs], pools, policy)
         long = _measure_long(bench, layouts[policy.confirm_pairs :], pools, policy, screening)
     first = _decide(bench, short, long, screening, policy, floor, seed)
-    doubtful = worth_more_pairs(first.result, policy)
+    doubtful = is_worth_more_pairs(first.result, policy)
     if first.result.verdict is Verdict.KEEP or doubtful:
         claimed = first.result.claimed
         found = defend(bench, first.comparison, layouts, pools, claimed, policy)
@@ -82,18 +82,18 @@ def confirm(
         if found.end is not None:
             return first
     if not doubtful:
-        return _guard_tiers(bench, prepared, first, layouts, pools, policy)
+        return _check_tiers(bench, prepared, first, layouts, pools, policy)
     bench.phases.say("a combo may be slower: as many pairs again")
     with bench.phases("fresh"):
         layouts = link_layouts(champion, candidate, policy.confirm_pairs)
-    with bench.phases("confirm"), bench.measuring():
+    with bench.phases("confirm"), bench.hold_machine():
         short += _measure(bench, layouts, pools, policy)
     more = _decide(bench, short, long, screening, policy, floor, seed)
     more = replace(more, defences=first.defences)
-    return _guard_tiers(bench, prepared, more, layouts, pools, policy)
+    return _check_tiers(bench, prepared, more, layouts, pools, policy)
 
 
-def _guard_tiers(
+def _check_tiers(
     bench: Bench, prepared: Prepared, found: Confirmation, layouts: Sequence[Sides],
     pools: Sequence[Pool], policy: Policy,
 ) -> Confirmation:  # fmt: skip
@@ -107,7 +107,7 @@ def _guard_tiers(
 def _measure(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy
 ) -> list[PairTimes]:
-    meter = bench.meter(layouts, pools, policy)
+    meter = bench.make_meter(layouts, pools, policy)
     return [meter.measure_pair() for _ in layouts]
 
 
@@ -115,12 +115,12 @@ def _measure_long(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy,
     screening: Screening,
 ) -> list[PairTimes]:  # fmt: skip
-    rounds = _long_rounds(screening.result, policy)
-    meter = bench.meter(layouts, pools, policy, rounds=rounds, block_ms=LONG_BLOCK_MS)
+    rounds = _count_long_rounds(screening.result, policy)
+    meter = bench.make_meter(layouts, pools, policy, rounds=rounds, block_ms=LONG_BLOCK_MS)
     return [meter.measure_pair() for _ in layouts]
 
 
-def _long_rounds(result: GateResult, policy: Policy) -> int:
+def _count_long_rounds(result: GateResult, policy: Policy) -> int:
     """Half the rounds where a combo is over twice as fast: the slow side's blocks last longer."""
     quick = any(row.gain > 100.0 for row in result.combos)
     return policy.long_block_rounds // 2 if quick else policy.long_block_rounds
@@ -130,8 +130,8 @@ def _decide(
     bench: Bench, short: Sequence[PairTimes], long: Sequence[PairTimes], screening: Screening,
     policy: Policy, floor: Sequence[float], seed: int,
 ) -> Confirmation:  # fmt: skip
-    meter = bench.meter((), (), policy)
-    comparison, long_blocks = gather(meter, short, floor), gather(meter, long, floor)
+    meter = bench.make_meter((), (), policy)
+    comparison, long_blocks = gather_pairs(meter, short, floor), gather_pairs(meter, long, floor)
     result = decide(comparison, long_blocks, screening.result.claim, policy)
     end = None
     if result.verdict is not Verdict.KEEP:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, measure_pairs
-from lance_autoresearch.bench.pools import Pool, output_bytes
+from lance_autoresearch.bench.pools import Pool, count_output_bytes
 from lance_autoresearch.judge.job import EarlyVerdict
 from lance_autoresearch.records import (
     Comparison,
@@ -24,7 +24,7 @@ from lance_autoresearch.records import (
     Verdict,
 )
 from lance_autoresearch.rules.confirmation import (
-    floor_flags,
+    find_floor_flags,
     judge_distinct_inputs,
     judge_opponent,
 )
@@ -77,7 +77,7 @@ def _defend_distinct(
         pools = bench.inputs.make_distinct()
     seen = measure_distinct(bench, sides, pools, policy)
     found = Defences(seen, claim=claimed.gain)
-    if (end := _need_half_valid(seen, "short pairs")) is not None:
+    if (end := _refuse_mostly_void(seen, "short pairs")) is not None:
         return replace(found, end=end)
     result = judge_distinct_inputs(seen, claimed.name, claimed.gain, policy)
     reason = Reason(ReasonKind.REPEATED_INPUTS, f"{claimed.name} {claimed.gain:+.1f}%",
@@ -91,8 +91,8 @@ def measure_distinct(
 ) -> Comparison:
     """Pairs of champion and candidate in which no process meets an input twice."""
     rounds, calls = policy.distinct_rounds, [1] * len(pools)
-    meter = bench.meter([sides], pools, policy, rounds=rounds, calls=calls)
-    with bench.phases("confirm"), bench.measuring():
+    meter = bench.make_meter([sides], pools, policy, rounds=rounds, calls=calls)
+    with bench.phases("confirm"), bench.hold_machine():
         return measure_pairs(meter, policy.distinct_pairs)
 
 
@@ -102,7 +102,7 @@ def _defend_opponent(
 ) -> Defences:  # fmt: skip
     behind = measure_opponent(bench, layouts, pools, policy)
     found = replace(found, opponent_pairs=behind)
-    if (end := _need_half_valid(behind, "pairs behind another program")) is not None:
+    if (end := _refuse_mostly_void(behind, "pairs behind another program")) is not None:
         return replace(found, end=end)
     result = judge_opponent(behind, claimed.name, claimed.gain, policy)
     reason = Reason(ReasonKind.SLOWED_OPPONENT, f"{claimed.name} {claimed.gain:+.1f}%",
@@ -119,8 +119,8 @@ def measure_opponent(
         replace(layouts[i % len(layouts)], opponent=layouts[i - 1].champion)
         for i in range(policy.opponent_pairs)
     ]
-    meter = bench.meter(turns, pools, policy)
-    with bench.phases("confirm"), bench.measuring():
+    meter = bench.make_meter(turns, pools, policy)
+    with bench.phases("confirm"), bench.hold_machine():
         return measure_pairs(meter, policy.opponent_pairs)
 
 
@@ -128,16 +128,18 @@ def refuse_too_fast(
     comparison: Comparison, pools: Sequence[Pool], policy: Policy
 ) -> EarlyVerdict | None:
     """A verdict against a kernel that was faster than its outputs can be written."""
-    written = zip(comparison.combos, map(output_bytes, (p.expected for p in pools)), strict=True)
+    written = zip(
+        comparison.combos, map(count_output_bytes, (p.expected for p in pools)), strict=True
+    )
     floors = {combo.label: size / policy.store_bytes_per_ns for combo, size in written}
-    for flag in floor_flags(comparison, floors):
+    for flag in find_floor_flags(comparison, floors):
         reason = Reason(ReasonKind.TOO_FAST, flag.combo, flag.candidate_ns, flag.floor_ns,
                         at_confirmation=True)  # fmt: skip
         return EarlyVerdict(Verdict.REJECTED, reason)
     return None
 
 
-def _need_half_valid(seen: Comparison, what: str) -> EarlyVerdict | None:
+def _refuse_mostly_void(seen: Comparison, what: str) -> EarlyVerdict | None:
     """Inconclusive where more than half of the pairs are void."""
     valid = sum(pair.void is None for pair in seen.pairs)
     if 2 * valid >= len(seen.pairs):

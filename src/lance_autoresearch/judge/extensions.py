@@ -1,7 +1,9 @@
 """Instructions that not every processor has: a kernel must ask for them before it uses them.
 
-    asked(words)      # tokens: whatever a #[target_feature] enables is asked for by `has`
-    guarded(report)   # the object in which every `has` said no: nothing may be left of them
+    check_features_asked(words)  # tokens: whatever a #[target_feature] enables is asked for by
+    `has`
+    check_features_guarded(report)  # the object in which every `has` said no: nothing may be left
+    of them
 
 Both sides of a comparison run on one processor, which may have more than Lance asks for. What
 is used unasked would be right and fast here and stop a query with SIGILL elsewhere.
@@ -15,7 +17,7 @@ from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.rust_tokens import Token
-from lance_autoresearch.text.plain_text import stripped
+from lance_autoresearch.text.plain_text import strip_text
 
 _BEYOND = re.compile(r"avx512\w*|gfni|vaes|vpclmulqdq")
 """Names in `enable = "..."` that a Haswell does not have and `Feature` does."""
@@ -27,7 +29,7 @@ IMPLIED: Mapping[str, Sequence[str]] = {
 """A feature that comes with others (rustc's own table); `avx512f` comes with each of them."""
 
 
-def asked(words: Sequence[Token]) -> None:
+def check_features_asked(words: Sequence[Token]) -> None:
     """Check that each feature a kernel enables is one that it asks for.
 
     Args:
@@ -38,20 +40,22 @@ def asked(words: Sequence[Token]) -> None:
     """
     named = {t.text for t in words if t.kind == "word"}
     questions = {name.lower() for name in named if name[:1].isupper()}
-    for line, feature in _enabled(words):
+    for line, feature in _list_enabled(words):
         wider = IMPLIED.get(feature, ())
         known = {feature, *wider} & questions
         if not known and not (
             feature == "avx512f" and any(q.startswith("avx512") for q in questions)
         ):
             raise RejectedKernel(
-                f"`{stripped(feature, 40)}` is enabled and never asked for",
+                f"`{strip_text(feature, 40)}` is enabled and never asked for",
                 where=f"kernels.rs:{line}",
-                allowed=[f"lar_shim::has(lar_shim::Feature::{stripped(feature, 40).capitalize()})"],
+                allowed=[
+                    f"lar_shim::has(lar_shim::Feature::{strip_text(feature, 40).capitalize()})"
+                ],
             )
 
 
-def _enabled(words: Sequence[Token]) -> Iterator[tuple[int, str]]:
+def _list_enabled(words: Sequence[Token]) -> Iterator[tuple[int, str]]:
     """(line, feature) of each `enable = "a,b"` beyond the baseline."""
     for i, token in enumerate(words[:-2]):
         if token.text == "enable" and words[i + 1].text == "=" and words[i + 2].kind == "text":
@@ -60,7 +64,7 @@ def _enabled(words: Sequence[Token]) -> Iterator[tuple[int, str]]:
                     yield token.line, name.strip()
 
 
-def guarded(report: Mapping[str, Any]) -> None:
+def check_features_guarded(report: Mapping[str, Any]) -> None:
     """Check `lar-conductor audit`'s report on the object in which no feature is there.
 
     Args:
@@ -70,7 +74,7 @@ def guarded(report: Mapping[str, Any]) -> None:
         RejectedKernel: names the function and the feature.
     """
     for found in report.get("extensions", ()):
-        feature, function = (stripped(str(found[k]), 160) for k in ("feature", "function"))
+        feature, function = (strip_text(str(found[k]), 160) for k in ("feature", "function"))
         raise RejectedKernel(
             f"`{function}` needs {feature} and is reached without asking for it",
             where="kernels.rs",

@@ -53,7 +53,7 @@ class Job:
     measure_same_program: bool = False
     """Measure even where both kernels are one program, as null trials do."""
     layout: int | None = None
-    """Judge the candidate linked in this layout (`builder.relink`) instead of its own..."""
+    """Judge the candidate linked in this layout (`builder.relink_library`) instead of its own..."""
     order: str = SHUFFLED
     """...its objects in this order (`link.ORDERS`)."""
 
@@ -67,7 +67,7 @@ class EarlyVerdict:
     fault: Fault | None = None
 
     @classmethod
-    def of_fault(cls, fault: Fault) -> EarlyVerdict:
+    def make_from_fault(cls, fault: Fault) -> EarlyVerdict:
         """What the conductor caught, as a verdict."""
         verdict = Verdict.REJECTED if fault.kind in FORBIDDEN else Verdict.INCORRECT
         return cls(verdict, Reason(ReasonKind.FAULT), fault)

@@ -69,7 +69,7 @@ def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
             or EarlyVerdict(Verdict.KEEP, Reason(ReasonKind.CONFIRMED))
         )
     except KernelAtFault as caught:
-        end = EarlyVerdict.of_fault(caught.fault)
+        end = EarlyVerdict.make_from_fault(caught.fault)
     except MachineError as failure:
         reason = Reason(ReasonKind.MACHINE, detail=failure.what)
         end = EarlyVerdict(Verdict.INCONCLUSIVE, reason)
@@ -98,13 +98,13 @@ def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> Ear
     if noise is None:
         noise = measure_noise(bench, prepared.champion, job.champion, job.policy)
         found.new_noise = noise
-    found.noise, found.policy = noise, job.policy.fitted(noise.aa_sd[-1])
+    found.noise, found.policy = noise, job.policy.adapt_to_noise(noise.aa_sd[-1])
     sides = [Sides(prepared.champion.so, prepared.built.so)]
-    meter = bench.meter(sides, bench.inputs.epoch.timed, found.policy)
+    meter = bench.make_meter(sides, bench.inputs.epoch.timed, found.policy)
     with bench.phases("compare"):
         found.screening = screen(
             meter, found.policy, noise.aa_sd, job.earlier, show=bench.phases.update,
-            holding=bench.measuring,
+            holding=bench.hold_machine,
         )  # fmt: skip
     return found.screening.end
 
@@ -137,7 +137,7 @@ def _finish(
         provenance=bench.provenance(job.policy),
         host=dict(bench.machine),
         toolchain=bench.toolchain,
-        phases=bench.phases.total(),
+        phases=bench.phases.sum_seconds(),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lance_autoresearch.bench import tiers
 from lance_autoresearch.bench.bench import Bench
-from lance_autoresearch.bench.meter import Sides, gather
+from lance_autoresearch.bench.meter import Sides, gather_pairs
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.judge.job import EarlyVerdict
 from lance_autoresearch.records import Comparison, ReasonKind, TierResult, Verdict
@@ -41,7 +41,7 @@ def time_lower_tiers(
     results: list[TierResult] = []
     for tier in list_lower_tiers(bench):
         bench.phases.say(f"tier {tier}: is it slower where a processor has less?")
-        with bench.phases("tiers"), bench.measuring():
+        with bench.phases("tiers"), bench.hold_machine():
             measured = _measure(bench, layouts, pools, policy, tier)
         pairs.append((tier, measured))
         results.append(judge_tier(measured, tier, policy))
@@ -52,18 +52,18 @@ def time_lower_tiers(
 
 def list_lower_tiers(bench: Bench) -> list[str]:
     """Tiers of the target below the one that is timed, as far as they differ here."""
-    return tiers.distinct(bench.target.tiers, bench.opened.features)[1:]
+    return tiers.list_distinct(bench.target.tiers, bench.opened.features)[1:]
 
 
 def _measure(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy, tier: str
 ) -> Comparison:
     """As many pairs as the spread of the first few asks for."""
-    meter = bench.meter(layouts, pools, policy, tier=tier)
+    meter = bench.make_meter(layouts, pools, policy, tier=tier)
     pairs = [meter.measure_pair() for _ in range(policy.tier_pairs)]
-    wanted = plan_tier_pairs(gather(meter, pairs), policy)
+    wanted = plan_tier_pairs(gather_pairs(meter, pairs), policy)
     pairs += [meter.measure_pair() for _ in range(wanted - len(pairs))]
-    return gather(meter, pairs)
+    return gather_pairs(meter, pairs)
 
 
 def _end_of(result: TierResult) -> EarlyVerdict | None:

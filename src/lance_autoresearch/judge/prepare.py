@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from lance_autoresearch.bench.bench import Bench
-from lance_autoresearch.bench.conductor import audit as audit_object
-from lance_autoresearch.build.builder import Built, build_both, relink
+from lance_autoresearch.bench.conductor import audit_object as audit_object
+from lance_autoresearch.build.builder import Built, build_both, relink_library
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.judge.admission import admit, audit
-from lance_autoresearch.judge.extensions import guarded
+from lance_autoresearch.judge.admission import admit, check_audit
+from lance_autoresearch.judge.extensions import check_features_guarded
 from lance_autoresearch.judge.job import EarlyVerdict, Job, Prepared, make_memory_key
 from lance_autoresearch.records import CodeFacts, Reason, ReasonKind, Verdict
 
@@ -40,7 +40,7 @@ def prepare(job: Job, bench: Bench) -> Prepared:
         built.digest, champion.digest, bench.provenance(job.policy)["all"], job.policy,
         bench.toolchain, describe_machine(bench),
     )  # fmt: skip
-    asks = asks or _asks_features(audit_object(bench.root, champion.obj, champion.so))
+    asks = asks or _is_asking_features(audit_object(bench.root, champion.obj, champion.so))
     return Prepared(built, champion, code, memory_key=key, asks_features=asks)
 
 
@@ -56,15 +56,15 @@ def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
     with bench.phases("build"):
         built, bare = build_both(bench.root, bench.target.name, job.kernel)
         if job.layout is not None:
-            built = replace(built, so=relink(built, job.layout, order=job.order))
+            built = replace(built, so=relink_library(built, job.layout, order=job.order))
     with bench.phases("audit"):
         report = audit_object(bench.root, built.obj, built.so)
-        audit(report, job.kernel)
-        guarded(audit_object(bench.root, bare))
+        check_audit(report, job.kernel)
+        check_features_guarded(audit_object(bench.root, bare))
     code = CodeFacts(built.digest, built.cached, int(report["text_bytes"]))
-    return built, code, _asks_features(report)
+    return built, code, _is_asking_features(report)
 
 
-def _asks_features(report: Mapping[str, Any]) -> bool:
+def _is_asking_features(report: Mapping[str, Any]) -> bool:
     """Whether an object reads the word that says what the processor has."""
     return any("lar_shim::" in str(symbol) for symbol in report.get("undefined", ()))

@@ -1,6 +1,6 @@
 """Splits Rust text into tokens: what a rule about words must look at.
 
-    for token in tokens('let s = "asm!"; // asm!'):    # let, s, =, "asm!", ;  - no comment
+    for token in split_tokens('let s = "asm!"; // asm!'):  # let, s, =, "asm!", ;  - no comment
 
 Comments are dropped; a string, a byte string or a character is one token of kind `text`, so
 words inside them are never mistaken for code. Macro bodies come out like everything else.
@@ -43,7 +43,7 @@ _LEXER = re.compile(
 _EDGE = re.compile(r"/\*|\*/")
 
 
-def tokens(text: str) -> Iterator[Token]:
+def split_tokens(text: str) -> Iterator[Token]:
     """Tokens of a Rust source file, in order."""
     at, line = 0, 1
     while at < len(text):
@@ -53,7 +53,7 @@ def tokens(text: str) -> Iterator[Token]:
         if kind == "fence":
             kind = "raw"
         if kind == "block":
-            end = _block_end(text, end)
+            end = _find_block_end(text, end)
         elif kind not in ("space", "comment"):
             # rustc compares identifiers in normal form C: `\u212a` (Kelvin) is a K.
             name = kind == "word"
@@ -63,7 +63,7 @@ def tokens(text: str) -> Iterator[Token]:
         at = end
 
 
-def _block_end(text: str, at: int) -> int:
+def _find_block_end(text: str, at: int) -> int:
     """Behind a block comment, which may nest; the end of the text where it is never closed."""
     depth = 1
     while depth:

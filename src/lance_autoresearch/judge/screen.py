@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
-from lance_autoresearch.bench.meter import Meter, gather
+from lance_autoresearch.bench.meter import Meter, gather_pairs
 from lance_autoresearch.judge.job import EarlyVerdict
 from lance_autoresearch.records import (
     Comparison,
@@ -18,7 +18,7 @@ from lance_autoresearch.records import (
     Verdict,
     VoidCause,
 )
-from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.gate import run_gate
 from lance_autoresearch.rules.policy import Policy
 
 
@@ -58,8 +58,8 @@ def screen(
     with holding():
         while True:
             pairs.append(meter.measure_pair())
-            comparison = gather(meter, pairs, floor)
-            result = gate(comparison, allowed)
+            comparison = gather_pairs(meter, pairs, floor)
+            result = run_gate(comparison, allowed)
             show(f"pair {len(pairs)}  {_describe(result)}")
             end = _refuse_slow_arming(pairs, policy) or _end_of(result)
             if end is not None or result.outcome is not Outcome.CONTINUE:

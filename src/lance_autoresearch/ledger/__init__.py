@@ -2,13 +2,13 @@
 
     with Ledger.open(root) as ledger:
         trial = ledger.append(record, blobs={"kernel": text})
-        ledger.trials(target="hamming", limit=20)
-        ledger.verify().fault            # None, or the first broken row
+        ledger.list_trials(target="hamming", limit=20)
+        ledger.verify_chain().fault      # None, or the first broken row
 """
 
-from lance_autoresearch.ledger.blobs import digest_of
+from lance_autoresearch.ledger.blobs import hash_bytes
 from lance_autoresearch.ledger.chain import GENESIS, Verified
-from lance_autoresearch.ledger.chained import ledger_path
+from lance_autoresearch.ledger.chained import find_ledger_path
 from lance_autoresearch.ledger.schema import (
     BlobInfo,
     CampaignRow,
@@ -17,7 +17,7 @@ from lance_autoresearch.ledger.schema import (
     Row,
     SessionRow,
 )
-from lance_autoresearch.ledger.seals import seal
+from lance_autoresearch.ledger.seals import seal_seed
 from lance_autoresearch.ledger.store import Ledger
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "Row",
     "SessionRow",
     "Verified",
-    "digest_of",
-    "ledger_path",
-    "seal",
+    "find_ledger_path",
+    "hash_bytes",
+    "seal_seed",
 ]

@@ -2,7 +2,7 @@
 
     name = ledger.put_blob(text, "kernel")
     ledger.get_blob(name) == text
-    ledger.gc(days=30)                  # never a blob that a keep needs, never a row
+    ledger.drop_old_blobs(days=30)      # never a blob that a keep needs, never a row
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.ledger.chained import Chained, now
-from lance_autoresearch.ledger.connect import explained
+from lance_autoresearch.ledger.chained import Chained, format_now
+from lance_autoresearch.ledger.connect import explain_errors
 from lance_autoresearch.ledger.schema import BlobInfo
 
 _NEEDED: Final = (
@@ -25,7 +25,7 @@ _NEEDED: Final = (
 )
 
 
-def digest_of(data: bytes) -> str:
+def hash_bytes(data: bytes) -> str:
     """sha256 in hex: how kernels and pair data are named everywhere."""
     return hashlib.sha256(data).hexdigest()
 
@@ -35,17 +35,17 @@ class Blobs(Chained):
 
     def put_blob(self, data: bytes, kind: str = "kernel") -> str:
         """Store bytes under their sha256, which is returned; twice is no change."""
-        name = digest_of(data)
-        with self.transaction():
+        name = hash_bytes(data)
+        with self.open_transaction():
             known = self._db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (name,)).fetchone()
             if not known:
-                row = (name, kind, len(data), zlib.compress(data), now())
+                row = (name, kind, len(data), zlib.compress(data), format_now())
                 self._db.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?)", row)
         return name
 
     def find_blob(self, name: str) -> bytes | None:
         """Bytes by sha256, or None where they were dropped by `lar gc` or never stored."""
-        with explained(self.path):
+        with explain_errors(self.path):
             found = self._db.execute("SELECT bytes FROM blobs WHERE sha256 = ?", (name,)).fetchone()
         if found is None:
             return None
@@ -53,7 +53,7 @@ class Blobs(Chained):
             data = zlib.decompress(found[0])
         except zlib.error:
             data = b""
-        if digest_of(data) != name:
+        if hash_bytes(data) != name:
             raise LedgerError(
                 f"blob {name[:12]} is damaged", where=str(self.path), next="lar log --verify"
             )
@@ -70,14 +70,14 @@ class Blobs(Chained):
             )
         return data
 
-    def blobs(self) -> list[BlobInfo]:
+    def list_blobs(self) -> list[BlobInfo]:
         """All blobs without their bytes, oldest first."""
         names = "sha256, kind, size, length(bytes), created"
         sql = f"SELECT {names} FROM blobs ORDER BY created, sha256"
-        with explained(self.path):
+        with explain_errors(self.path):
             return [BlobInfo(*found) for found in self._db.execute(sql)]
 
-    def gc(
+    def drop_old_blobs(
         self, *, days: float = 30.0, at_least: int = 0, dry_run: bool = False
     ) -> list[BlobInfo]:
         """Drop blobs older than `days` that no keep and no campaign's start needs.
@@ -88,17 +88,17 @@ class Blobs(Chained):
             at_least: bytes to free; younger blobs follow, the oldest first, until it is reached,
                 but none of the last hour: its row may not be written yet.
         """
-        before, fresh = now(ago=timedelta(days=days)), now(ago=timedelta(hours=1))
-        with explained(self.path):
+        before, fresh = format_now(ago=timedelta(days=days)), format_now(ago=timedelta(hours=1))
+        with explain_errors(self.path):
             needed = {name for (name,) in self._db.execute(_NEEDED)}
             drop, freed = [], 0
-            for blob in self.blobs():
+            for blob in self.list_blobs():
                 more = freed < at_least and blob.created <= fresh
                 if blob.sha256 not in needed and (blob.created <= before or more):
                     drop.append(blob)
                     freed += blob.stored
             if drop and not dry_run:
-                with self.transaction():
+                with self.open_transaction():
                     names = [(blob.sha256,) for blob in drop]
                     self._db.executemany("DELETE FROM blobs WHERE sha256 = ?", names)
                 self._db.execute("PRAGMA incremental_vacuum").fetchall()

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lance_autoresearch.ledger.schema import NAMES, statements
+from lance_autoresearch.ledger.schema import NAMES, list_statements
 
 GENESIS: Final = "0" * 64
 """`prev` of the first row."""
@@ -42,7 +42,7 @@ class Verified:
     """The first broken row and why, or None."""
 
 
-def canonical(values: Mapping[str, Any]) -> bytes:
+def encode_canonical(values: Mapping[str, Any]) -> bytes:
     """JSON with sorted keys, no spaces, UTF-8: equal data, equal bytes."""
     text = json.dumps(
         values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -50,45 +50,45 @@ def canonical(values: Mapping[str, Any]) -> bytes:
     return text.encode()
 
 
-def row_digest(table: str, values: Mapping[str, Any]) -> str:
+def hash_row(table: str, values: Mapping[str, Any]) -> str:
     """Digest of one row; `values` holds every column, `digest` itself is left out."""
     body = {name: values[name] for name in NAMES[table] if name != "digest"}
-    return hashlib.sha256(canonical({"table": table, **body})).hexdigest()
+    return hashlib.sha256(encode_canonical({"table": table, **body})).hexdigest()
 
 
-def plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     """A JSON-able copy: tuples become lists, numbers Python's own, inf and nan their names."""
     if isinstance(value, Mapping):
-        return {clean(str(key)): plain(item) for key, item in value.items()}
+        return {clean_text(str(key)): make_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [make_plain(item) for item in value]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return clean(str(value))
+        return clean_text(str(value))
     if isinstance(value, int):
         return int(value)
     if isinstance(value, bytes):
         return value.hex()
     if hasattr(value, "item"):  # a NumPy scalar; NumPy itself is not imported here
-        return plain(value.item())
+        return make_plain(value.item())
     number = float(value)
     return number if math.isfinite(number) else str(number)
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Text that SQLite and UTF-8 can hold: no NUL, no lone surrogate."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
-def real(value: float | None) -> float | None:
+def normalize_float(value: float | None) -> float | None:
     """A float as SQLite gives it back: finite, and no negative zero."""
     if value is None or not math.isfinite(value):
         return None
     return float(value) + 0.0
 
 
-def walk(db: sqlite3.Connection) -> Iterator[tuple[str, Values]]:
+def walk_rows(db: sqlite3.Connection) -> Iterator[tuple[str, Values]]:
     """(table, columns) of every chained row, in the order of `seq`."""
     places = " UNION ALL ".join(f"SELECT seq, '{table}' AS t, id FROM {table}" for table in NAMES)
     for _, table, row in db.execute(f"SELECT * FROM ({places}) ORDER BY seq"):
@@ -97,7 +97,7 @@ def walk(db: sqlite3.Connection) -> Iterator[tuple[str, Values]]:
         yield table, dict(zip(names, found.fetchone(), strict=True))
 
 
-def head(db: sqlite3.Connection) -> tuple[int, str]:
+def read_head(db: sqlite3.Connection) -> tuple[int, str]:
     """(seq, digest) of the last row; (0, GENESIS) of an empty ledger."""
     tops = " UNION ALL ".join(
         f"SELECT * FROM (SELECT seq, digest FROM {table} ORDER BY seq DESC LIMIT 1)"
@@ -107,7 +107,7 @@ def head(db: sqlite3.Connection) -> tuple[int, str]:
     return (int(found[0]), str(found[1])) if found else (0, GENESIS)
 
 
-def verify(db: sqlite3.Connection, commits: Mapping[str, str]) -> Verified:
+def verify_chain(db: sqlite3.Connection, commits: Mapping[str, str]) -> Verified:
     """Walk the whole chain.
 
     Args:
@@ -117,9 +117,9 @@ def verify(db: sqlite3.Connection, commits: Mapping[str, str]) -> Verified:
     seq, last, fault = 0, GENESIS, None
     trials = keeps = witnessed = 0
     named: set[str] = set()
-    for table, values in walk(db):
+    for table, values in walk_rows(db):
         seq += 1
-        fault = fault or _broken(table, values, seq, last)
+        fault = fault or _find_break(table, values, seq, last)
         trials += table == "trials"
         commit = values.get("keep_commit") or values.get("start_commit")
         if commit:
@@ -127,34 +127,34 @@ def verify(db: sqlite3.Connection, commits: Mapping[str, str]) -> Verified:
             named.add(commit)
             witnessed += commits.get(commit) == values["prev"]
             if commit in commits and commits[commit] != values["prev"]:
-                where = _name(table, values)
+                where = _name_row(table, values)
                 fault = fault or f"{where}: commit {commit[:12]} carries another chain head"
         last = values["digest"]
-    fault = fault or _cut_off(commits, named, seq) or _fences_down(db)
+    fault = fault or _find_cut_off(commits, named, seq) or _find_missing_fences(db)
     return Verified(seq, trials, keeps, witnessed, last, fault)
 
 
-def _name(table: str, values: Values) -> str:
+def _name_row(table: str, values: Values) -> str:
     what = {"trials": "trial", "campaigns": "campaign", "sessions": "session"}.get(table, table)
     return f"{what} {values['id']} (row {values['seq']} of the chain)"
 
 
-def _broken(table: str, values: Values, seq: int, last: str) -> str | None:
+def _find_break(table: str, values: Values, seq: int, last: str) -> str | None:
     """Why a row does not fit, or None."""
     if values["seq"] != seq:
-        return f"row {seq} of the chain is missing; next is {_name(table, values)}"
+        return f"row {seq} of the chain is missing; next is {_name_row(table, values)}"
     try:
-        digest = row_digest(table, values)
+        digest = hash_row(table, values)
     except (TypeError, ValueError):
         digest = ""
     if digest != values["digest"]:
-        return f"{_name(table, values)}: its digest does not match its content"
+        return f"{_name_row(table, values)}: its digest does not match its content"
     if values["prev"] != last:
-        return f"{_name(table, values)}: it does not follow the row before it"
+        return f"{_name_row(table, values)}: it does not follow the row before it"
     return None
 
 
-def _cut_off(commits: Mapping[str, str], named: set[str], seq: int) -> str | None:
+def _find_cut_off(commits: Mapping[str, str], named: set[str], seq: int) -> str | None:
     """Rows taken from the end leave a commit of ours that nothing names."""
     for commit, carried in commits.items():
         if commit not in named:
@@ -165,10 +165,10 @@ def _cut_off(commits: Mapping[str, str], named: set[str], seq: int) -> str | Non
     return None
 
 
-def _fences_down(db: sqlite3.Connection) -> str | None:
+def _find_missing_fences(db: sqlite3.Connection) -> str | None:
     """Triggers or tables that are not as we made them."""
     there = {text for (text,) in db.execute("SELECT sql FROM sqlite_master")}
-    for statement in statements():
+    for statement in list_statements():
         if statement not in there:
             return f"the schema was changed: missing `{' '.join(statement.split()[:3])}`"
     return None

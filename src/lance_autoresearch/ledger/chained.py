@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from lance_autoresearch.ledger import chain
-from lance_autoresearch.ledger.connect import connect, explained
+from lance_autoresearch.ledger.connect import connect, explain_errors
 from lance_autoresearch.ledger.schema import NAMES
 
 
-def ledger_path(root: Path) -> Path:
+def find_ledger_path(root: Path) -> Path:
     """`<root>/.lar/ledger.sqlite`."""
     return root / ".lar" / "ledger.sqlite"
 
 
-def now(*, ago: timedelta = timedelta()) -> str:
+def format_now(*, ago: timedelta = timedelta()) -> str:
     """UTC, ISO 8601, to the second."""
     return (datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -42,7 +42,7 @@ class Chained:
         Raises:
             LedgerError: unknown version, not a ledger, not writable.
         """
-        return cls(ledger_path(root))
+        return cls(find_ledger_path(root))
 
     def close(self) -> None:
         """Close the file; the object is of no use afterwards."""
@@ -55,10 +55,10 @@ class Chained:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def open_transaction(self) -> Iterator[None]:
         """Everything inside is written whole, durably, or not at all; may be nested.
 
-        Other writers wait from here to the end, so `head()` inside stays the head.
+        Other writers wait from here to the end, so `read_head()` inside stays the head.
 
         Raises:
             LedgerError: disk full, read-only, damaged, or busy for 30 s.
@@ -66,7 +66,7 @@ class Chained:
         if self._db.in_transaction:
             yield
             return
-        with explained(self.path):
+        with explain_errors(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -76,22 +76,22 @@ class Chained:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def head(self) -> str:
+    def read_head(self) -> str:
         """Digest of the last row of the chain; 64 zeros while there is none."""
-        with explained(self.path):
-            return chain.head(self._db)[1]
+        with explain_errors(self.path):
+            return chain.read_head(self._db)[1]
 
-    def verify(self, commits: Mapping[str, str] | None = None) -> chain.Verified:
+    def verify_chain(self, commits: Mapping[str, str] | None = None) -> chain.Verified:
         """Walk the chain; `commits` (commit -> head in its message) is git's testimony."""
-        with explained(self.path):
-            return chain.verify(self._db, commits or {})
+        with explain_errors(self.path):
+            return chain.verify_chain(self._db, commits or {})
 
     def _insert(self, table: str, values: dict[str, Any]) -> int:
-        with self.transaction():
-            seq, prev = chain.head(self._db)
+        with self.open_transaction():
+            seq, prev = chain.read_head(self._db)
             (last,) = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()
-            values |= {"id": (last or 0) + 1, "seq": seq + 1, "created": now(), "prev": prev}
-            values["digest"] = chain.row_digest(table, values)
+            values |= {"id": (last or 0) + 1, "seq": seq + 1, "created": format_now(), "prev": prev}
+            values["digest"] = chain.hash_row(table, values)
             names = NAMES[table]
             marks = ", ".join("?" * len(names))
             sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
@@ -100,6 +100,6 @@ class Chained:
 
     def _select(self, table: str, tail: str, params: Sequence[object]) -> list[dict[str, Any]]:
         names = NAMES[table]
-        with explained(self.path):
+        with explain_errors(self.path):
             found = self._db.execute(f"SELECT {', '.join(names)} FROM {table} {tail}", params)
             return [dict(zip(names, row, strict=True)) for row in found]

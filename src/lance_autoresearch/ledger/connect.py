@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.ledger.schema import APPLICATION_ID, VERSION, statements
+from lance_autoresearch.ledger.schema import APPLICATION_ID, VERSION, list_statements
 
 BUSY_S: Final = 30.0
 """How long a process waits for another one's transaction."""
@@ -27,7 +27,7 @@ _MENDS: Final = (
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ones that name the mend. A wrong statement stays a defect."""
     try:
         yield
@@ -47,7 +47,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         LedgerError: unknown version, not a ledger, not writable.
     """
-    with explained(path):
+    with explain_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,8 +58,8 @@ def connect(path: Path) -> sqlite3.Connection:
             ) from error
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         try:
-            if _version(db, path) == 0:
-                _create(db, path)
+            if _read_version(db, path) == 0:
+                _create_schema(db, path)
             db.execute("PRAGMA synchronous = FULL")
         except BaseException:
             db.close()
@@ -67,7 +67,7 @@ def connect(path: Path) -> sqlite3.Connection:
         return db
 
 
-def _version(db: sqlite3.Connection, path: Path) -> int:
+def _read_version(db: sqlite3.Connection, path: Path) -> int:
     """0 for an empty file, else our version. Raises LedgerError for anything else."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     kind = int(db.execute("PRAGMA application_id").fetchone()[0])
@@ -90,14 +90,14 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _create(db: sqlite3.Connection, path: Path) -> None:
+def _create_schema(db: sqlite3.Connection, path: Path) -> None:
     """Lay out an empty file; harmless where another process does so at the same time."""
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    _patiently(db, "PRAGMA journal_mode = WAL")
-    _patiently(db, "BEGIN IMMEDIATE")
+    _run_patiently(db, "PRAGMA journal_mode = WAL")
+    _run_patiently(db, "BEGIN IMMEDIATE")
     try:
-        if _version(db, path) == 0:
-            for statement in statements():
+        if _read_version(db, path) == 0:
+            for statement in list_statements():
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")
@@ -108,7 +108,7 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def _patiently(db: sqlite3.Connection, statement: str) -> None:
+def _run_patiently(db: sqlite3.Connection, statement: str) -> None:
     """Run a statement for which SQLite's own busy handler does not wait."""
     for attempt in range(200):
         try:

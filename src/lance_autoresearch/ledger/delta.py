@@ -25,24 +25,26 @@ SHARED: Final = 10
 Ops = list[list[Any]]
 
 
-def shared_lines(kernel: bytes, base: bytes) -> int:
+def count_shared_lines(kernel: bytes, base: bytes) -> int:
     """Lines in common, in any order, but for indentation; `}` and blank lines do not count."""
-    ours, theirs = (Counter(filter(_telling, map(str.strip, _lines(t)))) for t in (kernel, base))
+    ours, theirs = (
+        Counter(filter(_is_telling, map(str.strip, _split_lines(t)))) for t in (kernel, base)
+    )
     return (ours & theirs).total()
 
 
-def encode(kernel: bytes, base: bytes) -> bytes:
-    """The delta as JSON text; `decode(encode(kernel, base), base) == kernel`."""
+def encode_delta(kernel: bytes, base: bytes) -> bytes:
+    """The delta as JSON text; `decode(encode_delta(kernel, base), base) == kernel`."""
     names = {
         "v": 1,
         "base": hashlib.sha256(base).hexdigest(),
         "kernel": hashlib.sha256(kernel).hexdigest(),
     }
-    ops = ",\n".join(json.dumps(op) for op in _ops(_lines(kernel), _lines(base)))
+    ops = ",\n".join(json.dumps(op) for op in _find_ops(_split_lines(kernel), _split_lines(base)))
     return f'{json.dumps(names)[:-1]}, "ops": [\n{ops}\n]}}\n'.encode()
 
 
-def decode(delta: bytes, base: bytes) -> bytes:
+def decode_delta(delta: bytes, base: bytes) -> bytes:
     """The kernel again.
 
     Raises:
@@ -58,7 +60,7 @@ def decode(delta: bytes, base: bytes) -> bytes:
                 f"this delta was made against another first kernel of Lance ({wanted[:12]})",
                 next="pin the release the campaign was run with: lar upstream pin",
             )
-        text = "".join(_apply(op, _lines(base)) for op in parts["ops"])
+        text = "".join(_apply_op(op, _split_lines(base)) for op in parts["ops"])
         kernel = text.encode("utf-8", "surrogateescape")
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise LedgerError(f"a delta is damaged ({error})") from error
@@ -67,25 +69,25 @@ def decode(delta: bytes, base: bytes) -> bytes:
     return kernel
 
 
-def _lines(text: bytes) -> list[str]:
+def _split_lines(text: bytes) -> list[str]:
     """Lines with their ends; only \\n ends one, so that joining gives the bytes back."""
     return [
         line.decode("utf-8", "surrogateescape") + end
-        for line, end in _parted(text)
+        for line, end in _split_parts(text)
         if line or end
     ]
 
 
-def _parted(text: bytes) -> list[tuple[bytes, str]]:
+def _split_parts(text: bytes) -> list[tuple[bytes, str]]:
     *whole, rest = text.split(b"\n")
     return [*((line, "\n") for line in whole), (rest, "")]
 
 
-def _telling(line: str) -> bool:
+def _is_telling(line: str) -> bool:
     return any(c.isalnum() for c in line)
 
 
-def _ops(kernel: Sequence[str], base: Sequence[str]) -> Ops:
+def _find_ops(kernel: Sequence[str], base: Sequence[str]) -> Ops:
     exact: dict[str, list[int]] = {}
     cores: dict[str, int] = {}
     for i, line in enumerate(base):
@@ -95,12 +97,12 @@ def _ops(kernel: Sequence[str], base: Sequence[str]) -> Ops:
     at = 0
     while at < len(kernel):
         line, core = kernel[at], kernel[at].strip()
-        start, length = _longest(kernel, at, base, exact.get(line, []))
-        if any(map(_telling, kernel[at : at + length])):
+        start, length = _find_longest(kernel, at, base, exact.get(line, []))
+        if any(map(_is_telling, kernel[at : at + length])):
             ops.append(["copy", start, length])
             at += length
             continue
-        if _telling(core) and core in cores:
+        if _is_telling(core) and core in cores:
             lead, _, trail = line.partition(core)
             ops.append(["line", cores[core], lead, trail])
         elif ops and ops[-1][0] == "text":
@@ -111,7 +113,7 @@ def _ops(kernel: Sequence[str], base: Sequence[str]) -> Ops:
     return ops
 
 
-def _longest(
+def _find_longest(
     kernel: Sequence[str], at: int, base: Sequence[str], starts: Sequence[int]
 ) -> tuple[int, int]:
     """(start, length) of the longest run of the base that the kernel holds at `at`."""
@@ -129,7 +131,7 @@ def _longest(
     return best
 
 
-def _apply(op: Sequence[Any], base: Sequence[str]) -> str:
+def _apply_op(op: Sequence[Any], base: Sequence[str]) -> str:
     match op:
         case ["copy", int(start), int(length)] if start >= 0 and start + length <= len(base):
             return "".join(base[start : start + length])

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from lance_autoresearch.errors import LedgerError, UsageError
 from lance_autoresearch.ledger import chain, delta, rows, tsv
-from lance_autoresearch.ledger.blobs import digest_of
+from lance_autoresearch.ledger.blobs import hash_bytes
 from lance_autoresearch.ledger.schema import CampaignRow, Row
 from lance_autoresearch.ledger.store import Ledger
 
@@ -63,37 +63,37 @@ def export_campaign(ledger: Ledger, name: str, directory: Path, upstream: bytes)
     Raises:
         UsageError: no such campaign.
     """
-    campaign = ledger.campaign(name)
+    campaign = ledger.find_campaign(name)
     if campaign is None:
-        names = [row.name for row in ledger.campaigns()]
+        names = [row.name for row in ledger.list_campaigns()]
         raise UsageError(f"no campaign '{name}'", allowed=names, next="lar status")
-    trials = ledger.trials(campaign=name)
-    files, dropped = _files(ledger, campaign, trials, upstream)
+    trials = ledger.list_trials(campaign=name)
+    files, dropped = _collect_files(ledger, campaign, trials, upstream)
     about = {
         "v": VERSION,
         "command": f"lar log --export {name}",
         "campaign": dataclasses.asdict(campaign),
-        "first_kernel": digest_of(upstream),
-        "champion": dataclasses.asdict(ledger.champion(name)),
-        "head": ledger.head(),
+        "first_kernel": hash_bytes(upstream),
+        "champion": dataclasses.asdict(ledger.find_champion(name)),
+        "head": ledger.read_head(),
         "dropped": sorted(dropped),
         "columns": tsv.COLUMNS,
-        "files": {path: digest_of(data) for path, data in sorted(files.items())},
+        "files": {path: hash_bytes(data) for path, data in sorted(files.items())},
     }
-    files["campaign.json"] = _json(about)
-    _replace(directory, files)
+    files["campaign.json"] = _encode_json(about)
+    _replace_directory(directory, files)
     return directory
 
 
-def _json(value: object) -> bytes:
+def _encode_json(value: object) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _files(
+def _collect_files(
     ledger: Ledger, campaign: CampaignRow, trials: list[Row], upstream: bytes
 ) -> tuple[dict[str, bytes], set[str]]:
     """Relative path -> bytes, and the blobs that are gone."""
-    files = {"trials.tsv": tsv.dump(trials).encode()}
+    files = {"trials.tsv": tsv.dump_trials(trials).encode()}
     dropped = set()
     texts = {campaign.start_kernel}
     texts |= {t for row in trials for t in (row.record.kernel, row.record.champion)}
@@ -101,8 +101,8 @@ def _files(
         text = ledger.find_blob(sha)
         if text is None:
             dropped.add(sha)
-        elif delta.shared_lines(text, upstream) >= delta.SHARED:
-            files[f"kernels/{sha}.delta"] = delta.encode(text, upstream)
+        elif delta.count_shared_lines(text, upstream) >= delta.SHARED:
+            files[f"kernels/{sha}.delta"] = delta.encode_delta(text, upstream)
         else:
             files[f"kernels/{sha}.rs"] = text
     for pair in sorted({row.record.pairs_blob for row in trials if row.record.pairs_blob}):
@@ -112,17 +112,17 @@ def _files(
         else:
             files[f"pairs/{pair}.json.z"] = zlib.compress(data, 9)
     used = {row.record.epoch for row in trials}
-    files["seeds.json"] = _json(
+    files["seeds.json"] = _encode_json(
         {
             epoch.name: {"created": epoch.created, "ended": epoch.ended, "seed": epoch.seed}
-            for epoch in ledger.epochs(campaign.target)
+            for epoch in ledger.list_epochs(campaign.target)
             if epoch.name in used
         }
     )
     return files, dropped
 
 
-def _replace(directory: Path, files: Mapping[str, bytes]) -> None:
+def _replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write beside the old export, then swap."""
     new = directory.with_name(f".{directory.name}.new")
     old = directory.with_name(f".{directory.name}.old")
@@ -146,26 +146,26 @@ def load_records(directory: Path, upstream: bytes | None = None) -> Records:
     Raises:
         LedgerError: a file is missing, damaged, or does not belong; the error names it.
     """
-    about = _about(directory)
-    files = {path: _checked(directory, path, sha) for path, sha in about["files"].items()}
-    campaign, trials = _checked_rows(directory, about, files)
+    about = _read_about(directory)
+    files = {path: _read_checked(directory, path, sha) for path, sha in about["files"].items()}
+    campaign, trials = _read_checked_rows(directory, about, files)
     kernels: dict[str, bytes] = {}
     pairs: dict[str, bytes] = {}
     for path, data in files.items():
         sha = path.partition("/")[2].partition(".")[0]
         if path.endswith(".delta") and upstream is not None:
-            kernels[sha] = _same(directory / path, sha, delta.decode(data, upstream))
+            kernels[sha] = _check_digest(directory / path, sha, delta.decode_delta(data, upstream))
         elif path.endswith(".rs"):
-            kernels[sha] = _same(directory / path, sha, data)
+            kernels[sha] = _check_digest(directory / path, sha, data)
         elif path.startswith("pairs/"):
-            pairs[sha] = _same(directory / path, sha, _unpacked(directory / path, data))
+            pairs[sha] = _check_digest(directory / path, sha, _unpack_file(directory / path, data))
     dropped = frozenset(about["dropped"])
-    _complete(directory, trials, files, dropped)
-    seeds = _seeds(directory / "seeds.json", files["seeds.json"])
+    _check_complete(directory, trials, files, dropped)
+    seeds = _parse_seeds(directory / "seeds.json", files["seeds.json"])
     return Records(campaign, tuple(trials), kernels, pairs, seeds, dropped)
 
 
-def _seeds(path: Path, data: bytes) -> dict[str, Any]:
+def _parse_seeds(path: Path, data: bytes) -> dict[str, Any]:
     try:
         seeds = json.loads(data)
         for epoch in seeds.values():
@@ -176,13 +176,13 @@ def _seeds(path: Path, data: bytes) -> dict[str, Any]:
     return dict(seeds)
 
 
-def _about(directory: Path) -> dict[str, Any]:
+def _read_about(directory: Path) -> dict[str, Any]:
     path = directory / "campaign.json"
     try:
         about = json.loads(path.read_bytes())
         version, files = about["v"], about["files"]
         odd = [name for name in files if not _NAME.fullmatch(name)]
-        rows.to_campaign(rows.of_campaign(CampaignRow(**about["campaign"])))
+        rows.build_campaign(rows.flatten_campaign(CampaignRow(**about["campaign"])))
         frozenset(about["dropped"])
     except OSError as error:
         raise LedgerError("it cannot be read", where=str(path), next="lar log --export") from error
@@ -195,43 +195,43 @@ def _about(directory: Path) -> dict[str, Any]:
     return dict(about)
 
 
-def _checked(directory: Path, path: str, sha: str) -> bytes:
+def _read_checked(directory: Path, path: str, sha: str) -> bytes:
     try:
         data = (directory / path).read_bytes()
     except OSError as error:
         raise LedgerError("missing from the records", where=str(directory / path)) from error
-    return _same(directory / path, sha, data)
+    return _check_digest(directory / path, sha, data)
 
 
-def _same(path: Path, sha: str, data: bytes) -> bytes:
-    if digest_of(data) != sha:
+def _check_digest(path: Path, sha: str, data: bytes) -> bytes:
+    if hash_bytes(data) != sha:
         raise LedgerError("damaged: its content is not what it was", where=str(path))
     return data
 
 
-def _unpacked(path: Path, data: bytes) -> bytes:
+def _unpack_file(path: Path, data: bytes) -> bytes:
     try:
         return zlib.decompressobj().decompress(data, LONGEST)
     except zlib.error as error:
         raise LedgerError(f"damaged ({error})", where=str(path)) from error
 
 
-def _checked_rows(
+def _read_checked_rows(
     directory: Path, about: dict[str, Any], files: Mapping[str, bytes]
 ) -> tuple[CampaignRow, list[Row]]:
     """Campaign and trials, each with the digest it had in the ledger's chain."""
     campaign = CampaignRow(**about["campaign"])
-    values = rows.of_campaign(campaign)
-    if chain.row_digest("campaigns", values) != campaign.digest:
+    values = rows.flatten_campaign(campaign)
+    if chain.hash_row("campaigns", values) != campaign.digest:
         where = str(directory / "campaign.json")
         raise LedgerError("the campaign's digest does not match its content", where=where)
     where = str(directory / "trials.tsv")
     try:
-        trials = tsv.parse(files["trials.tsv"].decode())
+        trials = tsv.parse_trials(files["trials.tsv"].decode())
     except (LedgerError, ValueError) as error:
         raise LedgerError(f"damaged: {error}", where=where) from error
     for row in trials:
-        if chain.row_digest("trials", rows.of_row(row)) != row.digest:
+        if chain.hash_row("trials", rows.flatten_row(row)) != row.digest:
             raise LedgerError(f"trial {row.id}: its digest does not match its content", where=where)
         if row.record.campaign != campaign.name:
             raise LedgerError(f"trial {row.id} belongs to another campaign", where=where)
@@ -242,7 +242,7 @@ def _checked_rows(
     return campaign, trials
 
 
-def _complete(
+def _check_complete(
     directory: Path, trials: list[Row], files: Mapping[str, bytes], dropped: frozenset[str]
 ) -> None:
     """Every kernel and pair file a trial names is there, or was dropped."""

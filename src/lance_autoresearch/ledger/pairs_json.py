@@ -90,20 +90,20 @@ class GateCase:
     """`outcome`, and what else the recorder wants held: `claim`, `pairs`, `reason`, ..."""
 
 
-def to_json(comparison: Comparison) -> str:
+def encode_comparison(comparison: Comparison) -> str:
     """One line; equal comparisons give equal bytes."""
-    return json.dumps(_comparison_body(comparison), separators=(",", ":"), allow_nan=False)
+    return json.dumps(_build_comparison_body(comparison), separators=(",", ":"), allow_nan=False)
 
 
-def from_json(text: str | bytes) -> Comparison:
-    """Read what `to_json` wrote. Raises UsageError for anything else."""
-    return _comparison(_parse(text))
+def decode_comparison(text: str | bytes) -> Comparison:
+    """Read what `encode_comparison` wrote. Raises UsageError for anything else."""
+    return _parse_comparison(_parse(text))
 
 
-def case_to_json(case: GateCase) -> str:
+def encode_case(case: GateCase) -> str:
     """A recorded case, one line per pair so that a difference can be read."""
-    changed = _changed(case.policy)
-    body = _comparison_body(case.comparison)
+    changed = _list_changed(case.policy)
+    body = _build_comparison_body(case.comparison)
     pairs = ",\n".join(json.dumps(p, separators=(",", ":")) for p in body.pop("pairs"))
     inner = json.dumps(body, allow_nan=False)
     head = {"v": VERSION, "kind": "gate-case", "about": case.about, "expect": dict(case.expect)}
@@ -112,22 +112,22 @@ def case_to_json(case: GateCase) -> str:
     return f'{json.dumps(head)[:-1]}, "comparison":\n{inner[:-1]}, "pairs": [\n{pairs}\n]}}}}\n'
 
 
-def case_from_json(text: str | bytes) -> GateCase:
+def decode_case(text: str | bytes) -> GateCase:
     """Read a recorded case, or a bare comparison as a case without expectations."""
     body = _parse(text)
     if body.get("kind") == "comparison":
-        return GateCase(_comparison(body))
-    _head(body, "gate-case", {"about", "expect", "policy", "comparison"})
-    policy = _policy(body.get("policy", {}), "gate-case")
+        return GateCase(_parse_comparison(body))
+    _check_head(body, "gate-case", {"about", "expect", "policy", "comparison"})
+    policy = _parse_policy(body.get("policy", {}), "gate-case")
     return GateCase(
-        comparison=_comparison(_typed(body.get("comparison"), dict, "comparison")),
+        comparison=_parse_comparison(_parse_typed(body.get("comparison"), dict, "comparison")),
         policy=policy,
         about=str(body.get("about", "")),
-        expect=_typed(body.get("expect", {}), dict, "expect"),
+        expect=_parse_typed(body.get("expect", {}), dict, "expect"),
     )
 
 
-def trial_to_json(pairs: TrialPairs, policy: Policy) -> str:
+def encode_trial(pairs: TrialPairs, policy: Policy) -> str:
     """A trial's raw pairs with all that is needed to judge them again, bit for bit."""
     parts: dict[str, Comparison | None] = {name: getattr(pairs, name) for name in PARTS}
     parts |= {f"{TIER}{tier}": found for tier, found in pairs.lower_tiers.items()}
@@ -136,28 +136,28 @@ def trial_to_json(pairs: TrialPairs, policy: Policy) -> str:
         "kind": "trial",
         "before": pairs.before,
         "claim": pairs.judged_claim,
-        "policy": _changed(policy),
-        "parts": {k: _comparison_body(v) for k, v in parts.items() if v is not None},
+        "policy": _list_changed(policy),
+        "parts": {k: _build_comparison_body(v) for k, v in parts.items() if v is not None},
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
-def trial_from_json(text: str | bytes) -> TrialDocument:
+def decode_trial(text: str | bytes) -> TrialDocument:
     """Read a trial's raw pairs, of version 2 or 1."""
     document = _load(text)
     if isinstance(document, list):
         document = {"v": 1, "kind": "trial", "parts": document}
-    body = _typed(document, dict, "the document")
-    _head(body, "trial", {"before", "claim", "policy", "parts"}, versions=(1, TRIAL_VERSION))
-    parts = _named_parts(body.get("parts"))
-    policy = _policy(body.get("policy", {}), "trial")
-    before = _typed(body.get("before", 0), int, "before")
+    body = _parse_typed(document, dict, "the document")
+    _check_head(body, "trial", {"before", "claim", "policy", "parts"}, versions=(1, TRIAL_VERSION))
+    parts = _name_parts(body.get("parts"))
+    policy = _parse_policy(body.get("policy", {}), "trial")
+    before = _parse_typed(body.get("before", 0), int, "before")
     claim = body.get("claim")
     tiers = {k.removeprefix(TIER): v for k, v in parts.items() if k.startswith(TIER)}
     plain = {k: v for k, v in parts.items() if not k.startswith(TIER)}
     pairs = TrialPairs(
         **plain, lower_tiers=tiers, before=before,
-        judged_claim=None if claim is None else float(_number(claim, "claim")),
+        judged_claim=None if claim is None else float(_parse_number(claim, "claim")),
     )  # fmt: skip
     if odd := [name for name, part in parts.items() if part.combos != pairs.screening.combos]:
         raise UsageError(f"{odd[0]} times other combos than the screening", where="trial")
@@ -169,32 +169,32 @@ def trial_from_json(text: str | bytes) -> TrialDocument:
     return TrialDocument(pairs, policy)
 
 
-def _named_parts(parts: Any) -> dict[str, Comparison]:
+def _name_parts(parts: Any) -> dict[str, Comparison]:
     """Part name -> comparison; a list has the names of version 1."""
     if isinstance(parts, list):
         if not 1 <= len(parts) <= len(PARTS):
             allowed = map(str, range(1, len(PARTS) + 1))
             raise UsageError(f"{len(parts)} comparisons", where="trial", allowed=allowed)
         parts = dict(zip(PARTS, parts, strict=False))
-    named = _typed(parts, dict, "parts")
+    named = _parse_typed(parts, dict, "parts")
     unknown = [k for k in named if k not in PARTS and not k.startswith(TIER)]
     if unknown or "screening" not in named or len(named) > MOST_PARTS:
         what = f"unknown part {unknown[0]!r}" if unknown else "no screening, or too many parts"
         raise UsageError(what, where="trial", allowed=[*PARTS, f"{TIER}NAME"])
-    return {k: _comparison(_typed(v, dict, "a comparison")) for k, v in named.items()}
+    return {k: _parse_comparison(_parse_typed(v, dict, "a comparison")) for k, v in named.items()}
 
 
-def recorded_from_json(text: str | bytes) -> TrialDocument | GateCase:
+def decode_recorded(text: str | bytes) -> TrialDocument | GateCase:
     """Read what `lar rejudge` reads: a trial's raw pairs, a recorded case, a comparison."""
     document = _load(text)
     if isinstance(document, list) or (
         isinstance(document, dict) and document.get("kind") == "trial"
     ):
-        return trial_from_json(text)
-    return case_from_json(text)
+        return decode_trial(text)
+    return decode_case(text)
 
 
-def _changed(policy: Policy) -> dict[str, Any]:
+def _list_changed(policy: Policy) -> dict[str, Any]:
     """The fields of a policy that a document must name."""
     return {
         f.name: value
@@ -203,17 +203,17 @@ def _changed(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _policy(body: Any, where: str) -> Policy:
-    changed = _typed(body, dict, "policy")
+def _parse_policy(body: Any, where: str) -> Policy:
+    changed = _parse_typed(body, dict, "policy")
     changed = {OLD_FIELDS.get(k, k): v for k, v in changed.items()}
     known = {f.name for f in fields(Policy)}
     if unknown := sorted(set(changed) - known):
         raise UsageError(f"unknown policy field {unknown[0]!r}", where=where, allowed=known)
-    numbers: dict[str, Any] = {k: _number(v, k) for k, v in changed.items()}
+    numbers: dict[str, Any] = {k: _parse_number(v, k) for k, v in changed.items()}
     return replace(BASE, **numbers)
 
 
-def _comparison_body(comparison: Comparison) -> dict[str, Any]:
+def _build_comparison_body(comparison: Comparison) -> dict[str, Any]:
     return {
         "v": VERSION,
         "kind": "comparison",
@@ -241,11 +241,11 @@ def _load(text: str | bytes) -> Any:
 
 
 def _parse(text: str | bytes) -> dict[str, Any]:
-    document: dict[str, Any] = _typed(_load(text), dict, "the document")
+    document: dict[str, Any] = _parse_typed(_load(text), dict, "the document")
     return document
 
 
-def _head(
+def _check_head(
     body: Mapping[str, Any], kind: str, known: set[str], versions: Sequence[int] = (VERSION,)
 ) -> None:
     if body.get("v") not in versions or isinstance(body.get("v"), bool):
@@ -257,63 +257,69 @@ def _head(
         raise UsageError(f"unknown field {unknown[0]!r}", where=kind, allowed=sorted(known))
 
 
-def _comparison(body: Mapping[str, Any]) -> Comparison:
-    _head(body, "comparison", {"ticks_per_ns", "aa_sd", "combos", "pairs"})
+def _parse_comparison(body: Mapping[str, Any]) -> Comparison:
+    _check_head(body, "comparison", {"ticks_per_ns", "aa_sd", "combos", "pairs"})
     return Comparison(
-        combos=tuple(_combo(c) for c in _typed(body.get("combos"), list, "combos")),
-        pairs=tuple(_pair(p) for p in _typed(body.get("pairs"), list, "pairs")),
-        ticks_per_ns=float(_number(body.get("ticks_per_ns"), "ticks_per_ns")),
-        aa_sd=tuple(float(_number(s, "aa_sd")) for s in _typed(body.get("aa_sd"), list, "aa_sd")),
+        combos=tuple(_parse_combo(c) for c in _parse_typed(body.get("combos"), list, "combos")),
+        pairs=tuple(_parse_pair(p) for p in _parse_typed(body.get("pairs"), list, "pairs")),
+        ticks_per_ns=float(_parse_number(body.get("ticks_per_ns"), "ticks_per_ns")),
+        aa_sd=tuple(
+            float(_parse_number(s, "aa_sd")) for s in _parse_typed(body.get("aa_sd"), list, "aa_sd")
+        ),
     )
 
 
-def _combo(body: Any) -> ComboId:
-    fields_ = _typed(body, dict, "a combo")
+def _parse_combo(body: Any) -> ComboId:
+    fields_ = _parse_typed(body, dict, "a combo")
     return ComboId(
-        op=_typed(fields_.get("op"), str, "op"),
-        name=_typed(fields_.get("name"), str, "name"),
-        weight=float(_number(fields_.get("weight", 1.0), "weight")),
+        op=_parse_typed(fields_.get("op"), str, "op"),
+        name=_parse_typed(fields_.get("name"), str, "name"),
+        weight=float(_parse_number(fields_.get("weight", 1.0), "weight")),
     )
 
 
-def _pair(body: Any) -> PairTimes:
-    pair = _typed(body, dict, "a pair")
-    empty = _ticks(pair.get("empty"))
+def _parse_pair(body: Any) -> PairTimes:
+    pair = _parse_typed(body, dict, "a pair")
+    empty = _parse_ticks(pair.get("empty"))
     if len(empty) != 2:
         raise UsageError("empty needs two numbers", where="comparison")
     void = pair.get("void")
     return PairTimes(
-        calls=_ticks(pair.get("calls")),
-        champion=tuple(_ticks(c) for c in _typed(pair.get("champion"), list, "champion")),
-        candidate=tuple(_ticks(c) for c in _typed(pair.get("candidate"), list, "candidate")),
+        calls=_parse_ticks(pair.get("calls")),
+        champion=tuple(
+            _parse_ticks(c) for c in _parse_typed(pair.get("champion"), list, "champion")
+        ),
+        candidate=tuple(
+            _parse_ticks(c) for c in _parse_typed(pair.get("candidate"), list, "candidate")
+        ),
         empty=(empty[0], empty[1]),
-        void=None if void is None else _void(void),
+        void=None if void is None else _parse_void(void),
     )
 
 
-def _void(body: Any) -> Void:
+def _parse_void(body: Any) -> Void:
     """A void pair's cause and detail; version 1 had a sentence."""
     if isinstance(body, str):
         begins = ((cause, body.startswith(words)) for words, cause in OLD_VOIDS)
         return Void(next((cause for cause, fits in begins if fits), VoidCause.OTHER), body)
-    words = _typed(body, list, "void")
+    words = _parse_typed(body, list, "void")
     if len(words) != 2 or words[0] not in list(VoidCause):
         raise UsageError("void is not a cause with its detail", where="comparison",
                          allowed=list(VoidCause))
-    return Void(VoidCause(words[0]), _typed(words[1], str, "void"))
+    return Void(VoidCause(words[0]), _parse_typed(words[1], str, "void"))
 
 
-def _ticks(body: Any) -> tuple[int, ...]:
-    return tuple(_typed(v, int, "ticks") for v in _typed(body, list, "a list of ticks"))
+def _parse_ticks(body: Any) -> tuple[int, ...]:
+    return tuple(_parse_typed(v, int, "ticks") for v in _parse_typed(body, list, "a list of ticks"))
 
 
-def _number(value: Any, what: str) -> int | float:
+def _parse_number(value: Any, what: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{what} is not a number", where="comparison")
     return value
 
 
-def _typed(value: Any, kind: type, what: str) -> Any:
+def _parse_typed(value: Any, kind: type, what: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UsageError(f"{what} is not a {kind.__name__}", where="comparison")
     return value

@@ -1,7 +1,7 @@
 """The results of a trial as JSON and back: the one codec of the ledger's column `numbers`.
 
-    results_to_json(results) -> {"v": 2, "checked": 1812, "reason": {...}, "gate": {...}, ...}
-    results_from_json({...}) -> Results(...)          rows of version 1 too
+    encode_results(results) -> {"v": 2, "checked": 1812, "reason": {...}, "gate": {...}, ...}
+    decode_results({...}) -> Results(...)          rows of version 1 too
 
 Infinite ends of intervals are null. A row of version 1 has no typed reason; its kind is read off
 the sentence here, in one table, and nowhere else.
@@ -62,7 +62,7 @@ OLD_REASONS: Sequence[tuple[re.Pattern[str], ReasonKind]] = tuple(
 """How a sentence of version 1 begins, and what it means."""
 
 
-def results_to_json(results: Results) -> dict[str, Any]:
+def encode_results(results: Results) -> dict[str, Any]:
     """JSON-able fields; what was not reached is left out."""
     fields: dict[str, Any] = {"v": VERSION, "checked": results.checked}
     if results.reason is not None:
@@ -103,8 +103,8 @@ def encode_gate(
         "reason": encode_reason(result.reason),
         "claim": result.claim,
         "gain": claimed.gain,
-        "low": _finite(claimed.low),
-        "high": _finite(claimed.high),
+        "low": _drop_infinite(claimed.low),
+        "high": _drop_infinite(claimed.high),
         "margin": margin,
         "e": result.e,
         "need": result.threshold,
@@ -128,8 +128,8 @@ def encode_confirm(
         "reason": encode_reason(result.reason),
         "claim": result.claim,
         "gain": claimed.gain,
-        "low": _finite(claimed.low),
-        "high": _finite(claimed.high),
+        "low": _drop_infinite(claimed.low),
+        "high": _drop_infinite(claimed.high),
         "level": level,
         "margin": margin,
         "pairs": result.pairs,
@@ -155,7 +155,7 @@ def encode_reason(reason: Reason) -> dict[str, Any]:
     """Only the fields that say something."""
     fields = asdict(reason)
     silent = [k for k, v in fields.items() if v is None or v is False or v in ("", ())]
-    kept = {k: _finite(v) for k, v in fields.items() if k not in silent}
+    kept = {k: _drop_infinite(v) for k, v in fields.items() if k not in silent}
     return {**kept, "kind": str(reason.kind)}
 
 
@@ -180,8 +180,8 @@ def encode_fault(fault: Fault, *, public: bool = False) -> dict[str, Any]:
     }
 
 
-def results_from_json(fields: Mapping[str, Any], sentence: str = "") -> Results:
-    """Read what `results_to_json` wrote, or a row of version 1.
+def decode_results(fields: Mapping[str, Any], sentence: str = "") -> Results:
+    """Read what `encode_results` wrote, or a row of version 1.
 
     Args:
         sentence: the row's reason for people; of version 1 it is all there is.
@@ -203,13 +203,13 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
     distinct = fields.get("distinct_inputs") or fields.get("unseen")
     opponent = fields.get("opponent")
     return Results(
-        reason=decode_reason(reason) if reason else _old_reason(sentence),
+        reason=decode_reason(reason) if reason else _parse_old_reason(sentence),
         checked=int(fields.get("checked", 0)),
         screening=decode_gate(gate) if gate else None,
         screening_facts=_decode_facts(facts) if facts else None,
         confirmation=decode_confirm(confirm) if confirm else None,
         distinct_inputs=DistinctInputsResult(
-            distinct["gain"], _upper(distinct["high"]), distinct["rejected"]
+            distinct["gain"], _parse_upper(distinct["high"]), distinct["rejected"]
         ) if distinct else None,
         opponent=OpponentResult(
             opponent["slowdown"], _lower(opponent["low"]), opponent["rejected"]
@@ -231,14 +231,14 @@ def decode_reason(fields: Mapping[str, Any] | str) -> Reason:
     if isinstance(fields, str):
         if fields in list(ReasonKind):
             return Reason(ReasonKind(fields))
-        return _old_reason(fields) or Reason(ReasonKind.OLD)
+        return _parse_old_reason(fields) or Reason(ReasonKind.OLD)
     known = {k: v for k, v in fields.items() if k in Reason.__dataclass_fields__}
     voids = tuple((str(cause), int(n)) for cause, n in known.pop("voids", ()))
     kind = ReasonKind(known.pop("kind"))
     return Reason(kind, **known, voids=voids)
 
 
-def _old_reason(sentence: str) -> Reason | None:
+def _parse_old_reason(sentence: str) -> Reason | None:
     """The reason of a row of version 1: its sentence, and what its first words mean."""
     if not sentence:
         return None
@@ -259,7 +259,7 @@ def decode_gate(fields: Mapping[str, Any]) -> GateResult:
         e=float(fields["e"]),
         threshold=float(fields["need"]),
         components=tuple(
-            Component(c["name"], c["gain"], _lower(c["low"]), _upper(c["high"]),
+            Component(c["name"], c["gain"], _lower(c["low"]), _parse_upper(c["high"]),
                       float(c["e"]), float(c["e_below"]))
             for c in fields["components"]
         ),
@@ -303,7 +303,7 @@ def _decode_facts(fields: Mapping[str, Any]) -> ScreeningFacts:
 
 
 def _decode_estimate(fields: Mapping[str, Any]) -> Estimate:
-    low, high = _lower(fields["low"]), _upper(fields["high"])
+    low, high = _lower(fields["low"]), _parse_upper(fields["high"])
     return Estimate(fields["name"], fields["gain"], low, high, fields["n"])
 
 
@@ -315,7 +315,7 @@ def _decode_combo(fields: Mapping[str, Any]) -> ComboRow:
         candidate_ns=fields["candidate_ns"],
         gain=fields["gain"],
         low=_lower(fields["low"]),
-        high=_upper(fields["high"]),
+        high=_parse_upper(fields["high"]),
         # Version 1 wrote `may be -5.12%`.
         guard=Guard.MAY_BE_SLOWER if guard.startswith("may be") else Guard(guard),
     )
@@ -347,10 +347,10 @@ def _encode_facts(facts: ScreeningFacts) -> dict[str, Any]:
 
 
 def _encode(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _finite(v) for k, v in fields.items()}
+    return {k: _drop_infinite(v) for k, v in fields.items()}
 
 
-def _finite(value: Any) -> Any:
+def _drop_infinite(value: Any) -> Any:
     """None in place of an infinite end: JSON has no infinity."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -359,5 +359,5 @@ def _lower(end: float | None) -> float:
     return -math.inf if end is None else float(end)
 
 
-def _upper(end: float | None) -> float:
+def _parse_upper(end: float | None) -> float:
     return math.inf if end is None else float(end)

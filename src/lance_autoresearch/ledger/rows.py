@@ -1,7 +1,7 @@
 """Between the plain records of this package and the columns of the ledger.
 
-    of_record(TrialRecord(...)) -> {"target": "hamming", "numbers": '{"v":2,...}', ...}
-    to_row({...all columns...}) -> Row(id=1, record=TrialRecord(...), ...)
+    flatten_record(TrialRecord(...)) -> {"target": "hamming", "numbers": '{"v":2,...}', ...}
+    build_row({...all columns...}) -> Row(id=1, record=TrialRecord(...), ...)
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from typing import Any, Final
 
 from lance_autoresearch.ledger import chain
-from lance_autoresearch.ledger.results_json import results_from_json, results_to_json
+from lance_autoresearch.ledger.results_json import decode_results, encode_results
 from lance_autoresearch.ledger.schema import (
     JSONS,
     REALS,
@@ -32,31 +32,31 @@ FIELDS: Final = tuple(
 """Fields of a record that are columns under their own name; `results` is column `numbers`."""
 
 
-def json_text(value: Any) -> str:
+def encode_json(value: Any) -> str:
     """Canonical JSON as stored; `inf` and `nan` become strings."""
-    return chain.canonical(chain.plain(value)).decode()
+    return chain.encode_canonical(chain.make_plain(value)).decode()
 
 
-def of_record(record: TrialRecord) -> dict[str, Any]:
+def flatten_record(record: TrialRecord) -> dict[str, Any]:
     """Columns of a record, each in the form SQLite will give back."""
-    known = results_to_json(record.results) if record.stored is None else record.stored
-    values: dict[str, Any] = {"numbers": json_text(known)}
+    known = encode_results(record.results) if record.stored is None else record.stored
+    values: dict[str, Any] = {"numbers": encode_json(known)}
     for name in FIELDS:
         value = getattr(record, name)
         if name in JSONS:
-            values[name] = json_text(value)
+            values[name] = encode_json(value)
         elif name in REALS:
-            values[name] = chain.real(value)
+            values[name] = chain.normalize_float(value)
         elif value is None:
             values[name] = None
         elif name in ("parent", "tokens"):
             values[name] = int(value)
         else:
-            values[name] = chain.clean(str(value))[:LONGEST]
+            values[name] = chain.clean_text(str(value))[:LONGEST]
     return values
 
 
-def to_record(values: dict[str, Any]) -> TrialRecord:
+def build_record(values: dict[str, Any]) -> TrialRecord:
     """The record back from its columns. Raises ValueError where one has another shape."""
     fields = {name: values[name] for name in FIELDS}
     stored = json.loads(values["numbers"])
@@ -68,17 +68,17 @@ def to_record(values: dict[str, Any]) -> TrialRecord:
             raise ValueError(f"{name} has another shape")
     fields["verdict"] = Verdict(fields["verdict"])
     fields["burnt_seeds"] = tuple(fields["burnt_seeds"])
-    results = results_from_json(stored, fields["reason"])
+    results = decode_results(stored, fields["reason"])
     return TrialRecord(**fields, results=results, stored=stored)
 
 
-def to_row(values: dict[str, Any]) -> Row:
+def build_row(values: dict[str, Any]) -> Row:
     """A trial with its place in the chain."""
     return Row(
         id=values["id"],
         seq=values["seq"],
         created=values["created"],
-        record=to_record(values),
+        record=build_record(values),
         judged=values["judged"],
         commit=values["keep_commit"],
         prev=values["prev"],
@@ -86,26 +86,26 @@ def to_row(values: dict[str, Any]) -> Row:
     )
 
 
-def of_row(row: Row) -> dict[str, Any]:
+def flatten_row(row: Row) -> dict[str, Any]:
     """All columns of a trial, as they were hashed."""
-    values = of_record(row.record)
+    values = flatten_record(row.record)
     ours = {"id": row.id, "seq": row.seq, "created": row.created, "judged": row.judged}
     return values | ours | {"keep_commit": row.commit, "prev": row.prev, "digest": row.digest}
 
 
-def to_campaign(values: dict[str, Any]) -> CampaignRow:
+def build_campaign(values: dict[str, Any]) -> CampaignRow:
     """A campaign from its columns."""
     rest = {name: value for name, value in values.items() if name != "start_commit"}
     return CampaignRow(**rest, commit=values["start_commit"])
 
 
-def of_campaign(row: CampaignRow) -> dict[str, Any]:
+def flatten_campaign(row: CampaignRow) -> dict[str, Any]:
     """All columns of a campaign, as they were hashed."""
     values = dataclasses.asdict(row)
     return values | {"start_commit": values.pop("commit")}
 
 
-def to_session(values: dict[str, Any]) -> SessionRow:
+def build_session(values: dict[str, Any]) -> SessionRow:
     """A session from its columns."""
     names = ("target", "champion", "boot_id", "bias", "key")
     noise = NoiseSession(
@@ -114,7 +114,7 @@ def to_session(values: dict[str, Any]) -> SessionRow:
     return SessionRow(noise, values["created"], values["seq"])
 
 
-def to_epoch(begun: dict[str, Any], end: dict[str, Any] | None) -> EpochRow:
+def build_epoch(begun: dict[str, Any], end: dict[str, Any] | None) -> EpochRow:
     """An epoch from its beginning and, where it is over, its end."""
     return EpochRow(
         name=begun["name"],

@@ -114,7 +114,7 @@ _BLOBS: Final = (
 )
 
 
-def _fences(table: str) -> tuple[str, ...]:
+def _build_fences(table: str) -> tuple[str, ...]:
     """Triggers that keep a table append-only; INSERT OR REPLACE counts as a change."""
     same = "id = NEW.id OR seq = NEW.seq OR digest = NEW.digest"
     return (
@@ -128,12 +128,12 @@ def _fences(table: str) -> tuple[str, ...]:
     )
 
 
-def statements() -> tuple[str, ...]:
+def list_statements() -> tuple[str, ...]:
     """The whole schema, one statement each, as SQLite keeps it in `sqlite_master.sql`."""
     made: list[str] = []
     for table, columns in CHAINED.items():
         body = ", ".join(f"{name} {kind}" for name, kind in columns)
-        made += [f"CREATE TABLE {table} ({body}) STRICT", *_fences(table)]
+        made += [f"CREATE TABLE {table} ({body}) STRICT", *_build_fences(table)]
     return (*made, *_INDEXES, *_BLOBS)
 
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 import hashlib
 
 
-def seal(target: str, name: str, seed: str) -> str:
+def seal_seed(target: str, name: str, seed: str) -> str:
     """Commitment to an epoch's seed, stored when it begins and checked when it ends."""
     return hashlib.sha256(f"{target}\n{name}\n{seed}".encode()).hexdigest()

@@ -16,10 +16,10 @@ from datetime import timedelta
 from lance_autoresearch.errors import LedgerError, UsageError
 from lance_autoresearch.ledger import chain, rows
 from lance_autoresearch.ledger.blobs import Blobs
-from lance_autoresearch.ledger.chained import now
-from lance_autoresearch.ledger.connect import explained
+from lance_autoresearch.ledger.chained import format_now
+from lance_autoresearch.ledger.connect import explain_errors
 from lance_autoresearch.ledger.schema import CampaignRow, Champion, EpochRow, Row, SessionRow
-from lance_autoresearch.ledger.seals import seal
+from lance_autoresearch.ledger.seals import seal_seed
 from lance_autoresearch.records import EpochFacts, NoiseSession, TrialRecord, Verdict
 
 LAST_ID = 2**63 - 1
@@ -46,13 +46,13 @@ class Ledger(Blobs):
             commit: git commit of a keep (only `campaign` has a reason to give one).
             blobs: kind -> bytes, stored in the same transaction (`kernel`, `pairs`).
         """
-        with self.transaction():
+        with self.open_transaction():
             for kind, data in (blobs or {}).items():
                 self.put_blob(data, kind)
-            values = rows.of_record(record)
+            values = rows.flatten_record(record)
             return self._insert("trials", values | {"judged": judged, "keep_commit": commit})
 
-    def trials(
+    def list_trials(
         self,
         *,
         target: str | None = None,
@@ -71,26 +71,26 @@ class Ledger(Blobs):
         end = LAST_ID if before is None else before
         newest = -1 if limit is None else limit
         found = self._select("trials", tail, (after, end, *given.values(), newest))
-        return [rows.to_row(values) for values in reversed(found)]
+        return [rows.build_row(values) for values in reversed(found)]
 
-    def trial(self, number: int) -> Row:
+    def get_trial(self, number: int) -> Row:
         """One trial. Raises UsageError where there is none of that id."""
         found = self._select("trials", "WHERE id = ?", (number,))
         if not found:
             raise UsageError(f"no trial {number} in the ledger", next="lar log")
-        return rows.to_row(found[0])
+        return rows.build_row(found[0])
 
-    def judged(self, key: str) -> Row | None:
+    def find_judged(self, key: str) -> Row | None:
         """The newest conclusive trial under a key, or None: then it has to be measured."""
         tail = "WHERE judged = ? AND judged != '' AND verdict != ? ORDER BY id DESC LIMIT 1"
         found = self._select("trials", tail, (key, str(Verdict.INCONCLUSIVE)))
-        return rows.to_row(found[0]) if found else None
+        return rows.build_row(found[0]) if found else None
 
-    def counts(self, campaign: str | None = None) -> dict[str, int]:
+    def count_verdicts(self, campaign: str | None = None) -> dict[str, int]:
         """Trials per verdict, of one campaign or of all; no quoted figure, no hidden null."""
         where = f"WHERE {IS_TRIAL}" + ("" if campaign is None else " AND campaign = ?")
         sql = f"SELECT verdict, count(*) FROM trials {where} GROUP BY verdict"
-        with explained(self.path):
+        with explain_errors(self.path):
             found = dict(self._db.execute(sql, () if campaign is None else (campaign,)))
         return {str(v): int(found[v]) for v in Verdict if v in found}
 
@@ -110,52 +110,52 @@ class Ledger(Blobs):
         commit: str,
     ) -> None:
         """Write a campaign's row; raises LedgerError where the name is taken."""
-        if self.campaign(name) is not None:
+        if self.find_campaign(name) is not None:
             raise LedgerError(f"campaign '{name}' exists already", next="lar status")
         values = {"name": name, "target": target, "branch": branch, "start_kernel": start_kernel}
         more = {"origin": origin, "parent": parent, "era": era, "base": base}
         self._insert("campaigns", values | more | {"start_commit": commit})
 
-    def campaigns(self, target: str | None = None) -> list[CampaignRow]:
+    def list_campaigns(self, target: str | None = None) -> list[CampaignRow]:
         """All campaigns, oldest first."""
-        found = [rows.to_campaign(v) for v in self._select("campaigns", "ORDER BY id", ())]
+        found = [rows.build_campaign(v) for v in self._select("campaigns", "ORDER BY id", ())]
         return [row for row in found if target in (None, row.target)]
 
-    def campaign(self, name: str) -> CampaignRow | None:
+    def find_campaign(self, name: str) -> CampaignRow | None:
         """A campaign by name, or None."""
         found = self._select("campaigns", "WHERE name = ?", (name,))
-        return rows.to_campaign(found[0]) if found else None
+        return rows.build_campaign(found[0]) if found else None
 
-    def champion(self, campaign: str) -> Champion:
+    def find_champion(self, campaign: str) -> Champion:
         """The campaign's last kept kernel, or the one it began with."""
         tail = "WHERE campaign = ? AND keep_commit IS NOT NULL ORDER BY id DESC LIMIT 1"
         kept = self._select("trials", tail, (campaign,))
         if kept:
             return Champion(kept[0]["kernel"], kept[0]["id"], kept[0]["keep_commit"])
-        row = self.campaign(campaign)
+        row = self.find_campaign(campaign)
         if row is None:
             raise UsageError(f"no campaign '{campaign}'", next="lar status")
         return Champion(row.start_kernel, row.parent, row.commit)
 
-    def commits(self, campaign: str) -> set[str]:
+    def list_commits(self, campaign: str) -> set[str]:
         """Every git commit that a campaign's rows name."""
         begun = self._select("campaigns", "WHERE name = ?", (campaign,))
         tail = "WHERE campaign = ? AND keep_commit IS NOT NULL"
         kept = self._select("trials", tail, (campaign,))
         return {c["start_commit"] for c in begun} | {k["keep_commit"] for k in kept}
 
-    def knows(self, campaign: str, kernel: str) -> bool:
+    def has_kernel(self, campaign: str, kernel: str) -> bool:
         """Whether a campaign began with this kernel or has judged it."""
         begun = self._select("campaigns", "WHERE name = ?", (campaign,))
         tail = "WHERE campaign = ? AND (kernel = ? OR champion = ?) LIMIT 1"
         seen = self._select("trials", tail, (campaign, kernel, kernel))
         return bool(seen) or kernel in {row["start_kernel"] for row in begun}
 
-    def last_keep(self, target: str) -> Row | None:
+    def find_last_keep(self, target: str) -> Row | None:
         """The newest kernel of a target that a campaign kept, or None."""
         tail = "WHERE target = ? AND keep_commit IS NOT NULL ORDER BY id DESC LIMIT 1"
         kept = self._select("trials", tail, (target,))
-        return rows.to_row(kept[0]) if kept else None
+        return rows.build_row(kept[0]) if kept else None
 
     # -- sessions and epochs ---------------------------------------------------------------
 
@@ -166,12 +166,12 @@ class Ledger(Blobs):
             "boot_id": session.boot_id, "key": session.key,
         }  # fmt: skip
         noise = {
-            "aa_sd": rows.json_text(list(session.aa_sd)),
-            "bias": chain.real(session.bias) or 0.0,
+            "aa_sd": rows.encode_json(list(session.aa_sd)),
+            "bias": chain.normalize_float(session.bias) or 0.0,
         }
         self._insert("sessions", values | noise)
 
-    def noise(
+    def find_noise(
         self, target: str, champion: str, boot_id: str, *, key: str = "", hours: float = 12.0
     ) -> NoiseSession | None:
         """The newest noise session that still counts, or None: then the A/A has to be run."""
@@ -179,19 +179,19 @@ class Ledger(Blobs):
             "WHERE target = ? AND champion = ? AND boot_id = ? AND key = ? AND created >= ? "
             "ORDER BY id DESC LIMIT 1"
         )
-        since = now(ago=timedelta(hours=hours))
+        since = format_now(ago=timedelta(hours=hours))
         found = self._select("sessions", tail, (target, champion, boot_id, key, since))
-        return rows.to_session(found[0]).noise if found else None
+        return rows.build_session(found[0]).noise if found else None
 
-    def sessions(self, target: str, limit: int | None = None) -> list[SessionRow]:
+    def list_sessions(self, target: str, limit: int | None = None) -> list[SessionRow]:
         """A target's sessions, oldest first; `limit` keeps the newest."""
         tail = "WHERE target = ? ORDER BY id DESC LIMIT ?"
         found = self._select("sessions", tail, (target, -1 if limit is None else limit))
-        return [rows.to_session(values) for values in reversed(found)]
+        return [rows.build_session(values) for values in reversed(found)]
 
     def add_epochs(self, target: str, facts: EpochFacts) -> None:
         """Record the epoch in use, if it is new, and publish the seeds of those that ended."""
-        with self.transaction():
+        with self.open_transaction():
             tail = "WHERE target = ? AND name = ?"
             if facts.name and not self._select("epochs", tail, (target, facts.name)):
                 self.open_epoch(target, facts.name, secret=facts.seed)
@@ -200,7 +200,7 @@ class Ledger(Blobs):
 
     def open_epoch(self, target: str, name: str, *, secret: int | str | None = None) -> None:
         """Record that an epoch began; of its seed only a commitment is stored."""
-        sealed = "" if secret is None else seal(target, name, str(secret))
+        sealed = "" if secret is None else seal_seed(target, name, str(secret))
         self._insert("epochs", {"name": name, "target": target, "seal": sealed})
 
     def end_epoch(self, target: str, name: str, seed: int | str) -> None:
@@ -209,18 +209,18 @@ class Ledger(Blobs):
         Raises:
             LedgerError: the seed is not the one committed to.
         """
-        with self.transaction():
+        with self.open_transaction():
             if self._select("epoch_ends", "WHERE target = ? AND name = ?", (target, name)):
                 return
             begun = self._select("epochs", "WHERE target = ? AND name = ?", (target, name))
             sealed = begun[0]["seal"] if begun else ""
-            if sealed and sealed != seal(target, name, str(seed)):
+            if sealed and sealed != seal_seed(target, name, str(seed)):
                 raise LedgerError(f"epoch {name}: this seed is not the one it began with")
             self._insert("epoch_ends", {"name": name, "target": target, "seed": str(seed)})
 
-    def epochs(self, target: str | None = None) -> list[EpochRow]:
+    def list_epochs(self, target: str | None = None) -> list[EpochRow]:
         """All epochs with what is published of them, oldest first."""
         ends = {(e["target"], e["name"]): e for e in self._select("epoch_ends", "", ())}
         begun = self._select("epochs", "ORDER BY id", ())
-        made = [rows.to_epoch(e, ends.get((e["target"], e["name"]))) for e in begun]
+        made = [rows.build_epoch(e, ends.get((e["target"], e["name"]))) for e in begun]
         return [epoch for epoch in made if target in (None, epoch.target)]

@@ -69,36 +69,36 @@ _CONTROL: Final = re.compile(
 _ESCAPED: Final = re.compile(r"\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
-def escape(text: str) -> str:
+def escape_field(text: str) -> str:
     """One field: no tab, line end or control character is left."""
-    return _CONTROL.sub(lambda m: _ESCAPES.get(m[0]) or _code(m[0]), text)
+    return _CONTROL.sub(lambda m: _ESCAPES.get(m[0]) or _encode_character(m[0]), text)
 
 
-def _code(char: str) -> str:
+def _encode_character(char: str) -> str:
     return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
 
 
-def unescape(field: str) -> str:
+def unescape_field(field: str) -> str:
     """The text again."""
     return _ESCAPED.sub(lambda m: _UNESCAPES.get(m[0]) or chr(int(m[0][2:], 16)), field)
 
 
-def dump(trials: Iterable[Row], columns: Iterable[str] = COLUMNS) -> str:
+def dump_trials(trials: Iterable[Row], columns: Iterable[str] = COLUMNS) -> str:
     """Header and one line a trial."""
     names = tuple(columns)
     lines = ["\t".join(names)]
     for row in trials:
-        values = rows.of_row(row)
-        lines.append("\t".join(_field(values[_THEIRS.get(name, name)]) for name in names))
+        values = rows.flatten_row(row)
+        lines.append("\t".join(_format_field(values[_THEIRS.get(name, name)]) for name in names))
     return "\n".join(lines) + "\n"
 
 
-def _field(value: object) -> str:
-    return "" if value is None else escape(value if isinstance(value, str) else repr(value))
+def _format_field(value: object) -> str:
+    return "" if value is None else escape_field(value if isinstance(value, str) else repr(value))
 
 
-def parse(text: str) -> list[Row]:
-    """Rows from `dump` with all columns.
+def parse_trials(text: str) -> list[Row]:
+    """Rows from `dump_trials` with all columns.
 
     Raises:
         LedgerError: another header, a line that does not fit it; the line is named.
@@ -112,19 +112,19 @@ def parse(text: str) -> list[Row]:
         fields = line.split("\t")
         try:
             pairs = zip(names, fields, strict=True)
-            made.append(rows.to_row({_THEIRS.get(n, n): _value(n, f) for n, f in pairs}))
+            made.append(rows.build_row({_THEIRS.get(n, n): _parse_value(n, f) for n, f in pairs}))
         except (ValueError, TypeError, KeyError) as error:
             raise LedgerError(f"damaged ({error})", where=f"line {number}") from error
     return made
 
 
-def _value(name: str, field: str) -> Any:
+def _parse_value(name: str, field: str) -> Any:
     if field == "" and name in _NULLABLE:
         return None
     if name in _INTEGERS:
         return int(field)
     if name not in REALS:
-        return unescape(field)
+        return unescape_field(field)
     number = float(field)
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}")

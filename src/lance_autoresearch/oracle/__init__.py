@@ -1,17 +1,23 @@
 """Lance's own source: fetched at a pinned digest, extracted, compared between releases.
 
-    fetch(root)                          archives verified, items cut, digests compared
-    extracts_dir(root, "NAME")           .lar/extracts/NAME: prelude/..., kernel.rs, maker/...
-    drift(root, "13.0.0")                item by item: same, moved, changed, gone
+    fetch_upstream(root)                 archives verified, items cut, digests compared
+    ensure_extracts(root, "NAME")        .lar/extracts/NAME: prelude/..., kernel.rs, maker/...
+    find_drift(root, "13.0.0")           item by item: same, moved, changed, gone
 
-People write `upstream.toml` and `targets/*/extracts.toml`; `pin` writes `upstream.lock`. No text
-of Lance is ever committed: everything generated lies under `.lar/`.
+People write `upstream.toml` and `targets/*/extracts.toml`; `pin_release` writes `upstream.lock`.
+No text of Lance is ever committed: everything generated lies under `.lar/`.
 """
 
 from __future__ import annotations
 
-from lance_autoresearch.oracle.drift import ItemDrift, drift
-from lance_autoresearch.oracle.extracts import extracts_digest, extracts_dir, fetch, pin, show
+from lance_autoresearch.oracle.drift import ItemDrift, find_drift
+from lance_autoresearch.oracle.extracts import (
+    ensure_extracts,
+    fetch_upstream,
+    hash_extracts,
+    list_item_lines,
+    pin_release,
+)
 from lance_autoresearch.oracle.manifest import (
     Edit,
     Entry,
@@ -26,11 +32,11 @@ __all__ = [
     "ItemDrift",
     "Manifest",
     "TargetExtracts",
-    "drift",
-    "extracts_digest",
-    "extracts_dir",
-    "fetch",
+    "ensure_extracts",
+    "fetch_upstream",
+    "find_drift",
+    "hash_extracts",
+    "list_item_lines",
     "load_manifest",
-    "pin",
-    "show",
+    "pin_release",
 ]

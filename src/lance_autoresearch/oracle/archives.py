@@ -1,7 +1,7 @@
 """Brings crate archives through cargo and unpacks only what was verified.
 
     crates = Archives(root, manifest, tools=lambda: Toolchain.probe(root))
-    crates.directory("lance-linalg", sha256)     # .lar/upstream/14.0.2/lance-linalg
+    crates.ensure_directory("lance-linalg", sha256)  # .lar/upstream/14.0.2/lance-linalg
 
 `cargo info CRATE@VERSION` makes cargo download one archive into its registry cache, from
 whatever registry or mirror this machine is set up for. cargo checks it against the
@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle.manifest import Manifest
@@ -30,7 +30,7 @@ from lance_autoresearch.oracle.manifest import Manifest
 Progress = Callable[[str], None]
 
 
-def sha256(data: bytes) -> str:
+def hash_bytes(data: bytes) -> str:
     """Hex digest, as cargo writes checksums."""
     return hashlib.sha256(data).hexdigest()
 
@@ -51,7 +51,7 @@ class Archives:
         self.offline = offline
         self.say = progress or (lambda _: None)
 
-    def directory(self, crate: str, expected: str | None) -> Path:
+    def ensure_directory(self, crate: str, expected: str | None) -> Path:
         """Directory of a crate's verified sources.
 
         Args:
@@ -63,14 +63,14 @@ class Archives:
             UpstreamError: not available, or its digest differs.
         """
         if self.manifest.kind == "path":
-            return self._below_path(crate)
-        home = lar_dir(self.root, "upstream", self.manifest.version)
+            return self._find_below_path(crate)
+        home = ensure_lar_dir(self.root, "upstream", self.manifest.version)
         target, stamp = home / crate, home / f"{crate}.sha256"
         known = stamp.read_text() if stamp.is_file() and target.is_dir() else None
         if known is not None and expected in (None, known):
             return target
-        data = self._archive(crate)
-        found = sha256(data)
+        data = self._load_archive(crate)
+        found = hash_bytes(data)
         if expected is not None and found != expected:
             raise UpstreamError(
                 f"archive has sha256 {found[:16]}..., upstream.lock says {expected[:16]}...",
@@ -80,28 +80,28 @@ class Archives:
         if known is not None:
             stamp.unlink(missing_ok=True)
         top = f"{crate}-{self.manifest.version}"
-        with tempfile.TemporaryDirectory(dir=lar_dir(self.root, "tmp")) as fresh:
-            inside = _unpack(data, top, Path(fresh))
+        with tempfile.TemporaryDirectory(dir=ensure_lar_dir(self.root, "tmp")) as fresh:
+            inside = _unpack_archive(data, top, Path(fresh))
             move_in(
                 inside, target, complete=lambda: stamp.is_file() and stamp.read_text() == found
             )
-        atomic_write(stamp, found.encode())
+        write_atomically(stamp, found.encode())
         return target
 
-    def digest(self, crate: str) -> str:
-        """sha256 of the archive that `directory` unpacked; empty for path sources."""
+    def find_digest(self, crate: str) -> str:
+        """sha256 of the archive that `ensure_directory` unpacked; empty for path sources."""
         if self.manifest.kind == "path":
             return ""
-        self.directory(crate, None)
-        home = lar_dir(self.root, "upstream", self.manifest.version)
+        self.ensure_directory(crate, None)
+        home = ensure_lar_dir(self.root, "upstream", self.manifest.version)
         return (home / f"{crate}.sha256").read_text()
 
-    def _archive(self, crate: str) -> bytes:
+    def _load_archive(self, crate: str) -> bytes:
         name = f"{crate}-{self.manifest.version}.crate"
-        cached = self._cached(name)
+        cached = self._find_cached(name)
         if cached is None:
-            self._ask_cargo(crate)
-            cached = self._cached(name)
+            self._fetch_with_cargo(crate)
+            cached = self._find_cached(name)
         if cached is None:
             raise UpstreamError(
                 "cargo did not leave the archive in its registry cache",
@@ -110,11 +110,11 @@ class Archives:
             )
         return cached.read_bytes()
 
-    def _cached(self, name: str) -> Path | None:
+    def _find_cached(self, name: str) -> Path | None:
         home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
         return next(iter(sorted((home / "registry" / "cache").glob(f"*/{name}"))), None)
 
-    def _ask_cargo(self, crate: str) -> None:
+    def _fetch_with_cargo(self, crate: str) -> None:
         wanted = f"{crate}@{self.manifest.version}"
         if self.offline:
             raise UpstreamError(
@@ -138,7 +138,7 @@ class Archives:
                 next="lar doctor (is a registry reachable? does this version exist?)",
             )
 
-    def _below_path(self, crate: str) -> Path:
+    def _find_below_path(self, crate: str) -> Path:
         base = (self.root / (self.manifest.path or "")).resolve()
         for cargo_toml in sorted([*base.glob("Cargo.toml"), *base.glob("**/Cargo.toml")]):
             package = tomllib.loads(cargo_toml.read_text()).get("package", {})
@@ -147,7 +147,7 @@ class Archives:
         raise UpstreamError(f"no crate '{crate}' below {self.manifest.path}", where="[source] path")
 
 
-def _unpack(data: bytes, prefix: str, to: Path) -> Path:
+def _unpack_archive(data: bytes, prefix: str, to: Path) -> Path:
     """Extract a .crate (gzipped tar, one top directory) below `to`; returns that directory.
 
     Only plain files: cargo packs nothing else. Written by hand because tarfile's own filters
@@ -156,14 +156,14 @@ def _unpack(data: bytes, prefix: str, to: Path) -> Path:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         for member in archive:
             if not member.isdir():
-                _extract(archive, member, to)
+                _extract_file(archive, member, to)
     inside = to / prefix
     if not inside.is_dir():
         raise UpstreamError(f"archive has no directory {prefix}", where=prefix)
     return inside
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
+def _extract_file(archive: tarfile.TarFile, member: tarfile.TarInfo, below: Path) -> None:
     """Write one plain file to its place below `below`."""
     path = PurePosixPath(member.name)
     content = archive.extractfile(member) if member.isreg() else None

@@ -1,6 +1,6 @@
 """Another release of Lance against the pinned one, item by item.
 
-    for item in drift(root, "15.0.0"):
+    for item in find_drift(root, "15.0.0"):
         item.state      # same, moved, changed, gone
         item.diff       # unified diff where changed
 
@@ -40,7 +40,7 @@ class ItemDrift:
     """Why it is gone, and what is near."""
 
 
-def drift(root: Path, to: str, *, progress: Progress | None = None) -> list[ItemDrift]:
+def find_drift(root: Path, to: str, *, progress: Progress | None = None) -> list[ItemDrift]:
     """Cut release `to` with today's manifest and compare with the pinned release.
 
     Archives of `to` are checked by cargo against its registry only: nothing is built from
@@ -58,24 +58,28 @@ def drift(root: Path, to: str, *, progress: Progress | None = None) -> list[Item
             for spec in entry.items:
                 if (name, entry.group, entry.source, spec) not in seen:
                     seen.add((name, entry.group, entry.source, spec))
-                    found.append(_one(name, entry, spec, here, there, to))
+                    found.append(_compare_item(name, entry, spec, here, there, to))
     return found
 
 
-def _one(target: str, entry: Entry, spec: str, here: Cutter, there: Cutter, to: str) -> ItemDrift:
-    old = here.slicer(entry).piece(spec)
+def _compare_item(
+    target: str, entry: Entry, spec: str, here: Cutter, there: Cutter, to: str
+) -> ItemDrift:
+    old = here.get_slicer(entry).cut_piece(spec)
     result = ItemDrift(target, entry.group, entry.source, spec, "same", old.line, old.line)
     try:
-        new = there.slicer(entry).piece(spec)
+        new = there.get_slicer(entry).cut_piece(spec)
     except UpstreamError as error:
         near = f"; near: {', '.join(error.allowed)}" if error.allowed else ""
         return replace(result, state="gone", new_line=None, note=f"{error.what}{near}")
     if new.text == old.text:
         return replace(result, state="same" if new.line == old.line else "moved", new_line=new.line)
-    return replace(result, state="changed", new_line=new.line, diff=_diff(entry, old, new, to))
+    return replace(
+        result, state="changed", new_line=new.line, diff=_format_diff(entry, old, new, to)
+    )
 
 
-def _diff(entry: Entry, old: Piece, new: Piece, to: str) -> str:
+def _format_diff(entry: Entry, old: Piece, new: Piece, to: str) -> str:
     lines = difflib.unified_diff(
         old.text.decode(errors="replace").splitlines(),
         new.text.decode(errors="replace").splitlines(),

@@ -4,7 +4,7 @@
                                        ├─> maker/lance-x/a.rs
                                        └─> kernel.rs = header, `use prelude::*;`, items, adapter.rs
 
-`fetch` does nothing, within milliseconds, if the inputs (manifest, lock, adapter, this
+`fetch_upstream` does nothing, within milliseconds, if the inputs (manifest, lock, adapter, this
 package's slicer) and the generated files are those of its last run.
 """
 
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.move_in import move_in
-from lance_autoresearch.oracle.archives import Archives, Progress, sha256
+from lance_autoresearch.oracle.archives import Archives, Progress, hash_bytes
 from lance_autoresearch.oracle.lock import NAME as LOCK_NAME
-from lance_autoresearch.oracle.lock import Lock, item_key
+from lance_autoresearch.oracle.lock import Lock, make_item_key
 from lance_autoresearch.oracle.manifest import (
     EXTRACTS,
     Entry,
@@ -52,20 +52,20 @@ class ItemLine:
     sha256: str
 
 
-def extracts_dir(root: Path, target: str) -> Path:
+def ensure_extracts(root: Path, target: str) -> Path:
     """`.lar/extracts/<target>`, made or refreshed first if it is missing or stale."""
-    fetch(root, targets=[target])
-    return lar_dir(root, "extracts") / target
+    fetch_upstream(root, targets=[target])
+    return ensure_lar_dir(root, "extracts") / target
 
 
-def extracts_digest(root: Path, target: str) -> str:
+def hash_extracts(root: Path, target: str) -> str:
     """sha256 over every generated file of a target: the ledger's name for the oracle."""
-    directory = extracts_dir(root, target)
+    directory = ensure_extracts(root, target)
     stamp: dict[str, Any] = json.loads((directory / "stamp.json").read_text())
-    return sha256(json.dumps(stamp["files"], sort_keys=True).encode())
+    return hash_bytes(json.dumps(stamp["files"], sort_keys=True).encode())
 
 
-def fetch(
+def fetch_upstream(
     root: Path,
     *,
     offline: bool = False,
@@ -84,8 +84,8 @@ def fetch(
         UpstreamError: an archive or an item is not what upstream.lock says.
     """
     manifest, lock = load_manifest(root), Lock.read(root)
-    wanted = [manifest.target(n) for n in (targets or manifest.targets)]
-    stale = [t for t in wanted if not _stands(root, t, _inputs_digest(root, manifest, lock, t))]
+    wanted = [manifest.get_target(n) for n in (targets or manifest.targets)]
+    stale = [t for t in wanted if not _is_current(root, t, _hash_inputs(root, manifest, lock, t))]
     if not stale:
         return
     if lock.version != manifest.version:
@@ -97,8 +97,8 @@ def fetch(
     archives = Archives(root, manifest, offline=offline, progress=progress)
     cutter = Cutter(archives, lock)
     for target in stale:
-        _compare(target, cutter.items(target), lock)
-        write_extracts(root, target, cutter, _inputs_digest(root, manifest, lock, target))
+        _compare_with_lock(target, cutter.list_items(target), lock)
+        write_extracts(root, target, cutter, _hash_inputs(root, manifest, lock, target))
         if progress:
             progress(f"extracted {target.name}")
 
@@ -111,7 +111,7 @@ class Cutter:
         self.lock = lock
         self._parsed: dict[str, Slicer] = {}
 
-    def slicer(self, entry: Entry) -> Slicer:
+    def get_slicer(self, entry: Entry) -> Slicer:
         """The parsed file of an entry.
 
         Raises:
@@ -126,7 +126,7 @@ class Cutter:
                     raise UpstreamError(
                         "crate is not in upstream.lock", where=entry.crate, next="lar upstream pin"
                     )
-            path = self.archives.directory(entry.crate, expected) / entry.file
+            path = self.archives.ensure_directory(entry.crate, expected) / entry.file
             if not path.is_file():
                 raise UpstreamError(
                     "no such file in the crate", where=entry.source, next="lar upstream drift"
@@ -134,18 +134,18 @@ class Cutter:
             self._parsed[entry.source] = Slicer(Source.read(entry.source, path))
         return self._parsed[entry.source]
 
-    def items(self, target: TargetExtracts) -> dict[str, tuple[str, int]]:
+    def list_items(self, target: TargetExtracts) -> dict[str, tuple[str, int]]:
         """item_key -> (sha256 of the verbatim bytes, line), for the lock."""
         found = {}
         for entry in target.entries:
             for spec in entry.items:
-                piece = self.slicer(entry).piece(spec)
-                found[item_key(entry, spec)] = (sha256(piece.text), piece.line)
+                piece = self.get_slicer(entry).cut_piece(spec)
+                found[make_item_key(entry, spec)] = (hash_bytes(piece.text), piece.line)
         return found
 
-    def text(self, entry: Entry) -> bytes:
+    def cut_text(self, entry: Entry) -> bytes:
         """The generated text of an entry: cut, lifted, edited as declared."""
-        text = self.slicer(entry).cut(entry.items, inline=entry.inline)
+        text = self.get_slicer(entry).cut_items(entry.items, inline=entry.inline)
         for edit in entry.edits:
             count = text.count(edit.old.encode())
             if count != edit.count:
@@ -162,21 +162,23 @@ def write_extracts(root: Path, target: TargetExtracts, cutter: Cutter, inputs: s
     """Generate every file of a target, then put the directory in place in one step."""
     files: dict[str, bytes] = {}
     for entry in (*target.group("prelude"), *target.group("maker")):
-        files[f"{entry.group}/{entry.output}"] = cutter.text(entry)
+        files[f"{entry.group}/{entry.output}"] = cutter.cut_text(entry)
     if target.group("kernel") or not target.entries:
-        files["kernel.rs"] = first_kernel_text(
-            [cutter.text(e) for e in target.group("kernel")], _adapter(root, target.name)
+        files["kernel.rs"] = join_first_kernel(
+            [cutter.cut_text(e) for e in target.group("kernel")], _read_adapter(root, target.name)
         )
-    final = lar_dir(root, "extracts") / target.name
-    fresh = Path(tempfile.mkdtemp(prefix=f"extracts-{target.name}-", dir=lar_dir(root, "tmp")))
+    final = ensure_lar_dir(root, "extracts") / target.name
+    fresh = Path(
+        tempfile.mkdtemp(prefix=f"extracts-{target.name}-", dir=ensure_lar_dir(root, "tmp"))
+    )
     for name, data in files.items():
-        atomic_write(fresh / name, data)
-    stamp = {"inputs": inputs, "files": {name: sha256(data) for name, data in files.items()}}
-    atomic_write(fresh / "stamp.json", json.dumps(stamp, indent=1, sort_keys=True).encode())
-    move_in(fresh, final, complete=lambda: _stands(root, target, inputs))
+        write_atomically(fresh / name, data)
+    stamp = {"inputs": inputs, "files": {name: hash_bytes(data) for name, data in files.items()}}
+    write_atomically(fresh / "stamp.json", json.dumps(stamp, indent=1, sort_keys=True).encode())
+    move_in(fresh, final, complete=lambda: _is_current(root, target, inputs))
 
 
-def first_kernel_text(slices: Iterable[bytes], adapter: bytes) -> bytes:
+def join_first_kernel(slices: Iterable[bytes], adapter: bytes) -> bytes:
     """Licence header once, `use prelude::*;`, the items, the adapter.
 
     The adapter's own leading comments stay with it; imports follow the header because Rust
@@ -195,41 +197,45 @@ def first_kernel_text(slices: Iterable[bytes], adapter: bytes) -> bytes:
     return b"\n".join(parts)
 
 
-def _adapter(root: Path, target: str) -> bytes:
+def _read_adapter(root: Path, target: str) -> bytes:
     path = root / "targets" / target / "adapter.rs"
     return path.read_bytes() if path.is_file() else b""
 
 
-def _inputs_digest(root: Path, manifest: Manifest, lock: Lock, target: TargetExtracts) -> str:
+def _hash_inputs(root: Path, manifest: Manifest, lock: Lock, target: TargetExtracts) -> str:
     """Everything the generated files depend on; for a path source the sources themselves too."""
     parts = [
         manifest.version, manifest.kind, repr(manifest.path), repr(target),
         repr(sorted((e.crate, lock.archives.get(e.crate)) for e in target.entries)),
         repr(sorted(lock.items.get(target.name, {}).items())),
-        sha256(_adapter(root, target.name)),
-        *(sha256((Path(__file__).parent / n).read_bytes()) for n in ("slicer.py", "syntax.py")),
-        sha256(Path(__file__).read_bytes()),
+        hash_bytes(_read_adapter(root, target.name)),
+        *(hash_bytes((Path(__file__).parent / n).read_bytes()) for n in ("slicer.py", "syntax.py")),
+        hash_bytes(Path(__file__).read_bytes()),
     ]  # fmt: skip
     if manifest.kind == "path":
         archives = Archives(root, manifest)
         for entry in target.entries:
-            parts.append(sha256((archives.directory(entry.crate, None) / entry.file).read_bytes()))
+            parts.append(
+                hash_bytes((archives.ensure_directory(entry.crate, None) / entry.file).read_bytes())
+            )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _stands(root: Path, target: TargetExtracts, inputs: str) -> bool:
+def _is_current(root: Path, target: TargetExtracts, inputs: str) -> bool:
     directory = root / ".lar" / "extracts" / target.name
     try:
         stamp = json.loads((directory / "stamp.json").read_text())
         return bool(stamp["inputs"] == inputs) and all(
-            sha256((directory / name).read_bytes()) == digest
+            hash_bytes((directory / name).read_bytes()) == digest
             for name, digest in stamp["files"].items()
         )
     except (OSError, ValueError, KeyError):
         return False
 
 
-def _compare(target: TargetExtracts, found: dict[str, tuple[str, int]], lock: Lock) -> None:
+def _compare_with_lock(
+    target: TargetExtracts, found: dict[str, tuple[str, int]], lock: Lock
+) -> None:
     pinned = lock.items.get(target.name, {})
     new = [key for key in found if key not in pinned]
     changed = [key for key in found if key in pinned and pinned[key][0] != found[key][0]]
@@ -247,22 +253,22 @@ def _compare(target: TargetExtracts, found: dict[str, tuple[str, int]], lock: Lo
         )
 
 
-def show(root: Path, target: str) -> list[ItemLine]:
+def list_item_lines(root: Path, target: str) -> list[ItemLine]:
     """Every item of a target with its place and size."""
     manifest, lock = load_manifest(root), Lock.read(root)
     cutter = Cutter(Archives(root, manifest), lock)
     lines = []
-    for entry in manifest.target(target).entries:
+    for entry in manifest.get_target(target).entries:
         for spec in entry.items:
-            piece = cutter.slicer(entry).piece(spec)
-            size, digest = piece.text.count(b"\n"), sha256(piece.text)
+            piece = cutter.get_slicer(entry).cut_piece(spec)
+            size, digest = piece.text.count(b"\n"), hash_bytes(piece.text)
             lines.append(
                 ItemLine(target, entry.group, entry.source, spec, piece.line, size, digest)
             )
     return lines
 
 
-def pin(root: Path, to: str | None = None, *, progress: Progress | None = None) -> Lock:
+def pin_release(root: Path, to: str | None = None, *, progress: Progress | None = None) -> Lock:
     """Write upstream.lock for `to` (default: the manifest's version) and slice all targets.
 
     Moving to another version also rewrites the `version` line of upstream.toml; nothing is
@@ -272,18 +278,18 @@ def pin(root: Path, to: str | None = None, *, progress: Progress | None = None) 
     manifest = replace(old, version=to) if to else old
     archives = Archives(root, manifest, progress=progress)
     cutter = Cutter(archives, None)
-    items = {name: cutter.items(target) for name, target in manifest.targets.items()}
+    items = {name: cutter.list_items(target) for name, target in manifest.targets.items()}
     for target in manifest.targets.values():
         for entry in target.entries:
-            cutter.text(entry)  # declared edits must fit as well
+            cutter.cut_text(entry)  # declared edits must fit as well
     crates = sorted({e.crate for t in manifest.targets.values() for e in t.entries})
-    digests = {} if manifest.kind == "path" else {c: archives.digest(c) for c in crates}
+    digests = {} if manifest.kind == "path" else {c: archives.find_digest(c) for c in crates}
     lock = Lock(manifest.version, digests, items)
     if manifest.version != old.version:
         path = root / MANIFEST_NAME
         text = path.read_text()
         changed = text.replace(f'version = "{old.version}"', f'version = "{to}"', 1)
-        atomic_write(path, changed.encode())
+        write_atomically(path, changed.encode())
     lock.write(root)
-    fetch(root, progress=progress)
+    fetch_upstream(root, progress=progress)
     return lock

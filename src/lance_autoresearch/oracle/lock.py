@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lance_autoresearch.errors import UpstreamError
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.oracle.manifest import Entry
 
 NAME = "upstream.lock"
 _HEAD = "# Written by `lar upstream pin`; do not edit. Digests are sha256, the number is a line.\n"
 
 
-def item_key(entry: Entry, spec: str) -> str:
+def make_item_key(entry: Entry, spec: str) -> str:
     """`kernel lance-index/src/vector/pq/distance.rs compute_pq_distance`"""
     return f"{entry.group} {entry.source} {spec}"
 
@@ -67,4 +67,4 @@ class Lock:
             for key, (digest, line) in sorted(keys.items()):
                 lines.append(f'{json.dumps(key)} = ["{digest}", {line}]\n')
         text = "".join(lines) if self.items else "".join([*lines, "\n[items]\n"])
-        atomic_write(root / NAME, text.encode())
+        write_atomically(root / NAME, text.encode())

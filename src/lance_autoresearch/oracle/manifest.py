@@ -92,19 +92,19 @@ class Manifest:
     """For kind `path`: directory below which the crates are found by their name."""
     targets: Mapping[str, TargetExtracts] = field(default_factory=dict)
 
-    def target(self, name: str) -> TargetExtracts:
+    def get_target(self, name: str) -> TargetExtracts:
         """One target's extracts; UpstreamError names the nearest target that has a list."""
         if name not in self.targets:
             near = difflib.get_close_matches(name, self.targets, n=3, cutoff=0.3)
             raise UpstreamError(
                 f"no target '{name}' with a list of extracts",
                 allowed=near or sorted(self.targets),
-                next=f"write {extracts_path(name)}",
+                next=f"write {name_extracts_file(name)}",
             )
         return self.targets[name]
 
 
-def extracts_path(target: str) -> str:
+def name_extracts_file(target: str) -> str:
     """`targets/<name>/extracts.toml`, relative to the checkout."""
     return f"targets/{target}/{EXTRACTS}"
 
@@ -126,18 +126,18 @@ def load_manifest(root: Path) -> Manifest:
 def parse_manifest(text: str, extracts: Mapping[str, str] | None = None) -> Manifest:
     """As `load_manifest`, from the texts themselves: upstream.toml, target -> extracts.toml."""
     check = _Check()
-    table = check.toml(text, NAME)
-    check.keys(table, {"version", "source"}, NAME)
-    version = check.typed(table, "version", str, NAME, "")
-    source = check.typed(table, "source", dict, NAME, {})
-    check.keys(source, {"kind", "crates", "path"}, "[source]")
-    kind = check.typed(source, "kind", str, "[source]", "registry")
-    check.one_of(kind, ("registry", "path"), "[source] kind")
-    crates = tuple(check.typed(source, "crates", list, "[source]", []))
+    table = check.parse_toml(text, NAME)
+    check.check_keys(table, {"version", "source"}, NAME)
+    version = check.read_typed(table, "version", str, NAME, "")
+    source = check.read_typed(table, "source", dict, NAME, {})
+    check.check_keys(source, {"kind", "crates", "path"}, "[source]")
+    kind = check.read_typed(source, "kind", str, "[source]", "registry")
+    check.check_choice(kind, ("registry", "path"), "[source] kind")
+    crates = tuple(check.read_typed(source, "crates", list, "[source]", []))
     if kind == "path" and "path" not in source:
-        check.fault("[source]: kind = 'path' needs path = 'DIRECTORY'")
+        check.add_fault("[source]: kind = 'path' needs path = 'DIRECTORY'")
     targets = {
-        name: TargetExtracts(name, check.entries(name, listed, crates))
+        name: TargetExtracts(name, check.read_entries(name, listed, crates))
         for name, listed in (extracts or {}).items()
     }
     check.finish()
@@ -150,7 +150,7 @@ class _Check:
     def __init__(self) -> None:
         self.faults: list[str] = []
 
-    def fault(self, text: str) -> None:
+    def add_fault(self, text: str) -> None:
         self.faults.append(text)
 
     def finish(self) -> None:
@@ -159,76 +159,76 @@ class _Check:
             count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
             raise UpstreamError("\n    ".join([f"{count}:", *self.faults]), where=NAME)
 
-    def toml(self, text: str, where: str) -> dict[str, Any]:
+    def parse_toml(self, text: str, where: str) -> dict[str, Any]:
         """The table of a TOML file; an empty one, and a fault, if it is not TOML."""
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            self.fault(f"{where}: not valid TOML: {error}")
+            self.add_fault(f"{where}: not valid TOML: {error}")
             return {}
 
-    def keys(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
+    def check_keys(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
         for key in table.keys() - known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
-            self.fault(f"{where}: unknown key '{key}' ({hint})")
+            self.add_fault(f"{where}: unknown key '{key}' ({hint})")
 
-    def one_of(self, value: str, known: tuple[str, ...], where: str) -> None:
+    def check_choice(self, value: str, known: tuple[str, ...], where: str) -> None:
         if value not in known:
             near = difflib.get_close_matches(value, known, n=1, cutoff=0.3)
             hint = f"did you mean '{near[0]}'?" if near else f"allowed: {', '.join(known)}"
-            self.fault(f"{where}: '{value}' ({hint})")
+            self.add_fault(f"{where}: '{value}' ({hint})")
 
-    def typed(
+    def read_typed(
         self, table: Mapping[str, Any], key: str, kind: type, where: str, default: Any
     ) -> Any:
         value = table.get(key)
         if value is None:
-            self.fault(f"{where}: '{key}' is missing")
+            self.add_fault(f"{where}: '{key}' is missing")
             return default
         if not isinstance(value, kind):
-            self.fault(f"{where}: '{key}' must be a {kind.__name__}")
+            self.add_fault(f"{where}: '{key}' must be a {kind.__name__}")
             return default
         return value
 
-    def entries(self, target: str, text: str, crates: tuple[str, ...]) -> tuple[Entry, ...]:
+    def read_entries(self, target: str, text: str, crates: tuple[str, ...]) -> tuple[Entry, ...]:
         """The entries of one extracts.toml, in the order prelude, kernel, maker."""
-        path, found = extracts_path(target), []
-        groups = self.toml(text, path)
-        self.keys(groups, set(GROUPS), path)
+        path, found = name_extracts_file(target), []
+        groups = self.parse_toml(text, path)
+        self.check_keys(groups, set(GROUPS), path)
         for group in GROUPS:
             tables = groups.get(group, [])
             if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-                self.fault(f"{path}: '{group}' must be written as [[{group}]]")
+                self.add_fault(f"{path}: '{group}' must be written as [[{group}]]")
                 continue
             for i, table in enumerate(tables):
-                found += self._entry(group, table, crates, f"{path} [[{group}]] #{i + 1}")
+                found += self._read_entry(group, table, crates, f"{path} [[{group}]] #{i + 1}")
         outputs = Counter((e.group, e.output) for e in found if e.group != "kernel")
         for (group, output), count in outputs.items():
             if count > 1:
-                self.fault(f"{path} {group}: {output} appears {count} times; merge them")
+                self.add_fault(f"{path} {group}: {output} appears {count} times; merge them")
         return tuple(found)
 
-    def _entry(
+    def _read_entry(
         self, group: str, table: Mapping[str, Any], crates: tuple[str, ...], where: str
     ) -> list[Entry]:
-        self.keys(table, {"crate", "file", "items", "edits", "inline"}, where)
-        crate = self.typed(table, "crate", str, where, "")
-        file = self.typed(table, "file", str, where, "src/")
-        items = self.typed(table, "items", list, where, [])
+        self.check_keys(table, {"crate", "file", "items", "edits", "inline"}, where)
+        crate = self.read_typed(table, "crate", str, where, "")
+        file = self.read_typed(table, "file", str, where, "src/")
+        items = self.read_typed(table, "items", list, where, [])
         if crate and crate not in crates:
-            self.one_of(crate, crates, f"{where}: crate not in [source] crates")
+            self.check_choice(crate, crates, f"{where}: crate not in [source] crates")
         if not file.startswith("src/") or ".." in PurePosixPath(file).parts:
-            self.fault(f"{where}: file '{file}' must be a path src/... inside the crate")
+            self.add_fault(f"{where}: file '{file}' must be a path src/... inside the crate")
         if not items or not all(isinstance(i, str) and i for i in items):
-            self.fault(f"{where}: 'items' must list at least one spec")
+            self.add_fault(f"{where}: 'items' must list at least one spec")
             return []
         for spec in {i for i in items if items.count(i) > 1}:
-            self.fault(f"{where}: item '{spec}' is listed twice")
+            self.add_fault(f"{where}: item '{spec}' is listed twice")
         edits = []
         for edit in table.get("edits", []):
-            self.keys(edit, {"old", "new", "count"}, f"{where} edits")
-            old = self.typed(edit, "old", str, f"{where} edits", "")
-            new = self.typed(edit, "new", str, f"{where} edits", "")
-            edits.append(Edit(old, new, self.typed(edit, "count", int, f"{where} edits", 0)))
+            self.check_keys(edit, {"old", "new", "count"}, f"{where} edits")
+            old = self.read_typed(edit, "old", str, f"{where} edits", "")
+            new = self.read_typed(edit, "new", str, f"{where} edits", "")
+            edits.append(Edit(old, new, self.read_typed(edit, "count", int, f"{where} edits", 0)))
         return [Entry(group, crate, file, tuple(items), tuple(edits), bool(table.get("inline")))]

@@ -42,7 +42,7 @@ _TEST_ONLY = re.compile(
 
 
 @functools.cache
-def parser() -> Parser:
+def load_parser() -> Parser:
     """The Rust parser, loaded on first use."""
     import tree_sitter_rust
     from tree_sitter import Language, Parser
@@ -64,22 +64,22 @@ class Source:
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
             raise UpstreamError("it is not UTF-8", where=f"{name}:{line}") from None
-        self.root = parser().parse(raw).root_node
+        self.root = load_parser().parse(raw).root_node
 
     @classmethod
     def read(cls, name: str, path: Path) -> Source:
         """Parse the file at `path`."""
         return cls(name, path.read_bytes())
 
-    def text(self, node: Node | None) -> str:
+    def get_text(self, node: Node | None) -> str:
         """Source text of a node, empty for None."""
         return "" if node is None else self.raw[node.start_byte : node.end_byte].decode()
 
-    def line(self, node: Node) -> int:
+    def get_line(self, node: Node) -> int:
         """First line of a node, from 1."""
         return node.start_point[0] + 1
 
-    def lead(self, node: Node) -> list[Node]:
+    def find_lead(self, node: Node) -> list[Node]:
         """Attributes and outer doc comments that belong to `node`, in source order.
 
         A plain comment belongs to the item only when attributes stand above it.
@@ -91,16 +91,16 @@ class Source:
         ):
             found.insert(0, above)
             above = above.prev_sibling
-        while found and not self._belongs(found[0]):
+        while found and not self._is_lead(found[0]):
             found.pop(0)
         for i in range(len(found) - 1, -1, -1):
-            if not self._belongs(found[i]) and not any(
+            if not self._is_lead(found[i]) and not any(
                 n.type == "attribute_item" for n in found[:i]
             ):
                 return found[i + 1 :]
         return found
 
-    def _belongs(self, node: Node) -> bool:
+    def _is_lead(self, node: Node) -> bool:
         if node.type == "attribute_item":
             return True
         text = self.raw[node.start_byte : node.start_byte + 4]
@@ -110,42 +110,42 @@ class Source:
         """True for items behind `cfg(test)`, `cfg(any())` or `#[test]`."""
         return any(
             n.type == "attribute_item" and _TEST_ONLY.match(self.raw, n.start_byte)
-            for n in self.lead(node)
+            for n in self.find_lead(node)
         )
 
     def has_cfg(self, node: Node) -> bool:
         """True when a `cfg` attribute decides whether the item exists."""
-        return any(self.text(n).startswith("#[cfg(") for n in self.lead(node))
+        return any(self.get_text(n).startswith("#[cfg(") for n in self.find_lead(node))
 
-    def name_of(self, node: Node) -> str:
+    def get_name(self, node: Node) -> str:
         """Name of a named item, empty otherwise."""
-        return self.text(node.child_by_field_name("name")) if node.type in KINDS else ""
+        return self.get_text(node.child_by_field_name("name")) if node.type in KINDS else ""
 
-    def base(self, node: Node | None) -> str:
+    def get_base_name(self, node: Node | None) -> str:
         """Bare name of a type: `Foo<T>`, `a::Foo`, `&Foo` are all `Foo`."""
         if node is None:
             return ""
         if node.type in ("generic_type", "scoped_type_identifier", "reference_type"):
             inner = node.child_by_field_name("type") or node.child_by_field_name("name")
-            return self.base(inner)
-        return self.text(node)
+            return self.get_base_name(inner)
+        return self.get_text(node)
 
-    def items(self, scope: Node) -> list[Node]:
+    def list_items(self, scope: Node) -> list[Node]:
         """Items directly in a file, module, trait or impl; anywhere in a function's body."""
         if scope.type == "function_item":
-            return list(self._inside(scope.child_by_field_name("body")))
+            return list(self._walk_inside(scope.child_by_field_name("body")))
         if scope.type in ("mod_item", "trait_item", "impl_item"):
             body = scope.child_by_field_name("body")
             return [] if body is None else list(body.named_children)
         return list(scope.named_children)
 
-    def _inside(self, node: Node | None) -> Iterator[Node]:
+    def _walk_inside(self, node: Node | None) -> Iterator[Node]:
         for child in [] if node is None else node.named_children:
             yield child
             if child.type != "function_item":
-                yield from self._inside(child)
+                yield from self._walk_inside(child)
 
-    def defined_by_macro(self, node: Node) -> list[str]:
+    def list_macro_names(self, node: Node) -> list[str]:
         """Names that a macro call at item position spells out: `k! { fn a() {} }` gives `a`."""
         call = node.named_children[0] if node.type == "expression_statement" else node
         if call.type != "macro_invocation":
@@ -153,26 +153,28 @@ class Source:
         trees = [c for c in call.children if c.type == "token_tree"]
         tokens = [c for c in trees[0].children if not c.type.endswith("_comment")] if trees else []
         return [
-            self.text(name)
+            self.get_text(name)
             for word, name in itertools.pairwise(tokens)
-            if name.type == "identifier" and self.text(word) in _KEYWORDS
+            if name.type == "identifier" and self.get_text(word) in _KEYWORDS
         ]
 
-    def names(self) -> list[str]:
+    def list_names(self) -> list[str]:
         """What a spec could name in this file: for "nearest" hints."""
         found: list[str] = []
         for node in self.root.named_children:
             if node.type == "impl_item":
-                ty = self.base(node.child_by_field_name("type"))
+                ty = self.get_base_name(node.child_by_field_name("type"))
                 trait = node.child_by_field_name("trait")
-                found.append(f"impl {self.base(trait)} for {ty}" if trait else f"impl {ty}")
-                found += [f"{ty}::{n}" for m in self.items(node) if (n := self.name_of(m))]
+                found.append(
+                    f"impl {self.get_base_name(trait)} for {ty}" if trait else f"impl {ty}"
+                )
+                found += [f"{ty}::{n}" for m in self.list_items(node) if (n := self.get_name(m))]
             elif node.type == "mod_item":
-                mod = self.name_of(node)
+                mod = self.get_name(node)
                 found.append(mod)
-                for inner in self.items(node):
-                    names = [self.name_of(inner), *self.defined_by_macro(inner)]
+                for inner in self.list_items(node):
+                    names = [self.get_name(inner), *self.list_macro_names(inner)]
                     found += [f"{mod}::{n}" for n in names if n]
             else:
-                found += [n for n in (self.name_of(node), *self.defined_by_macro(node)) if n]
+                found += [n for n in (self.get_name(node), *self.list_macro_names(node)) if n]
         return found

@@ -7,7 +7,7 @@ The page loads nothing: no network, no font, no file beside it; its content poli
 but its own style and script. Whatever agents wrote is escaped and marked as theirs.
 """
 
-from lance_autoresearch.report.night import Night, gather
+from lance_autoresearch.report.campaign_data import CampaignData, gather_campaign
 from lance_autoresearch.report.page import write_index, write_report
 
-__all__ = ["Night", "gather", "write_index", "write_report"]
+__all__ = ["CampaignData", "gather_campaign", "write_index", "write_report"]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from lance_autoresearch.ledger import Row
 from lance_autoresearch.records import FaultKind, TrialRecord, Verdict
-from lance_autoresearch.report.night import Night
-from lance_autoresearch.text.curve import overall
-from lance_autoresearch.text.difference import Difference, difference
+from lance_autoresearch.report.campaign_data import CampaignData
+from lance_autoresearch.text.curve import find_overall_gain
+from lance_autoresearch.text.difference import Difference, compute_difference
 from lance_autoresearch.text.reasons import summarize_reason
 
 EXAMPLES = 4
@@ -47,7 +47,7 @@ class Failure(NamedTuple):
     """The newest few."""
 
 
-class Combo(NamedTuple):
+class QuotedCombo(NamedTuple):
     """One line of the quoted table; speeds are factors against Lance."""
 
     name: str
@@ -66,7 +66,7 @@ class Quote(NamedTuple):
     speed: float
     low: float | None
     high: float | None
-    combos: list[Combo]
+    combos: list[QuotedCombo]
     pairs: int
     current: bool
     """Whether it is about this campaign's champion."""
@@ -90,30 +90,30 @@ class Guess(NamedTuple):
     found: float
 
 
-def counts(night: Night) -> dict[str, int]:
+def count_verdicts(night: CampaignData) -> dict[str, int]:
     """Trials per verdict, all five named."""
     found = Counter(str(record.verdict) for record in night.records)
     return {str(verdict): found[str(verdict)] for verdict in Verdict}
 
 
-def seconds(record: TrialRecord) -> float:
+def read_seconds(record: TrialRecord) -> float:
     """How long a trial took."""
     return record.seconds
 
 
-def hours(night: Night) -> float:
+def measure_hours(night: CampaignData) -> float:
     """From the campaign's beginning (or the first trial) to the last trial."""
     if not night.rows:
         return 0.0
     first = night.campaign.created if night.campaign else night.rows[0].created
-    return (_time(night.rows[-1].created) - _time(first)).total_seconds() / 3600
+    return (_parse_time(night.rows[-1].created) - _parse_time(first)).total_seconds() / 3600
 
 
-def _time(iso: str) -> datetime:
+def _parse_time(iso: str) -> datetime:
     return datetime.fromisoformat(iso)
 
 
-def lineage(night: Night, line: Sequence[float]) -> list[Keep]:
+def list_keeps(night: CampaignData, line: Sequence[float]) -> list[Keep]:
     """The kept trials, oldest first, each with what it changed."""
     found = []
     for row, speed in zip(night.rows, line, strict=True):
@@ -122,29 +122,31 @@ def lineage(night: Night, line: Sequence[float]) -> list[Keep]:
             continue
         before, after = (night.kernels.get(name) for name in (record.champion, record.kernel))
         gone = before is None or after is None
-        changed = None if gone else difference(before or b"", after or b"")
-        found.append(Keep(row, overall(record), speed, _claim(record), changed))
+        changed = None if gone else compute_difference(before or b"", after or b"")
+        found.append(Keep(row, find_overall_gain(record), speed, _format_claim(record), changed))
     return found
 
 
-def _claim(record: TrialRecord) -> str:
+def _format_claim(record: TrialRecord) -> str:
     confirmed = record.results.confirmation
     if confirmed is None or confirmed.claim == "all":
         return ""
     return f"{confirmed.claim} {confirmed.claimed.gain:+.1f}%"
 
 
-def failures(night: Night) -> list[Failure]:
+def group_failures(night: CampaignData) -> list[Failure]:
     """Trials that were not kept, grouped by the reason, the most frequent first."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in night.rows:
         if row.record.verdict is not Verdict.KEEP:
-            groups.setdefault((str(row.record.verdict), why(row.record)), []).append(row)
+            groups.setdefault((str(row.record.verdict), classify_failure(row.record)), []).append(
+                row
+            )
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     return [Failure(v, text, len(rows), rows[: -EXAMPLES - 1 : -1]) for (v, text), rows in ordered]
 
 
-def why(record: TrialRecord) -> str:
+def classify_failure(record: TrialRecord) -> str:
     """The kind of failure, without the figures that make every reason different."""
     fault, reason = record.results.fault, record.results.reason
     if fault is not None:
@@ -168,7 +170,7 @@ FAULTS: Mapping[FaultKind, str] = {
 }
 
 
-def quotes(night: Night) -> list[Quote]:
+def select_quotes(night: CampaignData) -> list[Quote]:
     """The newest quoted figure of each tier: of the champion, else of another kernel of the night.
 
     Figures of kernels that this campaign never kept are left out.
@@ -181,31 +183,31 @@ def quotes(night: Night) -> list[Quote]:
         if row.record.kernel not in mine or row.record.results.measured is None:
             continue
         if tier not in found or (current and not found[tier].current):
-            found[tier] = _quote(row, tier, current)
+            found[tier] = _build_quote(row, tier, current)
     return sorted(found.values(), key=lambda quote: (quote.tier != "native", quote.tier))
 
 
-def _quote(row: Row, tier: str, current: bool) -> Quote:
+def _build_quote(row: Row, tier: str, current: bool) -> Quote:
     stage = row.record.results.measured
     assert stage is not None
     head = next(part for part in stage.components if part.name == "all")
     combos = [
-        Combo(
+        QuotedCombo(
             c.combo.label, c.champion_ns, c.candidate_ns,
-            1 + c.gain / 100, _speed(c.low), _speed(c.high),
+            1 + c.gain / 100, _convert_gain(c.low), _convert_gain(c.high),
         )
         for c in stage.combos
     ]  # fmt: skip
-    low, high = _speed(head.low), _speed(head.high)
+    low, high = _convert_gain(head.low), _convert_gain(head.high)
     return Quote(row, tier, 1 + head.gain / 100, low, high, combos, stage.pairs, current)
 
 
-def _speed(gain: float) -> float | None:
+def _convert_gain(gain: float) -> float | None:
     """A gain in % as a factor; None where the interval is open."""
     return 1 + gain / 100 if math.isfinite(gain) else None
 
 
-def phases(night: Night) -> list[Phase]:
+def summarize_phases(night: CampaignData) -> list[Phase]:
     """Median time per phase, the longest first."""
     laps: dict[str, list[float]] = {}
     for record in night.records:
@@ -216,17 +218,17 @@ def phases(night: Night) -> list[Phase]:
     return sorted(found, key=lambda phase: -phase.total)
 
 
-def guesses(night: Night) -> list[Guess]:
+def list_guesses(night: CampaignData) -> list[Guess]:
     """Predictions that a measurement can answer."""
     found = []
     for row in night.rows:
-        predicted, gain = row.record.results.predicted, overall(row.record)
+        predicted, gain = row.record.results.predicted, find_overall_gain(row.record)
         if predicted is not None and gain is not None:
             found.append(Guess(row, predicted, gain))
     return found
 
 
-def score(guessed: Sequence[Guess]) -> dict[str, float]:
+def score_guesses(guessed: Sequence[Guess]) -> dict[str, float]:
     """How good the predictions were: right sign (share), median error and median excess, points."""
     errors = [g.predicted - g.found for g in guessed]
     return {
@@ -236,7 +238,7 @@ def score(guessed: Sequence[Guess]) -> dict[str, float]:
     }
 
 
-def money(night: Night) -> dict[str, Any]:
+def sum_costs(night: CampaignData) -> dict[str, Any]:
     """Tokens and dollars, turns without a candidate included; None where none were reported."""
     tokens = [r.tokens for r in night.records if r.tokens is not None]
     dollars = [r.cost_usd for r in night.records if r.cost_usd is not None]

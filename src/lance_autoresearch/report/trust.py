@@ -1,6 +1,6 @@
 """How far the night's verdicts can be trusted: what noise was, what a false keep costs.
 
-    trust(night).bound      # 2.5e-4: expected number of false keeps in 100 trials, at most
+    build_trust(night).bound  # 2.5e-4: expected number of false keeps in 100 trials, at most
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.report.night import Night
+from lance_autoresearch.report.campaign_data import CampaignData
 from lance_autoresearch.rules.policy import DEFAULT, Policy
-from lance_autoresearch.rules.stats import exact_bounds
+from lance_autoresearch.rules.stats import compute_exact_bounds
 
 
 class Session(NamedTuple):
@@ -48,7 +48,7 @@ class Trust(NamedTuple):
     sessions: list[Session]
 
 
-def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
+def build_trust(night: CampaignData, policy: Policy = DEFAULT) -> Trust:
     """Count.
 
     The bound is that of the method for normal noise: 1 / threshold at the screening (an e-value
@@ -72,12 +72,12 @@ def trust(night: Night, policy: Policy = DEFAULT) -> Trust:
         pairs=sum(gate.pairs for gate in gates),
         nulls=count,
         nulls_kept=kept,
-        nulls_most=exact_bounds(kept, count).high if count else None,
-        sessions=_sessions(night),
+        nulls_most=compute_exact_bounds(kept, count).high if count else None,
+        sessions=_list_sessions(night),
     )
 
 
-def _sessions(night: Night) -> list[Session]:
+def _list_sessions(night: CampaignData) -> list[Session]:
     found = []
     for row in night.sessions:
         noise = row.noise

@@ -1,7 +1,7 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
-    confirm(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep or revert
-    judge_distinct_inputs(comparison, ...) is it faster on inputs it has never met?
+    confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep or
+    revert judge_distinct_inputs(comparison, ...) is it faster on inputs it has never met?
     judge_tier(comparison, tier, ...)      is it slower where a processor has less?
     judge_opponent(comparison, ...)        did the candidate slow its opponent down?
     measure_spread, measure_bias           the session's own noise, from champion against its copy
@@ -37,16 +37,16 @@ from lance_autoresearch.rules.estimator import (
     Sample,
     Samples,
     call_ns,
+    compute_samples,
+    count_unmeasurable_rounds,
     count_voids,
-    samples,
-    too_many_void,
-    unmeasurable_rounds,
-    valid_pairs,
+    has_too_many_void,
+    select_valid_pairs,
 )
 from lance_autoresearch.rules.policy import Policy
 
 
-def confirm(
+def confirm_claim(
     comparison: Comparison,
     long_blocks: Comparison | None,
     claim: str,
@@ -60,25 +60,29 @@ def confirm(
         claim: the component the gate named, `all` or an op.
     Raises UsageError for a claim or comparison that does not fit.
     """
-    data = samples(comparison, policy)
+    data = compute_samples(comparison, policy)
     names = [s.name for s in data.components]
     if claim not in names:
         raise UsageError(f"no component named {claim!r}", where="confirmation", allowed=names)
     long_claim = (
-        _claimed(samples(long_blocks, policy), claim) if long_blocks is not None else None
+        _find_claimed(compute_samples(long_blocks, policy), claim)
+        if long_blocks is not None
+        else None
     )
-    rows = _guard_rows(comparison, data, policy)
-    slow = _claimed(samples(comparison, policy, slow_counts=True), claim)
-    failure = _machine_failure(comparison, long_blocks, data, policy)
-    fault = None if failure else _fault(data, rows, slow, long_claim, policy)
+    rows = _build_guard_rows(comparison, data, policy)
+    slow = _find_claimed(compute_samples(comparison, policy, slow_counts=True), claim)
+    failure = _find_machine_failure(comparison, long_blocks, data, policy)
+    fault = None if failure else _find_fault(data, rows, slow, long_claim, policy)
     verdict = Verdict.INCONCLUSIVE if failure else Verdict.REVERT if fault else Verdict.KEEP
     return ConfirmResult(
         verdict=verdict,
         reason=failure or fault or Reason(ReasonKind.CONFIRMED, at_confirmation=True),
         claim=claim,
-        components=tuple(_estimate(s, policy.confirm_level) for s in data.components),
+        components=tuple(_estimate_gain(s, policy.confirm_level) for s in data.components),
         combos=rows,
-        long_blocks=None if long_claim is None else _estimate(long_claim, policy.confirm_level),
+        long_blocks=None
+        if long_claim is None
+        else _estimate_gain(long_claim, policy.confirm_level),
         pairs=data.pairs,
         void=data.void,
     )
@@ -93,7 +97,7 @@ DOUBTS = (
 """Reasons that more pairs may remove."""
 
 
-def worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
+def is_worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
     """Nothing stands against the keep but combos or ops that may be slower, not surely so.
 
     Layout moves a small call by several percent, and 16 layouts may leave its interval too wide
@@ -109,11 +113,11 @@ def worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
     )
 
 
-def _machine_failure(
+def _find_machine_failure(
     comparison: Comparison, long_blocks: Comparison | None, data: Samples, policy: Policy
 ) -> Reason | None:
     """Why nothing can be said, or None."""
-    if too_many_void(comparison, policy) or data.pairs < policy.confirm_pairs - policy.max_void:
+    if has_too_many_void(comparison, policy) or data.pairs < policy.confirm_pairs - policy.max_void:
         wanted = max(policy.confirm_pairs, len(comparison.pairs))
         return Reason(
             ReasonKind.FEW_VALID_PAIRS, count=data.pairs, total=wanted,
@@ -121,7 +125,7 @@ def _machine_failure(
         )  # fmt: skip
     if long_blocks is not None:
         valid = sum(p.void is None for p in long_blocks.pairs)
-        if too_many_void(long_blocks, policy) or valid < 2:
+        if has_too_many_void(long_blocks, policy) or valid < 2:
             return Reason(
                 ReasonKind.FEW_VALID_PAIRS, about="long blocks", count=valid,
                 total=policy.long_block_pairs, voids=count_voids(long_blocks), at_confirmation=True,
@@ -129,7 +133,7 @@ def _machine_failure(
     return None
 
 
-def _fault(
+def _find_fault(
     data: Samples,
     rows: Sequence[ComboRow],
     slow: Sample,
@@ -141,42 +145,42 @@ def _fault(
     Args:
         slow: the claim, with processes in which the candidate was slow counted in full.
     """
-    claim, claimed = slow.name, _claimed(data, slow.name)
-    low = claimed.fixed_bounds(policy.confirm_level).low
+    claim, claimed = slow.name, _find_claimed(data, slow.name)
+    low = claimed.compute_fixed_bounds(policy.confirm_level).low
     if not low > policy.margin:
-        return _because(ReasonKind.CLAIM_TOO_SMALL, claim, claimed.mean, low)
-    least = slow.fixed_bounds(policy.confirm_level).low
+        return _make_reason(ReasonKind.CLAIM_TOO_SMALL, claim, claimed.mean, low)
+    least = slow.compute_fixed_bounds(policy.confirm_level).low
     if not least > policy.slow_floor:
-        return _because(ReasonKind.SLOW_PROCESSES, claim, slow.mean, least)
+        return _make_reason(ReasonKind.SLOW_PROCESSES, claim, slow.mean, least)
     for other in data.components:
-        bounds = other.fixed_bounds(policy.confirm_level)
+        bounds = other.compute_fixed_bounds(policy.confirm_level)
         if other.name != claim and bounds.low < policy.others_floor:
             if bounds.high < 0.0:
-                return _because(
+                return _make_reason(
                     ReasonKind.OTHER_OP_SLOWER, other.name, other.mean, bounds.high
                 )
-            return _because(
+            return _make_reason(
                 ReasonKind.OTHER_OP_MAY_BE_SLOWER, other.name, other.mean, bounds.low
             )
     for row in rows:
         if row.guard is not Guard.OK:
-            return _guarded(row)
+            return _make_guard_reason(row)
     if long_blocks is not None:
         drop = claimed.mean - long_blocks.mean
         error = math.hypot(claimed.error, long_blocks.error)
         share = policy.long_block_share * claimed.mean
         if drop > max(policy.long_block_slack, policy.long_block_errors * error, share):
-            return _because(ReasonKind.LONG_BLOCKS, claim, long_blocks.mean)
+            return _make_reason(ReasonKind.LONG_BLOCKS, claim, long_blocks.mean)
     return None
 
 
-def _because(kind: ReasonKind, about: str, gain: float, bound: float | None = None) -> Reason:
+def _make_reason(kind: ReasonKind, about: str, gain: float, bound: float | None = None) -> Reason:
     """A reason of the confirmation from natural-log ratios."""
-    end = None if bound is None else stats.percent(bound)
-    return Reason(kind, about, stats.percent(gain), end, at_confirmation=True)
+    end = None if bound is None else stats.convert_to_percent(bound)
+    return Reason(kind, about, stats.convert_to_percent(gain), end, at_confirmation=True)
 
 
-def _guarded(row: ComboRow) -> Reason:
+def _make_guard_reason(row: ComboRow) -> Reason:
     """The guard's reason against one combo."""
     slower = row.guard is Guard.SLOWER
     kind = ReasonKind.COMBO_SLOWER if slower else ReasonKind.COMBO_MAY_BE_SLOWER
@@ -184,7 +188,9 @@ def _guarded(row: ComboRow) -> Reason:
     return Reason(kind, row.combo.label, row.gain, bound, at_confirmation=True)
 
 
-def _guard_rows(comparison: Comparison, data: Samples, policy: Policy) -> tuple[ComboRow, ...]:
+def _build_guard_rows(
+    comparison: Comparison, data: Samples, policy: Policy
+) -> tuple[ComboRow, ...]:
     """Every combo with an interval that holds for all of them together.
 
     Bonferroni: each interval has level 1 - (1 - guard_level)/K. It needs nothing but the t
@@ -198,23 +204,23 @@ def _guard_rows(comparison: Comparison, data: Samples, policy: Policy) -> tuple[
     level = 1.0 - (1.0 - family) / len(data.combos)
     rows = []
     for i, sample in enumerate(data.combos):
-        bounds = sample.fixed_bounds(level)
+        bounds = sample.compute_fixed_bounds(level)
         champion_ns, candidate_ns = call_ns(comparison, i)
         rows.append(
             ComboRow(
                 combo=comparison.combos[i],
                 champion_ns=champion_ns,
                 candidate_ns=candidate_ns,
-                gain=stats.percent(sample.mean),
-                low=stats.percent(bounds.low),
-                high=stats.percent(bounds.high),
-                guard=_guard_word(bounds, policy),
+                gain=stats.convert_to_percent(sample.mean),
+                low=stats.convert_to_percent(bounds.low),
+                high=stats.convert_to_percent(bounds.high),
+                guard=_classify_guard(bounds, policy),
             )
         )
     return tuple(rows)
 
 
-def _guard_word(gain: stats.Bounds, policy: Policy) -> Guard:
+def _classify_guard(gain: stats.Bounds, policy: Policy) -> Guard:
     if -gain.high > policy.guard_low:
         return Guard.SLOWER
     return Guard.MAY_BE_SLOWER if -gain.low >= policy.guard_high else Guard.OK
@@ -226,17 +232,17 @@ def plan_tier_pairs(comparison: Comparison, policy: Policy) -> int:
     Stein's two-stage plan (Annals of Mathematical Statistics 16, 1945): the second stage depends
     on the standard deviation of the first and not on its mean, so the interval keeps its level.
     """
-    data = samples(comparison, policy)
+    data = compute_samples(comparison, policy)
     ops = data.components[1:] or data.components
-    widest = max(_half_width(sample, policy) for sample in ops)
+    widest = max(_compute_half_width(sample, policy) for sample in ops)
     if not math.isfinite(widest) or widest <= policy.tier_width:
         return data.pairs
     needed = math.ceil(data.pairs * (widest / policy.tier_width) ** 2)
     return min(policy.tier_most_pairs, needed)
 
 
-def _half_width(sample: Sample, policy: Policy) -> float:
-    bounds = sample.fixed_bounds(policy.guard_level)
+def _compute_half_width(sample: Sample, policy: Policy) -> float:
+    bounds = sample.compute_fixed_bounds(policy.guard_level)
     return 0.5 * (bounds.high - bounds.low)
 
 
@@ -247,19 +253,19 @@ def judge_tier(comparison: Comparison, tier: str, policy: Policy) -> TierResult:
     combos, where there is one op) reaches -`guard_high`. Nothing is claimed here, so no gain is
     asked for.
     """
-    data = samples(comparison, policy)
-    rows = _guard_rows(comparison, data, policy)
+    data = compute_samples(comparison, policy)
+    rows = _build_guard_rows(comparison, data, policy)
     return TierResult(
         tier=tier,
-        reason=_tier_fault(rows, data, tier, policy),
-        components=tuple(_estimate(s, policy.guard_level) for s in data.components),
+        reason=_find_tier_fault(rows, data, tier, policy),
+        components=tuple(_estimate_gain(s, policy.guard_level) for s in data.components),
         combos=rows,
         pairs=data.pairs,
         void=data.void,
     )
 
 
-def _tier_fault(
+def _find_tier_fault(
     rows: Sequence[ComboRow], data: Samples, tier: str, policy: Policy
 ) -> Reason | None:
     if 2 * data.pairs < data.pairs + data.void or data.pairs < 2:
@@ -274,9 +280,9 @@ def _tier_fault(
                 ReasonKind.TIER_SLOWER, about, row.gain, row.high, at_confirmation=True
             )
     for op in data.components[1:] or data.components:
-        bounds = op.fixed_bounds(policy.guard_level)
+        bounds = op.compute_fixed_bounds(policy.guard_level)
         if -bounds.low >= policy.guard_high:
-            return _because(
+            return _make_reason(
                 ReasonKind.TIER_MAY_BE_SLOWER, f"{op.name} at tier {tier}", op.mean, bounds.low
             )
     return None
@@ -294,12 +300,14 @@ def judge_distinct_inputs(
         comparison: pairs of fresh processes in which no window repeats.
         claimed: gain of the claim where windows do repeat, %.
     """
-    sample = _claimed(samples(comparison, policy), claim)
-    high = sample.fixed_bounds(policy.confirm_level).high
+    sample = _find_claimed(compute_samples(comparison, policy), claim)
+    high = sample.compute_fixed_bounds(policy.confirm_level).high
     claimed_log = math.log1p(claimed / 100.0)
     lost = max(policy.distinct_slack, (1.0 - policy.distinct_share) * claimed_log)
     short = claimed_log - high > lost
-    return DistinctInputsResult(stats.percent(sample.mean), stats.percent(high), short)
+    return DistinctInputsResult(
+        stats.convert_to_percent(sample.mean), stats.convert_to_percent(high), short
+    )
 
 
 def judge_opponent(
@@ -314,11 +322,13 @@ def judge_opponent(
     Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack` and
     `opponent_share` of the claim.
     """
-    sample = _claimed(samples(comparison, policy), claim)
-    low = -sample.fixed_bounds(2.0 * policy.opponent_level - 1.0).high
+    sample = _find_claimed(compute_samples(comparison, policy), claim)
+    low = -sample.compute_fixed_bounds(2.0 * policy.opponent_level - 1.0).high
     least = max(policy.opponent_slack, policy.opponent_share * math.log1p(claimed / 100.0))
     return OpponentResult(
-        slowdown=stats.percent(-sample.mean), low=stats.percent(low), rejected=low > least
+        slowdown=stats.convert_to_percent(-sample.mean),
+        low=stats.convert_to_percent(low),
+        rejected=low > least,
     )
 
 
@@ -328,7 +338,7 @@ def measure_spread(comparison: Comparison, policy: Policy) -> tuple[float, ...]:
     Of the clipped values, like every other number: one process in 200 is off by up to 6 times,
     and unclipped it would lift the floor so far that nothing is proven for the session.
     """
-    data = samples(comparison, policy)
+    data = compute_samples(comparison, policy)
     whole, *ops = data.components
     per_op = ops or [whole]
     return tuple(stats.sd(s.values) for s in (*data.combos, *per_op, whole))
@@ -336,10 +346,12 @@ def measure_spread(comparison: Comparison, policy: Policy) -> tuple[float, ...]:
 
 def measure_bias(comparison: Comparison, policy: Policy) -> Estimate:
     """Gain of the champion over its own copy, all combos, with its fixed-n interval."""
-    return _estimate(samples(comparison, policy).components[0], policy.confirm_level)
+    return _estimate_gain(compute_samples(comparison, policy).components[0], policy.confirm_level)
 
 
-def floor_flags(comparison: Comparison, floors_ns: Mapping[str, float]) -> tuple[FloorFlag, ...]:
+def find_floor_flags(
+    comparison: Comparison, floors_ns: Mapping[str, float]
+) -> tuple[FloorFlag, ...]:
     """Combos whose candidate is faster than possible.
 
     Args:
@@ -352,17 +364,17 @@ def floor_flags(comparison: Comparison, floors_ns: Mapping[str, float]) -> tuple
     for i, combo in enumerate(comparison.combos):
         floor = floors_ns.get(combo.label, 0.0)
         _, candidate_ns = call_ns(comparison, i)
-        short = unmeasurable_rounds(comparison, i)
-        rounds = sum(len(p.candidate[i]) for p in valid_pairs(comparison))
+        short = count_unmeasurable_rounds(comparison, i)
+        rounds = sum(len(p.candidate[i]) for p in select_valid_pairs(comparison))
         if candidate_ns < floor or 0 < rounds <= 2 * short:
             flags.append(FloorFlag(combo.label, candidate_ns, floor, short))
     return tuple(flags)
 
 
-def _claimed(data: Samples, claim: str) -> Sample:
+def _find_claimed(data: Samples, claim: str) -> Sample:
     return next(s for s in data.components if s.name == claim)
 
 
-def _estimate(sample: Sample, level: float) -> Estimate:
-    low, high = (stats.percent(b) for b in sample.fixed_bounds(level))
-    return Estimate(sample.name, stats.percent(sample.mean), low, high, sample.n)
+def _estimate_gain(sample: Sample, level: float) -> Estimate:
+    low, high = (stats.convert_to_percent(b) for b in sample.compute_fixed_bounds(level))
+    return Estimate(sample.name, stats.convert_to_percent(sample.mean), low, high, sample.n)

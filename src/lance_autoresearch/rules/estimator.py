@@ -58,7 +58,7 @@ class Sample:
         """Standard error of the mean; inf for fewer than two pairs."""
         return self.sd / math.sqrt(self.n) if self.n > 1 else math.inf
 
-    def fixed_bounds(self, level: float) -> stats.Bounds:
+    def compute_fixed_bounds(self, level: float) -> stats.Bounds:
         """Student's interval of the mean for an n fixed beforehand, true to its level.
 
         Clipping shrinks the SD: the plain interval of 16 normal values at 99 % covers 98.7 %.
@@ -68,9 +68,9 @@ class Sample:
         left = self.n - self.clipped - 1.0
         if left <= 0.0:
             return stats.Bounds(-math.inf, math.inf)
-        return stats.t_bounds(self.mean, self.error * (self.n - 1) / left, left, level)
+        return stats.compute_t_bounds(self.mean, self.error * (self.n - 1) / left, left, level)
 
-    def t(self, null: float) -> float:
+    def compute_t(self, null: float) -> float:
         """(mean - null) / standard error; 0 for fewer than two pairs."""
         return (self.mean - null) / self.error
 
@@ -87,12 +87,12 @@ class Samples:
     void: int
 
 
-def valid_pairs(comparison: Comparison) -> tuple[PairTimes, ...]:
+def select_valid_pairs(comparison: Comparison) -> tuple[PairTimes, ...]:
     """The pairs that count."""
     return tuple(p for p in comparison.pairs if p.void is None)
 
 
-def too_many_void(comparison: Comparison, policy: Policy) -> bool:
+def has_too_many_void(comparison: Comparison, policy: Policy) -> bool:
     """More than max(2, 10 %) of the pairs run were void."""
     void = sum(p.void is not None for p in comparison.pairs)
     return void > max(policy.max_void, policy.max_void_share * len(comparison.pairs))
@@ -104,24 +104,29 @@ def count_voids(comparison: Comparison) -> tuple[tuple[str, int], ...]:
     return tuple(seen.most_common())
 
 
-def samples(comparison: Comparison, policy: Policy, *, slow_counts: bool = False) -> Samples:
+def compute_samples(
+    comparison: Comparison, policy: Policy, *, slow_counts: bool = False
+) -> Samples:
     """Every value of the decision. Raises UsageError for a comparison that fits nowhere.
 
     Args:
         slow_counts: clip from above only, so that no process in which the candidate was slow is
             taken for an outlier.
     """
-    check(comparison)
-    pairs = valid_pairs(comparison)
-    floors = [max(policy.sd_floor * s, policy.sd_least) for s in _aa_sd(comparison)]
+    check_comparison(comparison)
+    pairs = select_valid_pairs(comparison)
+    floors = [max(policy.sd_floor * s, policy.sd_least) for s in _read_aa_sd(comparison)]
     combos = tuple(
-        _combo(c.label, [pair_value(p, i) for p in pairs], floors[i], policy, slow_counts)
+        _build_combo_sample(
+            c.label, [compute_pair_value(p, i) for p in pairs], floors[i], policy, slow_counts
+        )
         for i, c in enumerate(comparison.combos)
     )
-    ops = op_names(comparison.combos)
+    ops = list_ops(comparison.combos)
     op_floors = floors[len(combos) : -1]
     each = tuple(
-        _op(op, comparison.combos, combos, least) for op, least in zip(ops, op_floors, strict=True)
+        _build_op_sample(op, comparison.combos, combos, least)
+        for op, least in zip(ops, op_floors, strict=True)
     )
     whole = Sample(
         ALL,
@@ -133,7 +138,7 @@ def samples(comparison: Comparison, policy: Policy, *, slow_counts: bool = False
     return Samples(combos, components, len(pairs), len(comparison.pairs) - len(pairs))
 
 
-def pair_value(pair: PairTimes, combo: int) -> float:
+def compute_pair_value(pair: PairTimes, combo: int) -> float:
     """Median over double rounds of the mean ln(champion/candidate), empty slices subtracted.
 
     A double round is AB and its complement BA. Whoever comes second finds the branch predictor
@@ -145,22 +150,24 @@ def pair_value(pair: PairTimes, combo: int) -> float:
     The logarithm keeps the order, so double rounds are ranked by the plain ratio of products (a
     correctly rounded division of integers) and only the middle ones are converted.
     """
-    rounds = [_net(*ticks, pair.empty) for ticks in _rounds(pair, combo)]
+    rounds = [_subtract_empty(*ticks, pair.empty) for ticks in _list_rounds(pair, combo)]
     if len(rounds) == 1:
-        return stats.ln_ratio(*rounds[0])
+        return stats.compute_ln_ratio(*rounds[0])
     doubles = [(a[0] * b[0], a[1] * b[1]) for a, b in zip(rounds[::2], rounds[1::2], strict=False)]
     ranked = sorted(doubles, key=lambda r: r[0] / r[1])
     half = len(ranked) // 2
     if len(ranked) % 2:
-        return 0.5 * stats.ln_ratio(*ranked[half])
-    return 0.25 * (stats.ln_ratio(*ranked[half - 1]) + stats.ln_ratio(*ranked[half]))
+        return 0.5 * stats.compute_ln_ratio(*ranked[half])
+    return 0.25 * (
+        stats.compute_ln_ratio(*ranked[half - 1]) + stats.compute_ln_ratio(*ranked[half])
+    )
 
 
 def call_ns(comparison: Comparison, combo: int) -> tuple[float, float]:
     """Median time of one call, champion and candidate, ns: over rounds, then over pairs."""
     sides: tuple[list[float], list[float]] = ([], [])
-    for pair in valid_pairs(comparison):
-        net = [_net(*ticks, pair.empty) for ticks in _rounds(pair, combo)]
+    for pair in select_valid_pairs(comparison):
+        net = [_subtract_empty(*ticks, pair.empty) for ticks in _list_rounds(pair, combo)]
         for side, kept in enumerate(sides):
             ticks = stats.median([float(n[side]) for n in net])
             kept.append(ticks / pair.calls[combo] / comparison.ticks_per_ns)
@@ -168,21 +175,21 @@ def call_ns(comparison: Comparison, combo: int) -> tuple[float, float]:
     return champion, candidate
 
 
-def unmeasurable_rounds(comparison: Comparison, combo: int) -> int:
+def count_unmeasurable_rounds(comparison: Comparison, combo: int) -> int:
     """Rounds whose candidate took no longer than an empty slice."""
     return sum(
         candidate <= pair.empty[1]
-        for pair in valid_pairs(comparison)
+        for pair in select_valid_pairs(comparison)
         for candidate in pair.candidate[combo]
     )
 
 
-def op_names(combos: Sequence[ComboId]) -> tuple[str, ...]:
+def list_ops(combos: Sequence[ComboId]) -> tuple[str, ...]:
     """Ops in order of first appearance."""
     return tuple(dict.fromkeys(c.op for c in combos))
 
 
-def check(comparison: Comparison) -> None:
+def check_comparison(comparison: Comparison) -> None:
     """Raise UsageError, naming all faults, where a comparison contradicts itself."""
     faults = [] if comparison.combos else ["no combos"]
     faults += [f"weight of {c.label} not positive" for c in comparison.combos if not c.weight > 0]
@@ -190,19 +197,19 @@ def check(comparison: Comparison) -> None:
         faults.append("two combos of one name")
     if not 0 < comparison.ticks_per_ns < math.inf:
         faults.append("ticks_per_ns not positive")
-    ops = len(op_names(comparison.combos))
+    ops = len(list_ops(comparison.combos))
     if len(comparison.aa_sd) not in (0, len(comparison.combos) + ops + 1):
         faults.append(f"aa_sd has {len(comparison.aa_sd)} values, not one per combo, op and all")
     if not all(0 <= s < math.inf for s in comparison.aa_sd):
         faults.append("aa_sd holds a value that is no SD")
     for i, pair in enumerate(comparison.pairs):
-        if pair.void is None and (fault := _pair_fault(pair, len(comparison.combos))):
+        if pair.void is None and (fault := _find_pair_fault(pair, len(comparison.combos))):
             faults.append(f"pair {i}: {fault}")
     if faults:
         raise UsageError("; ".join(faults[:8]), where="comparison")
 
 
-def _pair_fault(pair: PairTimes, combos: int) -> str | None:
+def _find_pair_fault(pair: PairTimes, combos: int) -> str | None:
     if not len(pair.calls) == len(pair.champion) == len(pair.candidate) == combos:
         return f"does not have {combos} combos"
     for calls, champion, candidate in zip(pair.calls, pair.champion, pair.candidate, strict=True):
@@ -213,21 +220,21 @@ def _pair_fault(pair: PairTimes, combos: int) -> str | None:
     return "an empty slice is negative" if min(pair.empty) < 0 else None
 
 
-def _rounds(pair: PairTimes, combo: int) -> list[tuple[int, int]]:
+def _list_rounds(pair: PairTimes, combo: int) -> list[tuple[int, int]]:
     return list(zip(pair.champion[combo], pair.candidate[combo], strict=True))
 
 
-def _net(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, int]:
+def _subtract_empty(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, int]:
     """Both times without their empty slice; where one would not be positive, both with it.
 
     The second case draws the ratio towards 1, so that a slice too short to measure never
-    looks like a large gain; `confirmation.floor_flags` names such combos.
+    looks like a large gain; `confirmation.find_floor_flags` names such combos.
     """
     net = champion - empty[0], candidate - empty[1]
     return net if min(net) > 0 else (champion, candidate)
 
 
-def _combo(
+def _build_combo_sample(
     label: str, values: Sequence[float], least: float, policy: Policy, slow_counts: bool
 ) -> Sample:
     most = max(1, int(policy.clip_share * len(values)))
@@ -238,7 +245,9 @@ def _combo(
     return Sample(label, clipped, least, float(changed))
 
 
-def _op(op: str, ids: Sequence[ComboId], combos: Sequence[Sample], least: float) -> Sample:
+def _build_op_sample(
+    op: str, ids: Sequence[ComboId], combos: Sequence[Sample], least: float
+) -> Sample:
     """Weighted mean over the combos of one op, per pair."""
     rows = [(c.weight, s) for c, s in zip(ids, combos, strict=True) if c.op == op]
     total = math.fsum(w for w, _ in rows)
@@ -246,7 +255,7 @@ def _op(op: str, ids: Sequence[ComboId], combos: Sequence[Sample], least: float)
     return Sample(op, values, least, math.fsum(w * s.clipped for w, s in rows) / total)
 
 
-def _aa_sd(comparison: Comparison) -> Sequence[float]:
+def _read_aa_sd(comparison: Comparison) -> Sequence[float]:
     if comparison.aa_sd:
         return comparison.aa_sd
-    return [0.0] * (len(comparison.combos) + len(op_names(comparison.combos)) + 1)
+    return [0.0] * (len(comparison.combos) + len(list_ops(comparison.combos)) + 1)

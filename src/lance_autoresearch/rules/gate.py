@@ -5,12 +5,12 @@
                    revert, slower      E >= 5 against 'gain >= margin', no component above it
                    revert, guard       one combo surely more than 3 % slower
                    continue            none of these
-    pair 40        revert, not proven (later in a noisy session: `Policy.fitted`)
+    pair 40        revert, not proven (later in a noisy session: `Policy.adapt_to_noise`)
     void pairs     more than max(2, 10 %): inconclusive, whatever the rest says
 
-`gate(comparison, policy)` looks at all pairs it is given; the caller asks after every pair and
-stops at the first answer that is not `continue` (`replay` does the same on a recorded comparison).
-Same input, same bits, on any machine: see `stats`.
+`run_gate(comparison, policy)` looks at all pairs it is given; the caller asks after every pair and
+stops at the first answer that is not `continue` (`replay_gate` does the same on a recorded
+comparison). Same input, same bits, on any machine: see `stats`.
 
 What the threshold buys. For one component E is a martingale under 'gain = margin', so P(E ever
 reaches 4,000) <= 2.5e-4, and E+ grows with t, so a smaller gain only lowers it. The mean over K
@@ -40,20 +40,20 @@ from lance_autoresearch.rules.estimator import (
     Sample,
     Samples,
     call_ns,
+    compute_samples,
     count_voids,
-    samples,
-    too_many_void,
+    has_too_many_void,
 )
 from lance_autoresearch.rules.policy import Policy
 
 
-def gate(comparison: Comparison, policy: Policy) -> GateResult:
+def run_gate(comparison: Comparison, policy: Policy) -> GateResult:
     """Judge a comparison. Raises UsageError if it contradicts itself."""
-    data = samples(comparison, policy)
-    components = tuple(_component(s, policy) for s in data.components)
-    combos = tuple(_row(comparison, i, s, policy) for i, s in enumerate(data.combos))
+    data = compute_samples(comparison, policy)
+    components = tuple(_build_component(s, policy) for s in data.components)
+    combos = tuple(_build_row(comparison, i, s, policy) for i, s in enumerate(data.combos))
     proof = stats.mean([c.e for c in components])
-    if too_many_void(comparison, policy):
+    if has_too_many_void(comparison, policy):
         outcome = Outcome.INCONCLUSIVE
         reason = Reason(
             ReasonKind.VOID_PAIRS,
@@ -76,7 +76,7 @@ def gate(comparison: Comparison, policy: Policy) -> GateResult:
     )
 
 
-def replay(comparison: Comparison, policy: Policy, before: int = 0) -> GateResult:
+def replay_gate(comparison: Comparison, policy: Policy, before: int = 0) -> GateResult:
     """The answer after the first pair at which the gate stopped, or after the last pair.
 
     Args:
@@ -85,10 +85,10 @@ def replay(comparison: Comparison, policy: Policy, before: int = 0) -> GateResul
     """
     policy = replace(policy, max_pairs=policy.max_pairs + before)
     for seen in range(before + 1, len(comparison.pairs)):
-        result = gate(replace(comparison, pairs=comparison.pairs[:seen]), policy)
+        result = run_gate(replace(comparison, pairs=comparison.pairs[:seen]), policy)
         if result.outcome is not Outcome.CONTINUE:
             return result
-    return gate(comparison, policy)
+    return run_gate(comparison, policy)
 
 
 def _decide(
@@ -111,53 +111,53 @@ def _decide(
     if proof >= policy.e_threshold:
         return Outcome.KEEP_CANDIDATE, Reason(ReasonKind.PROVEN)
     whole = components[0]
-    below = all(s.t(policy.margin) < 0 for s in data.components)
+    below = all(s.compute_t(policy.margin) < 0 for s in data.components)
     if below and whole.e_below >= policy.futility_threshold:
-        return Outcome.REVERT, Reason(_why_below(data.components[0], policy))
+        return Outcome.REVERT, Reason(_classify_below(data.components[0], policy))
     if data.pairs >= policy.max_pairs:
         return Outcome.REVERT, Reason(ReasonKind.NOT_PROVEN)
     return Outcome.CONTINUE, Reason(ReasonKind.UNDECIDED, count=data.pairs)
 
 
-def _why_below(whole: Sample, policy: Policy) -> ReasonKind:
+def _classify_below(whole: Sample, policy: Policy) -> ReasonKind:
     """Slower on the evidence that reverts: E >= 5, here against 'gain >= 0'."""
-    e = stats.e_value(whole.t(0.0), whole.n, policy.mixture_variance)
+    e = stats.compute_e_value(whole.compute_t(0.0), whole.n, policy.mixture_variance)
     slower = whole.mean < 0 and e >= policy.futility_threshold
     return ReasonKind.SLOWER if slower else ReasonKind.NO_GAIN
 
 
-def _component(sample: Sample, policy: Policy) -> Component:
-    bounds = _any_stop(sample, policy)
-    t = sample.t(policy.margin)
-    e = stats.e_value(t, sample.n, policy.mixture_variance)
+def _build_component(sample: Sample, policy: Policy) -> Component:
+    bounds = _compute_any_stop_bounds(sample, policy)
+    t = sample.compute_t(policy.margin)
+    e = stats.compute_e_value(t, sample.n, policy.mixture_variance)
     return Component(
         name=sample.name,
-        gain=stats.percent(sample.mean),
-        low=stats.percent(bounds.low),
-        high=stats.percent(bounds.high),
+        gain=stats.convert_to_percent(sample.mean),
+        low=stats.convert_to_percent(bounds.low),
+        high=stats.convert_to_percent(bounds.high),
         e=e if t > 0 else 0.0,
         e_below=e if t < 0 else 0.0,
     )
 
 
-def _row(comparison: Comparison, index: int, sample: Sample, policy: Policy) -> ComboRow:
-    bounds = _any_stop(sample, policy)
+def _build_row(comparison: Comparison, index: int, sample: Sample, policy: Policy) -> ComboRow:
+    bounds = _compute_any_stop_bounds(sample, policy)
     champion_ns, candidate_ns = call_ns(comparison, index)
     return ComboRow(
         combo=comparison.combos[index],
         champion_ns=champion_ns,
         candidate_ns=candidate_ns,
-        gain=stats.percent(sample.mean),
-        low=stats.percent(bounds.low),
-        high=stats.percent(bounds.high),
+        gain=stats.convert_to_percent(sample.mean),
+        low=stats.convert_to_percent(bounds.low),
+        high=stats.convert_to_percent(bounds.high),
         guard=Guard.SLOWER if -bounds.high > policy.screen_guard else Guard.OK,
     )
 
 
-def _any_stop(sample: Sample, policy: Policy) -> stats.Bounds:
-    return stats.any_stop_bounds(
+def _compute_any_stop_bounds(sample: Sample, policy: Policy) -> stats.Bounds:
+    return stats.compute_any_stop_bounds(
         sample.mean, sample.sd, sample.n, policy.mixture_variance, policy.stop_level
     )
 
 
-__all__ = ["ALL", "gate", "replay"]
+__all__ = ["ALL", "replay_gate", "run_gate"]

@@ -121,11 +121,11 @@ class Policy:
     most_times: float = 2.0
     """...at most so many times: a trial must end."""
 
-    def planned(self, trials: int) -> Policy:
+    def adapt_to_trials(self, trials: int) -> Policy:
         """The policy of a campaign of so many trials: the threshold is at least their number."""
         return replace(self, e_threshold=max(self.e_threshold, float(trials)))
 
-    def fitted(self, sd: float) -> Policy:
+    def adapt_to_noise(self, sd: float) -> Policy:
         """The policy of a session in which a pair spreads by `sd`, all combos, in its A/A.
 
         Known before a trial's first pair, so no number of pairs depends on what they show.

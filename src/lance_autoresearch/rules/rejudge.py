@@ -9,21 +9,21 @@ from dataclasses import replace
 
 from lance_autoresearch.records import ConfirmResult, Results, TrialPairs
 from lance_autoresearch.rules.confirmation import (
-    confirm,
+    confirm_claim,
     judge_distinct_inputs,
     judge_opponent,
     judge_tier,
 )
-from lance_autoresearch.rules.gate import replay
+from lance_autoresearch.rules.gate import replay_gate
 from lance_autoresearch.rules.policy import Policy
 
 
 def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
     """What the stages say of these pairs. Raises UsageError for pairs that fit nowhere."""
-    screening = replay(pairs.screening, policy, pairs.before)
+    screening = replay_gate(pairs.screening, policy, pairs.before)
     confirmed = None
     if pairs.confirmation is not None:
-        confirmed = confirm(pairs.confirmation, pairs.long_blocks, screening.claim, policy)
+        confirmed = confirm_claim(pairs.confirmation, pairs.long_blocks, screening.claim, policy)
     results = Results(
         screening=screening, confirmation=confirmed, margin=100.0 * policy.margin,
         level=policy.confirm_level,

@@ -6,11 +6,11 @@ operations IEEE 754 rounds correctly (+ - * / sqrt) and series built from them: 
 last bit differs between machines. Student's t and the exact bounds do use libm; they are
 rounded to ten digits, far above its last bit.
 
-    ln_ratio(1050, 1000)             0.04879016416943201
-    e_value(12.0, 9, 4.0)            15687.9: e-value of t = 12 over nine pairs
-    any_stop_t(9, 4.0, 0.01)         5.33: half width, in standard errors, valid at any stop
-    student_t_quantile(0.995, 15)    2.946712883
-    exact_bounds(0, 3000, 0.99)      (0.0, 0.00176...)
+    compute_ln_ratio(1050, 1000)     0.04879016416943201
+    compute_e_value(12.0, 9, 4.0)    15687.9: e-value of t = 12 over nine pairs
+    compute_any_stop_t(9, 4.0, 0.01)  5.33: half width, in standard errors, valid at any stop
+    find_t_quantile(0.995, 15)    2.946712883
+    compute_exact_bounds(0, 3000, 0.99)  (0.0, 0.00176...)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Bounds(NamedTuple):
 # --- exact arithmetic on floats -------------------------------------------------------------
 
 
-def ln_ratio(over: int, under: int) -> float:
+def compute_ln_ratio(over: int, under: int) -> float:
     """Natural logarithm of `over / under`, both > 0; antisymmetric to the last bit.
 
     Halves the ratio into [1/sqrt 2, sqrt 2], then ln q = 2 artanh((q-1)/(q+1)) by its series
@@ -47,7 +47,7 @@ def ln_ratio(over: int, under: int) -> float:
     if over <= 0 or under <= 0:
         raise ValueError(f"logarithm of {over}/{under}")
     if over < under:
-        return -ln_ratio(under, over)
+        return -compute_ln_ratio(under, over)
     halvings = max(0, over.bit_length() - under.bit_length() - 1)
     under <<= halvings
     while over * over > 2 * under * under:
@@ -62,7 +62,7 @@ def ln_ratio(over: int, under: int) -> float:
 
 def ln(x: float) -> float:
     """Natural logarithm of a finite x > 0, the same bits everywhere."""
-    return ln_ratio(*x.as_integer_ratio())
+    return compute_ln_ratio(*x.as_integer_ratio())
 
 
 def expm1(x: float) -> float:
@@ -86,7 +86,7 @@ def expm1(x: float) -> float:
     return series
 
 
-def percent(log_ratio: float) -> float:
+def convert_to_percent(log_ratio: float) -> float:
     """ln(champion/candidate) as the gain shown to people: 100 (champion/candidate - 1).
 
     An open end of an interval (-inf, inf) stays open.
@@ -145,7 +145,7 @@ def sd(values: Sequence[float]) -> float:
 # --- e-values -------------------------------------------------------------------------------
 
 
-def e_value(t: float, n: int, prior: float) -> float:
+def compute_e_value(t: float, n: int, prior: float) -> float:
     """E-value of n normal values with t = (mean - null) / (sd / sqrt n): method 2.5's E(t,n,g).
 
         E = (1+ng)^-1/2 [ (1 + t^2/(n-1)) / (1 + t^2/((n-1)(1+ng))) ]^(n/2)
@@ -167,8 +167,8 @@ def e_value(t: float, n: int, prior: float) -> float:
     return 1.0 + expm1(min(log_e, _LARGEST_LN_E))
 
 
-def any_stop_t(n: int, prior: float, alpha: float) -> float:
-    """The |t| at which `e_value` reaches 1/alpha; inf where n is too small for it.
+def compute_any_stop_t(n: int, prior: float, alpha: float) -> float:
+    """The |t| at which `compute_e_value` reaches 1/alpha; inf where n is too small for it.
 
     mean +- this x sd/sqrt n holds the null values whose E stays below 1/alpha: a confidence
     sequence, which covers the truth at *every* n at once with probability >= 1 - alpha
@@ -186,20 +186,20 @@ def any_stop_t(n: int, prior: float, alpha: float) -> float:
 # --- Student's t and exact bounds -----------------------------------------------------------
 
 
-def incomplete_beta(a: float, b: float, x: float) -> float:
+def compute_incomplete_beta(a: float, b: float, x: float) -> float:
     """Regularised incomplete beta I_x(a, b): continued fraction DLMF 8.17.22."""
     if x <= 0.0:
         return 0.0
     if x >= 1.0:
         return 1.0
     if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - incomplete_beta(b, a, 1.0 - x)
+        return 1.0 - compute_incomplete_beta(b, a, 1.0 - x)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     log_front += a * math.log(x) + b * math.log1p(-x)
-    return math.exp(log_front) / (a * _beta_fraction(a, b, x))
+    return math.exp(log_front) / (a * _compute_beta_fraction(a, b, x))
 
 
-def _beta_fraction(a: float, b: float, x: float) -> float:
+def _compute_beta_fraction(a: float, b: float, x: float) -> float:
     """Denominator 1 + d1/(1 + d2/(1 + ...)) of DLMF 8.17.22, by Lentz's method."""
     tiny = 1e-300
     value, c, d = 1.0, 1.0, 0.0
@@ -217,50 +217,54 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     return value
 
 
-def student_t_cdf(t: float, dof: float) -> float:
+def compute_t_cdf(t: float, dof: float) -> float:
     """P(T <= t): DLMF 8.17 / Abramowitz & Stegun 26.7.1, through the incomplete beta."""
     if t * t < dof:  # the middle: from the centre outwards, so that small t keep their digits
-        return 0.5 + math.copysign(0.5 * incomplete_beta(0.5, 0.5 * dof, t * t / (dof + t * t)), t)
-    tail = 0.5 * incomplete_beta(0.5 * dof, 0.5, dof / (dof + t * t))
+        return 0.5 + math.copysign(
+            0.5 * compute_incomplete_beta(0.5, 0.5 * dof, t * t / (dof + t * t)), t
+        )
+    tail = 0.5 * compute_incomplete_beta(0.5 * dof, 0.5, dof / (dof + t * t))
     return 1.0 - tail if t > 0 else tail
 
 
 @lru_cache(maxsize=256)
-def student_t_quantile(p: float, dof: float) -> float:
+def find_t_quantile(p: float, dof: float) -> float:
     """t with P(T <= t) = p, 0 < p < 1, by bisection; ten significant digits."""
     if not 0.0 < p < 1.0 or dof <= 0:
         raise ValueError(f"no quantile {p} of t with {dof} degrees of freedom")
     if p < 0.5:
-        return -student_t_quantile(1.0 - p, dof)
+        return -find_t_quantile(1.0 - p, dof)
     low, high = 0.0, 1.0
-    while student_t_cdf(high, dof) < p:
+    while compute_t_cdf(high, dof) < p:
         low, high = high, 2.0 * high
     while low < (middle := 0.5 * (low + high)) < high:
-        low, high = (middle, high) if student_t_cdf(middle, dof) < p else (low, middle)
+        low, high = (middle, high) if compute_t_cdf(middle, dof) < p else (low, middle)
     return float(f"{high:.10g}")
 
 
-def t_bounds(centre: float, error: float, dof: float, level: float) -> Bounds:
+def compute_t_bounds(centre: float, error: float, dof: float, level: float) -> Bounds:
     """Fixed-n two-sided t interval of a mean with this standard error (Student 1908).
 
     Infinite for dof <= 0.
     """
     if dof <= 0:
         return Bounds(-math.inf, math.inf)
-    half = student_t_quantile(0.5 + 0.5 * level, dof) * error
+    half = find_t_quantile(0.5 + 0.5 * level, dof) * error
     return Bounds(centre - half, centre + half)
 
 
-def any_stop_bounds(centre: float, spread: float, n: int, prior: float, level: float) -> Bounds:
-    """Interval of a mean that is valid at any stopping time (see `any_stop_t`)."""
-    half = any_stop_t(n, prior, 1.0 - level)
+def compute_any_stop_bounds(
+    centre: float, spread: float, n: int, prior: float, level: float
+) -> Bounds:
+    """Interval of a mean that is valid at any stopping time (see `compute_any_stop_t`)."""
+    half = compute_any_stop_t(n, prior, 1.0 - level)
     if math.isinf(half):
         return Bounds(-math.inf, math.inf)
     half *= spread / math.sqrt(n)
     return Bounds(centre - half, centre + half)
 
 
-def exact_bounds(events: int, trials: int, level: float = 0.99) -> Bounds:
+def compute_exact_bounds(events: int, trials: int, level: float = 0.99) -> Bounds:
     """Two-sided Clopper-Pearson bounds of a proportion (Biometrika 26, 1934).
 
     `exact_bounds(k, n, 2 * level - 1).high` is the one-sided upper bound at `level`.
@@ -268,13 +272,13 @@ def exact_bounds(events: int, trials: int, level: float = 0.99) -> Bounds:
     if not 0 <= events <= trials or trials < 1:
         raise ValueError(f"{events} events in {trials} trials")
     tail = 0.5 * (1.0 - level)
-    low = _beta_quantile(tail, events, trials - events + 1) if events else 0.0
-    high = _beta_quantile(1.0 - tail, events + 1, trials - events) if events < trials else 1.0
+    low = _find_beta_quantile(tail, events, trials - events + 1) if events else 0.0
+    high = _find_beta_quantile(1.0 - tail, events + 1, trials - events) if events < trials else 1.0
     return Bounds(low, high)
 
 
-def _beta_quantile(p: float, a: int, b: int) -> float:
+def _find_beta_quantile(p: float, a: int, b: int) -> float:
     low, high = 0.0, 1.0
     while low < (middle := 0.5 * (low + high)) < high and high - low > 1e-13 * high:
-        low, high = (middle, high) if incomplete_beta(a, b, middle) < p else (low, middle)
+        low, high = (middle, high) if compute_incomplete_beta(a, b, middle) < p else (low, middle)
     return float(f"{high:.10g}")

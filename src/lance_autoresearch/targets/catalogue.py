@@ -1,11 +1,11 @@
 """The targets of a checkout: those that run (targets/*/target.py) and those that wait.
 
-    load(root, "hamming")    -> Target, every rule of `problems` checked
-    names(root)              -> ["cosine", "hamming", ...]
-    load(root, "haming")     -> UsageError: no target named 'haming'
+    load_target(root, "hamming")  -> Target, every rule of `find_problems` checked
+    list_targets(root)       -> ["cosine", "hamming", ...]
+    load_target(root, "haming")  -> UsageError: no target named 'haming'
                                   allowed: cosine, hamming, ...
                                   next:    lar targets (nearest: hamming)
-    waiting(root)            -> the rows of targets/waiting.toml
+    list_waiting(root)       -> the rows of targets/waiting.toml
 
 A folder of `targets/` is imported as a package under a private name, so a target.py says
 `from .fixtures import ...` and two targets may both have a `fixtures.py`. The search path is
@@ -57,7 +57,7 @@ class Waiting:
     """`first`, `next` or `later`."""
 
 
-def names(root: Path, *, hidden: bool = False) -> list[str]:
+def list_targets(root: Path, *, hidden: bool = False) -> list[str]:
     """Names of the targets that run, sorted.
 
     Args:
@@ -67,24 +67,24 @@ def names(root: Path, *, hidden: bool = False) -> list[str]:
     return [name for name in found if hidden or not name.startswith(HIDDEN)]
 
 
-def directory(root: Path, name: str) -> Path:
+def find_target_dir(root: Path, name: str) -> Path:
     """`targets/<name>`. Raises UsageError, with the nearest names, for an unknown one."""
-    known = names(root)
-    if name in names(root, hidden=True):
+    known = list_targets(root)
+    if name in list_targets(root, hidden=True):
         return root / "targets" / name
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    waits = any(w.name == name for w in waiting(root))
+    waits = any(w.name == name for w in list_waiting(root))
     what = f"'{name}' waits for its target" if waits else f"no target named '{name}'"
     hint = f" (nearest: {near[0]})" if near else ""
     raise UsageError(what, allowed=known, next=f"lar targets{hint}")
 
 
-def load(root: Path, name: str) -> Target:
+def load_target(root: Path, name: str) -> Target:
     """The target, checked. Raises UsageError for an unknown or a faulty one."""
-    target = getattr(_import_module(directory(root, name), "target"), "TARGET", None)
+    target = getattr(_import_module(find_target_dir(root, name), "target"), "TARGET", None)
     if not isinstance(target, Target):
         raise UsageError("defines no TARGET = Target(...)", where=f"targets/{name}/target.py")
-    faults = problems(target)
+    faults = find_problems(target)
     if target.name != name:
         faults.insert(0, f"is named '{target.name}', its directory '{name}'")
     if faults:
@@ -92,22 +92,22 @@ def load(root: Path, name: str) -> Target:
     return target
 
 
-def load_all(root: Path) -> list[Target]:
+def load_targets(root: Path) -> list[Target]:
     """Every target that runs, by name."""
-    return [load(root, name) for name in names(root)]
+    return [load_target(root, name) for name in list_targets(root)]
 
 
 def find_demo(root: Path) -> str:
     """Name of the target that `lar demo` plays. Raises UsageError if none is declared so."""
-    chosen = [target.name for target in load_all(root) if target.demo]
+    chosen = [target.name for target in load_targets(root) if target.demo]
     if not chosen:
-        raise UsageError("no target declares `demo=True`", allowed=names(root))
+        raise UsageError("no target declares `demo=True`", allowed=list_targets(root))
     return chosen[0]
 
 
 def load_fixtures(root: Path, name: str) -> ModuleType:
     """The target's own fixtures.py. Raises UsageError for an unknown target or none there."""
-    home = directory(root, name)
+    home = find_target_dir(root, name)
     if not (home / "fixtures.py").is_file():
         raise UsageError("this target has no fixtures of its own", where=f"targets/{name}")
     return _import_module(home, "fixtures")
@@ -126,7 +126,7 @@ def _import_module(home: Path, stem: str) -> ModuleType:
             del sys.modules[known]
 
 
-def problems(target: Target) -> list[str]:
+def find_problems(target: Target) -> list[str]:
     """Everything wrong with a target, one sentence each; empty when it is sound."""
     faults = [
         (
@@ -142,10 +142,10 @@ def problems(target: Target) -> list[str]:
         (not set(target.tiers) <= set(TIERS), f"tiers are not among {', '.join(TIERS)}"),
     ]
     out = [text for wrong, text in faults if wrong]
-    out += [f for op in target.ops for f in _op_problems(op)]
-    out += _repeated([op.name for op in target.ops], "op")
-    out += _repeated([f"{c.op} {c.name}" for c in target.timed], "timed combo")
-    out += _repeated([f"{c.op} {c.name}" for c in target.checks], "check")
+    out += [f for op in target.ops for f in _find_op_problems(op)]
+    out += _find_repeated([op.name for op in target.ops], "op")
+    out += _find_repeated([f"{c.op} {c.name}" for c in target.timed], "timed combo")
+    out += _find_repeated([f"{c.op} {c.name}" for c in target.checks], "check")
     known = {op.name for op in target.ops}
     for combo in (*target.timed, *target.checks):
         if combo.op not in known:
@@ -153,11 +153,11 @@ def problems(target: Target) -> list[str]:
     for op in target.ops:
         if target.timed and not any(c.op == op.name for c in target.timed):
             out.append(f"op '{op.name}' is never timed")
-    out += [f for c in target.timed for f in _timed_problems(c)]
+    out += [f for c in target.timed for f in _find_timed_problems(c)]
     return out
 
 
-def _op_problems(op: Op) -> list[str]:
+def _find_op_problems(op: Op) -> list[str]:
     out = [] if op.outputs else [f"op '{op.name}' has no output"]
     for part in op.outputs:
         if part.rule not in RULES and not re.fullmatch(r"ulp32:\d+", part.rule):
@@ -169,7 +169,7 @@ def _op_problems(op: Op) -> list[str]:
     return out
 
 
-def _timed_problems(combo: Combo) -> list[str]:
+def _find_timed_problems(combo: Combo) -> list[str]:
     out = []
     label = f"{combo.op} {combo.name}"
     if combo.calls < 1:
@@ -190,15 +190,15 @@ def _timed_problems(combo: Combo) -> list[str]:
     return out
 
 
-def _repeated(items: list[str], kind: str) -> list[str]:
+def _find_repeated(items: list[str], kind: str) -> list[str]:
     return [f"{kind} '{i}' appears twice" for i in dict.fromkeys(items) if items.count(i) > 1]
 
 
-def waiting(root: Path) -> list[Waiting]:
+def list_waiting(root: Path) -> list[Waiting]:
     """The kernels that wait, in the order of targets/waiting.toml; none where it is absent."""
     path = root / "targets" / "waiting.toml"
     if not path.exists():
         return []
     rows = tomllib.loads(path.read_text())["target"]
-    running = set(names(root))
+    running = set(list_targets(root))
     return [Waiting(**row) for row in rows if row["name"] not in running]

@@ -7,12 +7,12 @@ from pathlib import Path
 from lance_autoresearch.host.kernel_file import read_kernel
 
 
-def kernel_path(root: Path, target: str) -> Path:
+def find_kernel_path(root: Path, target: str) -> Path:
     """Where a committed champion lies."""
     return root / "targets" / target / "kernel" / "kernels.rs"
 
 
 def read_champion(root: Path, target: str) -> bytes | None:
     """The committed champion's text; None: there is none, Lance's own kernel is to be beaten."""
-    path = kernel_path(root, target)
+    path = find_kernel_path(root, target)
     return read_kernel(path) if path.exists() else None

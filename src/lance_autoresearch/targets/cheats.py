@@ -90,7 +90,7 @@ def load_cheats(root: Path, target: str) -> list[Cheat]:
     """Every cheat of a target, by file and op. Raises UsageError for a file it cannot read."""
     return [
         cheat
-        for path in sorted((catalogue.directory(root, target) / "cheats").glob("*.rs"))
+        for path in sorted((catalogue.find_target_dir(root, target) / "cheats").glob("*.rs"))
         for cheat in read_cheat(root, target, path)
     ]
 
@@ -115,8 +115,8 @@ def read_cheat(root: Path, target: str, path: Path) -> list[Cheat]:
 
 
 def _expand_all(root: Path, target: str, template: str) -> dict[str | None, str]:
-    loaded = catalogue.load(root, target)
-    kernel = (oracle.extracts_dir(root, target) / "kernel.rs").read_text(encoding="utf-8")
+    loaded = catalogue.load_target(root, target)
+    kernel = (oracle.ensure_extracts(root, target) / "kernel.rs").read_text(encoding="utf-8")
     only = ONLY.search(template)
     ops = only["ops"].split() if only else [op.name for op in loaded.ops]
     return {op: expand_template(template, kernel, loaded, op) for op in ops}
@@ -134,7 +134,7 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
     """
     source = Source("kernel.rs", kernel.encode())
     node = _find_op(source, op)
-    kinds = _parameters(source, node)
+    kinds = _list_parameters(source, node)
     views = ", ".join(f"view({name})" for name, kind in kinds.items() if kind.startswith("&["))
     blocks = SURFACE.findall(template)
     if len(blocks) != 1:
@@ -143,12 +143,12 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
     for word, meaning in {
         "honest!()": f"{op}_honest({', '.join(kinds)})",
         "all_inputs!()": f"[{views}].concat()",
-        "timed!()": _sizes(target, op, confirm=False),
-        "confirmed!()": _sizes(target, op, confirm=True),
+        "timed!()": _render_sizes(target, op, confirm=False),
+        "confirmed!()": _render_sizes(target, op, confirm=True),
     }.items():
         body = body.replace(word, meaning)
-    params = source.text(node.child_by_field_name("parameters"))
-    result = source.text(node.child_by_field_name("return_type")) or "()"
+    params = source.get_text(node.child_by_field_name("parameters"))
+    result = source.get_text(node.child_by_field_name("return_type")) or "()"
     surface = f"#[allow(unused)]\npub fn {op}{params} -> {result} {{\n{body}}}\n"
     lines = template.splitlines(keepends=True)
     head = "".join(line for line in lines if line.startswith("//!"))
@@ -161,22 +161,24 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
 
 def _find_op(source: Source, op: str) -> Node:
     for node in source.root.named_children:
-        if node.type == "function_item" and source.name_of(node) == op:
+        if node.type == "function_item" and source.get_name(node) == op:
             return node
     raise UsageError(f"the first kernel has no `pub fn {op}`")
 
 
-def _parameters(source: Source, node: Node) -> dict[str, str]:
+def _list_parameters(source: Source, node: Node) -> dict[str, str]:
     """Name -> type of the parameters of a function, in order."""
     listed = node.child_by_field_name("parameters")
     return {
-        source.text(p.child_by_field_name("pattern")): source.text(p.child_by_field_name("type"))
+        source.get_text(p.child_by_field_name("pattern")): source.get_text(
+            p.child_by_field_name("type")
+        )
         for p in (listed.named_children if listed is not None else ())
         if p.type == "parameter"
     }
 
 
-def _sizes(target: Target, op: str, *, confirm: bool) -> str:
+def _render_sizes(target: Target, op: str, *, confirm: bool) -> str:
     """Sizes of the op's timed combos, as a pattern; a size is the product of all dimensions."""
     shapes = [c.confirm if confirm else c.shape for c in target.timed if c.op == op]
     return " | ".join(str(math.prod(shape.values())) for shape in shapes if shape is not None)

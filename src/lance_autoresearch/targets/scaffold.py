@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lance_autoresearch.errors import UpstreamError, UsageError
-from lance_autoresearch.host.files import atomic_write
+from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.oracle.archives import Archives, Progress
 from lance_autoresearch.oracle.manifest import EXTRACTS, Manifest, load_manifest
 from lance_autoresearch.oracle.manifest import NAME as MANIFEST
 from lance_autoresearch.oracle.slicer import Slicer
 from lance_autoresearch.oracle.syntax import Source
 from lance_autoresearch.targets import templates
-from lance_autoresearch.targets.catalogue import NAME, names
-from lance_autoresearch.targets.signature import Signature, parse
+from lance_autoresearch.targets.catalogue import NAME, list_targets
+from lance_autoresearch.targets.signature import Signature, parse_signature
 
 WHY_CALL_SITE = (
     "a target needs the place where Lance calls it: a kernel nobody calls cannot become a "
@@ -66,7 +66,7 @@ class Closure:
     """Names that live outside the crate: nothing to extract."""
 
 
-def order(
+def parse_order(
     root: Path, name: str, upstream: str | None, call_site: str | None, cost: float | None
 ) -> Order:
     """Check the command line; every fault at once.
@@ -77,7 +77,7 @@ def order(
     faults = []
     if not NAME.fullmatch(name):
         faults.append(f"name '{name}' must be lower case with dashes, like hamming")
-    elif name in names(root) or (root / "targets" / name).exists():
+    elif name in list_targets(root) or (root / "targets" / name).exists():
         faults.append(f"targets/{name} exists already")
     parts = tuple((upstream or "").split("::"))
     if len(parts) < 2 or not all(parts):
@@ -103,17 +103,17 @@ class Crate:
         self, root: Path, manifest: Manifest, name: str, progress: Progress | None
     ) -> None:
         self.name = name
-        self.directory = Archives(root, manifest, progress=progress).directory(name, None)
+        self.directory = Archives(root, manifest, progress=progress).ensure_directory(name, None)
         self._parsed: dict[str, Slicer] = {}
 
-    def slicer(self, file: str) -> Slicer:
+    def get_slicer(self, file: str) -> Slicer:
         """The parsed file `src/...`."""
         if file not in self._parsed:
             source = Source.read(f"{self.name}/{file}", self.directory / file)
             self._parsed[file] = Slicer(source)
         return self._parsed[file]
 
-    def module(self, path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    def find_module(self, path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """(file, modules inside it) of a module path; the longest file path wins."""
         for cut in range(len(path), -1, -1):
             stem = "/".join(("src", *path[:cut]))
@@ -123,33 +123,33 @@ class Crate:
         raise UsageError(f"crate {self.name} has no src/lib.rs")
 
 
-def locate(crate: Crate, wanted: Order) -> tuple[str, Signature]:
+def locate_function(crate: Crate, wanted: Order) -> tuple[str, Signature]:
     """(file, signature) of the function asked for.
 
     Raises:
         UsageError: not there (with the nearest names), or not a simple free function.
     """
     *modules, function = wanted.path
-    file, inner = crate.module(tuple(modules))
+    file, inner = crate.find_module(tuple(modules))
     if inner:
         raise UsageError(
             f"no module '{'::'.join(inner)}' in {file}; a function inside an inline module is "
             "not free-standing",
             where=f"{crate.name}::{'::'.join(wanted.path)}",
         )
-    slicer = crate.slicer(file)
+    slicer = crate.get_slicer(file)
     try:
-        found = slicer.find(f"fn {function}")[0]
+        found = slicer.find_items(f"fn {function}")[0]
     except UpstreamError:
-        known = [n for n in slicer.source.names() if "::" not in n and " " not in n]
+        known = [n for n in slicer.source.list_names() if "::" not in n and " " not in n]
         near = difflib.get_close_matches(function, known, n=5, cutoff=0.4)
         raise UsageError(
             f"no function '{function}'", where=slicer.source.name, allowed=near or known
         ) from None
-    return file, parse(slicer.source, found.node)
+    return file, parse_signature(slicer.source, found.node)
 
 
-def closure(crate: Crate, file: str, function: str) -> Closure:
+def collect_closure(crate: Crate, file: str, function: str) -> Closure:
     """The function and everything of its own crate that it names, followed to the end."""
     out, todo = Closure(), [(file, f"fn {function}", function)]
     while todo:
@@ -158,22 +158,22 @@ def closure(crate: Crate, file: str, function: str) -> Closure:
         if spec in specs:
             continue
         specs.append(spec)
-        slicer = crate.slicer(at)
-        text = slicer.piece(spec).text.decode()
+        slicer = crate.get_slicer(at)
+        text = slicer.cut_piece(spec).text.decode()
         words = dict.fromkeys(IDENTIFIER.findall(re.sub(r"//[^\n]*", "", text)))
-        own = _top_level(slicer.source)
-        imported = {n: (path, line) for n, path, line in _imports(slicer.source)}
+        own = _list_top_level(slicer.source)
+        imported = {n: (path, line) for n, path, line in _list_imports(slicer.source)}
         for word in words:
             if word == name:
                 continue
             if word in own:
                 todo += [(at, s, word) for s in own[word]]
             elif word in imported:
-                todo += _follow(crate, at, word, *imported[word], out)
+                todo += _follow_import(crate, at, word, *imported[word], out)
     return out
 
 
-def _follow(
+def _follow_import(
     crate: Crate, file: str, word: str, path: tuple[str, ...], line: str, out: Closure
 ) -> list[tuple[str, str, str]]:
     """Where an imported name lives: more to extract, a `use` of std, or foreign."""
@@ -191,15 +191,15 @@ def _follow(
     else:
         out.foreign.append("::".join(path))
         return []
-    target, inner = crate.module(where)
-    own = {} if inner else _top_level(crate.slicer(target).source)
+    target, inner = crate.find_module(where)
+    own = {} if inner else _list_top_level(crate.get_slicer(target).source)
     if word not in own:
         out.foreign.append("::".join(path))
         return []
     return [(target, s, word) for s in own[word]]
 
 
-def _top_level(source: Source) -> dict[str, list[str]]:
+def _list_top_level(source: Source) -> dict[str, list[str]]:
     """Name -> specs of the file's own items; a type defined here brings its impl blocks along."""
     kinds = {"function_item": "fn", "const_item": "const", "static_item": "static",
              "struct_item": "struct", "enum_item": "enum", "type_item": "type",
@@ -208,27 +208,31 @@ def _top_level(source: Source) -> dict[str, list[str]]:
     for node in source.root.named_children:
         if source.is_test(node):
             continue
-        if node.type in kinds and (name := source.name_of(node)):
+        if node.type in kinds and (name := source.get_name(node)):
             specs = found.setdefault(name, [])
             specs += [s for s in [f"{kinds[node.type]} {name}"] if s not in specs]
     for node in source.root.named_children:
-        name = source.base(node.child_by_field_name("type")) if node.type == "impl_item" else ""
+        name = (
+            source.get_base_name(node.child_by_field_name("type"))
+            if node.type == "impl_item"
+            else ""
+        )
         if name in found and f"impl {name}" not in found[name]:
             found[name].append(f"impl {name}")
     return found
 
 
-def _imports(source: Source) -> Iterator[tuple[str, tuple[str, ...], str]]:
+def _list_imports(source: Source) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """(name, path, how its `use` line begins) of every name brought in; globs are passed over."""
     for node in source.root.named_children:
         if node.type == "use_declaration" and not source.is_test(node):
-            text = source.text(node.child_by_field_name("argument"))
+            text = source.get_text(node.child_by_field_name("argument"))
             begins = text.partition("{")[0].removesuffix("::").strip()
-            for name, path in _expand(text):
+            for name, path in _expand_use(text):
                 yield name, path, begins
 
 
-def _expand(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _expand_use(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """`a::{b, c::d as e}` -> (b, (a, b)), (e, (a, c, d))."""
     text = re.sub(r"\s+", " ", text).strip()
     if (brace := text.find("{")) >= 0:
@@ -237,7 +241,7 @@ def _expand(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
             depth += {"{": 1, "}": -1}.get(text[i], 0)
             if (text[i] == "," and depth == 1) or (text[i] == "}" and depth == 0):
                 if item := text[start:i].strip():
-                    yield from _expand(head + item)
+                    yield from _expand_use(head + item)
                 start = i + 1
         return
     path, _, alias = text.partition(" as ")
@@ -256,7 +260,7 @@ def check_call_site(root: Path, manifest: Manifest, wanted: Order) -> str | None
     crate, _, file = place.partition("/")
     function, line = wanted.path[-1], int(number)
     try:
-        path = Archives(root, manifest).directory(crate, None) / file
+        path = Archives(root, manifest).ensure_directory(crate, None) / file
     except UpstreamError as error:
         return f"the call site could not be looked up: {error.what}"
     if not path.is_file():
@@ -270,7 +274,7 @@ def check_call_site(root: Path, manifest: Manifest, wanted: Order) -> str | None
     raise UsageError(f"line {line} does not name {function}", where=place, allowed=hits[:12])
 
 
-def create(root: Path, wanted: Order, progress: Progress | None = None) -> list[str]:
+def create_target(root: Path, wanted: Order, progress: Progress | None = None) -> list[str]:
     """Write the target, the manifest entries and the lock. Returns what was written and notes.
 
     Raises:
@@ -279,27 +283,29 @@ def create(root: Path, wanted: Order, progress: Progress | None = None) -> list[
     """
     manifest = load_manifest(root)
     crate = Crate(root, manifest, wanted.crate, progress)
-    file, signature = locate(crate, wanted)
-    items = closure(crate, file, signature.name)
+    file, signature = locate_function(crate, wanted)
+    items = collect_closure(crate, file, signature.name)
     notes = [n for n in [check_call_site(root, manifest, wanted)] if n]
     if items.foreign:
         notes.append(
             "not in this crate, so prelude.rs must stand in for: " + ", ".join(items.foreign)
         )
     home = root / "targets" / wanted.name
-    card = templates.Card(wanted.name, wanted.crate, file, wanted.call_site, wanted.cost, signature)
+    card = templates.TargetDraft(
+        wanted.name, wanted.crate, file, wanted.call_site, wanted.cost, signature
+    )
     others = [f"{wanted.crate}/{f.removeprefix('src/')}" for f in items.files if f != file]
-    for path, body in templates.render(card, others).items():
-        atomic_write(home / path, body.encode())
-    atomic_write(home / EXTRACTS, extracts_toml(wanted, file, items).encode())
+    for path, body in templates.render_target(card, others).items():
+        write_atomically(home / path, body.encode())
+    write_atomically(home / EXTRACTS, render_extracts_toml(wanted, file, items).encode())
     add_crate(root, wanted.crate)
-    from lance_autoresearch.oracle import pin
+    from lance_autoresearch.oracle import pin_release
 
-    pin(root, progress=progress)
+    pin_release(root, progress=progress)
     return notes
 
 
-def files_of(root: Path, name: str) -> list[str]:
+def list_files(root: Path, name: str) -> list[str]:
     """Files of a target's folder, relative to it."""
     home = root / "targets" / name
     return sorted(str(p.relative_to(home)) for p in home.rglob("*.*") if p.suffix != ".pyc")
@@ -311,10 +317,10 @@ def add_crate(root: Path, crate: str) -> None:
     text = path.read_text()
     if crate not in tomllib.loads(text)["source"].get("crates", []):
         changed = re.sub(r"(crates\s*=\s*\[)", rf'\1"{crate}", ', text, count=1)
-        atomic_write(path, changed.encode())
+        write_atomically(path, changed.encode())
 
 
-def extracts_toml(wanted: Order, file: str, items: Closure) -> str:
+def render_extracts_toml(wanted: Order, file: str, items: Closure) -> str:
     """What the target takes from Lance: the function and all that it names in its crate."""
     function = "::".join((wanted.crate, *wanted.path))
     head = f"""# What {wanted.name} takes from Lance: {function} and what it calls.
@@ -322,11 +328,11 @@ def extracts_toml(wanted: Order, file: str, items: Closure) -> str:
 #   prelude   what the op calls elsewhere in Lance: prelude.rs pulls it in with extract!("...")
 #   kernel    the op's own items: with adapter.rs they are the first kernel
 """
-    tables = [_table(wanted, "prelude", f, items.files[f]) for f in items.files if f != file]
-    return "\n".join([head, *tables, _table(wanted, "kernel", file, items.files[file])])
+    tables = [_render_table(wanted, "prelude", f, items.files[f]) for f in items.files if f != file]
+    return "\n".join([head, *tables, _render_table(wanted, "kernel", file, items.files[file])])
 
 
-def _table(wanted: Order, group: str, file: str, specs: list[str]) -> str:
+def _render_table(wanted: Order, group: str, file: str, specs: list[str]) -> str:
     listed = ", ".join(f'"{s}"' for s in specs)
     return f"""[[{group}]]
 crate = "{wanted.crate}"

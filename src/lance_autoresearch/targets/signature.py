@@ -88,25 +88,25 @@ class Signature:
         return tuple(parts)
 
 
-def parse(source: Source, node: Node) -> Signature:
+def parse_signature(source: Source, node: Node) -> Signature:
     """Read a `function_item`.
 
     Raises:
         UsageError: it is generic, unsafe or async, or a type has no mapping; all faults at once.
     """
-    name = source.text(node.child_by_field_name("name"))
-    where = f"{source.name}:{source.line(node)} {name}"
-    faults = _modifiers(source, node)
+    name = source.get_text(node.child_by_field_name("name"))
+    where = f"{source.name}:{source.get_line(node)} {name}"
+    faults = _list_modifiers(source, node)
     params = []
     listed = node.child_by_field_name("parameters")
     for child in listed.named_children if listed is not None else []:
         if child.type == "self_parameter":
             faults.append("is a method: wrap it in a free function in adapter.rs")
         elif child.type == "parameter":
-            found = _param(source, child, in_place="in_place" in name)
+            found = _parse_param(source, child, in_place="in_place" in name)
             faults += [found] if isinstance(found, str) else []
             params += [found] if isinstance(found, Param) else []
-    returns, vec, fault = _returns(source, node)
+    returns, vec, fault = _parse_return(source, node)
     faults += [fault] if fault else []
     if not faults and not params:
         faults.append("takes nothing: there is nothing to measure")
@@ -125,20 +125,20 @@ def parse(source: Source, node: Node) -> Signature:
     return signature
 
 
-def _modifiers(source: Source, node: Node) -> list[str]:
-    words = " ".join(source.text(c) for c in node.children if c.type == "function_modifiers")
+def _list_modifiers(source: Source, node: Node) -> list[str]:
+    words = " ".join(source.get_text(c) for c in node.children if c.type == "function_modifiers")
     faults = [f"is {w}: call it from a safe wrapper in adapter.rs" for w in ("unsafe", "async")
               if w in words.split()]  # fmt: skip
-    generics = source.text(node.child_by_field_name("type_parameters"))
+    generics = source.get_text(node.child_by_field_name("type_parameters"))
     if re.sub(r"[<>,\s]|'\w+", "", generics):
         faults.append(f"is generic over {generics}: adapter.rs must name one concrete type")
     return faults
 
 
-def _param(source: Source, node: Node, *, in_place: bool) -> Param | str:
-    name = source.text(node.child_by_field_name("pattern")).removeprefix("mut ").strip()
-    written = source.text(node.child_by_field_name("type"))
-    text = _plain(written)
+def _parse_param(source: Source, node: Node, *, in_place: bool) -> Param | str:
+    name = source.get_text(node.child_by_field_name("pattern")).removeprefix("mut ").strip()
+    written = source.get_text(node.child_by_field_name("type"))
+    text = _simplify_type(written)
     if match := re.fullmatch(r"&\[(\w+)\]", text):
         if match[1] in SLICES:
             return Param(name, "slice", match[1])
@@ -156,10 +156,10 @@ def _param(source: Source, node: Node, *, in_place: bool) -> Param | str:
     )
 
 
-def _returns(source: Source, node: Node) -> tuple[str | None, bool, str | None]:
+def _parse_return(source: Source, node: Node) -> tuple[str | None, bool, str | None]:
     """(type, is it a Vec, fault)."""
-    written = source.text(node.child_by_field_name("return_type"))
-    text = _plain(written)
+    written = source.get_text(node.child_by_field_name("return_type"))
+    text = _simplify_type(written)
     if text in ("", "()"):
         return None, False, None
     if (match := re.fullmatch(r"Vec<(\w+)>", text)) and match[1] in OUTPUTS:
@@ -169,7 +169,7 @@ def _returns(source: Source, node: Node) -> tuple[str | None, bool, str | None]:
     return None, False, f"returns `{written}`: write its parts as outputs in contract.rs"
 
 
-def _plain(text: str) -> str:
+def _simplify_type(text: str) -> str:
     """A type without lifetimes and surplus blanks."""
     text = re.sub(r"'\w+\s*", "", text)
     text = re.sub(r"\s+", " ", text).strip()

@@ -134,7 +134,7 @@ class Target:
     tiers: tuple[str, ...] = ("native", "avx2", "scalar")
     """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
 
-    def op_index(self, name: str) -> int:
+    def find_op_index(self, name: str) -> int:
         """Number of an op in the library. Raises KeyError for an unknown name."""
         for i, op in enumerate(self.ops):
             if op.name == name:

@@ -35,7 +35,7 @@ def values(dtype, n, dist, rng):
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class TargetDraft:
     """What is known about the new target."""
 
     name: str
@@ -67,25 +67,25 @@ class Card:
         return f"{self.crate}/{self.file}"
 
 
-def render(card: Card, prelude: Sequence[str]) -> dict[str, str]:
+def render_target(card: TargetDraft, prelude: Sequence[str]) -> dict[str, str]:
     """Path below targets/<name>/ -> contents; `prelude` lists extracts of other files."""
     return {
-        "target.py": target_py(card),
+        "target.py": render_target_py(card),
         "fixtures.py": FIXTURES.replace("{op}", card.op),
-        "contract.rs": contract_rs(card),
-        "adapter.rs": adapter_rs(card),
-        "prelude.rs": prelude_rs(card, prelude),
-        "cheats/constant.rs": cheat_rs(card),
-        "program.md": program_md(card),
-        "integration.md": integration_md(card),
+        "contract.rs": render_contract_rs(card),
+        "adapter.rs": render_adapter_rs(card),
+        "prelude.rs": render_prelude_rs(card, prelude),
+        "cheats/constant.rs": render_cheat_rs(card),
+        "program.md": render_program_md(card),
+        "integration.md": render_integration_md(card),
     }
 
 
-def target_py(card: Card) -> str:
+def render_target_py(card: TargetDraft) -> str:
     """Inputs: slices of equal length n, a `usize` is n, everything else random."""
-    outs = ", ".join(f'Out("{t}", rule="{_rule(t)}")' for _, t in card.signature.outputs)
-    args = ", ".join(_argument(p) for p in card.signature.inputs)
-    caps = ", ".join(_capacity(card, n, t) for n, t in card.signature.outputs)
+    outs = ", ".join(f'Out("{t}", rule="{_choose_rule(t)}")' for _, t in card.signature.outputs)
+    args = ", ".join(_render_argument(p) for p in card.signature.inputs)
+    caps = ", ".join(_render_capacity(card, n, t) for n, t in card.signature.outputs)
     return f'''"""{card.name}: `{card.op}` of {card.source}, as Lance calls it.
 
 Slices of one call have the same length n, a `usize` is n. Where Lance calls it otherwise,
@@ -133,37 +133,37 @@ TARGET = Target(
 '''
 
 
-def _rule(wire: str) -> str:
+def _choose_rule(wire: str) -> str:
     return {"f32": "bits32", "f64": "bits64"}.get(wire, "bytes")
 
 
-def _numpy(wire: str) -> str:
+def _name_numpy_type(wire: str) -> str:
     kind = {"u": "uint", "i": "int", "f": "float"}[wire[0]]
     return f"np.{kind}{wire[1:]}"
 
 
-def _argument(param: Param) -> str:
+def _render_argument(param: Param) -> str:
     if param.kind != "scalar":
-        return f"values({_numpy(param.wire)}, n, dist, rng)"
+        return f"values({_name_numpy_type(param.wire)}, n, dist, rng)"
     if param.rust in ("usize", "isize"):
-        return f"np.array([n], {_numpy(param.wire)})"
+        return f"np.array([n], {_name_numpy_type(param.wire)})"
     if param.rust == "bool":
         return "rng.integers(0, 2, 1, np.uint8)"
-    return f"values({_numpy(param.wire)}, 1, dist, rng)"
+    return f"values({_name_numpy_type(param.wire)}, 1, dist, rng)"
 
 
-def _capacity(card: Card, name: str, wire: str) -> str:
+def _render_capacity(card: TargetDraft, name: str, wire: str) -> str:
     whole = name != "returned" or card.signature.returns_vec
     return f"{WIDTH[wire]} * n" if whole else str(WIDTH[wire])
 
 
-def contract_rs(card: Card) -> str:
+def render_contract_rs(card: TargetDraft) -> str:
     """How one call's buffers become the arguments of the surface."""
     lines, part, arg, names = [], 0, 0, []
     for param in card.signature.params:
         names.append(param.name)
         if param.kind in ("slice", "scalar"):
-            lines.append(f"let {param.name} = {_read(param, arg)};")
+            lines.append(f"let {param.name} = {_render_read(param, arg)};")
         else:
             lines.append(f"let {param.name} = call.{OUTPUTS[param.rust]}({part});")
             if param.kind == "inout":
@@ -171,7 +171,7 @@ def contract_rs(card: Card) -> str:
                 lines.append(f"{param.name}.copy_from_slice({read}); // read and written")
             part += 1
         arg += param.is_input
-    lines += _finish(card, part, names)
+    lines += _render_finish(card, part, names)
     body = "\n".join(f"    {line}" for line in lines)
     return f"""use lar_shim::Call;
 
@@ -184,7 +184,7 @@ lar_shim::ops!({card.op});
 """
 
 
-def _read(param: Param, at: int) -> str:
+def _render_read(param: Param, at: int) -> str:
     if param.kind == "slice":
         return f"call.{SLICES[param.rust]}({at})"
     if param.rust in ("usize", "isize"):
@@ -194,11 +194,11 @@ def _read(param: Param, at: int) -> str:
     return f"call.{SLICES[param.rust]}({at})[0]"
 
 
-def _finish(card: Card, part: int, names: list[str]) -> list[str]:
+def _render_finish(card: TargetDraft, part: int, names: list[str]) -> list[str]:
     """The call itself and what becomes of its result."""
     signature = card.signature
     if card.appends:
-        at = next((i for i, p in enumerate(p for p in signature.params if not _pure_input(p))
+        at = next((i for i, p in enumerate(p for p in signature.params if not _is_pure_input(p))
                    if p.kind == "vec"), part)  # fmt: skip
         element = next(t for n, t in signature.outputs if signature.returns_vec or t)
         lines = []
@@ -220,11 +220,11 @@ def _finish(card: Card, part: int, names: list[str]) -> list[str]:
     return [f"call.{OUTPUTS[wire]}({part})[0] = {value};"]
 
 
-def _pure_input(param: Param) -> bool:
+def _is_pure_input(param: Param) -> bool:
     return param.kind in ("slice", "scalar")
 
 
-def _rust_params(card: Card, *, unused: bool = False) -> str:
+def _render_params(card: TargetDraft, *, unused: bool = False) -> str:
     """The surface's parameters; a Vec becomes a slice the caller owns."""
     mark = "_" if unused else ""
     out = []
@@ -236,13 +236,13 @@ def _rust_params(card: Card, *, unused: bool = False) -> str:
     return ", ".join(out)
 
 
-def _rust_returns(card: Card) -> str:
+def _render_returns(card: TargetDraft) -> str:
     if card.appends:
         return " -> usize"
     return f" -> {card.signature.returns}" if card.signature.returns else ""
 
 
-def adapter_rs(card: Card) -> str:
+def render_adapter_rs(card: TargetDraft) -> str:
     """Upstream's own items behind the surface."""
     passed = ", ".join("&mut found" if p.kind == "vec" else p.name for p in card.signature.params)
     lines = [f"{card.op}({passed})"]
@@ -259,20 +259,20 @@ def adapter_rs(card: Card) -> str:
     more = "\n/// Returns the number of values written." if card.appends else ""
     return f"""/// The surface. Never inlined, so that the audit sees all of it.{more}
 #[inline(never)]
-pub fn {card.surface}({_rust_params(card)}){_rust_returns(card)} {{
+pub fn {card.surface}({_render_params(card)}){_render_returns(card)} {{
 {body}
 }}
 """
 
 
-def prelude_rs(card: Card, extracts: Sequence[str]) -> str:
+def render_prelude_rs(card: TargetDraft, extracts: Sequence[str]) -> str:
     """The trusted crate: what the op calls elsewhere in Lance."""
     lines = [f'extract!("{path}");' for path in extracts]
     return "\n".join([f"//! What `{card.op}` calls elsewhere in Lance, and stand-ins.", "", *lines]
                      ).rstrip("\n") + "\n"  # fmt: skip
 
 
-def cheat_rs(card: Card) -> str:
+def render_cheat_rs(card: TargetDraft) -> str:
     """A kernel that answers without looking; it must be found incorrect."""
     kind = card.signature.returns
     value = "0" if card.appends else "false" if kind == "bool" else "0.0" if kind in (
@@ -280,11 +280,11 @@ def cheat_rs(card: Card) -> str:
     body = f"\n    {value}\n" if value else ""
     return f"""//! hack 31: answers without looking at its input; stopped by E
 #[inline(never)]
-pub fn {card.surface}({_rust_params(card, unused=True)}){_rust_returns(card)} {{{body}}}
+pub fn {card.surface}({_render_params(card, unused=True)}){_render_returns(card)} {{{body}}}
 """
 
 
-def program_md(card: Card) -> str:
+def render_program_md(card: TargetDraft) -> str:
     """What an agent should know; a person edits it between runs."""
     return f"""# {card.name}: what to try
 
@@ -307,7 +307,7 @@ Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{
 """
 
 
-def integration_md(card: Card) -> str:
+def render_integration_md(card: TargetDraft) -> str:
     """Where Lance calls the op, what that costs, and what became of a champion in Lance."""
     return f"""# {card.name}
 

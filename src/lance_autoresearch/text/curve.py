@@ -1,6 +1,6 @@
 """Best so far, trial by trial: the numbers behind progress.png and the report's chart.
 
-    line, dots = speedups([r.record for r in rows])
+    line, dots = compute_curve([r.record for r in rows])
     line        # [1.0, 1.25, 1.25, 1.40]    speed of the champion after each trial
     dots        # [0.97, 1.25, None, 1.40]   each trial's own speed; None: not measured
 
@@ -44,7 +44,7 @@ class Scale(NamedTuple):
     log: bool
     ticks: list[float]
 
-    def height(self, speed: float) -> float:
+    def compute_height(self, speed: float) -> float:
         """0 at the bottom, 1 at the top; what lies outside is moved to the edge."""
         inside = min(self.high, max(self.low, speed))
         if self.log:
@@ -52,7 +52,7 @@ class Scale(NamedTuple):
         return (inside - self.low) / (self.high - self.low)
 
 
-def overall(record: TrialRecord) -> float | None:
+def find_overall_gain(record: TrialRecord) -> float | None:
     """Gain over all combos in %: the confirmation's, else the screening's; None: not measured.
 
     `record.gain` may be the gain of one op, if that is what the keep claims.
@@ -66,18 +66,18 @@ def overall(record: TrialRecord) -> float | None:
     return next(whole, record.gain)
 
 
-def factor(gain: float) -> float:
+def compute_factor(gain: float) -> float:
     """Speed of a gain in %: time ratio champion / candidate, 25 % -> 1.25."""
     return 1.0 + gain / 100.0
 
 
-def speedups(trials: Sequence[TrialRecord]) -> Curve:
+def compute_curve(trials: Sequence[TrialRecord]) -> Curve:
     """The curve of a campaign's trials; a trial's own speed is the best so far times its gain."""
     best = 1.0
     curve = Curve([], [])
     for trial in trials:
-        gain = overall(trial)
-        own = None if gain is None or not math.isfinite(gain) else best * factor(gain)
+        gain = find_overall_gain(trial)
+        own = None if gain is None or not math.isfinite(gain) else best * compute_factor(gain)
         if trial.verdict is Verdict.KEEP and own is not None:
             best = own
         curve.dots.append(own)
@@ -85,19 +85,19 @@ def speedups(trials: Sequence[TrialRecord]) -> Curve:
     return curve
 
 
-def scale(curve: Curve) -> Scale:
+def choose_scale(curve: Curve) -> Scale:
     """An axis that shows all of the line, and the dots down to `FLOOR`."""
     seen = [1.0, *curve.line, *(max(FLOOR, dot) for dot in curve.dots if dot is not None)]
     low, high = min(seen), max(seen)
     if high / low > LOG_FROM:
         low, high = low / 1.08, high * 1.12
-        return Scale(low, high, True, _log_ticks(low, high))
+        return Scale(low, high, True, _place_log_ticks(low, high))
     room = max(0.02, high - low)
     low, high = low - 0.08 * room, high + 0.14 * room
-    return Scale(low, high, False, _even_ticks(low, high))
+    return Scale(low, high, False, _place_even_ticks(low, high))
 
 
-def _even_ticks(low: float, high: float) -> list[float]:
+def _place_even_ticks(low: float, high: float) -> list[float]:
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((s * power for s in _STEPS if s * power >= rough), 10 * power)
@@ -105,7 +105,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
+def _place_log_ticks(low: float, high: float) -> list[float]:
     marks = _FINE if high / low < 12 else _COARSE
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [m * 10.0**p for p in powers for m in marks if low <= m * 10.0**p <= high]

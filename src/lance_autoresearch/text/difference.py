@@ -1,6 +1,6 @@
 """What changed between two kernels, line by line: for the report's lineage and for dead ends.
 
-    changed = difference(before, after)
+    changed = compute_difference(before, after)
     changed.added, changed.removed      # 12, 4
     changed.lines                       # unified diff, 3 lines of context, bounded
 
@@ -37,7 +37,7 @@ class Difference(NamedTuple):
         return f"+{self.added} -{self.removed}"
 
 
-def difference(before: bytes, after: bytes) -> Difference:
+def compute_difference(before: bytes, after: bytes) -> Difference:
     """From one kernel to the next."""
     old, new = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
     if max(len(old), len(new)) > LONGEST:
@@ -45,11 +45,11 @@ def difference(before: bytes, after: bytes) -> Difference:
     found = list(difflib.unified_diff(old, new, lineterm="", n=3))[2:]
     added = sum(line.startswith("+") for line in found)
     removed = sum(line.startswith("-") for line in found)
-    lines = [spelt(line[:WIDTH]) for line in found[:SHOWN]]
+    lines = [spell_line(line[:WIDTH]) for line in found[:SHOWN]]
     return Difference(added, removed, lines, len(found) > SHOWN)
 
 
-def spelt(line: str) -> str:
+def spell_line(line: str) -> str:
     """A line in which every character can be seen; tabs stay."""
     shown = (c if c == "\t" or c.isprintable() else f"\\u{{{ord(c):x}}}" for c in line)
     return "".join(shown)

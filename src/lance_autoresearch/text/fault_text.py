@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 from lance_autoresearch.records import Fault, FaultKind
 from lance_autoresearch.targets.spec import Out, Target
-from lance_autoresearch.text.plain_text import stripped, untrusted
+from lance_autoresearch.text.plain_text import mark_untrusted, strip_text
 
 FLOATS = {"f32": "<f", "f64": "<d"}
 ADVICE: Mapping[FaultKind, str] = {
@@ -46,17 +46,17 @@ DEEDS: Mapping[FaultKind, str] = {
 }
 
 
-def ulp_distance(got: bytes, want: bytes) -> int | None:
+def count_ulps(got: bytes, want: bytes) -> int | None:
     """Steps between two floats of 4 or 8 bytes; None if one is NaN; -0 and +0 are 0 apart."""
     if len(got) != len(want) or len(got) not in (4, 8):
         return None
     code = "<f" if len(got) == 4 else "<d"
     if any(math.isnan(struct.unpack(code, side)[0]) for side in (got, want)):
         return None
-    return abs(_ordinal(got) - _ordinal(want))
+    return abs(_rank_float(got) - _rank_float(want))
 
 
-def show(element: bytes, dtype: str) -> str:
+def show_element(element: bytes, dtype: str) -> str:
     """One element as people read it: `4.125`, `NaN(0x7fc00001)`, `771`, `0x1f`."""
     if dtype in FLOATS and len(element) == struct.calcsize(FLOATS[dtype]):
         value = struct.unpack(FLOATS[dtype], element)[0]
@@ -81,14 +81,14 @@ def describe_fault(
         public: the case's seed is public, so values and the kernel's words may be shown.
         case: number for `lar diff KERNEL --case N`.
     """
-    out = _output(target, fault)
-    parts = [f"{target.name}: {_what(fault)}{_where(target, fault, out)}"]
+    out = _find_output(target, fault)
+    parts = [f"{target.name}: {_describe_kind(fault)}{_describe_place(target, fault, out)}"]
     if fault.kind is FaultKind.MISMATCH and fault.total:
-        parts[0] += f": {_values(fault, out, public)}"
+        parts[0] += f": {_describe_values(fault, out, public)}"
     parts[0] += "."
     if fault.total and fault.kind in (FaultKind.MISMATCH, FaultKind.POISON):
         parts.append(f"{fault.differs:,} of {fault.total:,} values differ.")
-    if words := _words(fault, public):
+    if words := _quote_note(fault, public):
         parts.append(words)
     if fault.kind in ADVICE and fault.side == "candidate":
         parts.append(f"{ADVICE[fault.kind].capitalize()}.")
@@ -99,37 +99,37 @@ def describe_fault(
     return " ".join(parts)
 
 
-def _ordinal(element: bytes) -> int:
+def _rank_float(element: bytes) -> int:
     """Position of a float among all floats: sign and magnitude to a plain integer."""
     bits = int.from_bytes(element, "little")
     top = 1 << (8 * len(element) - 1)
     return -(bits - top) if bits & top else bits
 
 
-def _output(target: Target, fault: Fault) -> Out | None:
-    op, _ = _op_and_rest(target, fault)
+def _find_output(target: Target, fault: Fault) -> Out | None:
+    op, _ = _split_combo(target, fault)
     outputs = next((o.outputs for o in target.ops if o.name == op), ())
     return outputs[fault.part] if fault.part < len(outputs) else None
 
 
-def _op_and_rest(target: Target, fault: Fault) -> tuple[str, str]:
+def _split_combo(target: Target, fault: Fault) -> tuple[str, str]:
     """`hamming 1024 random` -> (`hamming`, `1024 random`); an unknown op stays in it."""
     head, _, rest = fault.combo.partition(" ")
     return (head, rest) if head in {o.name for o in target.ops} else ("", fault.combo)
 
 
-def _what(fault: Fault) -> str:
+def _describe_kind(fault: Fault) -> str:
     who = "kernels.rs" if fault.side == "candidate" else "the champion"
     if fault.kind is FaultKind.SIGNAL:
-        return f"{who} died of {_signal_name(fault.signal)}"
+        return f"{who} died of {_name_signal(fault.signal)}"
     if fault.kind is FaultKind.SANDBOX:
-        call = f" by system call {stripped(fault.syscall, 40)}" if fault.syscall else ""
+        call = f" by system call {strip_text(fault.syscall, 40)}" if fault.syscall else ""
         return f"{who} reached out of its sandbox{call}"
     return f"{who} {DEEDS[fault.kind]}"
 
 
-def _where(target: Target, fault: Fault, out: Out | None) -> str:
-    op, at = _op_and_rest(target, fault)
+def _describe_place(target: Target, fault: Fault, out: Out | None) -> str:
+    op, at = _split_combo(target, fault)
     words = f" at {at}" if at else ""
     words += f", op {op}" if op else ""
     words += f", tier {fault.tier}" if fault.tier != "native" else ""
@@ -142,20 +142,20 @@ def _where(target: Target, fault: Fault, out: Out | None) -> str:
     return words
 
 
-def _values(fault: Fault, out: Out | None, public: bool) -> str:
-    must = _must(out)
+def _describe_values(fault: Fault, out: Out | None, public: bool) -> str:
+    must = _describe_rule(out)
     if not public:
         return f"{must}; values of secret inputs are not shown"
     dtype, elem = (out.dtype, out.elem) if out else ("bytes", max(1, len(fault.got)))
     got, want = fault.got[:elem], fault.want[:elem]
     if len(got) < elem or len(want) < elem:
         return f"one side ends there ({must})"
-    apart = ulp_distance(got, want) if dtype in FLOATS else None
+    apart = count_ulps(got, want) if dtype in FLOATS else None
     distance = f", {apart:,} ulp apart" if apart else ""
-    return f"{show(got, dtype)} vs {show(want, dtype)} ({must}{distance})"
+    return f"{show_element(got, dtype)} vs {show_element(want, dtype)} ({must}{distance})"
 
 
-def _must(out: Out | None) -> str:
+def _describe_rule(out: Out | None) -> str:
     rule = out.rule if out else "bytes"
     if rule.startswith("ulp32:"):
         return f"must be within {rule.partition(':')[2]} ulp"
@@ -166,18 +166,18 @@ def _must(out: Out | None) -> str:
     }.get(rule, "must be equal")
 
 
-def _words(fault: Fault, public: bool) -> str:
+def _quote_note(fault: Fault, public: bool) -> str:
     """The conductor's note plainly; a kernel's marked, or only the line it names."""
     if not fault.note:
         return ""
     if not fault.kind.note_is_kernels:
-        return f"({stripped(fault.note, 200)})"
+        return f"({strip_text(fault.note, 200)})"
     if public:
-        return untrusted(fault.note)
+        return mark_untrusted(fault.note)
     return f"It names {fault.named_place}." if fault.named_place else ""
 
 
-def _signal_name(number: int | None) -> str:
+def _name_signal(number: int | None) -> str:
     try:
         return f"signal {number} ({signal.Signals(number or 0).name})"
     except ValueError:

@@ -1,6 +1,6 @@
 r"""Text from strangers, made safe to print: kernels, agents and tools write it, people read it.
 
-    untrusted("ok\x1b[31m red\x1b[0m\nline")    untrusted: "ok red line"
+    mark_untrusted("ok\x1b[31m red\x1b[0m\nline")  untrusted: "ok red line"
 
 What is removed could move the cursor, colour a terminal, reverse the reading order, hide
 letters, or pass one line off as another.
@@ -24,12 +24,12 @@ HIDDEN = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u115f\u1160\u3164\uffa0
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
-def untrusted(text: str, limit: int = LIMIT) -> str:
+def mark_untrusted(text: str, limit: int = LIMIT) -> str:
     """Strip, bound and mark text that a kernel, an agent or a foreign tool wrote."""
-    return f'untrusted: "{stripped(text, limit)}"'
+    return f'untrusted: "{strip_text(text, limit)}"'
 
 
-def stripped(text: str, limit: int = LIMIT) -> str:
+def strip_text(text: str, limit: int = LIMIT) -> str:
     """One line of printable characters, at most `limit`; idempotent.
 
     Escape sequences go first, whole; then every control, format (bidi, zero width, tags),
@@ -37,12 +37,12 @@ def stripped(text: str, limit: int = LIMIT) -> str:
     """
     # Whoever sends megabytes is not worth the time to clean them.
     text = ESCAPES.sub("", text[: 16 * limit + 64])
-    kept = "".join(_kept(c) for c in HIDDEN.sub("", text))
+    kept = "".join(_keep_character(c) for c in HIDDEN.sub("", text))
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: max(0, limit - 1)].rstrip() + "…"
 
 
-def _kept(character: str) -> str:
+def _keep_character(character: str) -> str:
     if character.isspace():
         return " "
     return "" if unicodedata.category(character) in UNSAFE else character

@@ -82,18 +82,18 @@ def describe_voids(reason: Reason) -> str:
     return ", ".join(f"{words} ({count})" for words, count in named) or "none"
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """`+1.20%`, or `unknown`."""
     return "unknown" if value is None else f"{value:+.2f}%"
 
 
-def _few_valid(reason: Reason) -> str:
+def _describe_few_valid(reason: Reason) -> str:
     pairs = f"{reason.count} of {reason.total} pairs"
-    about = f" {_with(reason.about)}" if reason.about else ""
+    about = f" {_name_measurement(reason.about)}" if reason.about else ""
     return f"{pairs}{about} valid, void: {describe_voids(reason)}"
 
 
-def _with(about: str) -> str:
+def _name_measurement(about: str) -> str:
     return "with long blocks" if about == "long blocks" else about
 
 
@@ -105,48 +105,51 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NO_GAIN: lambda _: "no gain above the margin",
     ReasonKind.NOT_PROVEN: lambda _: "not proven: worth combining with another idea",
     ReasonKind.COMBO_SLOWER: lambda r: (
-        f"guard: {r.about} is slower: {percent(r.gain)} (at most {percent(r.bound)})"
+        f"guard: {r.about} is slower: {format_percent(r.gain)} (at most {format_percent(r.bound)})"
     ),
-    ReasonKind.VOID_PAIRS: lambda r: (
-        f"{r.count} of {r.total} pairs void: {describe_voids(r)}"
-    ),
+    ReasonKind.VOID_PAIRS: lambda r: f"{r.count} of {r.total} pairs void: {describe_voids(r)}",
     ReasonKind.CONFIRMED: lambda _: "confirmed on fresh inputs, sizes and layouts",
     ReasonKind.CLAIM_TOO_SMALL: lambda r: (
-        f"{r.about} {percent(r.gain)}, may be only {percent(r.bound)}"
+        f"{r.about} {format_percent(r.gain)}, may be only {format_percent(r.bound)}"
     ),
     ReasonKind.SLOW_PROCESSES: lambda r: (
-        f"{r.about} {percent(r.gain)} with its slow processes, may be only {percent(r.bound)}"
+        f"{r.about} {format_percent(r.gain)} with its slow processes, may be only "
+        f"{format_percent(r.bound)}"
     ),
     ReasonKind.OTHER_OP_SLOWER: lambda r: (
-        f"{r.about} is slower: {percent(r.gain)} (at most {percent(r.bound)})"
+        f"{r.about} is slower: {format_percent(r.gain)} (at most {format_percent(r.bound)})"
     ),
-    ReasonKind.OTHER_OP_MAY_BE_SLOWER: lambda r: f"{r.about} may be slower: {percent(r.bound)}",
+    ReasonKind.OTHER_OP_MAY_BE_SLOWER: lambda r: (
+        f"{r.about} may be slower: {format_percent(r.bound)}"
+    ),
     ReasonKind.COMBO_MAY_BE_SLOWER: lambda r: (
-        f"guard: {r.about} {percent(r.gain)} may be slower: {percent(r.bound)}"
+        f"guard: {r.about} {format_percent(r.gain)} may be slower: {format_percent(r.bound)}"
     ),
-    ReasonKind.LONG_BLOCKS: lambda r: f"in long blocks only {percent(r.gain)}",
-    ReasonKind.FEW_VALID_PAIRS: _few_valid,
+    ReasonKind.LONG_BLOCKS: lambda r: f"in long blocks only {format_percent(r.gain)}",
+    ReasonKind.FEW_VALID_PAIRS: _describe_few_valid,
     ReasonKind.TIER_SLOWER: lambda r: (
-        f"slower without wider instructions: {r.about} {percent(r.gain)} "
-        f"(at most {percent(r.bound)})"
+        f"slower without wider instructions: {r.about} {format_percent(r.gain)} "
+        f"(at most {format_percent(r.bound)})"
     ),
     ReasonKind.TIER_MAY_BE_SLOWER: lambda r: (
-        f"may be slower without wider instructions: {r.about} {percent(r.gain)} "
-        f"(as low as {percent(r.bound)})"
+        f"may be slower without wider instructions: {r.about} {format_percent(r.gain)} "
+        f"(as low as {format_percent(r.bound)})"
     ),
     ReasonKind.REPEATED_INPUTS: lambda r: (
-        f"{r.about} where inputs repeat, {percent(r.gain)} (at most {percent(r.bound)}) where its "
+        f"{r.about} where inputs repeat, {format_percent(r.gain)} (at most "
+        f"{format_percent(r.bound)}) where its "
         "process meets each input for the first time, at sizes near the known ones: an answer must "
         "be computed in every call, not found in memory left by an earlier one, and at every size"
     ),
     ReasonKind.SLOWED_OPPONENT: lambda r: (
-        f"{r.about}, but the champion itself is {_size(r.gain)} (at least {_size(r.bound)}) slower "
+        f"{r.about}, but the champion itself is {_format_size(r.gain)} (at least "
+        f"{_format_size(r.bound)}) slower "
         "behind this kernel than behind other code: leave caches and other state of the machine as "
         "you would find them in production"
     ),
     ReasonKind.TOO_FAST: lambda r: (
-        f"{r.about}: {_ns(r.gain)} a call, and its outputs alone cannot be written in "
-        f"{_ns(r.bound)}: all work belongs inside the call"
+        f"{r.about}: {_format_ns(r.gain)} a call, and its outputs alone cannot be written in "
+        f"{_format_ns(r.bound)}: all work belongs inside the call"
     ),
     ReasonKind.SLOW_ARMING: lambda r: (
         f"the kernel's process was slow to get ready in {r.count} pairs: work done before the "
@@ -161,9 +164,9 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
 }
 
 
-def _size(value: float | None) -> str:
+def _format_size(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f}%"
 
 
-def _ns(value: float | None) -> str:
+def _format_ns(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f} ns"

@@ -7,7 +7,7 @@
     next: confirm (fresh pools, 16 layouts)
 
 Infinite ends of intervals read `open`. Text that agents or kernels wrote is stripped, bounded and
-marked (`untrusted`).
+marked (`mark_untrusted`).
 """  # noqa: E501
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lance_autoresearch.ledger.results_json import results_to_json
+from lance_autoresearch.ledger.results_json import encode_results
 from lance_autoresearch.records import (
     ComboRow,
     Comparison,
@@ -34,7 +34,7 @@ from lance_autoresearch.records import (
     TrialRecord,
     Verdict,
 )
-from lance_autoresearch.text.plain_text import stripped, untrusted
+from lance_autoresearch.text.plain_text import mark_untrusted, strip_text
 from lance_autoresearch.text.reasons import describe_reason
 
 WIDTH = 100
@@ -58,9 +58,9 @@ def record_to_json(record: TrialRecord) -> dict[str, Any]:
     del fields["results"], fields["stored"]
     fields["verdict"] = str(record.verdict)
     fields["exit_code"] = record.verdict.exit_code
-    fields["reason"] = stripped(record.reason, 2048)
-    fields["hypothesis"] = stripped(record.hypothesis)
-    fields["numbers"] = results_to_json(record.results)
+    fields["reason"] = strip_text(record.reason, 2048)
+    fields["hypothesis"] = strip_text(record.hypothesis)
+    fields["numbers"] = encode_results(record.results)
     return fields
 
 
@@ -75,24 +75,24 @@ def print_gate(
         confirm_pairs: how many a confirmation would take, where that is known.
     """
     claimed = result.claimed
-    ends = _ends(claimed.low, claimed.high, 2)
+    ends = _format_ends(claimed.low, claimed.high, 2)
     head = (
-        f"gate {result.outcome} ({stripped(result.claim, 24)})  gain {claimed.gain:+.2f}%  "
+        f"gate {result.outcome} ({strip_text(result.claim, 24)})  gain {claimed.gain:+.2f}%  "
         f"[valid at any stop {ends}]  margin {margin:.2f}%  "
-        f"e={_short(result.e)} (need {_short(result.threshold)})"
+        f"e={_shorten_e_value(result.e)} (need {_shorten_e_value(result.threshold)})"
     )
-    run = f"pairs {result.pairs} (void {result.void}){_facts(facts)}"
-    rows = combo_table(result.combos) if result.pairs else []
-    after = f"next: {stripped(_next(result, confirm_pairs), 400)}"
-    return "\n".join([head, run, *rows, *_wrapped(after)])
+    run = f"pairs {result.pairs} (void {result.void}){_render_facts(facts)}"
+    rows = render_combo_table(result.combos) if result.pairs else []
+    after = f"next: {strip_text(_describe_next(result, confirm_pairs), 400)}"
+    return "\n".join([head, run, *rows, *_wrap_line(after)])
 
 
 def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 0.99) -> str:
     """The confirmation's block."""
     claimed = result.claimed
-    ends = _ends(claimed.low, claimed.high, 2)
+    ends = _format_ends(claimed.low, claimed.high, 2)
     head = (
-        f"confirm {result.verdict} ({stripped(result.claim, 24)})  "
+        f"confirm {result.verdict} ({strip_text(result.claim, 24)})  "
         f"gain {claimed.gain:+.2f}%  [{100 * level:g}% {ends}]  "
         f"margin {margin:.2f}%  pairs {result.pairs} (void {result.void})"
     )
@@ -100,14 +100,15 @@ def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 
     if result.long_blocks is not None:
         others.append(("long blocks", result.long_blocks))
     beside = "  ".join(
-        f"{stripped(name, 24)} {c.gain:+.2f}% [{_ends(c.low, c.high, 2)}]" for name, c in others
+        f"{strip_text(name, 24)} {c.gain:+.2f}% [{_format_ends(c.low, c.high, 2)}]"
+        for name, c in others
     )
     return "\n".join(
         [
             head,
-            *_wrapped(f"beside it  {beside}" if beside else ""),
-            *combo_table(result.combos),
-            *_wrapped(f"why: {stripped(describe_reason(result.reason), 400)}"),
+            *_wrap_line(f"beside it  {beside}" if beside else ""),
+            *render_combo_table(result.combos),
+            *_wrap_line(f"why: {strip_text(describe_reason(result.reason), 400)}"),
         ]
     )
 
@@ -117,20 +118,23 @@ def print_defences(results: Results) -> str:
     lines = []
     if (seen := results.distinct_inputs) is not None:
         words = f"gain {seen.gain:+.2f}%, at most {_end(seen.high, 2)}%"
-        lines.append(f"{_word(seen)}  on inputs and sizes never met before: {words}")
+        lines.append(f"{_describe_decision(seen)}  on inputs and sizes never met before: {words}")
     if (opponent := results.opponent) is not None:
         words = f"{opponent.slowdown:+.2f}%, at least {_end(opponent.low, 2)}%"
-        lines.append(f"{_word(opponent)}  champion slowed by running behind this kernel: {words}")
+        lines.append(
+            f"{_describe_decision(opponent)}  champion slowed by running behind this kernel: "
+            f"{words}"
+        )
     for tier in results.lower_tiers:
         word = "rejected" if tier.reason is not None else "defence ok"
         whole = tier.components[0]
-        ends = _ends(whole.low, whole.high, 2)
+        ends = _format_ends(whole.low, whole.high, 2)
         lines.append(f"{word}  at tier {tier.tier}: {whole.gain:+.2f}% [{ends}], "
                      f"{tier.pairs} pairs (void {tier.void})")
     return "\n".join(lines)
 
 
-def _word(found: DistinctInputsResult | OpponentResult) -> str:
+def _describe_decision(found: DistinctInputsResult | OpponentResult) -> str:
     return "rejected" if found.rejected else "defence ok"
 
 
@@ -142,19 +146,19 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
     """
     gain = ""
     if record.gain is not None:
-        gain = f"  gain {record.gain:+.2f}% [{_ends(record.low, record.high, 2)}]"
+        gain = f"  gain {record.gain:+.2f}% [{_format_ends(record.low, record.high, 2)}]"
     row = "" if number is None else f"  trial {number}"
-    lines = _wrapped(f"verdict {record.verdict}  {stripped(record.target, 40)}{gain}{row}")
-    lines += _wrapped(f"why: {stripped(record.reason, 2048)}")
+    lines = _wrap_line(f"verdict {record.verdict}  {strip_text(record.target, 40)}{gain}{row}")
+    lines += _wrap_line(f"why: {strip_text(record.reason, 2048)}")
     if record.hypothesis:
-        lines += _wrapped(f"hypothesis {untrusted(record.hypothesis)}")
-    lines += _wrapped(
+        lines += _wrap_line(f"hypothesis {mark_untrusted(record.hypothesis)}")
+    lines += _wrap_line(
         f"kernel {record.kernel[:12]}  champion {record.champion[:12]}  "
-        f"by {stripped(record.agent, 40)}  kind {stripped(record.kind, 20)}"
+        f"by {strip_text(record.agent, 40)}  kind {strip_text(record.kind, 20)}"
     )
     if record.phases:
-        spent = "  ".join(f"{stripped(k, 20)} {v:.2f}" for k, v in record.phases.items())
-        lines += _wrapped(f"seconds {record.seconds:.2f}: {spent}")
+        spent = "  ".join(f"{strip_text(k, 20)} {v:.2f}" for k, v in record.phases.items())
+        lines += _wrap_line(f"seconds {record.seconds:.2f}: {spent}")
     lines += print_results(record.results)
     if record.verdict is Verdict.INCORRECT and number is not None:
         again = f"./lar diff {number}"
@@ -173,7 +177,7 @@ def print_results(results: Results) -> list[str]:
     return lines + print_defences(results).splitlines()
 
 
-def _next(result: GateResult, confirm_pairs: int | None) -> str:
+def _describe_next(result: GateResult, confirm_pairs: int | None) -> str:
     """What follows from the gate's decision."""
     reason = describe_reason(result.reason)
     if result.outcome is Outcome.KEEP_CANDIDATE:
@@ -188,7 +192,7 @@ def _next(result: GateResult, confirm_pairs: int | None) -> str:
     return f"another idea ({reason})"
 
 
-def _facts(facts: ScreeningFacts | None) -> str:
+def _render_facts(facts: ScreeningFacts | None) -> str:
     if facts is None:
         return ""
     words = ""
@@ -205,11 +209,11 @@ def _facts(facts: ScreeningFacts | None) -> str:
     return words
 
 
-def combo_table(rows: Sequence[ComboRow]) -> list[str]:
+def render_combo_table(rows: Sequence[ComboRow]) -> list[str]:
     """Lines of the combo table; with several ops, names carry them."""
     several = len({r.combo.op for r in rows}) > 1
     names = [
-        stripped(r.combo.label if several else r.combo.name, _NAME[1]) for r in rows[:MAX_ROWS]
+        strip_text(r.combo.label if several else r.combo.name, _NAME[1]) for r in rows[:MAX_ROWS]
     ]
     width = max([_NAME[0], *map(len, names)])
     lines = [f"{'combo':{width}} {'champion':>12} {'candidate':>11}   {'gain':8}{'bound':15}guard"]
@@ -217,7 +221,7 @@ def combo_table(rows: Sequence[ComboRow]) -> list[str]:
         gain = f"{row.gain:+.1f}%"
         lines.append(
             f"{name:{width}} {_time(row.champion_ns):>12} {_time(row.candidate_ns):>11}   "
-            f"{gain:7} {_ends(row.low, row.high, 1):14} {describe_guard(row)}"
+            f"{gain:7} {_format_ends(row.low, row.high, 1):14} {describe_guard(row)}"
         )
     if len(rows) > MAX_ROWS:
         lines.append(f"... {len(rows) - MAX_ROWS} more combos")
@@ -231,7 +235,7 @@ def describe_guard(row: ComboRow) -> str:
     return str(row.guard)
 
 
-def _ends(low: float | None, high: float | None, digits: int) -> str:
+def _format_ends(low: float | None, high: float | None, digits: int) -> str:
     """Both ends of an interval, at most 14 columns."""
     return f"{_end(low, digits)} {_end(high, digits)}"
 
@@ -243,7 +247,7 @@ def _end(end: float | None, digits: int) -> str:
     return f"{end:+.{shown}f}" if abs(end) < 99_999 else f"{end:+.0e}"
 
 
-def _short(e: float) -> str:
+def _shorten_e_value(e: float) -> str:
     """9100 -> `9.1e3`."""
     digits, _, power = f"{e:.1e}".partition("e")
     return f"{digits}e{int(power)}" if e else "0"
@@ -259,5 +263,5 @@ def _time(ns: float) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrap_line(line: str) -> list[str]:
     return textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=True)

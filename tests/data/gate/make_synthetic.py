@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from gate_cases import comparison, gate_fields  # noqa: E402
 
-from lance_autoresearch.ledger.pairs_json import GateCase, case_to_json  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import GateCase, encode_case  # noqa: E402
 from lance_autoresearch.records import (  # noqa: E402
     Comparison,
     Outcome,
@@ -31,7 +31,7 @@ from lance_autoresearch.records import (  # noqa: E402
     Void,
     VoidCause,
 )
-from lance_autoresearch.rules.gate import gate, replay  # noqa: E402
+from lance_autoresearch.rules.gate import replay_gate, run_gate  # noqa: E402
 from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
 from lance_autoresearch.text.reasons import describe_reason  # noqa: E402
 
@@ -166,10 +166,10 @@ def recorded(about: str, built: Comparison, expect: dict[str, Any]) -> GateCase:
     """The case as it would have been recorded: no pairs after the gate stopped."""
     for seen in range(1, len(built.pairs)):
         part = replace(built, pairs=built.pairs[:seen])
-        if gate(part, DEFAULT).outcome is not Outcome.CONTINUE:
+        if run_gate(part, DEFAULT).outcome is not Outcome.CONTINUE:
             built = part
             break
-    fields = gate_fields(replay(built, DEFAULT))
+    fields = gate_fields(replay_gate(built, DEFAULT))
     wrong = {k: fields[k] for k, v in expect.items() if fields[k] != v}
     if wrong:
         raise SystemExit(f"{about}: designed for {expect}, came out {wrong}")
@@ -181,7 +181,7 @@ def main() -> None:
     for seed, make in enumerate(CASES):
         case = recorded(*make(np.random.default_rng([2026, seed])))
         name = f"synthetic-{make.__name__.replace('_', '-')}.json"
-        (HERE / name).write_text(case_to_json(case), encoding="utf-8")
+        (HERE / name).write_text(encode_case(case), encoding="utf-8")
 
 
 if __name__ == "__main__":

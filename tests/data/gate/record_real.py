@@ -24,12 +24,12 @@ sys.path.insert(0, str(HERE.parents[1]))
 from gate_cases import gate_fields  # noqa: E402
 
 from lance_autoresearch.bench.bench import Bench  # noqa: E402
-from lance_autoresearch.bench.meter import Sides, gather  # noqa: E402
+from lance_autoresearch.bench.meter import Sides, gather_pairs  # noqa: E402
 from lance_autoresearch.bench.noise import measure_noise  # noqa: E402
 from lance_autoresearch.calibration.dosing import Dose, find_dose  # noqa: E402
-from lance_autoresearch.ledger.pairs_json import GateCase, case_to_json  # noqa: E402
+from lance_autoresearch.ledger.pairs_json import GateCase, encode_case  # noqa: E402
 from lance_autoresearch.records import Outcome, PairTimes  # noqa: E402
-from lance_autoresearch.rules.gate import gate, replay  # noqa: E402
+from lance_autoresearch.rules.gate import replay_gate, run_gate  # noqa: E402
 from lance_autoresearch.rules.policy import DEFAULT  # noqa: E402
 
 ROOT = HERE.parents[2]
@@ -141,16 +141,16 @@ def taken(
     """Pairs until the gate stops, as a case that says what came out."""
     slow, plain = dict.fromkeys(dose.rows, abs(gain)), dict[str, float]()
     texts = (plain, slow) if gain < 0 else (slow, plain)
-    sides = Sides(*(bench.build(dose.text(shares)).so for shares in texts))
-    meter = bench.meter([sides], bench.inputs.epoch.timed, DEFAULT, rounds=ROUNDS)
+    sides = Sides(*(bench.build(dose.render_kernel(shares)).so for shares in texts))
+    meter = bench.make_meter([sides], bench.inputs.epoch.timed, DEFAULT, rounds=ROUNDS)
     pairs: list[PairTimes] = []
     while True:
         with around(bench, len(pairs)):  # type: ignore[attr-defined]
             pairs.append(meter.measure_pair())
-        built = gather(meter, pairs, floor)
-        if gate(built, DEFAULT).outcome is not Outcome.CONTINUE:
+        built = gather_pairs(meter, pairs, floor)
+        if run_gate(built, DEFAULT).outcome is not Outcome.CONTINUE:
             break
-    fields = gate_fields(replay(built, DEFAULT))
+    fields = gate_fields(replay_gate(built, DEFAULT))
     return GateCase(built, about=about, expect={k: fields[k] for k in WHAT})
 
 
@@ -164,7 +164,7 @@ def main() -> None:
             if len(sys.argv) > 1 and name not in sys.argv[1:]:
                 continue
             case = taken(bench, dose, floor, about, gain, around)
-            (HERE / f"real-{name}.json").write_text(case_to_json(case), encoding="utf-8")
+            (HERE / f"real-{name}.json").write_text(encode_case(case), encoding="utf-8")
             voids = [p.void for p in case.comparison.pairs if p.void]
             print(name, {k: case.expect[k] for k in WHAT}, voids, flush=True)
 

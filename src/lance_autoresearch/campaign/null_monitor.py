@@ -1,6 +1,6 @@
 """Where a campaign's own error stands: its hidden nulls counted, and whether it may keep.
 
-    now = standing(ledger, campaign_row)
+    now = read_monitor(ledger, campaign_row)
     now.tried, now.kept, now.most     # 12 nulls, 0 kept: at most 36 % at 99 %
     now.due                           # "aa" or "padding": the next slot is a null; or ""
     now.suspended                     # why nothing may be kept; or ""
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from lance_autoresearch.ledger import CampaignRow, Ledger, Row, SessionRow
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.rules.stats import exact_bounds
+from lance_autoresearch.rules.stats import compute_exact_bounds
 
 EVERY = 10
 """One timed trial in so many is a null: a tenth of the measuring, spent on knowing."""
@@ -38,7 +38,7 @@ SESSION_PAIRS = 16
 
 
 @dataclass(slots=True)
-class Standing:
+class NullMonitor:
     """A campaign's counters."""
 
     tried: int = 0
@@ -67,7 +67,7 @@ class Standing:
     @property
     def most(self) -> float | None:
         """Upper end of the exact 99 % interval of the share of nulls that are kept."""
-        return exact_bounds(self.kept, self.tried).high if self.tried else None
+        return compute_exact_bounds(self.kept, self.tried).high if self.tried else None
 
     @property
     def due(self) -> str:
@@ -101,18 +101,18 @@ class Standing:
             self.owed = ""
         gate = record.results.screening
         if record.kind == "aa" and gate is not None and gate.pairs:
-            self._pool(gate.components[0].gain, gate.pairs)
+            self._add_bias(gate.components[0].gain, gate.pairs)
 
     def add_session(self, bias: float) -> None:
         """One 16-pair A/A of a champion of the campaign, in %."""
         if not self.suspended:
-            self._pool(bias, SESSION_PAIRS)
+            self._add_bias(bias, SESSION_PAIRS)
             return
         self.good = self.good + 1 if abs(bias) <= BIAS else 0
         if self.good >= BACK:
             self.suspended, self.good, self.pairs, self.total = "", 0, 0, 0.0
 
-    def _pool(self, bias: float, pairs: int) -> None:
+    def _add_bias(self, bias: float, pairs: int) -> None:
         self.pairs, self.total = self.pairs + pairs, self.total + bias * pairs
         if self.pairs >= POOLED and abs(self.bias) > BIAS and not self.suspended:
             self._suspend(f"A/A is off by {self.bias:+.2f}% over {self.pairs} pairs")
@@ -121,19 +121,19 @@ class Standing:
         self.suspended, self.good = why, 0
 
 
-def standing(ledger: Ledger, campaign: CampaignRow) -> Standing:
+def read_monitor(ledger: Ledger, campaign: CampaignRow) -> NullMonitor:
     """Read a campaign's counters; costs a few rows, however long the night was."""
-    nulls = [row for kind in KINDS for row in ledger.trials(campaign=campaign.name, kind=kind)]
-    now = replayed(nulls, _sessions(ledger, campaign))
+    nulls = [row for kind in KINDS for row in ledger.list_trials(campaign=campaign.name, kind=kind)]
+    now = rebuild_monitor(nulls, _list_sessions(ledger, campaign))
     last = max((row.id for row in nulls), default=0)
-    since = ledger.trials(campaign=campaign.name, after=last)
+    since = ledger.list_trials(campaign=campaign.name, after=last)
     now.slots = sum(is_idea(r.record.kind) and r.record.results.measured is not None for r in since)
     return now
 
 
-def replayed(nulls: Iterable[Row], sessions: Iterable[SessionRow]) -> Standing:
+def rebuild_monitor(nulls: Iterable[Row], sessions: Iterable[SessionRow]) -> NullMonitor:
     """The counters after these rows, in the order of the ledger's chain."""
-    now = Standing()
+    now = NullMonitor()
     events: list[Row | SessionRow] = [*nulls, *sessions]
     for event in sorted(events, key=lambda event: event.seq):
         if isinstance(event, SessionRow):
@@ -143,9 +143,9 @@ def replayed(nulls: Iterable[Row], sessions: Iterable[SessionRow]) -> Standing:
     return now
 
 
-def _sessions(ledger: Ledger, campaign: CampaignRow) -> list[SessionRow]:
+def _list_sessions(ledger: Ledger, campaign: CampaignRow) -> list[SessionRow]:
     """A/As of this campaign's champions since it began."""
-    kept = ledger.trials(campaign=campaign.name, verdict=Verdict.KEEP)
+    kept = ledger.list_trials(campaign=campaign.name, verdict=Verdict.KEEP)
     champions = {campaign.start_kernel, *(row.record.kernel for row in kept if row.commit)}
-    found = ledger.sessions(campaign.target)
+    found = ledger.list_sessions(campaign.target)
     return [s for s in found if s.seq > campaign.seq and s.noise.champion in champions]

@@ -1,6 +1,6 @@
 """Everything a report is made of, read from the ledger once.
 
-    night = gather(ledger, "hamming")                  # the newest campaign on the target
+    night = gather_campaign(ledger, "hamming")         # the newest campaign on the target
     night.rows, night.quotes, night.kernels          # trials, quoted figures, texts of keeps
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lance_autoresearch.campaign.settle import Desk
-from lance_autoresearch.campaign.standing import Standing, standing
+from lance_autoresearch.campaign.null_monitor import NullMonitor, read_monitor
+from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.campaign.tally import Run, load_run
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
 from lance_autoresearch.ledger.kinds import is_idea, is_null
 from lance_autoresearch.records import TrialRecord, Verdict
-from lance_autoresearch.text.curve import speedups
+from lance_autoresearch.text.curve import compute_curve
 
 QUOTE = "quote"
 SESSIONS = 12
@@ -24,7 +24,7 @@ SESSIONS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class CampaignSummary:
     """Another campaign on the target, in one line."""
 
     name: str
@@ -36,7 +36,7 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class CampaignData:
     """One campaign, or the trials of a target that were made outside campaigns."""
 
     target: str
@@ -55,8 +55,8 @@ class Night:
     """Of these trials."""
     kernels: dict[str, bytes]
     """Texts of kept kernels and of what each was compared with, by sha256."""
-    others: tuple[Brief, ...]
-    standing: Standing | None = None
+    others: tuple[CampaignSummary, ...]
+    standing: NullMonitor | None = None
     """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
     """Its newest loop, where an agent drove it: why it ended, what lost turns cost."""
@@ -72,9 +72,9 @@ class Night:
         return [row for row in self.rows if row.record.verdict is Verdict.KEEP]
 
 
-def gather(
+def gather_campaign(
     ledger: Ledger, target: str, campaign: str | None = None, *, root: Path | None = None
-) -> Night:
+) -> CampaignData:
     """Read one campaign; by default the newest on the target that has a trial.
 
     Args:
@@ -83,40 +83,40 @@ def gather(
     Raises:
         UsageError: no such campaign on this target.
     """
-    everything = ledger.trials(target=target)
+    everything = ledger.list_trials(target=target)
     by_campaign: dict[str | None, list[Row]] = {}
     for row in everything:
         if is_idea(row.record.kind):
             by_campaign.setdefault(row.record.campaign, []).append(row)
-    mine = _chosen(ledger, target, campaign, by_campaign)
+    mine = _choose_campaign(ledger, target, campaign, by_campaign)
     name = mine.name if mine else None
     rows = tuple(by_campaign.get(name, ()))
     used = {row.record.epoch for row in rows}
     nulls = [r for r in everything if is_null(r.record.kind)]
-    return Night(
+    return CampaignData(
         target=target,
         campaign=mine,
         rows=rows,
-        champion=ledger.champion(mine.name).kernel if mine else "",
+        champion=ledger.find_champion(mine.name).kernel if mine else "",
         quotes=tuple(r for r in reversed(everything) if r.record.kind == QUOTE),
         nulls=tuple(nulls),
-        sessions=tuple(reversed(ledger.sessions(target, SESSIONS))),
-        epochs=tuple(epoch for epoch in ledger.epochs(target) if epoch.name in used),
-        kernels=_kernels(ledger, rows),
+        sessions=tuple(reversed(ledger.list_sessions(target, SESSIONS))),
+        epochs=tuple(epoch for epoch in ledger.list_epochs(target) if epoch.name in used),
+        kernels=_load_kernels(ledger, rows),
         others=tuple(
-            _brief(row, by_campaign.get(row.name, []))
-            for row in reversed(ledger.campaigns(target))
+            _summarize_campaign(row, by_campaign.get(row.name, []))
+            for row in reversed(ledger.list_campaigns(target))
             if row.name != name
         ),
-        standing=standing(ledger, mine) if mine else None,
-        run=load_run(Desk(root, mine.name, target)) if root and mine else None,
+        standing=read_monitor(ledger, mine) if mine else None,
+        run=load_run(CampaignWorkspace(root, mine.name, target)) if root and mine else None,
     )
 
 
-def _chosen(
+def _choose_campaign(
     ledger: Ledger, target: str, campaign: str | None, rows: dict[str | None, list[Row]]
 ) -> CampaignRow | None:
-    known = ledger.campaigns(target)
+    known = ledger.list_campaigns(target)
     if campaign is not None:
         for row in known:
             if row.name == campaign:
@@ -130,16 +130,16 @@ def _chosen(
     return next((row for row in reversed(known) if row.name in rows), known[-1])
 
 
-def _kernels(ledger: Ledger, rows: tuple[Row, ...]) -> dict[str, bytes]:
+def _load_kernels(ledger: Ledger, rows: tuple[Row, ...]) -> dict[str, bytes]:
     kept = [row.record for row in rows if row.record.verdict is Verdict.KEEP]
     names = {name for record in kept for name in (record.kernel, record.champion)}
     texts = {name: ledger.find_blob(name) for name in names}
     return {name: text for name, text in texts.items() if text is not None}
 
 
-def _brief(campaign: CampaignRow, rows: list[Row]) -> Brief:
+def _summarize_campaign(campaign: CampaignRow, rows: list[Row]) -> CampaignSummary:
     records = [row.record for row in rows]
     kept = sum(record.verdict is Verdict.KEEP for record in records)
-    line = speedups(records).line
+    line = compute_curve(records).line
     speed = line[-1] if line else 1.0
-    return Brief(campaign.name, campaign.created, len(rows), kept, speed)
+    return CampaignSummary(campaign.name, campaign.created, len(rows), kept, speed)

@@ -1,11 +1,12 @@
 """Feedback and hints of a finished trial together, from the ledger: what `lar try` prints last.
 
-    teach(ledger, record, "hamming-20261122a")  {"feedback": ["lost ..."], "hints": ["refine ..."]}
+collect_briefing(ledger, record, "hamming-20261122a")  {"feedback": ["lost ..."], "hints": ["refine
+..."]}
 """
 
 from __future__ import annotations
 
-from lance_autoresearch.campaign.feedback import feedback
+from lance_autoresearch.campaign.feedback import write_feedback
 from lance_autoresearch.campaign.hints import advise
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.kinds import is_idea
@@ -15,7 +16,9 @@ RECENT = 100
 """Trials that hints look at."""
 
 
-def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str, list[str]]:
+def collect_briefing(
+    ledger: Ledger, record: TrialRecord, campaign: str | None
+) -> dict[str, list[str]]:
     """What to know before the next kernel.
 
     Args:
@@ -24,17 +27,17 @@ def teach(ledger: Ledger, record: TrialRecord, campaign: str | None) -> dict[str
     """
     rows = kept_rows = []
     if campaign is not None:
-        rows = ledger.trials(campaign=campaign, limit=RECENT)
-        kept_rows = ledger.trials(campaign=campaign, verdict=Verdict.KEEP)
+        rows = ledger.list_trials(campaign=campaign, limit=RECENT)
+        kept_rows = ledger.list_trials(campaign=campaign, verdict=Verdict.KEEP)
     kept = {row.record.kernel: row.record for row in kept_rows}
     hints = advise([row.record for row in rows if is_idea(row.record.kind)])
     return {
-        "feedback": feedback(record, kept.get(record.champion)),
+        "feedback": write_feedback(record, kept.get(record.champion)),
         "hints": [f"{hint.kind}: {hint.text}" for hint in hints],
     }
 
 
-def taught_text(taught: dict[str, list[str]]) -> str:
+def render_briefing(taught: dict[str, list[str]]) -> str:
     """One line each behind an empty line; empty where there is nothing to say."""
     lines = [*taught["feedback"], *(f"hint    {hint}" for hint in taught["hints"])]
     return "\n\n" + "\n".join(lines) if lines else ""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.epoch import make_epoch
-from lance_autoresearch.calibration.proof import Line
+from lance_autoresearch.calibration.validation import ProofLine
 from lance_autoresearch.calibration.wording import describe_early_verdict
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import Job
@@ -21,7 +21,7 @@ from lance_autoresearch.text.fault_text import describe_fault
 SEED = 1402
 
 
-def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[Line]:
+def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[ProofLine]:
     """One line per tier, or the first difference of each case.
 
     Raises:
@@ -30,11 +30,11 @@ def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[Li
     prepared = prepare(Job(bench.target.name, kernel, bench.first_kernel, DEFAULT), bench)
     if prepared.built is None:
         assert prepared.refusal is not None
-        yield Line(False, "admitted", describe_early_verdict(prepared.refusal, bench.target))
+        yield ProofLine(False, "admitted", describe_early_verdict(prepared.refusal, bench.target))
         return
     inputs = bench.inputs
     folder = bench.scratch / "public"
-    epoch = make_epoch(bench.target, folder, inputs.maker, inputs.answer, seed=SEED)
+    epoch = make_epoch(bench.target, folder, inputs.maker, inputs.write_expected, seed=SEED)
     pools = (*epoch.checks, *epoch.timed)
     if case is not None and not 0 <= case < len(pools):
         raise UsageError(f"no case {case}", allowed=[f"0 to {len(pools) - 1}"])
@@ -42,10 +42,10 @@ def compare_public(bench: Bench, kernel: bytes, case: int | None) -> Iterator[Li
     for tier in bench.target.tiers:
         wrong = 0
         for i in cases:
-            result = bench.check(prepared.built.so, tier, [pools[i]])
+            result = bench.check_library(prepared.built.so, tier, [pools[i]])
             if result.fault is not None:
                 wrong += 1
                 text = describe_fault(bench.target, result.fault, public=True, case=i)
-                yield Line(False, f"case {i}", text)
+                yield ProofLine(False, f"case {i}", text)
         equal = f"{len(cases) - wrong} of {len(cases)} cases equal"
-        yield Line(wrong == 0, f"tier {tier}", equal)
+        yield ProofLine(wrong == 0, f"tier {tier}", equal)

@@ -17,11 +17,11 @@ from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.targets import catalogue
-from lance_autoresearch.targets.champion import kernel_path, read_champion
+from lance_autoresearch.targets.champion import find_kernel_path, read_champion
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class KernelUnderTest:
     """A kernel's text and the champion it has to beat."""
 
     text: bytes
@@ -42,28 +42,28 @@ class Subject:
         return None if self.campaign is None else self.campaign.name
 
 
-def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
+def resolve_kernel(root: Path, target: str, kernel: Path | None, cwd: Path) -> KernelUnderTest:
     """Find the kernel and its champion.
 
     Raises:
         UsageError: no such target, another target's worktree, or no kernel anywhere.
         RejectedKernel: the file is not a plain file of at most 1 MiB.
     """
-    catalogue.load(root, target)
+    catalogue.load_target(root, target)
     if kernel is not None:
-        return Subject(read_kernel(kernel), kernel, read_champion(root, target), None)
+        return KernelUnderTest(read_kernel(kernel), kernel, read_champion(root, target), None)
     mine = campaigns.find_campaign(cwd)
     if mine is not None and mine.target != target:
         raise UsageError(
             f"this worktree belongs to campaign '{mine.name}' on {mine.target}",
             next=f"./lar try {mine.target}",
         )
-    mine = mine or newest(root, target)
+    mine = mine or find_newest_campaign(root, target)
     if mine is not None:
-        return Subject(mine.read(), mine.kernel_path, mine.champion_text(), mine)
-    path = kernel_path(root, target)
+        return KernelUnderTest(mine.read_kernel(), mine.kernel_path, mine.read_champion(), mine)
+    path = find_kernel_path(root, target)
     if path.exists():
-        return Subject(read_kernel(path), path, None, None)
+        return KernelUnderTest(read_kernel(path), path, None, None)
     raise UsageError(
         f"no campaign on {target} and no kernel of your own yet",
         where=str(path.relative_to(root)),
@@ -71,10 +71,10 @@ def choose(root: Path, target: str, kernel: Path | None, cwd: Path) -> Subject:
     )
 
 
-def newest(root: Path, target: str) -> Campaign | None:
+def find_newest_campaign(root: Path, target: str) -> Campaign | None:
     """The campaign on a target that was begun last and still has its worktree."""
     with Ledger.open(root) as ledger:
-        rows = ledger.campaigns(target)
+        rows = ledger.list_campaigns(target)
     for row in reversed(rows):
         found = Campaign(root, row.name, row.target)
         if found.kernel_path.exists():

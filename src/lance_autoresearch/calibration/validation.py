@@ -27,7 +27,7 @@ from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.records import Comparison, Outcome, Verdict
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import measure_bias, measure_spread
-from lance_autoresearch.rules.gate import gate
+from lance_autoresearch.rules.gate import run_gate
 from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets.cheats import load_cheats
 
@@ -36,7 +36,7 @@ PAIR_LIMIT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ProofLine:
     """One established fact."""
 
     ok: bool
@@ -44,7 +44,9 @@ class Line:
     detail: str
 
 
-def prove(bench: Bench, champion: bytes, policy: Policy, *, pairs: int) -> Iterator[Line]:
+def prove_target(
+    bench: Bench, champion: bytes, policy: Policy, *, pairs: int
+) -> Iterator[ProofLine]:
     """All lines for a target, one at a time.
 
     Args:
@@ -53,23 +55,23 @@ def prove(bench: Bench, champion: bytes, policy: Policy, *, pairs: int) -> Itera
     """
     built = bench.build(champion)
     yield prove_equal("champion", bench, champion)
-    yield from prove_cheats(bench, champion, policy)
+    yield from prove_cheats_refused(bench, champion, policy)
     yield from prove_near_misses(bench)
     measured = measure_aa(bench, built.so, pairs, policy)
     yield prove_null("A/A: the champion against its copy", measured, policy)
     yield measure_cost(bench, built.so, policy)
 
 
-def prove_equal(what: str, bench: Bench, text: bytes) -> Line:
+def prove_equal(what: str, bench: Bench, text: bytes) -> ProofLine:
     """A kernel is admitted and equals Lance on every case."""
     calls, end = check_text(bench, text)
     if end is not None:
-        return Line(False, f"{what} equals Lance", describe_early_verdict(end, bench.target))
+        return ProofLine(False, f"{what} equals Lance", describe_early_verdict(end, bench.target))
     tiers = ", ".join(bench.target.tiers)
-    return Line(True, f"{what} equals Lance", f"{calls:,} calls compared ({tiers})")
+    return ProofLine(True, f"{what} equals Lance", f"{calls:,} calls compared ({tiers})")
 
 
-def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line]:
+def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Iterator[ProofLine]:
     """Every committed cheat is refused: incorrect or rejected, never merely slow.
 
     A cheat that only confirmation can catch (defence R) may be reverted before it gets there.
@@ -79,47 +81,51 @@ def prove_cheats(bench: Bench, champion: bytes, policy: Policy) -> Iterator[Line
     for cheat in load_cheats(bench.root, bench.target.name):
         judged = judge(Job(bench.target.name, cheat.text, champion, policy, noise=noise), bench)
         refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
-        refused |= is_late(cheat.text) and judged.verdict is Verdict.REVERT
+        refused |= is_caught_late(cheat.text) and judged.verdict is Verdict.REVERT
         end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
         reason = describe_early_verdict(end, bench.target).splitlines()[0]
-        yield Line(refused, f"cheat {cheat.id.partition('/')[2]}", f"{judged.verdict}: {reason}")
+        yield ProofLine(
+            refused, f"cheat {cheat.id.partition('/')[2]}", f"{judged.verdict}: {reason}"
+        )
 
 
-def is_late(text: bytes) -> bool:
+def is_caught_late(text: bytes) -> bool:
     """Whether a cheat's first line says that confirmation is what stops it."""
     return text.split(b"\n", 1)[0].endswith((b"stopped by R", b"stopped by D"))
 
 
-def prove_near_misses(bench: Bench) -> Iterator[Line]:
+def prove_near_misses(bench: Bench) -> Iterator[ProofLine]:
     """Every odd but honest kernel gets through admission, build, audit and check."""
     for path in list_kernels(bench, "honest"):
         line = prove_equal(path.stem, bench, path.read_bytes())
-        yield Line(line.ok, f"honest {path.stem} is not refused", line.detail)
+        yield ProofLine(line.ok, f"honest {path.stem} is not refused", line.detail)
 
 
-def prove_null(what: str, measured: Comparison, policy: Policy) -> Line:
+def prove_null(what: str, measured: Comparison, policy: Policy) -> ProofLine:
     """A comparison of a program with itself is not kept."""
     spread = measure_spread(measured, policy)
-    result = gate(replace(measured, aa_sd=spread), policy)
+    result = run_gate(replace(measured, aa_sd=spread), policy)
     bias = measure_bias(measured, policy)
     detail = (
         f"{bias.gain:+.2f}% [{bias.low:+.2f} {bias.high:+.2f}] over {result.pairs} pairs, "
         f"SD {100 * spread[-1]:.2f}% a pair"
     )
-    return Line(result.outcome is not Outcome.KEEP_CANDIDATE, f"{what} is not kept", detail)
+    return ProofLine(result.outcome is not Outcome.KEEP_CANDIDATE, f"{what} is not kept", detail)
 
 
-def measure_cost(bench: Bench, champion: Path, policy: Policy) -> Line:
+def measure_cost(bench: Bench, champion: Path, policy: Policy) -> ProofLine:
     """Seconds of one A/A pair: median of five."""
-    meter = bench.meter([Sides(champion, champion)], bench.inputs.epoch.timed, policy)
+    meter = bench.make_meter([Sides(champion, champion)], bench.inputs.epoch.timed, policy)
     spent = []
-    with bench.measuring():
+    with bench.hold_machine():
         for _ in range(5):
             begun = time.perf_counter()
             meter.measure_pair()
             spent.append(time.perf_counter() - begun)
     median = stats.median(spent)
-    return Line(median <= PAIR_LIMIT_S, f"a pair takes at most {PAIR_LIMIT_S} s", f"{median:.3f} s")
+    return ProofLine(
+        median <= PAIR_LIMIT_S, f"a pair takes at most {PAIR_LIMIT_S} s", f"{median:.3f} s"
+    )
 
 
 def list_kernels(bench: Bench, folder: str) -> list[Path]:
