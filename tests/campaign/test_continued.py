@@ -99,7 +99,7 @@ def test_what_a_document_without_a_policy_means_never_changes() -> None:
         "max_pairs": 24, "long_block_errors": 3.0, "slow_floor": -99.0, "most_times": 1.0,
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
-    assert digest == "fe007feadd43a8917d1505e7667508ad986d8bcf6696f9688420d58d90c927a3"
+    assert digest == "f7c1bb5fac4a1d34913a7a35cad349e9982f546311da4c6177e4956a0aebcb6a"
 
 
 def test_lar_rejudge_reads_a_continued_trial(tmp_path: Path) -> None:
