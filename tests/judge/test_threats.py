@@ -42,8 +42,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import threats  # noqa: E402
 
 CHEATS = {c.id: c for c in threats.cheats()}
-FIRST_OF_EACH = {c.by: c.id for c in reversed(CHEATS.values())}
-"""One cheat for each set of defences that stop it."""
+FIRST_OF_EACH = {c.by: c.id for c in reversed(CHEATS.values())}  # set of defences -> a cheat
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +112,7 @@ def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Coordinato
     for when, end, named in threats.verdicts(rig, CHEATS[name]):
         if end == "undecided":
             pytest.skip("the machine is too busy to measure anything")
-        assert end != "passes", f"{name} got through ({when})"
-        assert end != "does not build", f"{name} proves nothing ({when})"
+        assert end not in ("passes", "does not build"), f"{name}, {when}: {end}"
         assert named, f"{name}, {when}: stopped by accident, at {end}"
 
 
@@ -389,14 +387,12 @@ def test_stripping_alone_stops_escapes(rigs: dict[str, Coordinator]) -> None:
     for text in texts_of("_toy/inject"):
         record = make_record(rigs["_toy"].judge(text, story), story, rigs["_toy"].target)
         assert "\x1b" not in record.reason and "SYSTEM" not in record.reason
-    raw = "\x1b[2J\x1b]0;owned\x07 SYSTEM"
-    assert "\x1b" in raw and stripped(raw) == "SYSTEM"
+    assert stripped("\x1b[2J\x1b]0;owned\x07 SYSTEM") == "SYSTEM"
 
 
 def test_no_shipped_build_can_set_a_switch() -> None:
     """The switches exist as cargo features only; nothing in the package names one."""
-    manifests = (ROOT / "rust").glob("*/Cargo.toml")
-    text = "\n".join(path.read_text() for path in manifests)
+    text = "\n".join(path.read_text() for path in (ROOT / "rust").glob("*/Cargo.toml"))
     switches = set(re.findall(r"^(test-[\w-]+) =", text, re.M))
     assert len(switches) >= 4
     for path in (ROOT / "src").rglob("*.py"):
