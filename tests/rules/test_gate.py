@@ -20,7 +20,6 @@ from lance_autoresearch.ledger.pairs_json import (
     case_to_json,
     from_json,
     to_json,
-    trial_from_json,
 )
 from lance_autoresearch.ledger.results_json import decode_reason
 from lance_autoresearch.records import (
@@ -382,35 +381,3 @@ def test_all_faults_of_a_comparison_at_once() -> None:
         gate(broken, DEFAULT)
     for fault in ("weight of a x", "ticks_per_ns", "aa_sd has 1", "pair 0: a time"):
         assert fault in str(caught.value)
-
-
-def test_lar_rejudge_replays_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    path = next(p for p in RECORDED if p.stem == "synthetic-win")
-    assert rejudge(path) == 0
-    assert capsys.readouterr().out.startswith("gate keep-candidate (all)  gain +2.")
-    assert rejudge(path, json=True) == 0
-    assert json.loads(capsys.readouterr().out)["gate"]["claim"] == "all"
-
-
-def test_lar_rejudge_says_where_a_case_did_not_end_as_recorded(tmp_path: Path) -> None:
-    path = next(p for p in RECORDED if p.stem == "synthetic-win")
-    wrong = tmp_path / "wrong.json"
-    wrong.write_text(path.read_text(encoding="utf-8").replace("keep-candidate", "revert", 1))
-    with pytest.raises(UsageError, match="outcome is 'keep-candidate', not 'revert'"):
-        rejudge(wrong)
-
-
-def test_lar_rejudge_replays_a_whole_trial(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    parts = [comparison(noisy(0.02, n, seed=n), rng(n)) for n in (12, 16, 4)]
-    file = tmp_path / "trial.json"
-    file.write_text("[" + ",".join(to_json(p) for p in parts) + "]", encoding="utf-8")
-    assert len(trial_from_json(file.read_bytes()).pairs.long_blocks.pairs) == 4
-    assert rejudge(file, json=True) == 0
-    assert json.loads(capsys.readouterr().out)["confirm"]["verdict"] == "keep"
-
-
-def test_lar_rejudge_names_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read it"):
-        rejudge(tmp_path / "none.json")

@@ -342,7 +342,7 @@ def test_the_second_look_is_a_little_stricter() -> None:
     assert row.low < wide.low < wide.high < row.high
 
 
-def test_what_an_unseen_input_shows_is_told() -> None:
+def test_what_a_distinct_input_shows_is_reported() -> None:
     built = rows([0.01], 24, 0.2)
     found = judge_distinct_inputs(built, "all", 30.0, DEFAULT)
     assert found.rejected and found.gain < found.high < 2.0
@@ -356,17 +356,16 @@ def test_what_an_unseen_input_shows_is_told() -> None:
         judge_distinct_inputs(built, "table", 5.0, DEFAULT)
 
 
-def test_a_slowed_opponent_is_told() -> None:
+def test_a_slowed_opponent_is_reported() -> None:
     behind = rows([-0.05], 8, 0.2)
     found = judge_opponent(behind, "all", 5.0, DEFAULT)
-    assert found.rejected and 4.0 < found.low < found.slowdown < 5.3
-    assert found.slowdown == pytest.approx(5.13, abs=0.15)
+    assert found.rejected and 4.0 < found.low < found.slowdown == pytest.approx(5.13, abs=0.15)
     assert judge_opponent(behind, "all", 40.0, DEFAULT).rejected
     assert not judge_opponent(behind, "all", 80.0, DEFAULT).rejected
     share = 1.0001 * math.log1p(found.low / 100) / math.log1p(0.5)
-    assert not judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
-    share *= 0.9998
-    assert judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    for part, rejected in ((share, False), (0.9998 * share, True)):
+        policy = replace(DEFAULT, opponent_share=part)
+        assert judge_opponent(behind, "all", 50.0, policy).rejected is rejected
     with pytest.raises(StopIteration):
         judge_opponent(behind, "table", 5.0, DEFAULT)
 
