@@ -103,7 +103,11 @@ def test_ideas_that_need_more_than_the_processor_has_are_skipped(
         assert expected.count(Verdict.KEEP) >= 3
         assert {Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED} <= {*expected}
     monkeypatch.setenv("LAR_TIER", "scalar")
-    assert any("lacks avx2" in line for line in ReplayAgent(RECORD).skipped)
+    assert [idea.expect for idea in ReplayAgent(RECORD).usable] == seen["zen3"]
+    (tmp_path / "arm").mkdir()
+    arm = read_processor(below(tmp_path / "arm", RECORDED["neoverse-n1"]))
+    monkeypatch.setattr(replay, "read_processor", lambda core: arm)
+    assert any("lacks x86_64" in line for line in ReplayAgent(RECORD).skipped)
 
 
 def test_needs_that_are_no_list_are_named(tmp_path: Path) -> None:

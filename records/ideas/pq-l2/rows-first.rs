@@ -3,7 +3,6 @@
 //! Codes of a row lie `n` bytes apart in Lance's column-major order, and each sub-vector reads and
 //! writes all sums. Transposed, a row is one run of bytes and its sum is written once.
 
-use lar_shim::{Feature, has};
 use prelude::l2_distance_batch_into;
 
 const CENTROIDS: usize = 256;
@@ -42,9 +41,9 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     let parts = query.chunks_exact(dsub).zip(codebook.chunks_exact(CENTROIDS * dsub));
     // Zipping with `out` stops before the tail that legacy writers truncated.
     for ((key, centroids), distances) in parts.zip(out.chunks_exact_mut(CENTROIDS)) {
-        #[cfg(target_arch = "x86_64")]
-        if has(Feature::Avx2) && has(Feature::Fma) && (dsub == 8 || dsub == 16) {
-            // SAFETY: the processor has AVX2 and FMA.
+        #[cfg(all(target_feature = "avx2", target_feature = "fma"))]
+        if dsub == 8 || dsub == 16 {
+            // SAFETY: the build's baseline has AVX2 and FMA.
             unsafe { tree::distances(key, centroids, distances) };
             continue;
         }
@@ -52,7 +51,7 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_feature = "avx2", target_feature = "fma"))]
 mod tree {
     use std::arch::x86_64::*;
 

@@ -5,7 +5,6 @@
 //! order: (i, i+4), then (+2), then (+1). A step of the tree needs `a.low + a.high | b.low + b.high`:
 //! one blend and one shuffle, since a sum does not care which operand comes first.
 
-use lar_shim::{Feature, has};
 use prelude::l2_distance_batch_into;
 
 const CENTROIDS: usize = 256;
@@ -37,9 +36,9 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     let parts = query.chunks_exact(dsub).zip(codebook.chunks_exact(CENTROIDS * dsub));
     // Zipping with `out` stops before the tail that legacy writers truncated.
     for ((key, centroids), distances) in parts.zip(out.chunks_exact_mut(CENTROIDS)) {
-        #[cfg(target_arch = "x86_64")]
-        if has(Feature::Avx2) && has(Feature::Fma) && (dsub == 8 || dsub == 16) {
-            // SAFETY: the processor has AVX2 and FMA.
+        #[cfg(all(target_feature = "avx2", target_feature = "fma"))]
+        if dsub == 8 || dsub == 16 {
+            // SAFETY: the build's baseline has AVX2 and FMA.
             unsafe { tree::distances(key, centroids, distances) };
             continue;
         }
@@ -47,7 +46,7 @@ pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_feature = "avx2", target_feature = "fma"))]
 mod tree {
     use std::arch::x86_64::*;
 

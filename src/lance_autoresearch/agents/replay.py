@@ -39,7 +39,7 @@ class Idea:
 
     proposal: Proposal
     needs: tuple[str, ...] = ()
-    """CPU features without which it is skipped."""
+    """Architecture or CPU features without which it is skipped."""
     expect: Verdict | None = None
     """The verdict on a quiet machine, where the record says one."""
 

@@ -59,9 +59,10 @@ def name_visible_kind(processor: Processor) -> str:
 
 
 def list_missing_features(needs: Iterable[str], processor: Processor) -> list[str]:
-    """The features among `needs` that kernels may not use here, by the names of lar_shim::Feature.
+    """What of `needs` is not here: an architecture, or features that kernels may not ask for.
 
-    Linux writes some of them with an underscore (`avx512_vbmi2`); that is no difference.
+    Features have their names in lar_shim::Feature. Linux writes some of them with an underscore
+    (`avx512_vbmi2`); that is no difference.
     """
     tier = read_requested_tier()
     seen = {flag.replace("_", "") for flag in processor.flags}
@@ -69,4 +70,5 @@ def list_missing_features(needs: Iterable[str], processor: Processor) -> list[st
         seen = set()
     elif tier == "avx2":
         seen = {flag for flag in seen if not flag.startswith("avx512")}
+    seen.add("x86_64" if processor.vendor else "aarch64")
     return [name for name in needs if name.lower() not in seen]
