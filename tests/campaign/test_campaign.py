@@ -261,7 +261,7 @@ def test_only_a_plain_file_of_bounded_length_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"x" * LONGEST)
     assert len(read_kernel(path)) == LONGEST
     path.write_bytes(b"x" * (LONGEST + 1))
-    with pytest.raises(RejectedKernel, match="longer than 2097152 bytes"):
+    with pytest.raises(RejectedKernel, match="longer than 1048576 bytes"):
         read_kernel(path)
 
 
