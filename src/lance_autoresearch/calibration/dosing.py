@@ -150,7 +150,7 @@ def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
 
 def _call_ns(bench: Bench, library: Path, pool: Pool) -> float:
     """Median time of a pool's calls, each run once, in ns."""
-    ran = bench.conductor.write_expected(library, pool.path, bench.scratch / "guess.want")
+    ran = bench.conductor.write_expected(library, pool.path, bench.scratch / "guess.expected")
     if ran.fault is not None:
         raise MachineError(f"a kernel to be delayed failed: {ran.fault.kind}", where=pool.path.name)
     return stats.median(list(ran.ns_per_call))
