@@ -187,6 +187,8 @@ class Tally:
         if budget.trials is not None and self.count >= budget.trials:
             return f"{budget.trials} trials done"
         if budget.hours is not None and time.time() - self.run.begun >= budget.hours * 3600:
+            if budget.hours < 0.1:
+                return f"{3600 * budget.hours:.0f} s are over"
             return f"{budget.hours:g} hours are over"
         if budget.usd is not None and self.usd >= budget.usd:
             return f"{budget.usd:g} USD are spent"
