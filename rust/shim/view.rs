@@ -51,7 +51,7 @@ impl<'a> Inputs<'a> {
     }
 
     args! {
-        /// Argument `i` as f32; panics where its length is no multiple of the element.
+        /// Argument `i` as f32; panics if its length is no multiple of the element.
         f32s: f32, f64s: f64, bytes: u8, u16s: u16, u32s: u32, u64s: u64,
         i8s: i8, i16s: i16, i32s: i32, i64s: i64
     }

@@ -1,11 +1,11 @@
-"""What this machine can and cannot do: every fault at once, each with its mend.
+"""What this machine can and cannot do: every fault at once, each with its fix.
 
     findings = examine_machine(root)
     is_usable(findings)       -> False while one of them is a `fault`
 
 A `fault` stops the work. A `weak` finding does not, but something is then worth less, and the
 line says what: a weaker box, a coarser clock, noisier numbers. Each check tries the real thing
-where that is cheap (a box is started, a core is pinned) and believes no version string.
+if that is cheap (it starts a sandbox, it pins a core) and believes no version string.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MEMORY_WANTED = 2 * GIB
 """rustc on a prelude takes about 1 GiB; the workers and their pools well under another."""
 DISK_WANTED = 4 * GIB
 DISK_NEEDED = 1 * GIB
-"""Lance's archives, slices and builds take about 0.6 GiB; a night's blobs about as much."""
+"""Lance's archives, slices and builds take about 0.6 GiB; a run's blobs about as much."""
 
 _PR_GET_TSC, _PR_SET_TSC, _PR_TSC_ENABLE = 25, 26, 1
 _CLONE_NEWUSER = 0x10000000
@@ -170,7 +170,7 @@ SWITCHES = (
 
 
 def _explain_missing_bubblewrap() -> tuple[str, str]:
-    """What keeps bubblewrap from starting, and the mend."""
+    """What keeps bubblewrap from starting, and the fix."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed", "apt-get install bubblewrap, as root"
     for name, forbids, allows in SWITCHES:
@@ -187,7 +187,7 @@ def _explain_missing_bubblewrap() -> tuple[str, str]:
 
 
 def has_user_namespaces() -> bool:
-    """True where this user may create one; tried in a child that ends at once."""
+    """True if this user may create one; tried in a child that ends at once."""
     if platform.system() != "Linux":
         return False
     libc = ctypes.CDLL(None)
@@ -384,7 +384,7 @@ CHECKS: tuple[Callable[[Path], Finding], ...] = (
 
 
 def build_conductor(root: Path) -> float:
-    """Build conductor and worker where their source changed. Returns seconds taken.
+    """Build conductor and worker if their source changed. Returns seconds taken.
 
     Raises:
         BuildFault: they do not compile here.

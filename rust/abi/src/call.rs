@@ -58,7 +58,7 @@ pub struct SlotHeader {
     pub len: [u64; MAX_PARTS],
 }
 
-/// What a library is told once, before its first call.
+/// What a library receives once, before its first call.
 #[repr(C)]
 pub struct Init {
     pub version: u32,

@@ -10,8 +10,8 @@ const OUTSIDE: [i32; 6] =
     [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
 /// What glibc asks for when it runs out of its heap.
 const MEMORY: [&str; 5] = ["brk", "mmap", "munmap", "mremap", "madvise"];
-/// What `abort` begins with. A kernel that expected signals masked asks for the same: it is told
-/// both, and neither is kept.
+/// The system call that `abort` begins with. A kernel that wants signals masked makes the same
+/// call: the report names both causes, and neither kernel is kept.
 const ABORT: &str = "rt_sigprocmask";
 
 /// The fault, or `Err` with why the pair does not count.

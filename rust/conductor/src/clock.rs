@@ -1,4 +1,4 @@
-//! The one clock: a raw counter where the CPU has a usable one, and its rate.
+//! The one clock: a raw counter if the CPU has a usable one, and its rate.
 
 use crate::limits::Limits;
 use crate::stop::{Void, VoidCause};
@@ -35,12 +35,12 @@ impl Rate {
         Rate((t1 - t0) as f64 / (n1 - n0) as f64)
     }
 
-    /// Ticks of so many microseconds.
+    /// Ticks in `us` microseconds.
     pub fn ticks_of_us(self, us: f64) -> u64 {
         (us * 1000.0 * self.0) as u64
     }
 
-    /// Nanoseconds of so many ticks.
+    /// Nanoseconds in `ticks` ticks.
     pub fn ns(self, ticks: u64) -> f64 {
         ticks as f64 / self.0
     }

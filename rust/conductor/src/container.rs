@@ -102,7 +102,7 @@ pub struct Pool {
     pub combo: String,
     pub op: u32,
     pub parts: Vec<Part>,
-    /// How the rows of a top-k result are read; None where the parts are no such rows.
+    /// How the rows of a top-k result are read; None if the parts are no such rows.
     pub rows: Option<RowOrder>,
     pub inputs: Vec<Input>,
     pub calls: Vec<PoolCall>,
@@ -251,7 +251,7 @@ impl Expected {
         self.calls[i].0
     }
 
-    /// The bytes of part `p` of call `i`; None where the file has no such part.
+    /// The bytes of part `p` of call `i`; None if the file has no such part.
     pub fn part(&self, i: usize, p: usize) -> Option<&[u8]> {
         let &(at, len) = self.calls[i].1.get(p)?;
         Some(&self.file.bytes()[self.blob + at..self.blob + at + len])

@@ -11,7 +11,7 @@ pub enum Rule {
     Bits32,
     /// f64: equal bits, or both NaN.
     Bits64,
-    /// f32: both NaN, or at most so many representable values apart.
+    /// f32: both NaN, or at most this number of representable values apart.
     Ulp32(u32),
     /// u64 ids beside the f32 distances of part 0, rows in any order: sorted by `canonical`,
     /// ids are equal below the last distance, and at it any valid choice.

@@ -55,7 +55,7 @@ impl Limits {
     }
 }
 
-/// Bytes of so many MiB.
+/// Bytes in a number of MiB.
 pub fn mib(count: usize) -> usize {
     count << 20
 }

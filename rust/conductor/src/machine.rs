@@ -8,7 +8,7 @@ pub fn pid_of(fd: &OwnedFd) -> Option<String> {
     field(&info, "Pid:").filter(|&pid| pid > 0).map(|pid| pid.to_string())
 }
 
-/// `/proc/<pid>/status`, empty where it cannot be read.
+/// `/proc/<pid>/status`, empty if it cannot be read.
 pub fn status(pid: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
 }
@@ -25,7 +25,7 @@ pub fn field(text: &str, name: &str) -> Option<i64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
-/// Pins this thread to one core; false where that is not possible.
+/// Pins this thread to one core; false if that is not possible.
 pub fn pin(core: usize) -> bool {
     // SAFETY: a zeroed set is valid; a plain system call on this thread.
     unsafe {

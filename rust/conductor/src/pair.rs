@@ -57,7 +57,7 @@ pub struct Outcome {
     pub empty: [u64; 2],
     /// Median arm to ready, ticks.
     pub arm: [u64; 2],
-    /// The same of each combo, where there are rounds enough.
+    /// The same of each combo, if there are rounds enough.
     pub combo_arms: Vec<[u64; 2]>,
     pub foreign_cpu: f64,
     pub wall_ms: f64,

@@ -96,7 +96,7 @@ impl Sandbox {
         unsafe {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                // dup2 clears close-on-exec; on the same number it must be cleared by hand.
+                // dup2 clears close-on-exec; on the same number it must be cleared explicitly.
                 if raw == FD_SPAWNER {
                     libc::fcntl(raw, libc::F_SETFD, 0);
                 } else {

@@ -107,7 +107,7 @@ fn measure(seconds: f64, load: Option<usize>, limits: Limits) -> Result<Value, S
               "go_done_ns": spread(runs), "arm_ready_ns": spread(arms)}))
 }
 
-/// bubblewrap where it runs, else Landlock.
+/// bubblewrap if it runs, else Landlock.
 fn open(worker: &Path, limits: &Limits) -> Result<Sandbox, String> {
     Sandbox::open(SandboxKind::Bwrap, worker, limits)
         .or_else(|_| Sandbox::open(SandboxKind::Landlock, worker, limits))

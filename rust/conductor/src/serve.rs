@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Answers commands until end of file or `quit`.
 pub fn serve() -> i32 {
-    // SAFETY: a plain system call: epoch data here are nobody else's to read.
+    // SAFETY: a plain system call: no other process may read the epoch data here.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
     let mut session = Session::default();
     let (stdin, mut stdout) = (std::io::stdin().lock(), std::io::stdout().lock());

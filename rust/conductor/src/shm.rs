@@ -36,7 +36,7 @@ fn seal(fd: &OwnedFd, seals: i32) -> Result<(), String> {
 }
 
 impl Shared {
-    /// `len` zero bytes. `read_only`: nobody but this mapping can ever write them.
+    /// `len` zero bytes. `read_only`: only this mapping can ever write them.
     pub fn new(len: usize, read_only: bool) -> Result<Self, String> {
         let fd = memfd(c"lar", len)?;
         // SAFETY: a fresh mapping of our own file.
@@ -66,7 +66,7 @@ impl Shared {
     }
 
     /// The bytes. What a worker may write while it runs is read through here only after it
-    /// was proven asleep, or line by line where a race is the thing looked for.
+    /// was proven asleep, or line by line if a race is the thing looked for.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: mapped for the life of `self`.
         unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
@@ -87,13 +87,13 @@ impl Drop for Shared {
 }
 
 /// `FUTURE_WRITE`, not `WRITE`: there is no writable mapping that the latter would have to forbid,
-/// and it fails with EBUSY where the kernel itself holds a page for a moment (seen under DAMON).
+/// and it fails with EBUSY if the kernel itself holds a page for a moment (seen under DAMON).
 const FROZEN: i32 = libc::F_SEAL_GROW
     | libc::F_SEAL_SHRINK
     | libc::F_SEAL_SEAL
     | if cfg!(feature = "test-write-inputs") { 0 } else { libc::F_SEAL_FUTURE_WRITE };
 
-/// Bytes that nobody can change any more, the conductor included. Written, not mapped: a
+/// Bytes that no process can change any more, the conductor included. Written, not mapped: a
 /// page filled by `write` is neither zeroed nor faulted in first.
 pub struct Frozen(OwnedFd);
 

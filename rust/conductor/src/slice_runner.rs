@@ -37,7 +37,7 @@ pub struct Side<'a> {
 #[derive(Clone, Copy)]
 pub struct Play<'a> {
     pub pool: &'a Pool,
-    /// None where there is nothing to compare with yet.
+    /// None if there is nothing to compare with yet.
     pub expected: Option<&'a Expected>,
     /// What is armed.
     pub calls: &'a [usize],

@@ -253,7 +253,7 @@ impl Worker {
         unsafe { libc::poll(&mut poll, 1, 0) > 0 }
     }
 
-    /// Too late: the machine's fault where it was kept from its core, or never woke up for a
+    /// Too late: the machine's fault if it was kept from its core, or never woke up for a
     /// slice (none of the kernel's code runs before it is ready); else the kernel's.
     fn overdue(&mut self, sandbox: &mut Sandbox, doing: &str) -> Stop {
         let pid = self.pidfd.as_ref().and_then(machine::pid_of);

@@ -1,4 +1,4 @@
-//! The fallback sandbox where bubblewrap cannot run: Landlock, one rule set, nothing written.
+//! The fallback sandbox if bubblewrap cannot run: Landlock, one rule set, nothing written.
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
@@ -8,7 +8,7 @@ use landlock::{
 /// Directories a dynamic loader reads.
 const READ: [&str; 6] = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/proc"];
 
-/// Confines this process and all its children. Returns false where the kernel cannot.
+/// Confines this process and all its children. Returns false if the kernel cannot.
 pub fn enter() -> bool {
     restrict().unwrap_or(false)
 }

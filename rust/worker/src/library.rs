@@ -4,7 +4,7 @@ use crate::memory::Memory;
 use lar_abi::call::{CallFn, Init, InitFn, PrepareFn, RawCall, VERSION};
 use std::ffi::CStr;
 
-/// Entry points of one library, or the worker's own no-op where none is loaded.
+/// Entry points of one library, or the worker's own no-op if none is loaded.
 pub struct Library {
     pub call: CallFn,
     pub nop: CallFn,

@@ -13,7 +13,7 @@ pub struct Memory {
     pub arena: *mut u8,
 }
 
-/// Maps one span; ends the process where that fails, since nothing can be done then.
+/// Maps one span; ends the process if that fails, since nothing can be done then.
 fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
     let prot = if write { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let fixed = if addr == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
@@ -86,7 +86,7 @@ fn map_arena(addr: u64, len: usize) -> *mut u8 {
 /// Takes some pages where the loader would put the library, so that it lies lower.
 pub fn lower_library(pages: u16) {
     if pages > 0 {
-        // SAFETY: a fresh mapping that nobody uses.
+        // SAFETY: a fresh mapping that no other code uses.
         unsafe {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
             libc::mmap(ptr::null_mut(), usize::from(pages) * PAGE, libc::PROT_NONE, flags, -1, 0);

@@ -1,10 +1,10 @@
-"""Agents: whoever proposes the next kernel. One file each, behind one Protocol.
+"""Agents: they propose the next kernel. One file each, behind one Protocol.
 
     Turn (champion, last verdict, what was tried) ── agent.propose ──> Proposal or None (done)
 
 The loop judges what comes back; an agent never learns seeds, pools or expected outputs, and
 nothing it says about its own kernel counts. `tune` and `replay` are embedded and cost nothing;
-`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a box (`driven`); `api` asks
+`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a sandbox (`driven`); `api` asks
 a model itself.
 """
 
@@ -64,7 +64,7 @@ class AgentFailed(Exception):
         what: one sentence.
         kind: `failed` (ask again), `busy` (the model's side is overloaded or limits us: wait),
             `fatal` (asking again cannot help: not signed in, wrong option).
-        next: the command that mends it.
+        next: the command that fixes it.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class Settings:
     arguments: tuple[str, ...] = ()
     """Further arguments, passed on as they are."""
     rounds: int = 40
-    """Model calls of one turn, where the program can bound them."""
+    """Model calls of one turn, if the program can bound them."""
     minutes: float = 30.0
     """Wall clock of one turn."""
     price: tuple[float, float] | None = None
-    """USD for a million input and output tokens, where a program reports tokens only."""
+    """USD for a million input and output tokens, if a program reports tokens only."""
 
 
 EMBEDDED: dict[str, str] = {

@@ -3,7 +3,7 @@
     initialize -> session/new -> session/prompt ... -> its stop reason; then the program is ended
 
 One session a turn, in the agent's box. The protocol lets us answer what the agent asks
-(`acp_client`), cancel its turn, and hear what it cost: `usage_update` names money where an agent
+(`acp_client`), cancel its turn, and hear what it cost: `usage_update` names money if an agent
 knows it, the prompt's answer names tokens, which `--price IN,OUT` turns into money. It has no
 bound on model calls; its tool calls are counted instead.
 """
@@ -108,7 +108,7 @@ class AcpAgent(CommandAgent):
     async def _run_session(
         self, connection: ClientSideConnection, client: Client, turn: Turn, begun: float
     ) -> PromptResponse | None:
-        """The agent's answer to the prompt; None where it was cancelled and gave none.
+        """The agent's answer to the prompt; None if it was cancelled and gave none.
 
         Raises:
             AgentFailed: it answered with an error, or with something else than the protocol.
@@ -142,7 +142,7 @@ class AcpAgent(CommandAgent):
     async def _begin_session(
         self, connection: ClientSideConnection, turn: Turn
     ) -> NewSessionResponse:
-        """A session in the target's directory, signed in where a variable can do it."""
+        """A session in the target's directory, signed in if a variable can do it."""
         from acp import PROTOCOL_VERSION, RequestError
         from acp.schema import ClientCapabilities, FileSystemCapabilities, Implementation
 
@@ -209,7 +209,7 @@ async def _describe_broken_connection(
 
 
 def _find_login_method(hello: InitializeResponse) -> str | None:
-    """A way to sign in that needs nobody: its variables are set, or it is named as one is."""
+    """A way to sign in that needs no person: its variables are set, or it is named as one is."""
     for method in hello.auth_methods or ():
         needed = [v.name for v in getattr(method, "vars", None) or () if not v.optional]
         named = method.id.upper().replace("-", "_")  # such as gemini-api-key

@@ -6,7 +6,7 @@
     session/update       its words, tool calls and costs are noted; a limit of ours sets `over`
     anything else        not offered
 
-The box is the fence; these answers keep an honest agent inside it, and tell it so.
+The sandbox is the fence; these answers keep an honest agent inside it, and say so.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Client:
         self, session_id: str, tool_call: ToolCallUpdate, options: Sequence[PermissionOption],
         **_more: Any,
     ) -> RequestPermissionResponse:
-        """Once, for what the box allows; never for always."""
+        """Permit it once if the sandbox allows it; never for always."""
         from acp.schema import AllowedOutcome, DeniedOutcome, RequestPermissionResponse
 
         call = self._merge_call(tool_call)
@@ -201,7 +201,7 @@ class Client:
         raise RequestError.method_not_found(method)
 
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """Not heard."""
+        """Ignore the message."""
 
     # -- what stands behind the answers ---------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A model asked directly, without a program of somebody else's: `--agent api --model NAME`.
+"""A model asked directly, without another party's program: `--agent api --model NAME`.
 
     report ──> model ── read / replace ──> model ── ... ── run_trial ──> Proposal
 
@@ -105,7 +105,7 @@ class ApiAgent(Driven):
             return (run.result.output if run.result is not None else ""), ""
 
     def _is_over_budget(self, usage: RunUsage, turn: Turn) -> bool:
-        """Whether to stop; raises AgentFailed where that cannot be known."""
+        """Whether to stop; raises AgentFailed if that cannot be known."""
         if turn.usd_left is None or not usage.requests:
             return False
         spent = self._compute_usd(usage)

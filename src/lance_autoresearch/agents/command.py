@@ -31,7 +31,7 @@ class CommandAgent(Driven):
     prefix = "cmd:"
 
     def __init__(self, line: str, settings: Settings | None = None) -> None:
-        """Raises UsageError where the line is empty or its program is not there."""
+        """Raises UsageError if the line is empty or its program is not there."""
         super().__init__(settings)
         try:
             self._words = shlex.split(line)

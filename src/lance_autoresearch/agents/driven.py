@@ -1,6 +1,6 @@
-"""What every driven program has in common: a turn is a run in the box, the file is the answer.
+"""What every driven program has in common: a turn runs in the sandbox, the file is the answer.
 
-    prompt ──> program in its box ──> TurnReport(text, tokens, cost) ──┐
+    prompt ──> program in its sandbox ──> TurnReport(text, tokens, cost) ──┐
                     └─ edits kernels.rs ── read_kernel ──────────┴─> Proposal
 
 After a turn only the bytes of the one file are read. A program that was stopped (rounds, money,
@@ -58,7 +58,7 @@ class Driven:
 
     name = "driven"
     driven = True
-    """A turn runs a program of somebody else's, which may cost money."""
+    """A turn runs another party's program, which may cost money."""
     usual = ""
     """The program's name on PATH."""
     sign_in = ""
@@ -71,7 +71,7 @@ class Driven:
         self._homes: set[Path] = set()
 
     def propose(self, turn: Turn) -> Proposal | None:
-        """One turn. Raises AgentFailed where the file is as before, or no plain file."""
+        """One turn. Raises AgentFailed if the file is as before, or no plain file."""
         before = _read_kernel(turn)
         ended, said = self.converse(turn, self._prepare_home(turn))
         after = _read_kernel(turn)
@@ -169,7 +169,7 @@ def read_object(value: object) -> dict[str, Any]:
 
 
 def parse_amount(value: object) -> float | None:
-    """A number of tokens or dollars as a program reports it; None where it is not one."""
+    """A number of tokens or dollars as a program reports it; None if it is not one."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e15:
         return None
     return float(value)

@@ -3,7 +3,7 @@
     read_paper(turn, "program.md")     text of a paper, or of the kernel
     write_kernel(turn, text)           the one file that may change
 
-The rules are those of the box: the target's directory without its cheats and Lance's sliced
+The rules are those of the sandbox: the target's directory without its cheats and Lance's sliced
 sources can be read, the kernel can be written, and nothing else exists.
 """
 

@@ -11,7 +11,7 @@ decided here, now), only the ideas come from a record. A record is a directory w
     [[kernel]]
     record = "../../hamming-2026-11-22"     # an exported campaign
     trial = 6                             # its kernel and its hypothesis
-    needs = ["avx512vbmi"]                # skipped where kernels may not use that
+    needs = ["avx512vbmi"]                # skipped if kernels may not use that
     expect = "keep"                       # the verdict on a quiet machine; a note, decides nothing
 """
 
@@ -41,7 +41,7 @@ class Idea:
     needs: tuple[str, ...] = ()
     """Architecture or CPU features without which it is skipped."""
     expect: Verdict | None = None
-    """The verdict on a quiet machine, where the record says one."""
+    """The verdict on a quiet machine, if the record says one."""
 
 
 class ReplayAgent:

@@ -65,7 +65,7 @@ LOST = frozenset({FailureCode.SANDBOX_GONE, FailureCode.GARBLED})
 
 @dataclass(frozen=True, slots=True)
 class ConductorInfo:
-    """What the conductor found when it opened its box."""
+    """What the conductor found when it opened its sandbox."""
 
     box: str
     """bwrap, landlock or none."""
@@ -96,7 +96,7 @@ class ExpectResult:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """One process pair. `times` is None where a fault ended it or it is void at the start."""
+    """One process pair. `times` is None if a fault ended it or it is void at the start."""
 
     times: PairTimes | None
     fault: Fault | None
@@ -128,7 +128,7 @@ def hash_sources(root: Path) -> str:
 def ensure_built(root: Path) -> Path:
     """Build conductor and worker if their sources changed; returns `.lar/bin`.
 
-    Raises BuildFault where cargo is missing or the build fails.
+    Raises BuildFault if cargo is missing or the build fails.
     """
     bin_dir = root / ".lar" / "bin"
     stamp = bin_dir / "rust.digest"
@@ -216,7 +216,7 @@ def clean_text(text: str) -> str:
 
 
 class Conductor:
-    """One running conductor with its box open. Not for use by two threads at once."""
+    """One running conductor with its sandbox open. Two threads must not use it at once."""
 
     def __init__(
         self,
@@ -258,7 +258,7 @@ class Conductor:
         self.close()
 
     def start(self) -> ConductorInfo:
-        """Start the program and open its box. Raises MachineError where the box cannot be."""
+        """Start the program and open its sandbox. Raises MachineError if that fails."""
         bin_dir = self._bin or ensure_built(self._root)
         self._rest = b""
         self._process = subprocess.Popen(
@@ -284,7 +284,7 @@ class Conductor:
         return self.opened
 
     def ensure_running(self) -> None:
-        """Start the program again where it has ended, or its box with all workers has."""
+        """Start the program again if it, or its sandbox with all workers, has ended."""
         if self._process is None or self._process.poll() is not None:
             self.close()
             self.start()
@@ -348,7 +348,7 @@ class Conductor:
         features: int | None = None,
         opponent: Path | None = None,
     ) -> PairResult:
-        """One process pair; `calls` are those of an earlier pair, None to calibrate anew.
+        """One process pair; `calls` are those of an earlier pair, None to calibrate again.
 
         `features` forces a tier on both sides. `opponent`: both times are one champion process's:
         behind this library (as `champion`) and behind the candidate (as `candidate`).

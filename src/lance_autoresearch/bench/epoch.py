@@ -53,7 +53,7 @@ class Epoch:
         return note is None or not _is_young(self.directory, note)
 
     def release(self) -> None:
-        """Let go of it; whoever comes next may end it."""
+        """Release the epoch; the next process that opens it may end it."""
         if self.lease is not None:
             os.close(self.lease)
 
@@ -181,7 +181,7 @@ def _end_epoch(directory: Path) -> None:
         except BlockingIOError:
             return
         note = _read_note(directory)
-        if note is not None:            # else it was never finished and nobody has used it
+        if note is not None:            # else it was never finished and no process used it
             kept = directory.with_name(f"{directory.name}{ENDED}")
             write_atomically(kept, str(int(note["seed"])).encode(), mode=0o600)
         shutil.rmtree(directory, ignore_errors=True)

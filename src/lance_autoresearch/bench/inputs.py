@@ -71,7 +71,7 @@ class Inputs:
 
     @property
     def epoch_name(self) -> str:
-        """Name of the epoch in use; empty where none was needed."""
+        """Name of the epoch in use; empty if none was needed."""
         return self._epoch.name if self._epoch is not None else ""
 
     @property
@@ -127,7 +127,7 @@ class Inputs:
         ).stdout
 
     def write_expected(self, pool: Pool) -> None:
-        """Write Lance's outputs for a pool. Raises BuildFault where Lance's own code fails."""
+        """Write Lance's outputs for a pool. Raises BuildFault if Lance's own code fails."""
         done = self._conductor.write_expected(self._oracle.so, pool.path, pool.expected)
         if done.fault is not None:
             raise BuildFault(

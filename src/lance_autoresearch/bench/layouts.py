@@ -10,7 +10,7 @@ from lance_autoresearch.host.machine_lock import lock_machine
 
 
 def link_layouts(champion: Built, candidate: Built, count: int) -> list[Sides]:
-    """Both sides, each linked in a layout of its own, so many times."""
+    """Link both sides `count` times, each side in a layout of its own."""
     seeds = [secrets.randbits(32) for _ in range(2 * count)]
     with lock_machine("shared"):
         champions = relink_many(champion, seeds[:count])

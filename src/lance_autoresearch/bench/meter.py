@@ -68,7 +68,7 @@ def gather_pairs(
 
 
 def measure_pairs(meter: Meter, count: int, floor: Sequence[float] = ()) -> Comparison:
-    """So many pairs. Raises as `Meter.measure_pair`."""
+    """Measure this number of pairs. Raises as `Meter.measure_pair`."""
     return gather_pairs(meter, [meter.measure_pair() for _ in range(count)], floor)
 
 

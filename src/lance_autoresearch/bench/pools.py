@@ -158,7 +158,7 @@ def generate_calls(
 def generate_distinct_inputs(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None
 ) -> Iterator[Call]:
-    """`STRANGERS` calls that share nothing: each of a size and with tables of its own."""
+    """`STRANGERS` calls that share nothing: each has its own size and its own tables."""
     import numpy as np
 
     for i in range(STRANGERS):

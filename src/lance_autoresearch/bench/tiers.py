@@ -18,7 +18,7 @@ AVX512 = sum(1 << bit for bit in (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 
 """All AVX-512 features of the features word."""
 
 TIERS = ("native", "avx512", "avx2", "scalar")
-"""native: everything; avx512: refused where the host has none; avx2: no AVX-512; scalar: none."""
+"""native: everything; avx512: refused if the host has none; avx2: no AVX-512; scalar: none."""
 
 
 def find_feature_mask(tier: str, host: int) -> int | None:

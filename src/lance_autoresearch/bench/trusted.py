@@ -56,7 +56,7 @@ class Trusted:
             )
 
     def build(self, text: bytes) -> builder.Built:
-        """A kernel's library. Raises RejectedKernel where it does not compile."""
+        """A kernel's library. Raises RejectedKernel if it does not compile."""
         return builder.build_kernel(self.root, self.target.name, text)
 
     def measure_provenance(self, policy: Policy) -> Mapping[str, str]:

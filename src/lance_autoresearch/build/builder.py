@@ -5,7 +5,7 @@
     relink_many(built, [3, 4, 5])                    # the same code at other addresses
 
     shim ──┐
-    prelude┼─> kernels.rs (rlib + object, in the box) ─> contract.rs ─> linker ─> library
+    prelude┼─> kernels.rs (rlib + object, sandbox) ─> contract.rs ─> linker ─> library
   extract ─┘
 
 Upstream's library is built the same way from `compose_first_kernel`, so both sides of a comparison
@@ -106,7 +106,7 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
     Args:
         root: the checkout.
         target: its name.
-        text: kernels.rs; treated as hostile, compiled in the box.
+        text: kernels.rs; treated as hostile, compiled in the sandbox.
         flags: `screen` or `quote`.
 
     Raises:
@@ -141,7 +141,7 @@ def _load_built(home: Path) -> Built:
 
 
 def build_bare_object(root: Path, target: str, text: bytes) -> Path:
-    """The kernel's object where every `has` says no: what is left runs on any processor.
+    """The kernel's object if every `has` says no: what is left runs on any processor.
 
     Raises:
         RejectedKernel: it does not compile.
@@ -169,7 +169,7 @@ _KERNEL = ("--crate-name=kernels", "--crate-type=rlib")
 
 
 def _compile_kernel(build_dir: Path, parts: Kit, words: Sequence[str]) -> SandboxResult:
-    """rustc in its box, with the flags of the kit."""
+    """Run rustc in its sandbox, with the flags of the kit."""
     tools = parts.tools
     argv = [
         tools.rustc, *COMMON, *select_rust_flags(tools.host, parts.flags),
@@ -247,7 +247,7 @@ def relink_library(
     Args:
         built: a library.
         seed: 1 to 2^64 - 1; the same seed gives the same bytes.
-        flags: must be those it was built with (checked where given).
+        flags: must be those it was built with (checked if given).
         order: of `link.ORDERS`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What rustc needs to run in the box, and what may be repeated of what it says.
+"""What rustc needs to run in the sandbox, and which of its words may be shown.
 
     text, line = extract_compiler_message(done)  # first error only, at most 2 KiB, no control bytes
 
@@ -25,12 +25,12 @@ LOOKED_AT = 64 << 10
 
 
 def build_loader_environment(tools: Toolchain) -> dict[str, str]:
-    """Environment that finds rustc's own libraries: the box has no /proc to resolve $ORIGIN."""
+    """Environment that finds rustc's libraries: the sandbox has no /proc to resolve $ORIGIN."""
     return {"LD_LIBRARY_PATH": str(Path(tools.sysroot, "lib"))}
 
 
 def reject_failed_step(done: SandboxResult, what: str) -> None:
-    """Raise RejectedKernel where a boxed step on a kernel failed."""
+    """Raise RejectedKernel if a step on a kernel failed in the sandbox."""
     if done.code == 0:
         return
     if done.killed:

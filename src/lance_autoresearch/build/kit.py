@@ -163,7 +163,7 @@ def compile_maker(root: Path, target: str) -> Path:
     place = ensure_extracts(root, target) / "maker"
     text = expand_extracts(_read_file(root / "targets" / target / "maker.rs"), place)
     options = [*COMMON, *select_rust_flags(base.tools.host, "quote")]
-    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the box does not have
+    if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the sandbox lacks
         options.append("-Clinker-features=-lld")
     externs = [
         "-L", f"dependency={base.shim}",

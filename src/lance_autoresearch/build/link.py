@@ -9,7 +9,7 @@ things lie:
     link_library(command, home, out)               # the library
     link_library(command, home, out, layout=Layout(seed=7, step=64))
                                                    # padding before the kernel's text; sections
-                                                   # shuffled where the linker is lld
+                                                   # shuffled if the linker is lld
     link_library(command, home, out, layout=Layout(7, order="kernel first"))
                                                    # objects in a given order, 0 to 60 bytes before
 """
@@ -48,7 +48,7 @@ MAX_PAD = 4096
 """Largest padding before the kernel's text, bytes (method: random multiples up to 4 KiB)."""
 SHUFFLED = "shuffled"
 ORDERS = (SHUFFLED, "contract first", "kernel first")
-"""How objects follow one another: by chance where the linker is lld, or one way or the other."""
+"""How objects follow one another: by chance if the linker is lld, or one way or the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Layout:
 
     @property
     def pad(self) -> int:
-        """Bytes of padding: 0 to MAX_PAD, or 0 to 60 where the order is given."""
+        """Bytes of padding: 0 to MAX_PAD, or 0 to 60 if the order is given."""
         rng = random.Random(f"pad {self.seed}")
         if self.order != SHUFFLED:
             return rng.randrange(16) * 4
@@ -112,7 +112,7 @@ def link_library(
     readable: list[Path],
     layout: Layout | None = None,
 ) -> SandboxResult:
-    """Run the linker in a box that can write only the directory of `out`."""
+    """Run the linker in a sandbox that can write only the directory of `out`."""
     extra: list[str] = []
     pad: Path | None = None
     if layout is not None:

@@ -62,7 +62,7 @@ def _list_room_files(package: Path, rooms: Iterable[str]) -> list[Path]:
 
 
 def hash_files(base: Path, paths: Iterable[Path]) -> str:
-    """sha256 over names (relative to `base` where they lie below it) and bytes, in order."""
+    """sha256 over names (relative to `base` if they lie below it) and bytes, in order."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         if path.is_file():

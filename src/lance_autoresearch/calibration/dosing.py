@@ -42,10 +42,10 @@ ROUNDS = 3
 """How often the response to a delay is measured; its median counts, since a busy neighbour
 slows a kernel but not the delay loop."""
 TRIMS = 4
-"""How often a small delay is measured, and corrected where it is not near."""
+"""How often a small delay is measured, and corrected if it is not near."""
 TRIM_PAIRS = 3
 """Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %
-where a pair spreads as planned."""
+if a pair spreads as planned."""
 NEAR = 0.1
 """A small delay is right when it comes to within this share of itself."""
 TRIM_STEP = 0.75
@@ -105,7 +105,7 @@ def find_dose(
         share: the delay that will be injected, as a share of a call; 0.015 is 1.5 %.
 
     Raises:
-        MachineError: so many pairs were void that nothing was learnt.
+        MachineError: too many pairs were void to compute a delay.
     """
     first, second = bench.inputs.epoch.timed, bench.inputs.make_fresh()[0]
     dose = guess_dose(bench, base, second)
@@ -130,7 +130,7 @@ def find_dose(
 def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
     """Steps that about double each call's time, guessed from one run of every call.
 
-    Enough where a delay must be there and its size does not matter. No pair is measured, so a
+    Enough if a delay must be there and its size does not matter. No pair is measured, so a
     busy machine does not stop it.
 
     Args:
@@ -221,7 +221,7 @@ def _measure_response(
     bench: Bench, dose: Dose, share: float, pairs: int, pools: Sequence[Pool], policy: Policy,
     layouts: int = 0,
 ) -> Samples:  # fmt: skip
-    """Plain against delayed by a share; with `layouts`, so many fresh ones in turn."""
+    """Measure plain against delayed by a share; with `layouts`, in that number of fresh ones."""
     texts = dose.render_kernel({}), dose.render_kernel(dict.fromkeys(dose.rows, share))
     plain, slow = (bench.build(text) for text in texts)
     sides = [Sides(plain.so, slow.so)]

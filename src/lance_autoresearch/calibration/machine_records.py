@@ -89,7 +89,7 @@ def find_newest(root: Path) -> dict[tuple[str, str], MachineRecord]:
 def find_staleness(root: Path, record: MachineRecord) -> str:
     """`older champion`, `older rules`, both, or an empty string.
 
-    Rules are older where a digest of `COMPARABLE` differs and `records/rulesets.toml` does not
+    Rules are older if a digest of `COMPARABLE` differs and `records/rulesets.toml` does not
     show that both decide alike.
     """
     champion = read_champion(root, record.target)

@@ -35,7 +35,7 @@ def find_equal_rulesets(root: Path, target: str, digest: str) -> frozenset[str]:
 
 
 def read_table(root: Path) -> list[dict[str, str]]:
-    """Lines of the table; none where there is no table."""
+    """Lines of the table; none if there is no table."""
     path = root / TABLE
     if not path.is_file():
         return []

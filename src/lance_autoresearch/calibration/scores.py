@@ -143,7 +143,7 @@ def format_cells(score: Score) -> tuple[str, ...]:
 
 
 def score_trials(shots: Iterable[CalibrationTrial]) -> list[Score]:
-    """A score for each kind and target; where a kind has several targets, one over all."""
+    """A score for each kind and target; if a kind has several targets, one over all."""
     groups: dict[str, dict[str, list[CalibrationTrial]]] = {}
     for shot in shots:
         groups.setdefault(shot.kind, {}).setdefault(shot.target, []).append(shot)
@@ -175,7 +175,7 @@ def format_tsv(shots: Sequence[CalibrationTrial], about: str = "") -> str:
 
 
 def parse_about(text: str) -> str:
-    """Where and when a table of `format_tsv` was made; empty where it does not say."""
+    """Where and when a table of `format_tsv` was made; empty if it does not say."""
     first = text.partition("\n")[0]
     return first.removeprefix(COMMENT).strip() if first.startswith(COMMENT) else ""
 

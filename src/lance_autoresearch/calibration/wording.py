@@ -1,4 +1,4 @@
-"""Why a kernel was refused, in words, where no row of the ledger is written."""
+"""Why a kernel was refused, in words, if no row of the ledger is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent is told before its next turn: feedback, hints, lessons, ideas that failed."""
+"""What an agent reads before its next turn: feedback, hints, lessons, ideas that failed."""
 
 from __future__ import annotations
 

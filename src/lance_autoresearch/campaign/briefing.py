@@ -38,6 +38,6 @@ def collect_briefing(
 
 
 def render_briefing(taught: dict[str, list[str]]) -> str:
-    """One line each behind an empty line; empty where there is nothing to say."""
+    """One line each behind an empty line; empty if there is nothing to say."""
     lines = [*taught["feedback"], *(f"hint    {hint}" for hint in taught["hints"])]
     return "\n\n" + "\n".join(lines) if lines else ""

@@ -70,7 +70,7 @@ def run_calibration(
     root: Path, target: str, champion: bytes | None, kind: TrialKind, *,
     trials: int | None, hours: float | None, show: Callable[[str], None], patience: int = PATIENCE,
 ) -> Iterator[TrialRecord]:  # fmt: skip
-    """Run trials of one kind until so many stand in the ledger, or time is over.
+    """Run trials of one kind until the ledger holds `trials` of them, or time is over.
 
     Args:
         patience: trials in a row that the machine may fail (too busy, say) before it is raised.
@@ -142,7 +142,7 @@ def _make_case(
         made = make_null(coordinator, kind.name, base, number)
         return Case(base, made.text, made.layout, made.about, made.order)
     assert dose is not None
-    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built anew
+    mark = f"\n// {kind.name} {number}\n".encode()  # other bytes, the same program: built again
     everywhere = dict.fromkeys(dose.rows, kind.effect / 100)
     off = "".join(f"; {label} {share:.2f}" for label, share in dose.off.items())
     if kind.name == "delay":

@@ -81,7 +81,7 @@ class Campaign:
         return self.worktree / self.desk.kernel
 
     def read_kernel(self) -> bytes:
-        """The worktree's kernel, as it is now. Raises RejectedKernel where it is no file."""
+        """The worktree's kernel, as it is now. Raises RejectedKernel if it is no file."""
         return read_kernel(self.kernel_path, inside=self.worktree)
 
     def find_champion(self) -> Champion:
@@ -137,7 +137,7 @@ class Campaign:
     def revert(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Record a kernel that was not kept and restore the champion's; returns the id.
 
-        The file is left alone where it holds a text no trial has seen: that is the next idea.
+        The file is left alone if it holds a text no trial has seen: that is the next idea.
         """
         with self._open_decision("revert", record, kernel) as (git, ledger, mine, _):
             trial = ledger.append(mine, judged=judged, blobs={"kernel": kernel})
@@ -282,7 +282,7 @@ def choose_default_name(root: Path, target: str, today: date | None = None) -> s
 
 
 def load_campaign(root: Path, name: str) -> Campaign:
-    """A campaign by name; its worktree is made again where it was removed.
+    """A campaign by name; its worktree is made again if it was removed.
 
     Raises:
         UsageError: no such campaign.
@@ -308,7 +308,7 @@ def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:
 
     Args:
         campaign: None for a kernel that belongs to none.
-        asked: `--tier`; None where it was not given.
+        asked: `--tier`; None if it was not given.
 
     Raises:
         UsageError: no such tier, another one than the campaign's, or LAR_TIER forbids it.
@@ -350,7 +350,7 @@ def verify_ledger(root: Path) -> Verified:
 
 
 def _read_testimony(root: Path) -> dict[str, str]:
-    """Git's word where there may be no git at all: a ledger that knows no campaign."""
+    """Git's word if there may be no git at all: a ledger that knows no campaign."""
     try:
         return Git(root).read_testimony()
     except LedgerError:

@@ -84,7 +84,7 @@ class Coordinator:
         self.champion_text = text
 
     def begin_phases(self, phases: Phases) -> None:
-        """Count the next trial's time anew."""
+        """Start the clock of the next trial."""
         self.bench.phases = phases
 
     # -- trials ----------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Coordinator:
         *,
         earlier: Sequence[PairTimes] = (),
     ) -> FinishedTrial:
-        """Judge one kernel, write the row, and keep or revert where there is a campaign.
+        """Judge one kernel, write the row, and keep or revert if there is a campaign.
 
         Args:
             earlier: pairs of an undecided trial of the same kernel; given, memory is not asked.

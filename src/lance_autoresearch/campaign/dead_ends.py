@@ -44,7 +44,7 @@ class DeadEnd:
     profile: dict[str, float]
     """Gain of each combo, %."""
     diff: str | None
-    """`+12 -4` lines against its champion; None where a text was dropped by `lar gc`."""
+    """`+12 -4` lines against its champion; None if a text was dropped by `lar gc`."""
     kernel: str
 
     def format_line(self) -> str:
@@ -55,7 +55,7 @@ class DeadEnd:
         return f"{self.trial} {self.verdict}{gain}{size}  \"{self.hypothesis}\" | {why}"
 
     def format_spread(self) -> str:
-        """Worst and best combo; empty where nothing was measured."""
+        """Worst and best combo; empty if nothing was measured."""
         ordered = sorted(self.profile.items(), key=lambda item: item[1])
         return ", ".join(f"{name} {gain:+.1f}%" for name, gain in ordered[:1] + ordered[1:][-1:])
 
@@ -72,7 +72,7 @@ def list_dead_ends(
 
     Args:
         grep: only those whose hypothesis, reason or a losing combo contains this, in any case.
-        limit: at most so many; None: all.
+        limit: the largest number returned; None: all.
         without: leave out this campaign's.
     """
     wanted = grep.casefold()

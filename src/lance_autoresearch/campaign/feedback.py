@@ -2,7 +2,7 @@
 
     lost    hamming 4096 random -57.7% [-58.9 -56.4], hamming 256 skewed -4.1% [-6.0 -2.2]
     gained  hamming 1024 random +40.8% [+24.2 +59.5]
-    noise   a combo's interval is ±1.1 % wide in 9 pairs (median); less cannot be told apart
+    noise   a combo's interval is ±1.1 % wide in 9 pairs (median); a smaller effect does not show
     code    6,312 bytes, champion 4,870
     guess   +5.0% predicted, -2.1% found
 
@@ -23,7 +23,7 @@ SHOWN = 4
 
 
 def write_feedback(record: TrialRecord, champion: TrialRecord | None = None) -> list[str]:
-    """Lines for whoever makes the next kernel; empty where nothing was measured or built.
+    """Lines for the author of the next kernel; empty if nothing was measured or built.
 
     Args:
         champion: the row that kept the champion, for its code size; None: upstream's own.
@@ -41,7 +41,7 @@ def write_feedback(record: TrialRecord, champion: TrialRecord | None = None) -> 
 
 
 def read_code_bytes(record: TrialRecord | None) -> int | None:
-    """Bytes of machine code in the kernel's object, None where it was not recorded."""
+    """Bytes of machine code in the kernel's object, None if it was not recorded."""
     code = record.results.code if record else None
     return None if code is None else code.text_bytes
 
@@ -69,7 +69,7 @@ def _describe_noise(combos: Sequence[ComboRow], pairs: int) -> list[str]:
     half = statistics.median(widths)
     return [
         f"noise   a combo's interval is ±{half:.1f} % wide in {pairs} pairs (median); "
-        "less cannot be told apart"
+        "a smaller effect does not show"
     ]
 
 

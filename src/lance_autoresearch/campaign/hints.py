@@ -27,7 +27,7 @@ class HintThresholds:
     pivot: int = 5
     plateau: int = 15
     same: int = 3
-    """So many wrong or refused kernels in a row deserve a word of their own."""
+    """This number of wrong or refused kernels in a row gets a hint of its own."""
 
 
 PATIENCE = HintThresholds()
@@ -54,7 +54,7 @@ def list_misses(history: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def advise(history: Sequence[TrialRecord], patience: HintThresholds = PATIENCE) -> list[Hint]:
-    """Hints for whoever makes the next kernel; empty while things go well.
+    """Hints for the author of the next kernel; empty while trials go well.
 
     Args:
         history: the campaign's trials, oldest first.
@@ -123,7 +123,7 @@ def _advise_on_worst_combos(since: Sequence[TrialRecord]) -> list[Hint]:
 
 
 def list_losing_combos(trial: TrialRecord) -> list[str]:
-    """Labels of the combos that surely lost, by their interval."""
+    """Labels of the combos whose whole interval lies below zero."""
     stage = trial.results.confirmation or trial.results.screening
     combos = stage.combos if stage is not None else ()
     return [row.combo.label for row in combos if row.high < 0.0]

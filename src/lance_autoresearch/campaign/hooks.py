@@ -1,4 +1,4 @@
-"""What a person is told of a loop while it runs: a command of theirs, a web address."""
+"""Reports a loop to a person while it runs: through their command, or to a web address."""
 
 from __future__ import annotations
 

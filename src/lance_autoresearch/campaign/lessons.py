@@ -54,7 +54,7 @@ def add_lesson(root: Path, target: str, text: str, *, by: str = "hand") -> str:
 
 
 def read_lessons(root: Path, target: str) -> list[str]:
-    """All lessons of a target, oldest first; a person may have added lines by hand."""
+    """All lessons of a target, oldest first; a person may have added lines with an editor."""
     path = find_lessons_file(root, target)
     if not path.exists():
         return []

@@ -37,9 +37,9 @@ from lance_autoresearch.text.plain_text import strip_text
 __all__ = ["Budget", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
 
 WORTH_A_LINE = ("agent", "wait", "suspended", "null")
-"""Phases of a loop whose beginning is worth a line where progress cannot be redrawn."""
+"""Phases of a loop whose beginning is worth a line if progress cannot be redrawn."""
 KEPT = 50
-"""Finished trials and complaints that are held in memory: a night may have thousands."""
+"""Finished trials and complaints that are held in memory: a run may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _find_advice(desk: LoopContext, progress: Progress) -> tuple[str, ...]:
 
 
 def _is_paid(agent: Agent) -> bool:
-    """Whether a turn is a run of somebody's program, which may cost money."""
+    """Whether a turn runs another party's program, which may cost money."""
     return bool(getattr(agent, "driven", False))
 
 
@@ -303,7 +303,7 @@ def _run_attempt(
     story: Story,
     before: tuple[PairTimes, ...] = (),
 ) -> FinishedTrial:
-    """One trial, begun again (twice at most) where the machine failed."""
+    """One trial, begun again (twice at most) if the machine failed."""
     coordinator = desk.coordinator
     for left in (2, 1, 0):
         coordinator.begin_phases(Phases(desk.show))

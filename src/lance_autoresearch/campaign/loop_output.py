@@ -48,7 +48,7 @@ def print_begin(
 
 
 def print_trial(done: FinishedTrial, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
-    """A finished trial, as two lines or as an event; the person's command is told of a keep."""
+    """Show a finished trial as two lines or as an event; call the person's command on a keep."""
     if json:
         print(json_module.dumps({"event": "trial", **done.as_json()}), flush=True)
     else:
@@ -59,7 +59,7 @@ def print_trial(done: FinishedTrial, live: Live, json: bool, where: Campaign, ho
 
 
 def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> None:
-    """The end of a loop in a few words, or as an event; the person's command is told."""
+    """Show the end of a loop in a few words or as an event; call the person's command."""
     tally = progress.tally
     kept = sum(1 for record in tally.trials if record.verdict is Verdict.KEEP)
     body = {

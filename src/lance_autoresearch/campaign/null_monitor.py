@@ -24,7 +24,7 @@ from lance_autoresearch.records import Verdict
 from lance_autoresearch.rules.stats import compute_exact_bounds
 
 EVERY = 10
-"""One timed trial in so many is a null: a tenth of the measuring, spent on knowing."""
+"""One timed trial in this number is a null trial, which costs a tenth of the measuring time."""
 KINDS = ("aa", "padding")
 """In turn: the champion rebuilt; its functions in another order and layout."""
 BIAS = 0.3
@@ -32,7 +32,7 @@ BIAS = 0.3
 POOLED = 48
 """Pairs the pool must hold before it can suspend: fewer are noise."""
 BACK = 3
-"""So many A/As in a row within `BIAS` bring keeps back."""
+"""This number of A/A tests in a row within `BIAS` allow keeps again."""
 SESSION_PAIRS = 16
 """Pairs of a session's A/A."""
 
@@ -122,7 +122,7 @@ class NullMonitor:
 
 
 def read_monitor(ledger: Ledger, campaign: CampaignRow) -> NullMonitor:
-    """Read a campaign's counters; costs a few rows, however long the night was."""
+    """Read a campaign's counters; reads a few rows, however long the run was."""
     nulls = [row for kind in KINDS for row in ledger.list_trials(campaign=campaign.name, kind=kind)]
     now = rebuild_monitor(nulls, _list_sessions(ledger, campaign))
     last = max((row.id for row in nulls), default=0)

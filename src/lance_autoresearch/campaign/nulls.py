@@ -3,8 +3,8 @@
     run_due_null(coordinator, campaign, show)  before a trial of a campaign
 
 A null goes the whole way of a trial, from admission to confirmation, and is a row of the ledger
-of its own kind. It is no idea: no count, curve, plateau or prompt knows it. If one is kept, or
-A/A is off, nothing is judged until the way back is gone; what must be true is told.
+of its own kind. It is no idea: no count, curve, plateau or prompt includes it. If one is kept, or
+the A/A test is off, nothing is judged until the monitor allows it; a message names what is missing.
 """
 
 from __future__ import annotations

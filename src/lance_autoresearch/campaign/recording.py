@@ -89,7 +89,7 @@ def describe_end(judged: JudgedTrial, target: Target) -> str:
 
 
 def _find_gain(judged: JudgedTrial) -> tuple[float | None, float | None, float | None]:
-    """Gain over all combos: confirmed where there is one, else the screening's.
+    """Gain over all combos: confirmed if there is one, else the screening's.
 
     A claim about one op stands in the results; here every row means the same thing.
     """
@@ -101,7 +101,7 @@ def _find_gain(judged: JudgedTrial) -> tuple[float | None, float | None, float |
 
 
 def _drop_infinite(end: float) -> float | None:
-    """An end of an interval, None where few pairs leave it open."""
+    """An end of an interval, None if few pairs leave it open."""
     return end if math.isfinite(end) else None
 
 

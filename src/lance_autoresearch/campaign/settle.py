@@ -1,13 +1,13 @@
 """What was decided, carried out: git and the worktree follow the ledger.
 
 A decision is one row. Around it stands an *intent*, a small file written before and removed
-when everything follows; so whoever finds one knows that a process died half-way:
+when everything follows; a process that finds one knows that another died half-way:
 
     intent written      a commit object may exist, nothing points to it   -> intent removed
     row written         the decision: from here on the rest is owed       -> all of the below
     branch moved        refs/heads/lar/<target>/<campaign>
     worktree made       of a campaign that begins, unless it stands there whole
-    kernel restored     unless the file holds a text no trial has seen: somebody's next idea
+    kernel restored     unless the file holds a text no trial has seen: the agent's next idea
     intent removed
 
 `settle_campaign` is both the second half of a keep or revert and its repair. Running it twice
@@ -151,7 +151,7 @@ class CampaignWorkspace:
             path.unlink(missing_ok=True)
 
     def read_digest(self) -> str | None:
-        """Digest of what lies in the worktree, None where it is no readable kernel."""
+        """Digest of what lies in the worktree, None if it is no readable kernel."""
         try:
             return hash_bytes(read_kernel(self.worktree / self.kernel, inside=self.worktree))
         except RejectedKernel:
@@ -166,7 +166,7 @@ class CampaignWorkspace:
 def settle_campaign(desk: CampaignWorkspace, ledger: Ledger, git: Git) -> list[str]:
     """Let branch, worktree and index follow the ledger; the caller holds `desk.hold_lock()`.
 
-    Returns what was done, in words; empty where all was as it should be.
+    Returns what was done, in words; empty if all was as it should be.
     """
     intent = desk.read_intent()
     champion = ledger.find_champion(desk.name)
@@ -205,7 +205,7 @@ def _move_branch(
 def _check_out_worktree(
     desk: CampaignWorkspace, champion: Champion, ledger: Ledger, git: Git
 ) -> list[str]:
-    """The worktree of a campaign that was being created; whole, somebody may work in it."""
+    """The worktree of a campaign that was being created; a whole one may be in use."""
     if is_complete(desk.worktree):
         return _place_champion(desk, champion, ledger)
     if desk.worktree.exists():
@@ -239,7 +239,7 @@ def repair_campaigns(root: Path) -> list[str]:
     """Finish or undo what a killed process left in any campaign; every command's first act.
 
     Returns one line per campaign that needed it. A campaign in use by another process is left
-    alone. Idempotent; costs one git process and a few reads where all is well.
+    alone. Idempotent; costs one git process and a few reads if all is well.
     """
     if not find_ledger_path(root).exists():
         return []

@@ -28,7 +28,7 @@ from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Results, TrialRecord, Verdict
 
 WHOLE = 50
-"""So many of the newest trials are held with all their numbers: prompts look no further back."""
+"""The newest trials, this many, are held with all their numbers: prompts look no further back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Budget:
     hours: float | None = None
     """Wall clock from the loop's beginning; sleep and reboots count."""
     plateau: int | None = None
-    """End after so many trials in a row without a keep."""
+    """End after this number of trials in a row without a keep."""
     usd: float | None = None
     until_gain: float | None = None
-    """End when the champion is so many % faster than what the campaign began with."""
+    """End when the champion is this much faster, in %, than the first champion of the campaign."""
     failures: int = 5
-    """End after so many turns in a row in which the agent brought no candidate."""
+    """End after this number of turns in a row in which the agent brought no candidate."""
 
     def find_faults(self) -> list[str]:
         """What is wrong with the limits, all of it."""
@@ -105,7 +105,7 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
 
 @contextmanager
 def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
-    """One loop a campaign at a time. Raises UsageError where another runs."""
+    """One loop a campaign at a time. Raises UsageError if another runs."""
     with (find_loop_dir(desk) / "loop.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,7 +200,7 @@ class Tally:
 
 
 def slim_record(record: TrialRecord) -> TrialRecord:
-    """A trial without its numbers: what counting needs. A night of thousands stays small."""
+    """A trial without its numbers: what counting needs. A run of thousands stays small."""
     return replace(
         record, results=Results(), stored=None, phases={}, immutable={}, machine={}
     )

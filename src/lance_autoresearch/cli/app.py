@@ -217,7 +217,7 @@ def translate_usage_error(error: CycloptsError) -> UsageError:
 
 
 def make_typeable(command: str | None) -> str | None:
-    """A command to type next as it can be typed: `./lar` where `lar` is not on PATH."""
+    """A command to type next as it can be typed: `./lar` if `lar` is not on PATH."""
     import re
     import shutil
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TUNE_TRIALS = 3
 SECONDS, TUNE_SECONDS = 140.0, 30.0
-"""No idea is begun later: where others use the machine, a trial may wait for minutes."""
+"""No idea is begun later: if others use the machine, a trial may wait for minutes."""
 
 
 def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
@@ -91,7 +91,7 @@ def introduce(campaign: str) -> list[str]:
 
 
 def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
-    """What happened, in plain words; one sentence where noise hid a gain."""
+    """What happened, in plain words; one sentence if noise hid a gain."""
     from lance_autoresearch.ledger import hash_bytes
     from lance_autoresearch.records import Verdict
 

@@ -21,7 +21,7 @@ def run_doctor(*, json: bool = False, build: bool = False) -> int:
 
     Args:
         json: print one JSON object instead of the table.
-        build: first build the measuring program where its source changed.
+        build: first build the measuring program if its source changed.
     """
     from lance_autoresearch import doctor as physician
     from lance_autoresearch.host.checkout import find_root
@@ -55,5 +55,5 @@ def summarize_findings(findings: list[Finding]) -> str:
     faults = sum(f.state == "fault" for f in findings)
     weak = sum(f.state == "weak" for f in findings)
     if faults:
-        return f"not usable yet: {faults} to mend" + (f", {weak} weaker" if weak else "")
-    return "usable" + (f"; {weak} weaker than it could be" if weak else "; nothing to mend")
+        return f"not usable yet: {faults} to fix" + (f", {weak} weaker" if weak else "")
+    return "usable" + (f"; {weak} weaker than it could be" if weak else "; nothing to fix")

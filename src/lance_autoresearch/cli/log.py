@@ -40,7 +40,7 @@ def show_log(
         export: write this campaign to records/<campaign>/, for a clone to read and replay.
         record: with --verify, check this exported campaign (a directory) instead of the ledger:
             every file against its digest, every row against the chain, every verdict against
-            its recorded pairs; exit 70 and the first fault where one does not hold.
+            its recorded pairs; exit 70 and the first fault if one does not hold.
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.host.checkout import find_root

@@ -69,15 +69,15 @@ class ProgramOptions:
     model: str | None = None
     """The agent's model, as its program names it; for api `PROVIDER:NAME`."""
     program: str | None = None
-    """Path of the agent's program, where it is not on PATH."""
+    """Path of the agent's program, if it is not on PATH."""
     agent_args: str = ""
     """Further arguments for the program, quoted as for a shell."""
     turn_rounds: int = 40
-    """Model calls of one turn at most, where the program can bound them; tool calls with acp."""
+    """Model calls of one turn at most, if the program can bound them; tool calls with acp."""
     turn_minutes: float = 30.0
     """Wall clock of one turn at most."""
     price: str | None = None
-    """`IN,OUT`: USD for a million tokens, where a program reports tokens only."""
+    """`IN,OUT`: USD for a million tokens, if a program reports tokens only."""
 
     def make_settings(self) -> Settings:
         """The same as a driver knows it."""
@@ -163,7 +163,7 @@ def _choose_campaign(
     root: Path, target: str, agent: str, campaign: str | None, from_: str | None, resume: bool,
     tier: str | None,
 ) -> str | None:  # fmt: skip
-    """Name of the campaign to work in: a new one where asked for; None: the newest."""
+    """Name of the campaign to work in: a new one if asked for; None: the newest."""
     from lance_autoresearch.campaign.campaign import enter_tier, load_campaign
     from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
 

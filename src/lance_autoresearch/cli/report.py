@@ -74,5 +74,5 @@ def read_card(root: Path, name: str) -> Card:
 
 
 def _shorten_path(path: Path, root: Path) -> str:
-    """Relative to the checkout where it lies inside."""
+    """Relative to the checkout if it lies inside."""
     return str(path.relative_to(root) if path.is_relative_to(root) else path)

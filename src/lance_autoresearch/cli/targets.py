@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def list_targets(*, json: bool = False) -> int:
     """List every target: where Lance calls it, what share it has, how far the search is.
 
-    `champion` is the newest kept kernel, with its gain over Lance where that was measured in
+    `champion` is the newest kept kernel, with its gain over Lance if that was measured in
     its own trial; `last trial` is the newest verdict.
     Below are the kernels that have no target yet, with what prototypes reached, as hints.
 
@@ -61,7 +61,7 @@ def describe_target(root: Path, name: str) -> dict[str, Any]:
 
 
 def find_newest_trials(root: Path, name: str) -> tuple[str | None, str | None]:
-    """(champion, newest verdict) of a target as the ledger has them; None where it has none.
+    """(champion, newest verdict) of a target as the ledger has them; None if it has none.
 
     A champion kept against Lance's own code shows its confirmed gain. One that replaced another
     champion shows its trial: kept gains are never multiplied, `lar bench` measures the figure.
@@ -82,7 +82,7 @@ def find_newest_trials(root: Path, name: str) -> tuple[str | None, str | None]:
 
 
 def shorten_text(text: str, limit: int = 50) -> str:
-    """The text, cut at a word where it is longer than a column should be; --json has it whole."""
+    """The text, cut at a word if it is longer than a column should be; --json has it whole."""
     return text if len(text) <= limit else f"{text[: limit - 1].rsplit(' ', 1)[0].rstrip(',')} …"
 
 

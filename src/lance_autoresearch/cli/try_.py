@@ -90,7 +90,7 @@ def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> K
 
 
 def _refuse_unchanged(root: Path, target: str, subject: KernelUnderTest, again: bool) -> None:
-    """Raises UsageError where a campaign's kernel is its champion to the byte: no idea to judge."""
+    """Raises UsageError if a campaign's kernel is its champion to the byte: no idea to judge."""
     from lance_autoresearch.errors import UsageError
 
     if subject.unchanged and not again:
@@ -103,7 +103,7 @@ def _refuse_unchanged(root: Path, target: str, subject: KernelUnderTest, again: 
 def _resume_undecided(
     coordinator: Coordinator, subject: KernelUnderTest
 ) -> tuple[bytes, tuple[PairTimes, ...]]:
-    """An undecided kernel and its pairs; raises UsageError where there is none."""
+    """An undecided kernel and its pairs; raises UsageError if there is none."""
     from lance_autoresearch.campaign.undecided import find_earlier_pairs, restore_undecided
 
     text = (

@@ -1,16 +1,16 @@
-"""The box a coding agent's program runs in: it sees the kernel's papers, writes one directory.
+"""The sandbox of a coding agent's program: it sees the kernel's papers, writes one directory.
 
     ended = run_program(ProgramRun(["/usr/bin/codex", "exec", "-"], writes=kernel_dir,
     cwd=kernel_dir,
                        home=private, reads=(target_dir,), stdin=prompt, seconds=1800))
     ended.code, ended.stdout, ended.stderr, ended.killed
 
-The box is bubblewrap on an empty root: system programs, name resolution and certificates, the
+The sandbox is bubblewrap on an empty root: system programs, name resolution and certificates, the
 agent's own program and what is named in `reads`, all read-only; `writes` and `home` can be
 written. So `.lar/` (ledger, epochs with their seeds, caches), the judge, other kernels and the
 person's own home do not exist in it. The **network is open**: the agent has to reach its model.
 Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1).
-A program that is talked to, not run to its end, is started by `start_conversation` in the same box.
+`start_conversation` starts a program that is talked to, not run to its end, in the same sandbox.
 """
 
 from __future__ import annotations
@@ -162,14 +162,14 @@ async def start_conversation(errand: ProgramRun, longest_line: int) -> AsyncIter
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):  # somebody may hold its pipes open
+            with contextlib.suppress(TimeoutError):  # a child may hold its pipes open
                 await asyncio.wait_for(process.wait(), 2.0)
             process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
             spoken.stderr = _read_tail(err)
 
 
 def _wrap_in_sandbox(errand: ProgramRun) -> tuple[list[str], dict[str, str]]:
-    """The command line that runs it in its box, and its environment."""
+    """The command line that runs it in its sandbox, and its environment."""
     first = find_program(errand.argv[0])
     command = [str(first), *errand.argv[1:]]
     if choose_sandbox() == "bwrap":
@@ -193,7 +193,7 @@ def _read_tail(file: IO[bytes]) -> str:
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End the whole tree: the box's own init dies with the box, the rest with its group."""
+    """End the whole tree: the sandbox's init dies with the sandbox, the rest with its group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

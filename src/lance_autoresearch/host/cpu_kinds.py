@@ -139,7 +139,7 @@ class Processor:
 
     @property
     def kind(self) -> str:
-        """Short name, with the visible level where a hypervisor hides a part of the core."""
+        """Short name, with the visible level if a hypervisor hides a part of the core."""
         name = self.microarchitecture
         if name is None:
             return self.numbers
@@ -149,7 +149,7 @@ class Processor:
 
     @property
     def microarchitecture(self) -> str | None:
-        """The table's name for this core; None where it has none."""
+        """The table's name for this core; None if it has none."""
         if self.implementer >= 0:
             return ARM.get((self.implementer, self.part))
         if self.vendor == "AuthenticAMD":
@@ -162,7 +162,7 @@ class Processor:
 
     @property
     def numbers(self) -> str:
-        """`amd-27-144`, `arm-41-d8f`; `unknown` where the system says nothing."""
+        """`amd-27-144`, `arm-41-d8f`; `unknown` if the system says nothing."""
         if self.implementer >= 0:
             return f"arm-{self.implementer:x}-{max(self.part, 0):x}"
         if not self.vendor:
@@ -181,10 +181,10 @@ class Processor:
 
 
 def read_processor(root: Path = Path("/"), core: int | None = None) -> Processor:
-    """The processor as `proc/cpuinfo` below `root` describes it; empty where there is none.
+    """The processor as `proc/cpuinfo` below `root` describes it; empty if there is none.
 
     Args:
-        core: its number, where cores differ (an efficiency core beside a fast one); by default
+        core: its number, if cores differ (an efficiency core beside a fast one); by default
             the first.
     """
     text = ""
@@ -217,7 +217,7 @@ def _parse_processor(fields: Mapping[str, str]) -> Processor:
 
 
 def _parse_number(text: str | None) -> int:
-    """Decimal or `0x` hexadecimal; -1 where it is neither."""
+    """Decimal or `0x` hexadecimal; -1 if it is neither."""
     try:
         return -1 if text is None else int(text, 0)
     except ValueError:

@@ -75,7 +75,7 @@ class Git:
     root: Path
     lock: int | None = None
     """Descriptor of a held lock that every git process inherits: while an orphan of a killed
-    parent still works, nobody else gets the lock."""
+    parent still works, no other process gets the lock."""
 
     def run(
         self,
@@ -85,7 +85,7 @@ class Git:
         env: Mapping[str, str] | None = None,
         fail: bool = True,
     ) -> bytes | None:
-        """Output of `git <args>`; None where it failed and `fail` is off.
+        """Output of `git <args>`; None if it failed and `fail` is off.
 
         Raises:
             LedgerError: no git, no repository, a failed command, or no end within 60 s.
@@ -133,7 +133,7 @@ class Git:
     # -- reading ---------------------------------------------------------------------------
 
     def read_head(self) -> str:
-        """Commit of the user's checkout. Raises LedgerError where there is none yet."""
+        """Commit of the user's checkout. Raises LedgerError if there is none yet."""
         found = self.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", fail=False)
         if not found:
             self.run_text("rev-parse", "--git-dir")
@@ -209,7 +209,7 @@ class Git:
         self.run("update-ref", "--create-reflog", "-m", "lar", ref, commit, was)
 
     def add_worktree(self, path: Path, branch: str) -> None:
-        """Check a branch out into a fresh directory, registered anew if it was before."""
+        """Check a branch out into a fresh directory, registered again if it was before."""
         self.run("worktree", "add", "-f", "-f", "--quiet", str(path), branch)
 
     def remove_worktree(self, path: Path) -> None:
@@ -246,7 +246,7 @@ class Git:
 
 
 def find_git_dir(worktree: Path) -> Path | None:
-    """Where git keeps the index of a worktree; None where it is none (any more)."""
+    """Where git keeps the index of a worktree; None if it is none (any more)."""
     try:
         said = (worktree / ".git").read_text()
     except OSError:
@@ -265,7 +265,7 @@ def find_abandoned_locks(worktree: Path) -> list[Path]:
     """`index.lock` and `HEAD.lock` of a worktree that a killed git left behind.
 
     A lock counts as left behind when it is 10 s old and no git works inside the worktree
-    (an hour old, where running processes cannot be listed).
+    (an hour old, if running processes cannot be listed).
     """
     place = find_git_dir(worktree)
     found = [] if place is None else [place / "index.lock", place / "HEAD.lock"]

@@ -1,4 +1,4 @@
-"""The one file an agent writes, read and replaced as what it is: somebody else's.
+"""The one file an agent writes, read and replaced as untrusted data.
 
     text = read_kernel(path, inside=worktree)   # once; a later change of the file is no matter
     place_kernel(path, text, inside=worktree, scratch=new)

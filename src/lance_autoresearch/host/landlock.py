@@ -1,4 +1,4 @@
-"""Landlock: a box for a compiler where bubblewrap cannot start (no user namespaces).
+"""Landlock: a sandbox for a compiler if bubblewrap cannot start (no user namespaces).
 
     python -I -S landlock.py BUILD /usr SYSROOT -- SYSROOT/bin/rustc kernels.rs
 
@@ -39,7 +39,7 @@ _SCOPES = 3
 
 
 def read_version() -> int:
-    """Landlock's ABI version of this kernel, 0 where there is none."""
+    """Landlock's ABI version of this kernel, 0 if there is none."""
     if platform.system() != "Linux":
         return 0
     call = ctypes.CDLL(None, use_errno=True).syscall

@@ -13,7 +13,7 @@ from typing import Self
 
 
 class Notice(str):
-    """Progress that is worth a line of its own where lines cannot be redrawn."""
+    """Progress that is worth a line of its own if lines cannot be redrawn."""
 
 
 class Live:

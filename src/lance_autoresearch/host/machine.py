@@ -27,7 +27,7 @@ def describe_machine(root: Path = Path("/")) -> dict[str, str]:
 
     `cpu_kind` is the short name that tables show (`zen3`). `kind` is equal on machines that may
     answer for each other from memory: architecture, processor and every vector extension. Both
-    end in the tier where LAR_TIER takes features away (`zen4@avx2`).
+    end in the tier if LAR_TIER takes features away (`zen4@avx2`).
 
     Args:
         root: where `proc/cpuinfo` is read.
@@ -73,7 +73,7 @@ def describe_origin(root: Path) -> str:
 
 
 def measure_busy_share(core: int, seconds: float) -> float:
-    """Share of a core that anyone used during the next `seconds`; 0.0 where it cannot be read."""
+    """Share of a core that anyone used during the next `seconds`; 0.0 if it cannot be read."""
 
     def read_ticks() -> tuple[int, int]:
         for line in Path("/proc/stat").read_text().splitlines():

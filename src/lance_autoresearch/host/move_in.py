@@ -1,4 +1,4 @@
-"""Putting a complete directory in its place at once, whoever else is doing the same.
+"""Puts a complete directory in its place at once, also if other processes do the same.
 
 Several processes may make the same product at the same time (tests, campaigns). Each makes it
 in a directory of its own; the first to finish moves in and the others throw theirs away:

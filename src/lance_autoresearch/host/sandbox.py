@@ -1,13 +1,13 @@
-"""The box untrusted processes run in: rustc on a kernel's bytes, the linker, makers.
+"""The sandbox of untrusted processes: rustc on a kernel's bytes, the linker, makers.
 
     done = run_sandboxed([rustc, "kernels.rs"], workdir=fresh, readable=[sysroot],
     box=choose_sandbox()) done.code, done.stderr, done.killed
 
-The box is bubblewrap: an empty root with read-only `/usr`, the toolchain and what is named in
+The sandbox is bubblewrap: an empty root with read-only `/usr`, the toolchain and what is named in
 `readable`; only `workdir` can be written; no network, no other processes, no environment.
-Where bubblewrap cannot start, Landlock keeps files and TCP away (`landlock.py`). Where there is
+If bubblewrap cannot start, Landlock keeps files and TCP away (`landlock.py`). If there is
 neither, the same limits hold but nothing is hidden; that has to be asked for by name
-(LAR_ALLOW_UNBOXED=1). Which box it was is written down with every build.
+(LAR_ALLOW_UNBOXED=1). Every build records which sandbox it ran in.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host import landlock
 
 UNBOXED = "LAR_ALLOW_UNBOXED"
-"""Environment variable that allows running without a box."""
+"""Environment variable that allows running without a sandbox."""
 
 SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"
 """Directories that only the machine's owner writes."""
@@ -41,7 +41,7 @@ _HOST_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
-    """What one boxed process tree may use."""
+    """What one process tree in the sandbox may use."""
 
     seconds: float = 60.0
     """Wall clock; then the whole group is killed."""
@@ -55,7 +55,7 @@ class ResourceLimits:
 
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
-    """How a boxed process ended."""
+    """How a process in the sandbox ended."""
 
     code: int
     """Exit status; negative: the signal."""
@@ -65,13 +65,13 @@ class SandboxResult:
     box: str
     """`bwrap`, `landlock` or `none`."""
     killed: str | None
-    """Why the box ended it (`timeout`), or None."""
+    """Why the sandbox ended it (`timeout`), or None."""
 
 
 def find_system_program(name: str) -> str | None:
     """Path of a program, from the system's directories before any other on PATH.
 
-    Whoever writes in front of PATH must not choose the box, the linker or the shell of a build.
+    A user's entry in front of PATH must not choose the sandbox, linker or shell of a build.
     """
     found = shutil.which(name)
     return None if found is None else shutil.which(name, path=SYSTEM_PATH) or found
@@ -98,7 +98,7 @@ def find_bubblewrap() -> str | None:
 
 
 def choose_sandbox(*, landlocked: bool = False) -> str:
-    """The strongest box here: `bwrap`, `landlock`, or `none` where that was allowed explicitly.
+    """The strongest sandbox here: `bwrap`, `landlock`, or `none` if that was allowed explicitly.
 
     Args:
         landlocked: Landlock will do, as it does for a compiler or a kernel, which only
@@ -131,7 +131,7 @@ def run_sandboxed(
     stdin: bytes = b"",
     box: str | None = None,
 ) -> SandboxResult:
-    """Run `argv` in `workdir` inside the box and wait for it.
+    """Run `argv` in `workdir` inside the sandbox and wait for it.
 
     Args:
         argv: absolute program and its arguments.

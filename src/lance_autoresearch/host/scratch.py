@@ -12,7 +12,7 @@ from pathlib import Path
 from lance_autoresearch.host.checkout import ensure_lar_dir
 
 FORGOTTEN_S = 3600.0
-"""A scratch directory without an owner that nobody has touched for so long is nobody's."""
+"""A scratch directory without an owner that no process has touched for so long is abandoned."""
 
 
 def make_scratch(root: Path, kind: str) -> Path:
@@ -44,7 +44,7 @@ def _find_change_time(path: Path) -> float:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of that number exists, whoever owns it."""
+    """Whether a process of that number exists, under any user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -22,7 +22,7 @@ LOWER_TIERS = ("avx2", "scalar")
 
 
 def read_requested_tier() -> str | None:
-    """The tier in force; None where none was asked for.
+    """The tier in force; None if none was asked for.
 
     Raises:
         UsageError: LAR_TIER has another value.

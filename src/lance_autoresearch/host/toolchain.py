@@ -39,7 +39,7 @@ class Toolchain:
     host: str
     """Target triple, e.g. `x86_64-unknown-linux-gnu`."""
     lld: str | None
-    """The bundled rust-lld where rustc links with it by default, else None."""
+    """The bundled rust-lld if rustc links with it by default, else None."""
 
     @property
     def digest(self) -> str:

@@ -5,7 +5,7 @@
 
 Every refusal names the word or symbol, its line, and how an honest kernel does the same. This
 is a courtesy that saves a trial, not the fence: bytes can hide from a scan, and what a kernel
-can *do* is bounded by the box it runs in.
+can *do* is bounded by the sandbox it runs in.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
         text: the kernel, for the line that first names what the symbol is named after.
 
     Raises:
-        RejectedKernel: names the symbol or section and how to mend it.
+        RejectedKernel: names the symbol or section and how to fix it.
     """
     for section in report.get("sections", ()):
         name = str(section["name"])
@@ -341,7 +341,7 @@ def _find_place(symbol: str, text: bytes) -> str:
     """`kernels.rs:LINE` of the first token that can have brought a symbol or section.
 
     `std::thread::spawn` is looked for as `spawn`, then `thread`, then as any word about threads,
-    `.init_array` inside strings too; `kernels.rs` alone where nothing fits.
+    `.init_array` inside strings too; `kernels.rs` alone if nothing fits.
     """
     lines: dict[str, int] = {}
     for token in split_tokens(text.decode("utf-8", "replace")):

@@ -10,7 +10,7 @@ from lance_autoresearch.rules.policy import DEFAULT
 
 
 def check(bench: Bench, candidate: Built) -> tuple[int, EarlyVerdict | None]:
-    """Calls that were compared, and the verdict where one was at fault."""
+    """Calls that were compared, and the verdict if one was at fault."""
     bench.begin_trial()
     calls = 0
     with bench.phases("check"):

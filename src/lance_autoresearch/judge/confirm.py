@@ -3,7 +3,7 @@
     fresh pools at second sizes, one fresh layout a pair and side     `policy.confirm_pairs`
     long blocks of one side                                           `policy.long_block_pairs`
     distinct inputs, the opponent                                     `defences`
-    as many pairs again where the only doubt is one combo or op
+    as many pairs again if the only doubt is one combo or op
     each lower CPU tier for which a kernel has code                   `lower_tiers`
 
 What was measured is returned whatever the verdict.
@@ -121,7 +121,7 @@ def _measure_long(
 
 
 def _count_long_rounds(result: GateResult, policy: Policy) -> int:
-    """Half the rounds where a combo is over twice as fast: the slow side's blocks last longer."""
+    """Half the rounds if a combo is over twice as fast: the slow side's blocks last longer."""
     quick = any(row.gain > 100.0 for row in result.combos)
     return policy.long_block_rounds // 2 if quick else policy.long_block_rounds
 

@@ -33,7 +33,7 @@ from lance_autoresearch.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Defences:
-    """What the defences measured and decided; None where one was not run."""
+    """What the defences measured and decided; None if one was not run."""
 
     distinct_pairs: Comparison | None = None
     distinct: DistinctInputsResult | None = None
@@ -140,7 +140,7 @@ def refuse_too_fast(
 
 
 def _refuse_mostly_void(seen: Comparison, what: str) -> EarlyVerdict | None:
-    """Inconclusive where more than half of the pairs are void."""
+    """Inconclusive if more than half of the pairs are void."""
     valid = sum(pair.void is None for pair in seen.pairs)
     if 2 * valid >= len(seen.pairs):
         return None

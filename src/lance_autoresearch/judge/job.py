@@ -49,9 +49,9 @@ class Job:
     earlier: tuple[PairTimes, ...] = ()
     """Valid pairs of an undecided earlier trial of the same kernel, continued here."""
     noise: NoiseSession | None = None
-    """What noise looks like here, where it is known; None: it is measured."""
+    """What noise looks like here, if it is known; None: it is measured."""
     measure_same_program: bool = False
-    """Measure even where both kernels are one program, as null trials do."""
+    """Measure even if both kernels are one program, as null trials do."""
     layout: int | None = None
     """Judge the candidate linked in this layout (`builder.relink_library`) instead of its own..."""
     order: str = SHUFFLED
@@ -82,7 +82,7 @@ class Prepared:
     code: CodeFacts | None = None
     refusal: EarlyVerdict | None = None
     memory_key: str = ""
-    """Under which a verdict on this code is remembered; empty where it was refused."""
+    """Under which a verdict on this code is remembered; empty if it was refused."""
     asks_features: bool = False
     """One of the two kernels asks what the processor has: lower CPU tiers run other code."""
 

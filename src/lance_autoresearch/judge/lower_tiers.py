@@ -22,7 +22,7 @@ from lance_autoresearch.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class LowerTiers:
-    """What was measured and decided at each tier, and the verdict where one forbids the keep."""
+    """What was measured and decided at each tier, and the verdict if one forbids the keep."""
 
     pairs: tuple[tuple[str, Comparison], ...] = ()
     results: tuple[TierResult, ...] = ()

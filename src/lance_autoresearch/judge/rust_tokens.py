@@ -64,7 +64,7 @@ def split_tokens(text: str) -> Iterator[Token]:
 
 
 def _find_block_end(text: str, at: int) -> int:
-    """Behind a block comment, which may nest; the end of the text where it is never closed."""
+    """Behind a block comment, which may nest; the end of the text if it is never closed."""
     depth = 1
     while depth:
         edge = _EDGE.search(text, at)

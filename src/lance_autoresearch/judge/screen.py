@@ -67,7 +67,7 @@ def screen(
 
 
 def _end_of(result: GateResult) -> EarlyVerdict | None:
-    """The verdict that follows from the gate, where one does."""
+    """The verdict that follows from the gate, if one does."""
     ends = {Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE, Outcome.REVERT: Verdict.REVERT}
     verdict = ends.get(result.outcome)
     return None if verdict is None else EarlyVerdict(verdict, result.reason)

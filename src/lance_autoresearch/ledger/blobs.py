@@ -44,7 +44,7 @@ class Blobs(Chained):
         return name
 
     def find_blob(self, name: str) -> bytes | None:
-        """Bytes by sha256, or None where they were dropped by `lar gc` or never stored."""
+        """Bytes by sha256, or None if they were dropped by `lar gc` or never stored."""
         with explain_errors(self.path):
             found = self._db.execute("SELECT bytes FROM blobs WHERE sha256 = ?", (name,)).fetchone()
         if found is None:
@@ -60,7 +60,7 @@ class Blobs(Chained):
         return data
 
     def get_blob(self, name: str) -> bytes:
-        """Bytes by sha256. Raises LedgerError where they are gone or damaged."""
+        """Bytes by sha256. Raises LedgerError if they are gone or damaged."""
         data = self.find_blob(name)
         if data is None:
             raise LedgerError(

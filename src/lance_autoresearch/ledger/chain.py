@@ -1,10 +1,10 @@
-"""The chain of digests: what makes a change by hand show.
+"""The chain of digests: it makes an edit of the ledger show.
 
     digest = sha256(canonical JSON of {"table": "trials", every column but digest})
 
 and `prev`, one of those columns, is the digest of the row before. Editing a row breaks its own
 digest; taking one out breaks the next; rewriting all that follows breaks the heads that git
-commits carry. Rows cut off at the end show where a commit names a head that is gone, or where
+commits carry. Rows cut off at the end show if a commit names a head that is gone, or if
 a campaign's commit is named by no row.
 """
 

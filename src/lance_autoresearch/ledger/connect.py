@@ -28,7 +28,7 @@ _MENDS: Final = (
 
 @contextmanager
 def explain_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ones that name the mend. A wrong statement stays a defect."""
+    """Turn SQLite's errors into ones that name the fix. A wrong statement stays a defect."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -91,7 +91,7 @@ def _read_version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def _create_schema(db: sqlite3.Connection, path: Path) -> None:
-    """Lay out an empty file; harmless where another process does so at the same time."""
+    """Lay out an empty file; harmless if another process does so at the same time."""
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _run_patiently(db, "PRAGMA journal_mode = WAL")
     _run_patiently(db, "BEGIN IMMEDIATE")

@@ -3,7 +3,7 @@
     base    b"fn a() {\\n    one();\\n}\\n"
     kernel  b"fn a() {\\n  one();\\n    two();\\n}\\n"
     delta   [["copy", 0, 1],                     lines 0..1 of the base
-             ["line", 1, "  ", "\\n"],           line 1 of the base, indented anew
+             ["line", 1, "  ", "\\n"],           line 1 of the base, indented again
              ["text", "    two();\\n}\\n"]]        our own
 
 No line of the base that holds a letter or a digit stands in a `text`.

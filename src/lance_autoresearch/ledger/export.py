@@ -44,7 +44,7 @@ class Records:
     campaign: CampaignRow
     trials: tuple[Row, ...]
     kernels: Mapping[str, bytes]
-    """By sha256; without those in `dropped` and, where upstream was not given, the deltas."""
+    """By sha256; without those in `dropped` and, if upstream was not given, the deltas."""
     pairs: Mapping[str, bytes]
     """JSON of the raw times by sha256."""
     seeds: Mapping[str, Any]

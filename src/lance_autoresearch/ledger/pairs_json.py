@@ -43,8 +43,8 @@ TIER = "tier "
 MOST_PARTS = 12
 """Comparisons of one trial."""
 BASE = replace(DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0)
-"""The policy of a document that names none: whoever changes a default adds the old value here,
-whoever adds a rule the value that turns it off."""
+"""The policy of a document that names none. A change of a default adds the old value here;
+a new rule adds the value that turns it off."""
 OLD_FIELDS: Mapping[str, str] = {
     "need": "e_threshold",
     "need_below": "futility_threshold",

@@ -160,7 +160,7 @@ def encode_reason(reason: Reason) -> dict[str, Any]:
 
 
 def encode_fault(fault: Fault, *, public: bool = False) -> dict[str, Any]:
-    """A fault; bytes and the kernel's own words only where the seed is public."""
+    """A fault; bytes and the kernel's own words only if the seed is public."""
     shown = public or not fault.kind.note_is_kernels
     return {
         "side": fault.side,

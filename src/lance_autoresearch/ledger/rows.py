@@ -57,7 +57,7 @@ def flatten_record(record: TrialRecord) -> dict[str, Any]:
 
 
 def build_record(values: dict[str, Any]) -> TrialRecord:
-    """The record back from its columns. Raises ValueError where one has another shape."""
+    """The record back from its columns. Raises ValueError if one has another shape."""
     fields = {name: values[name] for name in FIELDS}
     stored = json.loads(values["numbers"])
     if not isinstance(stored, dict):
@@ -115,7 +115,7 @@ def build_session(values: dict[str, Any]) -> SessionRow:
 
 
 def build_epoch(begun: dict[str, Any], end: dict[str, Any] | None) -> EpochRow:
-    """An epoch from its beginning and, where it is over, its end."""
+    """An epoch from its beginning and, if it is over, its end."""
     return EpochRow(
         name=begun["name"],
         target=begun["target"],

@@ -148,7 +148,7 @@ class Row:
     """UTC, ISO 8601, seconds."""
     record: TrialRecord
     judged: str
-    """Its memory key, or empty where the trial is exempt from being answered from memory."""
+    """Its memory key, or empty if the trial is exempt from being answered from memory."""
     commit: str | None
     """Git commit of a keep inside a campaign."""
     prev: str

@@ -42,7 +42,7 @@ class Ledger(Blobs):
         """Write one trial; returns its id.
 
         Args:
-            judged: its memory key, or empty where it must not answer a later trial.
+            judged: its memory key, or empty if it must not answer a later trial.
             commit: git commit of a keep (only `campaign` has a reason to give one).
             blobs: kind -> bytes, stored in the same transaction (`kernel`, `pairs`).
         """
@@ -74,7 +74,7 @@ class Ledger(Blobs):
         return [rows.build_row(values) for values in reversed(found)]
 
     def get_trial(self, number: int) -> Row:
-        """One trial. Raises UsageError where there is none of that id."""
+        """One trial. Raises UsageError if there is none of that id."""
         found = self._select("trials", "WHERE id = ?", (number,))
         if not found:
             raise UsageError(f"no trial {number} in the ledger", next="lar log")
@@ -109,7 +109,7 @@ class Ledger(Blobs):
         base: str,
         commit: str,
     ) -> None:
-        """Write a campaign's row; raises LedgerError where the name is taken."""
+        """Write a campaign's row; raises LedgerError if the name is taken."""
         if self.find_campaign(name) is not None:
             raise LedgerError(f"campaign '{name}' exists already", next="lar status")
         values = {"name": name, "target": target, "branch": branch, "start_kernel": start_kernel}

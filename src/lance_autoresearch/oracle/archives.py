@@ -150,7 +150,7 @@ class Archives:
 def _unpack_archive(data: bytes, prefix: str, to: Path) -> Path:
     """Extract a .crate (gzipped tar, one top directory) below `to`; returns that directory.
 
-    Only plain files: cargo packs nothing else. Written by hand because tarfile's own filters
+    Only plain files: cargo packs nothing else. Own code, because tarfile's filters
     came with Python 3.11.4, and Debian 12 has 3.11.2.
     """
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:

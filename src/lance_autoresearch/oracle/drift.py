@@ -2,7 +2,7 @@
 
     for item in find_drift(root, "15.0.0"):
         item.state      # same, moved, changed, gone
-        item.diff       # unified diff where changed
+        item.diff       # unified diff if changed
 
 An item is compared as it is cut: its own bytes, without lifting or declared edits.
 """

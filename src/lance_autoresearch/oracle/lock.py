@@ -42,7 +42,7 @@ class Lock:
 
     @classmethod
     def read(cls, root: Path) -> Lock:
-        """The committed lock; an empty one where there is none yet."""
+        """The committed lock; an empty one if there is none yet."""
         path = root / NAME
         if not path.is_file():
             return cls()

@@ -7,7 +7,7 @@ A spec is one or more segments joined by `::`.
 
     *                      the whole file, without tests, inner docs, `mod x;` lines
     name                   an item of that name (every cfg twin), or a macro call that defines it
-    fn name, struct name   the same where one name stands for two things (also enum, union,
+    fn name, struct name   the same if one name stands for two things (also enum, union,
                            trait, const, static, type, mod, macro)
     name!                  a macro_rules definition and its calls at item position
     impl Type              every impl block of the type
@@ -132,7 +132,7 @@ class Slicer:
         """Items a spec selects, in source order.
 
         Raises:
-            UpstreamError: none, or several where one was meant.
+            UpstreamError: none, or several if one was meant.
         """
         if spec == "*":
             return [SelectedItem(self.source.root, ())]

@@ -53,7 +53,7 @@ def load_parser() -> Parser:
 class Source:
     """A parsed file. `name` is `crate/src/path.rs`, as it appears in messages.
 
-    Raises UpstreamError where the bytes are not UTF-8.
+    Raises UpstreamError if the bytes are not UTF-8.
     """
 
     def __init__(self, name: str, raw: bytes) -> None:

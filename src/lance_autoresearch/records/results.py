@@ -40,9 +40,9 @@ class Component:
     """Lower end of the interval valid at any stopping time."""
     high: float
     e: float
-    """E-value against 'gain <= margin' (0 where the estimate lies below the margin)."""
+    """E-value against 'gain <= margin' (0 if the estimate lies below the margin)."""
     e_below: float
-    """E-value against 'gain >= margin' (0 where the estimate lies above it)."""
+    """E-value against 'gain >= margin' (0 if the estimate lies above it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class ConfirmResult:
     combos: tuple[ComboRow, ...]
     """Intervals hold for all combos together at `policy.guard_level`."""
     long_blocks: Estimate | None
-    """The claim in the pairs with long blocks, None where they were not run."""
+    """The claim in the pairs with long blocks, None if they were not run."""
     pairs: int
     void: int
 
@@ -181,7 +181,7 @@ class CodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that the stages of one trial found; None where a stage was not reached."""
+    """All that the stages of one trial found; None if a stage was not reached."""
 
     reason: Reason | None = None
     """Why the trial ended so, as data; None in rows written before reasons were typed."""
@@ -208,7 +208,7 @@ class Results:
 
     @property
     def measured(self) -> GateResult | ConfirmResult | None:
-        """The confirmation where there is one, else the screening where a pair counted."""
+        """The confirmation if there is one, else the screening if a pair counted."""
         if self.confirmation is not None:
             return self.confirmation
         return self.screening if self.screening is not None and self.screening.pairs else None

@@ -34,7 +34,7 @@ class TrialRecord:
     kind: str = "trial"
     """trial, aa, padding, identity, delay, replay, ..."""
     gain: float | None = None
-    """Confirmed gain in % where there is one, else the screening estimate."""
+    """Confirmed gain in % if there is one, else the screening estimate."""
     low: float | None = None
     high: float | None = None
     results: Results = field(default_factory=Results)

@@ -43,7 +43,7 @@ class ReasonKind(StrEnum):
     PROVEN = "proven"
     SLOWER = "slower"
     NO_GAIN = "no-gain"
-    """Not surely slower, but no gain above the margin."""
+    """Not significantly slower, but no gain above the margin."""
     NOT_PROVEN = "not-proven"
     COMBO_SLOWER = "combo-slower"
     """The guard: the interval of one combo lies below its limit."""
@@ -97,13 +97,13 @@ class Reason:
     """The end of its interval that decided, %; of `too-fast` the least time, ns."""
     count: int | None = None
     total: int | None = None
-    """So many out of so many: pairs valid, pairs void, pairs seen."""
+    """A count out of a total: pairs valid, pairs void, pairs seen."""
     voids: tuple[tuple[str, int], ...] = ()
     """Causes of void pairs with their counts, most frequent first."""
     detail: str = ""
     """A sentence made elsewhere: a refusal, the machine's failure, an old row's reason."""
     at_confirmation: bool = False
-    """The stage: screening where False."""
+    """The stage: screening if False."""
 
 
 class Guard(StrEnum):

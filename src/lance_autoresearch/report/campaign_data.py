@@ -59,7 +59,7 @@ class CampaignData:
     standing: NullMonitor | None = None
     """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
-    """Its newest loop, where an agent drove it: why it ended, what lost turns cost."""
+    """Its newest loop, if an agent drove it: why it ended, what lost turns cost."""
 
     @property
     def records(self) -> list[TrialRecord]:

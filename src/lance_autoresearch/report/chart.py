@@ -1,4 +1,4 @@
-"""The chart as data: where every mark, line and label stands in a drawing of so many pixels.
+"""The chart as data: where every mark, line and label stands in a drawing of a given size.
 
     chart = draw_chart(rows, curve, width=960, height=380)
     chart.marks[0]      # Mark(x=52.1, y=210.0, verdict='keep', title='trial 12, keep +41.7% ...')

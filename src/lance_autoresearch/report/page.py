@@ -1,4 +1,4 @@
-"""From a night to files: index.html, progress.png and results.tsv in one directory.
+"""From a campaign to files: index.html, progress.png and results.tsv in one directory.
 
     write_report(night, card, directory)       # one target
     write_index(nights, directory)             # all targets, each linked to its page
@@ -31,7 +31,7 @@ WIDE, NARROW = (980.0, 400.0), (380.0, 300.0)
 
 
 class Card(NamedTuple):
-    """What a target says about itself; empty where it is gone."""
+    """What a target says about itself; empty if it is gone."""
 
     summary: str = ""
     call_site: str = ""
@@ -72,7 +72,7 @@ def write_index(nights: Sequence[tuple[CampaignData, Card]], directory: Path) ->
 
 
 def render_page(night: CampaignData, card: Card) -> str:
-    """The page of one night."""
+    """The page of one campaign."""
     curve = compute_curve(night.records)
     guessed = sections.list_guesses(night)
     return _render_template("page.html.j2", {

@@ -1,8 +1,9 @@
 """progress.png: every trial of a campaign as a dot, and the best so far as a line.
 
 Upward is faster. A kept trial multiplies the line by its gain over the champion of that moment
-(see `curve`). The line is a guide to the night, not a quotable number: only `lar bench` measures
-a champion against Lance itself. Trials that were not timed stand in a lane below.
+(see `curve`). The line shows the course of the run; it is not a quotable number: only
+`lar bench` measures a champion against Lance itself. Trials that were not timed stand in a
+lane below.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ MARKS = {
 LANE = -0.07
 """Height of trials that were not timed; the measured ones lie between 0 and 1."""
 DENSE = 150
-"""From so many trials on, dots are smaller and paler."""
+"""From this number of trials on, dots are smaller and paler."""
 WORDS = 44
 """Characters of an idea beside its dot."""
 CHARACTER, LETTER_HEIGHT = 0.0060, 0.042
@@ -86,7 +87,7 @@ def draw_picture(trials: Sequence[TrialRecord], path: Path, title: str) -> Path:
                     fontsize=8.5, labelcolor=MUTED, handletextpad=0.2, columnspacing=1.6)
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # Ideas may hold any letter; one that the font lacks is drawn as a box.
+        # Ideas may hold any letter; one that the font lacks is drawn as an empty square.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(path)
     return path
@@ -120,7 +121,7 @@ def _draw_dots(axes: Axes, trials: Sequence[TrialRecord], curve: Curve, axis: Sc
 
 
 def place_labels(trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> list[PictureLabel]:
-    """Ideas of kept trials where there is room, the largest gains first.
+    """Ideas of kept trials if there is room, the largest gains first.
 
     The line only climbs to a kept dot, so there is nothing but stray dots left of it and above.
     """
@@ -137,7 +138,7 @@ def place_labels(trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> li
 
 
 def _place_label(text: str, x: float, y: float) -> PictureLabel:
-    """Ends at its dot; begins at the left edge where it would stand out there."""
+    """Ends at its dot; begins at the left edge if it would stand out there."""
     width = CHARACTER * len(text)
     right = max(x - 0.008, width + 0.006)
     return PictureLabel(right, y + 0.022, right - width, right, text)

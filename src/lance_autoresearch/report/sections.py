@@ -1,4 +1,4 @@
-"""What the page says, derived from a night: pure functions, one a section.
+"""What the page says, derived from a campaign: pure functions, one a section.
 
 Each returns plain data for the template; nothing here knows HTML.
 """
@@ -32,9 +32,9 @@ class Keep(NamedTuple):
     speed: float
     """Of the champion it became, against the starting kernel."""
     claim: str
-    """The component that was proven, where it is not `all`: `hamming +92.0%`."""
+    """The component that was proven, if it is not `all`: `hamming +92.0%`."""
     changed: Difference | None
-    """None where a text is gone."""
+    """None if a text is gone."""
 
 
 class Failure(NamedTuple):
@@ -171,7 +171,7 @@ FAULTS: Mapping[FaultKind, str] = {
 
 
 def select_quotes(night: CampaignData) -> list[Quote]:
-    """The newest quoted figure of each tier: of the champion, else of another kernel of the night.
+    """The newest quoted figure of each tier: of the champion, else of another kernel.
 
     Figures of kernels that this campaign never kept are left out.
     """
@@ -203,7 +203,7 @@ def _build_quote(row: Row, tier: str, current: bool) -> Quote:
 
 
 def _convert_gain(gain: float) -> float | None:
-    """A gain in % as a factor; None where the interval is open."""
+    """A gain in % as a factor; None if the interval is open."""
     return 1 + gain / 100 if math.isfinite(gain) else None
 
 
@@ -239,7 +239,7 @@ def score_guesses(guessed: Sequence[Guess]) -> dict[str, float]:
 
 
 def sum_costs(night: CampaignData) -> dict[str, Any]:
-    """Tokens and dollars, turns without a candidate included; None where none were reported."""
+    """Tokens and dollars, turns without a candidate included; None if none were reported."""
     tokens = [r.tokens for r in night.records if r.tokens is not None]
     dollars = [r.cost_usd for r in night.records if r.cost_usd is not None]
     kept = len(night.keeps)

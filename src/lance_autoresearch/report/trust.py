@@ -1,4 +1,4 @@
-"""How far the night's verdicts can be trusted: what noise was, what a false keep costs.
+"""How far the verdicts of a campaign can be trusted: its noise, and the price of a false keep.
 
     build_trust(night).bound  # 2.5e-4: expected number of false keeps in 100 trials, at most
 """

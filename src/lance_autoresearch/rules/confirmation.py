@@ -98,7 +98,7 @@ DOUBTS = (
 
 
 def is_worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
-    """Nothing stands against the keep but combos or ops that may be slower, not surely so.
+    """Only combos or ops whose slowdown is possible, but not significant, stand against the keep.
 
     Layout moves a small call by several percent, and 16 layouts may leave its interval too wide
     to exclude a loss of 5 %. The claim itself is not looked at again.
@@ -249,8 +249,8 @@ def _compute_half_width(sample: Sample, policy: Policy) -> float:
 def judge_tier(comparison: Comparison, tier: str, policy: Policy) -> TierResult:
     """May a kernel be kept that does this at a lower CPU tier?
 
-    Forbidden where the interval of a combo lies below -`guard_low`, or that of an op (of all
-    combos, where there is one op) reaches -`guard_high`. Nothing is claimed here, so no gain is
+    Forbidden if the interval of a combo lies below -`guard_low`, or that of an op (of all
+    combos, if there is one op) reaches -`guard_high`. Nothing is claimed here, so no gain is
     asked for.
     """
     data = compute_samples(comparison, policy)
@@ -298,7 +298,7 @@ def judge_distinct_inputs(
 
     Args:
         comparison: pairs of fresh processes in which no window repeats.
-        claimed: gain of the claim where windows do repeat, %.
+        claimed: gain of the claim if windows do repeat, %.
     """
     sample = _find_claimed(compute_samples(comparison, policy), claim)
     high = sample.compute_fixed_bounds(policy.confirm_level).high
@@ -319,7 +319,7 @@ def judge_opponent(
         comparison: pairs whose times are both the champion's, of one process: `champion` those
             behind that, `candidate` those behind the candidate.
         claimed: gain of the claim, %.
-    Rejected where the one-sided lower bound of the slowdown exceeds `opponent_slack` and
+    Rejected if the one-sided lower bound of the slowdown exceeds `opponent_slack` and
     `opponent_share` of the claim.
     """
     sample = _find_claimed(compute_samples(comparison, policy), claim)

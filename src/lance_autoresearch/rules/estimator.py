@@ -141,8 +141,8 @@ def compute_samples(
 def compute_pair_value(pair: PairTimes, combo: int) -> float:
     """Median over double rounds of the mean ln(champion/candidate), empty slices subtracted.
 
-    A double round is AB and its complement BA. Whoever comes second finds the branch predictor
-    trained on the very same window where the two programs are alike: up to 20 % in one slice
+    A double round is AB and its complement BA. If the two programs are alike, the second side
+    finds the branch predictor trained on the very same window: up to 20 % in one slice
     (upstream's heap loop, its sign alternating with the order). The mean of the two cancels it;
     a median over single rounds would pick one of two states. A last round without its
     complement does not count, unless it is the only one.
@@ -190,7 +190,7 @@ def list_ops(combos: Sequence[ComboId]) -> tuple[str, ...]:
 
 
 def check_comparison(comparison: Comparison) -> None:
-    """Raise UsageError, naming all faults, where a comparison contradicts itself."""
+    """Raise UsageError, naming all faults, if a comparison contradicts itself."""
     faults = [] if comparison.combos else ["no combos"]
     faults += [f"weight of {c.label} not positive" for c in comparison.combos if not c.weight > 0]
     if len({c.label for c in comparison.combos}) < len(comparison.combos):
@@ -225,7 +225,7 @@ def _list_rounds(pair: PairTimes, combo: int) -> list[tuple[int, int]]:
 
 
 def _subtract_empty(champion: int, candidate: int, empty: tuple[int, int]) -> tuple[int, int]:
-    """Both times without their empty slice; where one would not be positive, both with it.
+    """Both times without their empty slice; if one would not be positive, both with it.
 
     The second case draws the ratio towards 1, so that a slice too short to measure never
     looks like a large gain; `confirmation.find_floor_flags` names such combos.

@@ -3,7 +3,7 @@
     pairs 1-3      continue            too few to say anything
     pairs 4-40     keep-candidate      mean e-value over the components >= 4,000 (pair 7 at best)
                    revert, slower      E >= 5 against 'gain >= margin', no component above it
-                   revert, guard       one combo surely more than 3 % slower
+                   revert, guard       one combo significantly more than 3 % slower
                    continue            none of these
     pair 40        revert, not proven (later in a noisy session: `Policy.adapt_to_noise`)
     void pairs     more than max(2, 10 %): inconclusive, whatever the rest says

@@ -21,7 +21,7 @@ class Policy:
     min_pairs: int = 4
     """The gate stays silent before this many valid pairs."""
     max_pairs: int = 40
-    """Without proof by then: revert, `not proven`. Where a pair's SD is 0.75 % (kernels that
+    """Without proof by then: revert, `not proven`. If a pair's SD is 0.75 % (kernels that
     were made 14 times as fast), 24 pairs prove a gain of 1.5 % in 7 cases of 10."""
     e_threshold: float = 4000.0
     """Mean e-value for a keep-candidate; at least the number of planned trials."""
@@ -35,7 +35,7 @@ class Policy:
     """...but at most this share of its values, or one: more are no outliers but a second state
     of the noise. Without it, processes that run at +2 % or -2 % by chance pass as proven gains
     in up to 28 of 100 null trials of one combo; with it, in at most 1 of 1,000, and in 4 of 100
-    where the champion has no such states, whose session then cannot know them."""
+    if the champion has no such states, whose session then cannot know them."""
     sd_floor: float = 0.5
     """The SD of a component is at least this share of its SD in the session's A/A."""
     sd_least: float = 1e-4
@@ -43,22 +43,22 @@ class Policy:
     stop_level: float = 0.99
     """Level of the intervals that hold at any stopping time (shown, and the screening guard)."""
     screen_guard: float = 0.03
-    """Screening reverts where one combo's slowdown surely exceeds this."""
+    """Screening reverts if the lower bound of one combo's slowdown exceeds this."""
     guard_low: float = 0.01
-    """Confirmation reverts where a combo's lower bound of slowdown exceeds this..."""
+    """Confirmation reverts if a combo's lower bound of slowdown exceeds this..."""
     guard_high: float = 0.05
     """...or its upper bound reaches this."""
     guard_level: float = 0.99
     """Family-wise confidence of the guard."""
     guard_again_level: float = 0.995
-    """The same when it looks a second time: once, where the only doubt was a combo that may be
-    slower and is not surely so, as many pairs again are run. Both looks together miss a combo
+    """The same for the second look. If the only doubt is a combo whose slowdown is possible, but
+    not significant, confirmation runs as many pairs again, once. Both looks together miss a combo
     that became 5 % slower in at most 1.5 of 100 cases."""
     confirm_pairs: int = 16
     confirm_level: float = 0.99
     """Two-sided level of the claim's interval at confirmation."""
     slow_floor: float = 0.0
-    """The claim's interval must lie above this also where no process in which the candidate was
+    """The claim's interval must lie above this also if no process in which the candidate was
     slow is clipped. All of 155 recorded keeps do; of kernels that are slow in 15 % of their
     processes and no faster on average, it stops seven of eight that passed the rest."""
     others_floor: float = -0.02
@@ -82,13 +82,13 @@ class Policy:
     distinct_rounds: int = 2
     """Rounds of such a pair, one call a slice; calibration needs one more call of the pool."""
     distinct_share: float = 0.25
-    """Rejected where the gain on such inputs is surely less than this share of the claim..."""
+    """Rejected if the upper bound of the gain on such inputs is below this share of the claim..."""
     distinct_slack: float = 0.05
     """...and less by more than this: code and heap of a process that has just begun are cold."""
     opponent_pairs: int = 8
     """Pairs at confirmation: the champion behind the candidate and behind another layout."""
     opponent_slack: float = 0.01
-    """Rejected where the champion, following the candidate, is surely slower than this..."""
+    """Rejected if the lower bound of the champion's slowdown behind it exceeds this..."""
     opponent_share: float = 0.1
     """...and than this share of the claim: another program in front costs the champion up to
     1 % honestly, and half of it counts, for in half of the rounds the champion is first..."""
@@ -97,32 +97,32 @@ class Policy:
     tier_pairs: int = 8
     """Pairs at confirmation at each lower CPU tier for which a kernel has code..."""
     tier_most_pairs: int = 32
-    """...and at most, where..."""
+    """...and at most, if..."""
     tier_width: float = 0.025
     """...the interval of an op is wider than this on either side: a two-stage plan (Stein 1945)
     whose second stage looks at the spread of the first alone, never at its mean."""
     store_bytes_per_ns: float = 512.0
-    """Rejected where a call takes less than writing its outputs so fast: 64 bytes a cycle at
+    """Rejected if a call takes less than writing its outputs so fast: 64 bytes a cycle at
     8 GHz, more than any core stores."""
     max_void: int = 2
     max_void_share: float = 0.10
     """More void pairs than max(max_void, share): inconclusive."""
     max_slow_arms: int = 2
-    """Rejected where more pairs than this, beyond the champion's, are void because the candidate's
+    """Rejected if more pairs than this, beyond the champion's, are void because the candidate's
     process was slow to get ready: it works before the clock starts."""
     session_pairs: int = 16
     """Pairs of a noise session: the champion against its own copy."""
     rounds: int = 20
     slice_us: float = 50.0
     planned_sd: float = 0.0075
-    """The numbers of pairs are made for this SD of a pair, all combos. Where the session's A/A is
+    """The numbers of pairs are made for this SD of a pair, all combos. If the session's A/A is
     noisier, a trial may take `max_pairs` and confirmation takes `confirm_pairs` times the ratio
     of the variances..."""
     most_times: float = 2.0
-    """...at most so many times: a trial must end."""
+    """...at most this factor: a trial must end."""
 
     def adapt_to_trials(self, trials: int) -> Policy:
-        """The policy of a campaign of so many trials: the threshold is at least their number."""
+        """The policy of a campaign of `trials` trials: the threshold is at least their number."""
         return replace(self, e_threshold=max(self.e_threshold, float(trials)))
 
     def adapt_to_noise(self, sd: float) -> Policy:
@@ -188,7 +188,7 @@ class MeasuringLimits:
     clock_drift_us: float = 1000.0
     """...and this."""
     arm_ratio: float = 1.5
-    """One side's median time from *arm* to *ready* is more than so many times the other's, plus
+    """One side's median time from *arm* to *ready* is more than this many times the other's, plus
     `arm_margin_us`: it may be working before *go*. In A/A pairs they differ by a few percent."""
     arm_margin_us: float = 3.0
     combo_arm_ratio: float = 2.5
@@ -214,7 +214,7 @@ class MeasuringLimits:
     max_output_mb: int = 64
     """Output memory of a slice."""
     block_window_mb: int = 4
-    """What a slice of a long block may touch, where the combo declares less: a block warms its
+    """What a slice of a long block may touch, if the combo declares less: a block warms its
     caches in any case."""
     max_slice_us: float = 3000.0
     """A slice of the slower side."""

@@ -34,7 +34,7 @@ def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
 def _add_defences(
     results: Results, confirmed: ConfirmResult, pairs: TrialPairs, policy: Policy
 ) -> Results:
-    """The defences, by the claim that the trial judged them by where that is recorded."""
+    """The defences, by the claim that the trial judged them by if that is recorded."""
     gain = pairs.judged_claim
     gain = confirmed.claimed.gain if gain is None else gain
     distinct = opponent = None

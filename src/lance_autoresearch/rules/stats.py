@@ -1,6 +1,6 @@
 """Small statistics of the decision: pure functions on plain numbers, one source per formula.
 
-Whoever replays a verdict must get the same bits on any machine. Therefore sums are `math.fsum`
+A replay of a verdict must give the same bits on any machine. Therefore sums are `math.fsum`
 (correctly rounded, so the order does not matter), and what decides on screening data uses only
 operations IEEE 754 rounds correctly (+ - * / sqrt) and series built from them: no libm, whose
 last bit differs between machines. Student's t and the exact bounds do use libm; they are
@@ -115,7 +115,7 @@ def mad(values: Sequence[float]) -> float:
 def clip(values: Sequence[float], width: float, most: int) -> tuple[float, ...]:
     """Values limited to median +- width x 1.4826 x MAD, at most `most` of them (winsorising).
 
-    None is deleted. Where more than `most` lie beyond, the reach grows until only they do: then
+    None is deleted. If more than `most` lie beyond, the reach grows until only they do: then
     they are a second state of the noise, not outliers, and cutting it off would leave an SD
     that says nothing. A MAD of 0 likewise says that values coincide, not that nothing varies.
     """
@@ -168,7 +168,7 @@ def compute_e_value(t: float, n: int, prior: float) -> float:
 
 
 def compute_any_stop_t(n: int, prior: float, alpha: float) -> float:
-    """The |t| at which `compute_e_value` reaches 1/alpha; inf where n is too small for it.
+    """The |t| at which `compute_e_value` reaches 1/alpha; inf if n is too small for it.
 
     mean +- this x sd/sqrt n holds the null values whose E stays below 1/alpha: a confidence
     sequence, which covers the truth at *every* n at once with probability >= 1 - alpha

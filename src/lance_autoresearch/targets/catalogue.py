@@ -195,7 +195,7 @@ def _find_repeated(items: list[str], kind: str) -> list[str]:
 
 
 def list_waiting(root: Path) -> list[Waiting]:
-    """The kernels that wait, in the order of targets/waiting.toml; none where it is absent."""
+    """The kernels that wait, in the order of targets/waiting.toml; none if it is absent."""
     path = root / "targets" / "waiting.toml"
     if not path.exists():
         return []

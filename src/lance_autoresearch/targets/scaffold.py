@@ -251,7 +251,7 @@ def _expand_use(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def check_call_site(root: Path, manifest: Manifest, wanted: Order) -> str | None:
-    """A note where the file never names the function, None where the line shows the call.
+    """A note if the file never names the function, None if the line shows the call.
 
     Raises:
         UsageError: no such file, or the function is named on other lines only.

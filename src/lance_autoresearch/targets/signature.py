@@ -112,13 +112,13 @@ def parse_signature(source: Source, node: Node) -> Signature:
         faults.append("takes nothing: there is nothing to measure")
     vecs = sum(p.kind == "vec" for p in params)
     if vecs > 1 or (vecs and returns is not None):
-        faults.append("appends to a Vec and gives more besides: write contract.rs by hand")
+        faults.append("appends to a Vec and gives more besides: write contract.rs yourself")
     signature = Signature(name, tuple(params), returns, vec)
     if not faults and not signature.outputs:
         faults.append("returns nothing and changes nothing")
     if faults:
         raise UsageError(
-            "its contract must be written by hand:\n    " + "\n    ".join(faults),
+            "you must write its contract yourself:\n    " + "\n    ".join(faults),
             where=where,
             next="CONTRIBUTING.md, A target that `lar new` cannot make",
         )

@@ -71,7 +71,7 @@ class Op:
     name: str
     outputs: tuple[Out, ...]
     rows: RowOrder | None = None
-    """Set where the outputs are the rows of a top-k result: f32 distances, then u64 ids with rule
+    """Set if the outputs are the rows of a top-k result: f32 distances, then u64 ids with rule
     `tieband` (ids at the last distance may be any that really have it)."""
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from lance_autoresearch.records import TrialRecord, Verdict
 
 LOG_FROM = 2.5
-"""A night that spans more than this factor is drawn on a logarithmic axis..."""
+"""A campaign that spans more than this factor is drawn on a logarithmic axis..."""
 FLOOR = 0.4
 """...and whatever is slower than this is drawn at this height: how slow a failure was matters less
 than the steps of what was kept."""
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
     line: list[float]
     """The champion's speed after the trial."""
     dots: list[float | None]
-    """The trial's own speed, None where nothing was measured."""
+    """The trial's own speed, None if nothing was measured."""
 
 
 class Scale(NamedTuple):

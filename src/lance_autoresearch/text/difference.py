@@ -4,7 +4,7 @@
     changed.added, changed.removed      # 12, 4
     changed.lines                       # unified diff, 3 lines of context, bounded
 
-The text is an agent's and may quote Lance: whoever shows it escapes it. Characters that could
+The text is an agent's and may quote Lance: the caller that shows it escapes it. Characters that could
 hide or reorder what is read (controls, bidi, zero width) are spelt out as `\\u{202e}`.
 """
 

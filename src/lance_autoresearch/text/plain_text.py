@@ -1,4 +1,4 @@
-r"""Text from strangers, made safe to print: kernels, agents and tools write it, people read it.
+r"""Untrusted text, made safe to print: kernels, agents and tools write it, people read it.
 
     mark_untrusted("ok\x1b[31m red\x1b[0m\nline")  untrusted: "ok red line"
 
@@ -35,7 +35,7 @@ def strip_text(text: str, limit: int = LIMIT) -> str:
     Escape sequences go first, whole; then every control, format (bidi, zero width, tags),
     surrogate, private and unassigned character; runs of white space become one space.
     """
-    # Whoever sends megabytes is not worth the time to clean them.
+    # Megabytes of text are not worth the time to clean them.
     text = ESCAPES.sub("", text[: 16 * limit + 64])
     kept = "".join(_keep_character(c) for c in HIDDEN.sub("", text))
     line = " ".join(kept.split())

@@ -33,7 +33,7 @@ KEPT_BACK = (
 
 
 def describe_reason(reason: Reason) -> str:
-    """The sentence of a reason; an old row's own sentence where there is one."""
+    """The sentence of a reason; an old row's own sentence if there is one."""
     if reason.detail:
         return reason.detail
     words = SENTENCES[reason.kind](reason)

@@ -53,7 +53,7 @@ def count_slices(comparison: Comparison) -> int:
 
 
 def record_to_json(record: TrialRecord) -> dict[str, Any]:
-    """A ledger row as JSON-able fields, text of strangers stripped."""
+    """A ledger row as JSON-able fields, untrusted text stripped."""
     fields = asdict(record)
     del fields["results"], fields["stored"]
     fields["verdict"] = str(record.verdict)
@@ -72,7 +72,7 @@ def print_gate(
 
     Args:
         margin: the policy's, %.
-        confirm_pairs: how many a confirmation would take, where that is known.
+        confirm_pairs: how many a confirmation would take, if that is known.
     """
     claimed = result.claimed
     ends = _format_ends(claimed.low, claimed.high, 2)
@@ -114,7 +114,7 @@ def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 
 
 
 def print_defences(results: Results) -> str:
-    """What the defences saw; empty where none was run."""
+    """What the defences saw; empty if none was run."""
     lines = []
     if (seen := results.distinct_inputs) is not None:
         words = f"gain {seen.gain:+.2f}%, at most {_end(seen.high, 2)}%"
@@ -142,7 +142,7 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
     """A trial's block: verdict first, then who and what, then its measurements.
 
     Args:
-        number: its row in the ledger, where it has one.
+        number: its row in the ledger, if it has one.
     """
     gain = ""
     if record.gain is not None:
