@@ -4,8 +4,8 @@
     changed.added, changed.removed      # 12, 4
     changed.lines                       # unified diff, 3 lines of context, bounded
 
-The text is an agent's and may quote Lance: the caller that shows it escapes it. Characters that could
-hide or reorder what is read (controls, bidi, zero width) are spelt out as `\\u{202e}`.
+The text is an agent's and may quote Lance: the caller that shows it escapes it. Characters that
+could hide or reorder text (controls, bidi, zero width) are spelt out as `\\u{202e}`.
 """
 
 from __future__ import annotations
