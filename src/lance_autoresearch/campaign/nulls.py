@@ -43,7 +43,7 @@ class Null(NamedTuple):
 
 
 def make_null(coordinator: Coordinator, kind: str, base: bytes, number: int) -> Null:
-    """A kernel with nothing to gain over `base`; other bytes, so that it is built anew.
+    """A kernel with nothing to gain over `base`; other bytes, so that it is built again.
 
     Args:
         kind: `aa` (the same program), `padding` (its functions renamed, in another order, in a

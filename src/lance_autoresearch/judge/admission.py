@@ -1,4 +1,4 @@
-"""Refuses, within milliseconds, what no honest kernel needs: by its words, by its symbols.
+"""Refuses, within milliseconds, what no honest kernel needs: by the kernel's words and symbols.
 
     admit(text)       # words of kernels.rs: asm!, extern, static mut, std::fs, #[no_mangle], ...
     check_audit(report)  # symbols and sections of the object that was built from it
@@ -51,7 +51,7 @@ WORDS: Mapping[str, str] = {
         ("set_hook", "take_hook", "catch_unwind"), "panics where Lance panics: they end the trial"
     ),
 }  # fmt: skip
-"""Words refused wherever they stand as code, and what an honest kernel uses."""
+"""Words that admission refuses anywhere in code, and what an honest kernel uses instead."""
 
 MACROS: Mapping[str, str] = {
     **dict.fromkeys(("include", "include_str", "include_bytes"), "`const` tables in the file"),
@@ -77,7 +77,7 @@ ATTRIBUTES = (
     "non_exhaustive", "repr", "rustfmt", "clippy", "target_feature", "test", "track_caller", "warn",
 )  # fmt: skip
 INNER = ("allow", "deny", "doc", "expect", "warn")
-"""Inner attributes: `#![allow(...)]` and its kin, nothing that changes the crate."""
+"""Inner attributes: `#![allow(...)]` and similar ones, none that changes the crate."""
 
 SHIM = ("has", "Feature")
 _CELLS = re.compile(
@@ -168,7 +168,7 @@ def _check_word(words: Sequence[Token], i: int, metavariable_attributes: bool) -
 
 
 def _is_in_use(words: Sequence[Token], i: int) -> bool:
-    """True when the word stands in a `use` declaration."""
+    """True if the word is part of a `use` declaration."""
     while i >= 0 and words[i].text not in (";", "fn", "=", "("):
         if words[i].text == "use":
             return True
@@ -254,7 +254,7 @@ def _check_attribute(words: Sequence[Token], i: int) -> None:
 
 
 def _check_metavariable(words: Sequence[Token], i: int) -> None:
-    """`$name!(...)` calls whatever macro it is given: the scan could not see which."""
+    """`$name!(...)` calls the macro it is given: the scan cannot see which one."""
     opened = _get_text(words, i + 3) in ("(", "[", "{")
     if i + 3 < len(words) and words[i + 1].kind == "word" and words[i + 2].text == "!" and opened:
         what = f"a macro called by the metavariable `${words[i + 1].text}` is not admitted"
@@ -277,7 +277,7 @@ _SYMBOLS = re.compile(
 entry points, libm, compiler-rt's arithmetic, the shim's feature word."""
 
 _ERROR_VALUE = re.compile(r"std::io::error(::\w+)*")
-"""std's plain error value, which Lance's decoders return: part of many symbols' names."""
+"""The plain error value of std, which Lance's decoders return: part of many symbols' names."""
 
 _ROOTS = re.compile(r"(?<![\w:$.])([A-Za-z_]\w*)::")
 _TRUSTED_ROOTS = frozenset(("core", "alloc", "prelude", "kernels"))
@@ -304,7 +304,7 @@ def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
     Args:
         report: {"undefined": [demangled names], "sections": [{"name", "size", "flags"}],
             "exports": [names exported by the linked library]}.
-        text: the kernel, for the line that first names what the symbol is named after.
+        text: the kernel; the error cites the line that first names the symbol's source.
 
     Raises:
         RejectedKernel: names the symbol or section and how to fix it.
@@ -338,9 +338,9 @@ def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
 
 
 def _find_place(symbol: str, text: bytes) -> str:
-    """`kernels.rs:LINE` of the first token that can have brought a symbol or section.
+    """`kernels.rs:LINE` of the first token that can have caused a symbol or section.
 
-    `std::thread::spawn` is looked for as `spawn`, then `thread`, then as any word about threads,
+    The search for `std::thread::spawn` tries `spawn`, then `thread`, then any word about threads,
     `.init_array` inside strings too; `kernels.rs` alone if nothing fits.
     """
     lines: dict[str, int] = {}

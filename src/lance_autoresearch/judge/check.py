@@ -10,7 +10,7 @@ from lance_autoresearch.rules.policy import DEFAULT
 
 
 def check(bench: Bench, candidate: Built) -> tuple[int, EarlyVerdict | None]:
-    """Calls that were compared, and the verdict if one was at fault."""
+    """The number of compared calls, and the verdict if one was at fault."""
     bench.begin_trial()
     calls = 0
     with bench.phases("check"):
@@ -23,7 +23,7 @@ def check(bench: Bench, candidate: Built) -> tuple[int, EarlyVerdict | None]:
 
 
 def check_text(bench: Bench, text: bytes) -> tuple[int, EarlyVerdict | None]:
-    """The same for a kernel's text: admitted, built and audited first; nothing is timed."""
+    """The same for a kernel's text, after admission, build and audit; nothing is timed."""
     job = Job(bench.target.name, text, bench.first_kernel, DEFAULT)
     prepared = prepare(job, bench)
     if prepared.built is None:

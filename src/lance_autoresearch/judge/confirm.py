@@ -1,12 +1,12 @@
-"""Confirmation: a would-be keep is measured again on everything fresh, then the defences look.
+"""Confirmation measures a would-be keep again on fresh data and layouts, then runs the defences.
 
     fresh pools at second sizes, one fresh layout a pair and side     `policy.confirm_pairs`
     long blocks of one side                                           `policy.long_block_pairs`
     distinct inputs, the opponent                                     `defences`
-    as many pairs again if the only doubt is one combo or op
+    as many pairs again if one combo or op is the only doubt
     each lower CPU tier for which a kernel has code                   `lower_tiers`
 
-What was measured is returned whatever the verdict.
+The measurements are returned with every verdict.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ LONG_BLOCK_MS = 5
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What confirmation saw."""
+    """The measurements and the decision of the confirmation."""
 
     comparison: Comparison
     long_blocks: Comparison
     result: ConfirmResult
     seed: int
-    """Made its pools and is burnt."""
+    """The seed of its pools; it is published and never used again."""
     defences: Defences = field(default_factory=Defences)
     tiers: LowerTiers = field(default_factory=LowerTiers)
     end: EarlyVerdict | None = None

@@ -1,7 +1,7 @@
-"""What the defences want to see of a would-be keep, in the order of their cost.
+"""The defences: what a would-be keep must pass last, in the order of cost.
 
     floor             no call is faster than its outputs can be written
-    distinct inputs   the gain is there on inputs that no process has met before
+    distinct inputs   the gain exists on inputs that no process has met before
     opponent          the champion is not slower behind the candidate than behind other code
 """
 
@@ -40,7 +40,7 @@ class Defences:
     opponent_pairs: Comparison | None = None
     opponent: OpponentResult | None = None
     claim: float | None = None
-    """Gain of the claim, %, by which they judged."""
+    """Gain of the claim in %, the reference of the defences."""
     end: EarlyVerdict | None = None
 
 

@@ -1,12 +1,11 @@
 """Instructions that not every processor has: a kernel must ask for them before it uses them.
 
-    check_features_asked(words)  # tokens: whatever a #[target_feature] enables is asked for by
-    `has`
-    check_features_guarded(report)  # the object in which every `has` said no: nothing may be left
-    of them
+        check_features_asked(words)     # tokens: `has` asks for each feature a #[target_feature] enables
+        check_features_guarded(report)  # the object in which every `has` returns false: none is used
 
-Both sides of a comparison run on one processor, which may have more than Lance asks for. What
-is used unasked would be right and fast here and stop a query with SIGILL elsewhere.
+Both sides of a comparison run on one processor, which may have more than Lance requires. An
+instruction that the kernel does not ask for would be right and fast here, and would end a query
+with SIGILL elsewhere.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ IMPLIED: Mapping[str, Sequence[str]] = {
 
 
 def check_features_asked(words: Sequence[Token]) -> None:
-    """Check that each feature a kernel enables is one that it asks for.
+    """Check that a kernel asks for each feature that it enables.
 
     Args:
         words: the kernel's tokens.
@@ -65,7 +64,7 @@ def _list_enabled(words: Sequence[Token]) -> Iterator[tuple[int, str]]:
 
 
 def check_features_guarded(report: Mapping[str, Any]) -> None:
-    """Check `lar-conductor audit`'s report on the object in which no feature is there.
+    """Check `lar-conductor audit`'s report on the object that was built without any feature.
 
     Args:
         report: {"extensions": [{"feature", "function"}]}: what needs more than a Haswell.

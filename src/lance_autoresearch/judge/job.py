@@ -1,9 +1,9 @@
-"""What goes into the judge and what comes out of it, as plain data.
+"""The judge's input and output, as plain data.
 
     judged = judge(Job("hamming", kernel, champion, policy), bench)
 
-A `Job` holds all that a verdict may depend on beside the machine; a `JudgedTrial` holds all that
-was found. The judge writes nothing: the caller appends to the ledger and moves the champion.
+A `Job` holds all that a verdict may depend on beside the machine; a `JudgedTrial` holds all the
+results. The judge writes nothing: the caller appends to the ledger and moves the champion.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lance_autoresearch.records import (
 from lance_autoresearch.rules.policy import Policy
 
 FORBIDDEN = frozenset({FaultKind.SANDBOX, FaultKind.MEMORY, FaultKind.ARM})
-"""Faults that end in `rejected`: the kernel reached for what no kernel may have. All other faults
+"""Faults that end in `rejected`: the kernel accessed what no kernel may access. All other faults
 (wrong outputs, panics, crashes, endless loops) are `incorrect`."""
 
 
@@ -49,7 +49,7 @@ class Job:
     earlier: tuple[PairTimes, ...] = ()
     """Valid pairs of an undecided earlier trial of the same kernel, continued here."""
     noise: NoiseSession | None = None
-    """What noise looks like here, if it is known; None: it is measured."""
+    """The noise session of this machine, if it is known; None: the judge measures one."""
     measure_same_program: bool = False
     """Measure even if both kernels are one program, as null trials do."""
     layout: int | None = None
@@ -68,7 +68,7 @@ class EarlyVerdict:
 
     @classmethod
     def make_from_fault(cls, fault: Fault) -> EarlyVerdict:
-        """What the conductor caught, as a verdict."""
+        """A fault that the conductor detected, as a verdict."""
         verdict = Verdict.REJECTED if fault.kind in FORBIDDEN else Verdict.INCORRECT
         return cls(verdict, Reason(ReasonKind.FAULT), fault)
 
@@ -82,9 +82,9 @@ class Prepared:
     code: CodeFacts | None = None
     refusal: EarlyVerdict | None = None
     memory_key: str = ""
-    """Under which a verdict on this code is remembered; empty if it was refused."""
+    """The ledger remembers a verdict on this code under this key; empty if it was refused."""
     asks_features: bool = False
-    """One of the two kernels asks what the processor has: lower CPU tiers run other code."""
+    """One of the two kernels reads the CPU features: lower CPU tiers run other code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class JudgedTrial:
     """sha256 of the kernel's text."""
     champion_digest: str = ""
     sessions: tuple[NoiseSession, ...] = ()
-    """Noise sessions measured on the way."""
+    """Noise sessions that this trial measured."""
     epochs: EpochFacts | None = None
     burnt_seeds: tuple[int, ...] = ()
     memory_key: str = ""

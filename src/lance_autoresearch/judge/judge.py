@@ -37,7 +37,7 @@ __all__ = ["judge", "judge_prepared", "prepare"]
 
 @dataclass(slots=True)
 class _Evidence:
-    """What the stages have found so far; filled from top to bottom."""
+    """The results of the stages so far; filled from top to bottom."""
 
     policy: Policy
     checked: int = 0
@@ -51,13 +51,13 @@ def judge(job: Job, bench: Bench) -> JudgedTrial:
     """Judge one kernel against its champion.
 
     Raises:
-        LarError: the machine or trusted code failed before anything could be said.
+        LarError: the machine or trusted code failed before there was a verdict.
     """
     return judge_prepared(job, prepare(job, bench), bench)
 
 
 def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
-    """Judge a kernel that `prepare` has looked at; see `judge`."""
+    """Judge a kernel that `prepare` has built; see `judge`."""
     found = _Evidence(job.policy)
     try:
         end = (
@@ -110,7 +110,7 @@ def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> Ear
 
 
 def _confirm(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
-    """The same claim on everything fresh, then the defences."""
+    """The same claim on fresh pools and layouts, then the defences."""
     assert found.screening is not None and found.noise is not None
     found.confirmation = confirm(
         bench, prepared, found.screening, found.policy, found.noise.aa_sd

@@ -1,8 +1,8 @@
-"""Lower CPU tiers: a kernel that gains here must not lose where a processor has less.
+"""Lower CPU tiers: a kernel that gains here must not lose on a processor that has less.
 
-Each tier that this processor can play, that the target declares, and for which one of the two
-kernels has code of its own, is timed before a keep: champion against candidate, on the
-confirmation's pools and layouts, guarded and not asked for a gain.
+Before a keep, the judge times each lower tier that this processor can emulate, that the target
+declares, and for which one of the two kernels has code of its own: champion against candidate,
+on the confirmation's pools and layouts. The guard applies; no gain is required.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lance_autoresearch.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class LowerTiers:
-    """What was measured and decided at each tier, and the verdict if one forbids the keep."""
+    """The measurement and decision of each tier, and the verdict if one forbids the keep."""
 
     pairs: tuple[tuple[str, Comparison], ...] = ()
     results: tuple[TierResult, ...] = ()
@@ -51,14 +51,14 @@ def time_lower_tiers(
 
 
 def list_lower_tiers(bench: Bench) -> list[str]:
-    """Tiers of the target below the one that is timed, as far as they differ here."""
+    """Tiers of the target below the timed one, without those that are equal here."""
     return tiers.list_distinct(bench.target.tiers, bench.opened.features)[1:]
 
 
 def _measure(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy, tier: str
 ) -> Comparison:
-    """As many pairs as the spread of the first few asks for."""
+    """Measure as many pairs as the spread of the first few requires."""
     meter = bench.make_meter(layouts, pools, policy, tier=tier)
     pairs = [meter.measure_pair() for _ in range(policy.tier_pairs)]
     wanted = plan_tier_pairs(gather_pairs(meter, pairs), policy)

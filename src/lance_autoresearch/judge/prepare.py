@@ -2,7 +2,7 @@
 
     prepared = prepare(job, bench)
     prepared.refusal         why it is not measured; or None
-    prepared.memory_key      what the ledger is asked with before anything is measured
+    prepared.memory_key      the key of the ledger's memory, which is asked before measuring
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lance_autoresearch.records import CodeFacts, Reason, ReasonKind, Verdict
 def prepare(job: Job, bench: Bench) -> Prepared:
     """Admit, build and audit a kernel; build its champion.
 
-    The kernel is also compiled as for a processor without extensions: see `extensions`.
+    It also compiles the kernel as for a processor without extensions: see `extensions`.
 
     Raises:
         LarError: the machine or trusted code failed.
@@ -50,7 +50,7 @@ def describe_machine(bench: Bench) -> str:
 
 
 def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
-    """Raises RejectedKernel with place and fix."""
+    """Audit the object. Raises RejectedKernel with place and fix."""
     with bench.phases("admit"):
         admit(job.kernel)
     with bench.phases("build"):
@@ -66,5 +66,5 @@ def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
 
 
 def _is_asking_features(report: Mapping[str, Any]) -> bool:
-    """Whether an object reads the word that says what the processor has."""
+    """Whether an object reads the shim's word of CPU features."""
     return any("lar_shim::" in str(symbol) for symbol in report.get("undefined", ()))

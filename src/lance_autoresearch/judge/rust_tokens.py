@@ -1,9 +1,9 @@
-"""Splits Rust text into tokens: what a rule about words must look at.
+"""Splits Rust text into the tokens that a rule about words must read.
 
     for token in split_tokens('let s = "asm!"; // asm!'):  # let, s, =, "asm!", ;  - no comment
 
 Comments are dropped; a string, a byte string or a character is one token of kind `text`, so
-words inside them are never mistaken for code. Macro bodies come out like everything else.
+words inside them are never mistaken for code. Macro bodies are split like all other code.
 Written after the Rust reference, chapter "Lexical structure".
 """
 
@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 
 class Token(NamedTuple):
-    """One token and where it stands."""
+    """One token and its place."""
 
     kind: str
     """word, text, life, number, sign."""
@@ -64,7 +64,7 @@ def split_tokens(text: str) -> Iterator[Token]:
 
 
 def _find_block_end(text: str, at: int) -> int:
-    """Behind a block comment, which may nest; the end of the text if it is never closed."""
+    """The offset behind a block comment, which may nest; the text's end if it is never closed."""
     depth = 1
     while depth:
         edge = _EDGE.search(text, at)

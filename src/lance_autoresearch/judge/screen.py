@@ -24,7 +24,7 @@ from lance_autoresearch.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What screening saw: raw pairs, the gate's decision, and a verdict unless it may be a keep."""
+    """Screening's results: raw pairs, the gate's decision, and a verdict unless it may be a keep."""
 
     comparison: Comparison
     result: GateResult
@@ -48,7 +48,7 @@ def screen(
         policy: fitted to the noise of the session.
         floor: the session's spread, as `Comparison.aa_sd`.
         earlier: valid pairs of an undecided trial of the same kernel.
-        holding: what is held while pairs are measured: the machine's lock.
+        holding: a context that is held while pairs are measured: the machine's lock.
 
     Raises:
         KernelAtFault, MachineError: as `Meter.measure_pair`.
@@ -67,14 +67,14 @@ def screen(
 
 
 def _end_of(result: GateResult) -> EarlyVerdict | None:
-    """The verdict that follows from the gate, if one does."""
+    """The verdict that follows from the gate, or None."""
     ends = {Outcome.INCONCLUSIVE: Verdict.INCONCLUSIVE, Outcome.REVERT: Verdict.REVERT}
     verdict = ends.get(result.outcome)
     return None if verdict is None else EarlyVerdict(verdict, result.reason)
 
 
 def _refuse_slow_arming(pairs: Sequence[PairTimes], policy: Policy) -> EarlyVerdict | None:
-    """A candidate that again and again is slow to get ready works before the clock starts."""
+    """A candidate that is often slow to get ready is rejected: it works before the clock starts."""
     causes = [pair.void.cause for pair in pairs if pair.void is not None]
     slow = causes.count(VoidCause.CANDIDATE_SLOW_TO_ARM)
     if slow <= policy.max_slow_arms + causes.count(VoidCause.CHAMPION_SLOW_TO_ARM):

@@ -1,15 +1,15 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
-    confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep or
-    revert judge_distinct_inputs(comparison, ...) is it faster on inputs it has never met?
-    judge_tier(comparison, tier, ...)      is it slower where a processor has less?
-    judge_opponent(comparison, ...)        did the candidate slow its opponent down?
-    measure_spread, measure_bias           the session's own noise, from champion against its copy
-    floor_flags                            times too short to be true
+        confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep, revert
+        judge_distinct_inputs(comparison, ...)       is it faster on inputs it has never met?
+        judge_tier(comparison, tier, ...)            is it slower on a processor that has less?
+        judge_opponent(comparison, ...)              did the candidate slow its opponent down?
+        measure_spread, measure_bias                 the session's noise: champion against its copy
+        floor_flags                                  times too short to be true
 
 Here n is fixed beforehand, so the intervals are Student's t, not the wider ones of the gate;
-they are 99 % intervals of data the screening never saw. The estimate that enters the ledger is
-the one made here: the screening's, having been selected for its size, overstates.
+they are 99 % intervals of data that screening never used. The ledger holds this estimate: that
+of screening was selected for its size, and therefore overstates the gain.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def is_worth_more_pairs(result: ConfirmResult, policy: Policy) -> bool:
 def _find_machine_failure(
     comparison: Comparison, long_blocks: Comparison | None, data: Samples, policy: Policy
 ) -> Reason | None:
-    """Why nothing can be said, or None."""
+    """Why the pairs allow no decision, or None."""
     if has_too_many_void(comparison, policy) or data.pairs < policy.confirm_pairs - policy.max_void:
         wanted = max(policy.confirm_pairs, len(comparison.pairs))
         return Reason(
@@ -249,9 +249,9 @@ def _compute_half_width(sample: Sample, policy: Policy) -> float:
 def judge_tier(comparison: Comparison, tier: str, policy: Policy) -> TierResult:
     """May a kernel be kept that does this at a lower CPU tier?
 
-    Forbidden if the interval of a combo lies below -`guard_low`, or that of an op (of all
-    combos, if there is one op) reaches -`guard_high`. Nothing is claimed here, so no gain is
-    asked for.
+    It is forbidden if the interval of a combo lies below -`guard_low`, or that of an op (of all
+    combos, if there is one op) reaches -`guard_high`. The kernel claims nothing here, so no gain
+    is required.
     """
     data = compute_samples(comparison, policy)
     rows = _build_guard_rows(comparison, data, policy)
@@ -291,10 +291,10 @@ def _find_tier_fault(
 def judge_distinct_inputs(
     comparison: Comparison, claim: str, claimed: float, policy: Policy
 ) -> DistinctInputsResult:
-    """Is the gain there on inputs that the process never met before?
+    """Does the gain exist on inputs that the process never met before?
 
     A kernel that finds its earlier answers in memory it has freed is right and fast, and no
-    output gives it away; only what it meets for the first time it must compute.
+    output reveals it. It must compute only the inputs that it meets for the first time.
 
     Args:
         comparison: pairs of fresh processes in which no window repeats.
@@ -357,8 +357,7 @@ def find_floor_flags(
     Args:
         floors_ns: least time of one call by combo label: the bytes that it must write over the
             most a core can store. A missing label has no such floor.
-    A combo of which half the rounds took no longer than an empty slice is flagged whatever its
-    floor.
+    A combo is flagged at any floor if half of its rounds took no longer than an empty slice.
     """
     flags = []
     for i, combo in enumerate(comparison.combos):

@@ -1,4 +1,4 @@
-"""From ticks to one number a pair: what the gate, the confirmation and the A/A have in common.
+"""From ticks to one number a pair: the part that gate, confirmation and A/A test share.
 
     PairTimes        champion[c][r], candidate[c][r]: ticks         e.g. 61 000, 59 800
       - empty slice  on each side                                       60 850, 59 652
@@ -6,8 +6,8 @@
       clip           per combo, at median +- 3 x 1.4826 x MAD over pairs, an eighth of them
       mean           over the combos of an op (weights), then over ops (equal): "all"
 
-All values are natural logarithms of champion / candidate: positive is faster. Pairs that were
-voided do not take part. Nothing here decides; nothing here reads a clock, a file or a seed.
+All values are natural logarithms of champion / candidate: positive is faster. Void pairs are
+left out. Nothing here decides; nothing here reads a clock, a file or a seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Sample:
-    """One value a pair of one combo or component, with what the SD may not fall below."""
+    """One value a pair of one combo or component, with the floor of the SD."""
 
     name: str
     values: tuple[float, ...]
@@ -77,7 +77,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """What the decision works on: a sample per combo, and per component."""
+    """The decision's data: a sample per combo, and per component."""
 
     combos: tuple[Sample, ...]
     """In the order of Comparison.combos."""
@@ -107,7 +107,7 @@ def count_voids(comparison: Comparison) -> tuple[tuple[str, int], ...]:
 def compute_samples(
     comparison: Comparison, policy: Policy, *, slow_counts: bool = False
 ) -> Samples:
-    """Every value of the decision. Raises UsageError for a comparison that fits nowhere.
+    """Every value of the decision. Raises UsageError for a comparison that contradicts itself.
 
     Args:
         slow_counts: clip from above only, so that no process in which the candidate was slow is

@@ -1,22 +1,22 @@
-"""The gate: a pure function from the pairs seen so far to what happens next.
+"""The gate: a pure function from the pairs so far to the next step.
 
     pairs 1-3      continue            too few to say anything
     pairs 4-40     keep-candidate      mean e-value over the components >= 4,000 (pair 7 at best)
                    revert, slower      E >= 5 against 'gain >= margin', no component above it
                    revert, guard       one combo significantly more than 3 % slower
-                   continue            none of these
+                   continue            otherwise
     pair 40        revert, not proven (later in a noisy session: `Policy.adapt_to_noise`)
-    void pairs     more than max(2, 10 %): inconclusive, whatever the rest says
+    void pairs     more than max(2, 10 %): inconclusive, before all other rules
 
-`run_gate(comparison, policy)` looks at all pairs it is given; the caller asks after every pair and
+`run_gate(comparison, policy)` uses all pairs it is given; the caller asks after every pair and
 stops at the first answer that is not `continue` (`replay_gate` does the same on a recorded
 comparison). Same input, same bits, on any machine: see `stats`.
 
-What the threshold buys. For one component E is a martingale under 'gain = margin', so P(E ever
+The error of the threshold. For one component E is a martingale under 'gain = margin', so P(E ever
 reaches 4,000) <= 2.5e-4, and E+ grows with t, so a smaller gain only lowers it. The mean over K
 components reaches the threshold only if one of them does; each E+ uses one of two symmetric
 sides. The bound for normal values is therefore about K/2 x 2.5e-4. What clipping, heavy tails,
-outliers and drift do to it is simulated: docs/results/simulation.md has the counts.
+outliers and drift do to it was simulated: docs/results/simulation.md has the counts.
 Confirmation comes on top of this.
 """
 
@@ -120,7 +120,7 @@ def _decide(
 
 
 def _classify_below(whole: Sample, policy: Policy) -> ReasonKind:
-    """Slower on the evidence that reverts: E >= 5, here against 'gain >= 0'."""
+    """Slower by the rule that reverts: E >= 5, here against 'gain >= 0'."""
     e = stats.compute_e_value(whole.compute_t(0.0), whole.n, policy.mixture_variance)
     slower = whole.mean < 0 and e >= policy.futility_threshold
     return ReasonKind.SLOWER if slower else ReasonKind.NO_GAIN

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 MAX_KERNEL_BYTES = 1 << 20
-"""Bytes of a kernel's text: what admission looks at, and all that is read of the file."""
+"""Largest kernel text in bytes: admission refuses a longer one, and no more is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the gate and the confirmation demand. Fractions are natural-log ratios."""
+    """The thresholds of gate and confirmation. Fractions are natural-log ratios."""
 
     margin: float = 0.005
     """A gain up to this much is treated as nothing (the null hypothesis)."""
     min_pairs: int = 4
-    """The gate stays silent before this many valid pairs."""
+    """The gate decides nothing before this many valid pairs."""
     max_pairs: int = 40
     """Without proof by then: revert, `not proven`. If a pair's SD is 0.75 % (kernels that
     were made 14 times as fast), 24 pairs prove a gain of 1.5 % in 7 cases of 10."""
@@ -39,7 +39,7 @@ class Policy:
     sd_floor: float = 0.5
     """The SD of a component is at least this share of its SD in the session's A/A."""
     sd_least: float = 1e-4
-    """...and at least this: no machine repeats itself better, a coarse clock seems to."""
+    """...and at least this: no machine repeats itself better; with a coarse clock it seems to."""
     stop_level: float = 0.99
     """Level of the intervals that hold at any stopping time (shown, and the screening guard)."""
     screen_guard: float = 0.03
@@ -73,7 +73,7 @@ class Policy:
     long_block_share: float = 0.5
     """...and this share of the gain itself: long blocks walk the whole pool, so a large gain may
     honestly be smaller in colder caches (a table build: +85 % in slices, +59 % in long blocks);
-    what must not be is that most of it lives in short bursts only."""
+    what must not happen is that most of it exists in short bursts only."""
     long_block_errors: float = 6.0
     """The standard error is that of the difference, and mostly that of four pairs: an honest
     gain exceeds three of them in up to 3 of 100 cases (t with 3 degrees of freedom), six in 0.5."""
@@ -137,7 +137,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class BuildLimits:
-    """What the compiler may use on one kernel; beyond it the kernel is rejected."""
+    """The compiler's resources for one kernel; a kernel that needs more is rejected."""
 
     seconds: float = 60.0
     memory_bytes: int = 8 << 30
@@ -152,22 +152,22 @@ class MeasuringLimits:
     """Every number by which the measuring programs decide that a pair does not count or that a
     kernel is at fault, and how much one slice may use.
 
-    They are no part of `Policy`: each is applied once, while a pair is measured, and what came of
-    it is recorded with the pair. A judgement of recorded pairs never needs them. They travel with
-    the conductor's `open`; Rust has no defaults of its own.
+    They are no part of `Policy`: each applies once, while a pair is measured, and the pair records
+    the result. A judgement of recorded pairs never needs them. The conductor receives them with
+    `open`; Rust has no defaults of its own.
     """
 
     # What a kernel may use.
     heap_mb: int = 512
     """A kernel that needs more heap is at fault (`memory`)."""
     arena_mb: int = 64
-    """What a contract prepares for the calls of one slice must fit into this; else it panics."""
+    """Memory for all that a contract prepares for one slice; a contract that needs more panics."""
     stack_mb: int = 8
     """A kernel that needs more stack dies of a signal."""
     call_ms: int = 2000
     """A slice that takes longer is a `timeout`."""
     load_ms: int = 5000
-    """A library that is not loaded after `call_ms` and this is a `timeout`."""
+    """A library that takes longer than `call_ms` plus this to load is a `timeout`."""
     stall_share: float = 0.01
     """A gap between two looks of the conductor that is longer than this share of `call_ms` is the
     conductor's own (it was stopped), and is not counted against the kernel."""

@@ -1,4 +1,4 @@
-"""A trial's recorded pairs judged again: the same rules, the same policy, the same bits.
+"""Judges a trial's recorded pairs again: the same rules, the same policy, the same bits.
 
     rejudge(pairs, policy) -> Results with screening, confirmation and defences
 """
@@ -19,7 +19,7 @@ from lance_autoresearch.rules.policy import Policy
 
 
 def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
-    """What the stages say of these pairs. Raises UsageError for pairs that fit nowhere."""
+    """The stages' results for these pairs. Raises UsageError for pairs of an unknown shape."""
     screening = replay_gate(pairs.screening, policy, pairs.before)
     confirmed = None
     if pairs.confirmation is not None:
@@ -34,7 +34,7 @@ def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
 def _add_defences(
     results: Results, confirmed: ConfirmResult, pairs: TrialPairs, policy: Policy
 ) -> Results:
-    """The defences, by the claim that the trial judged them by if that is recorded."""
+    """The defences, with the claim that the trial used, if it is recorded."""
     gain = pairs.judged_claim
     gain = confirmed.claimed.gain if gain is None else gain
     distinct = opponent = None
