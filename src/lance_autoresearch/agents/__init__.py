@@ -4,13 +4,8 @@
 
 The loop judges what comes back; an agent never learns seeds, pools or expected outputs, and
 nothing it says about its own kernel counts. `tune` and `replay` are embedded and cost nothing;
-<<<<<<< HEAD
 `claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a sandbox (`driven`); `api`
 asks a model itself.
-=======
-`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a sandbox (`driven`);
-`api` asks a model itself.
->>>>>>> refs/helpers/words
 """
 
 from __future__ import annotations

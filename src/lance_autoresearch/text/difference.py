@@ -5,11 +5,7 @@
     changed.lines                       # unified diff, 3 lines of context, bounded
 
 The text is an agent's and may quote Lance: the caller that shows it escapes it. Characters that
-<<<<<<< HEAD
 could hide or reorder what is read (controls, bidi, zero width) are spelt out as `\\u{202e}`.
-=======
-could hide or reorder text (controls, bidi, zero width) are spelt out as `\\u{202e}`.
->>>>>>> refs/helpers/words
 """
 
 from __future__ import annotations
