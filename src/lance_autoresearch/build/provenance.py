@@ -42,11 +42,15 @@ def measure_provenance(root: Path, target: Target, policy: Policy) -> dict[str, 
     """Short name -> sha256, and `all` over them."""
     home = root / "targets" / target.name
     package = Path(__file__).parent.parent
-    rust = [p for name in RUST for p in (root / "rust" / name).rglob("*.rs")]
-    locks = [root / "rust" / "Cargo.lock"]
+    rust = root / "rust"
+    programs = [p for name in RUST for p in (rust / name).rglob("*.rs")]
+    instrument = (
+        hash_files(package, _list_room_files(package, INSTRUMENT)),
+        hash_files(rust, [*programs, rust / "Cargo.lock"]),
+    )
     parts = {
         "ruleset": hash_files(package, _list_room_files(package, RULESET)),
-        "instrument": hash_files(root, [*_list_room_files(package, INSTRUMENT), *rust, *locks]),
+        "instrument": _hash_value(instrument),
         "target": hash_files(home, (home / name for name in TRUSTED)),
         "fixtures": hash_files(package, _list_room_files(package, ("fixtures",))),
         "upstream": oracle.hash_extracts(root, target.name),
