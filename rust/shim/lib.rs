@@ -1,4 +1,4 @@
-//! What every kernel library is built with: the call's buffers, `ops!`, `has`, the panic hook.
+//! The crate under every kernel library: the call's buffers, `ops!`, `has`, the panic hook.
 //!
 //! A contract reads
 //!
@@ -11,8 +11,8 @@
 //! lar_shim::ops!(scan);
 //! ```
 //!
-//! What must exist before the clock starts is prepared untimed, by functions of the prelude's module
-//! `prepare`; the prelude is compiled without the kernel and cannot reach it:
+//! State that must exist before the clock starts is prepared untimed, by functions of the prelude's
+//! module `prepare`; the prelude is compiled without the kernel and cannot reach it:
 //!
 //! ```ignore
 //! // prelude.rs
@@ -57,7 +57,7 @@ static NONE: u64 = 0;
 static FEATURES: AtomicPtr<u64> = AtomicPtr::new(&raw const NONE as *mut u64);
 
 /// Whether kernels may use `feature` here: the CPU has it and the tier under test allows it.
-/// Compiled with `lar_bare` it is never so, and what is guarded by it falls away.
+/// Compiled with `lar_bare` it is always false, and the compiler drops the code behind it.
 #[inline]
 pub fn has(feature: Feature) -> bool {
     if cfg!(lar_bare) {
@@ -158,7 +158,7 @@ macro_rules! export {
             }
         }
 
-        /// The empty call: what a call costs when the kernel does nothing.
+        /// The empty call: the cost of a call if the kernel does nothing.
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn lar_nop_v1(_op: u32, _call: *const $crate::abi::RawCall) {}

@@ -1,4 +1,4 @@
-//! Stands in for what sliced items of Lance take from the libc crate on AArch64 Linux.
+//! Stands in for the items of the libc crate that Lance's extracted code uses on AArch64 Linux.
 
 use core::ffi::c_ulong;
 

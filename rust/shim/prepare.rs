@@ -2,7 +2,7 @@
 //!
 //! Meanwhile every allocation comes from an arena, which starts at the same address on both sides and
 //! is empty again before each slice. So the kernel's own heap is where it would be without any
-//! set-up. What a kernel gives back of the arena is ignored; what it lets grow moves to the heap.
+//! set-up. A kernel's free of arena memory is ignored; a block that it grows moves to the heap.
 
 use crate::abi::{Prepared, RawCall};
 use crate::view::Inputs;
@@ -23,7 +23,7 @@ pub struct Op {
     pub run: fn(&mut crate::Call),
     /// Builds the state of one call.
     pub own: Option<fn(&Inputs) -> *mut u8>,
-    /// An argument, and what builds the state that all calls share whose argument has these bytes.
+    /// An argument, and the builder of the state that calls share if that argument has equal bytes.
     pub shared: Option<(usize, fn(&[u8]) -> *mut u8)>,
 }
 

@@ -3,9 +3,9 @@
     findings = examine_machine(root)
     is_usable(findings)       -> False while one of them is a `fault`
 
-A `fault` stops the work. A `weak` finding does not, but something is then worth less, and the
-line says what: a weaker box, a coarser clock, noisier numbers. Each check tries the real thing
-if that is cheap (it starts a sandbox, it pins a core) and believes no version string.
+A `fault` stops the work. A `weak` finding does not; its line names what is weaker: the sandbox,
+the clock, the noise of the numbers. Each check tries the real thing if that is cheap (it starts
+a sandbox, it pins a core) and trusts no version string.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Finding:
     name: str
     state: State
     found: str
-    """What is the case here."""
+    """The state of this machine."""
     weaker: str = ""
-    """What does not work, or is worth less, because of it; empty when all is well."""
+    """The function that does not work, or is weaker, because of it; empty without a fault."""
     mend: str = ""
     """The line to type, or the setting to change."""
 
 
 def examine_machine(root: Path) -> list[Finding]:
-    """Run every check; on a system that cannot work at all only the first, which says so.
+    """Run every check; on an unsupported system only the first, which says so.
 
     Never raises for a fault it looks for.
 
@@ -70,7 +70,7 @@ def examine_machine(root: Path) -> list[Finding]:
 
 
 def is_usable(findings: list[Finding]) -> bool:
-    """True when trials can run here."""
+    """True if trials can run here."""
     return all(f.state != "fault" for f in findings)
 
 
@@ -170,7 +170,7 @@ SWITCHES = (
 
 
 def _explain_missing_bubblewrap() -> tuple[str, str]:
-    """What keeps bubblewrap from starting, and the fix."""
+    """Why bubblewrap does not start, and the fix."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed", "apt-get install bubblewrap, as root"
     for name, forbids, allows in SWITCHES:
@@ -234,7 +234,7 @@ def _check_cores(root: Path) -> Finding:
 
 
 def _check_cpu(root: Path) -> Finding:
-    """The CPU kind; figures belong to it. What a hypervisor or LAR_TIER takes away is said."""
+    """The CPU kind; figures belong to it. The text names what a hypervisor or LAR_TIER hides."""
     processor, this = read_processor(core=machine.list_cores()[-1]), machine.describe_machine()
     found = f"{this['cpu_kind']} ({this['cpu']})"
     if platform.machine() == "x86_64" and processor.level == "v2":

@@ -77,6 +77,6 @@ class LedgerError(LarError):
 
 
 class RejectedKernel(LarError):
-    """The kernel was refused before it ran: admission, compile, audit or box."""
+    """The kernel was refused before it ran: admission, compile, audit or sandbox."""
 
     exit_code = 3

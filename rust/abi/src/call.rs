@@ -35,11 +35,11 @@ pub struct RawCall {
     pub n_parts: usize,
     pub parts: *const RawPart,
     pub header: *mut SlotHeader,
-    /// What `lar_prepare_v1` made ready for this call.
+    /// The state that `lar_prepare_v1` built for this call.
     pub prepared: *mut Prepared,
 }
 
-/// What was made ready for one call before the clock started; lies at the start of the arena.
+/// The state of one call, built before the clock started; it lies at the start of the arena.
 #[repr(C)]
 pub struct Prepared {
     /// The call's own state; null once the call has taken it.
@@ -66,7 +66,7 @@ pub struct Init {
     pub features: *const u64,
     /// Where a panic leaves its place.
     pub note: *mut Note,
-    /// Memory for what is prepared, at the same address on both sides of a pair.
+    /// Memory for prepared state, at the same address on both sides of a pair.
     pub arena: *mut u8,
     pub arena_len: usize,
 }

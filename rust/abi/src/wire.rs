@@ -51,7 +51,7 @@ pub struct Shot {
     pub done: AtomicU32,
 }
 
-/// What is armed. All addresses are the worker's.
+/// The armed window. All addresses are the worker's.
 #[repr(C)]
 pub struct Command {
     pub op: AtomicU32,
@@ -96,7 +96,7 @@ pub struct Span {
     pub len: u64,
 }
 
-/// Page 1 of the control memory: what a worker must know to start.
+/// Page 1 of the control memory: the data that a worker needs to start.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
@@ -112,19 +112,19 @@ pub struct Setup {
     pub plan_len: u64,
     pub in_base: u64,
     pub out_base: u64,
-    /// Memory for what is prepared before a slice.
+    /// Memory for the state prepared before a slice.
     pub arena_base: u64,
     pub arena_len: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
-    /// Where things lie in the worker; see `Layout`.
+    /// Random places in the worker; see `Layout`.
     pub layout: Layout,
 }
 
 /// Where stack, library and heap of a worker lie: drawn once a pair, the same on both sides.
 ///
-/// Left to the system, each process draws its own, and one loop in two is 15 % faster or slower
-/// for the life of its process (measured on upstream's heap loop: 9 % a pair, 0.3 % with this).
+/// If the system chose, each process would draw its own, and one loop in two would be 15 % faster
+/// or slower for the life of its process (upstream's heap loop: 9 % a pair, 0.3 % with this).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {

@@ -1,4 +1,4 @@
-//! `audit`: what an object file needs from outside, what it holds, what a library exports.
+//! `audit`: the undefined symbols and sections of an object file, the exports of a library.
 
 use crate::stop::{Failure, FailureCode};
 use object::{Object, ObjectSection, ObjectSymbol, SectionFlags, SectionKind};

@@ -8,7 +8,7 @@ use lar_abi::call::*;
 /// Signals that come from another process on the machine: a kernel cannot send them.
 const OUTSIDE: [i32; 6] =
     [libc::SIGKILL, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
-/// What glibc asks for when it runs out of its heap.
+/// The system calls of glibc if its heap is used up.
 const MEMORY: [&str; 5] = ["brk", "mmap", "munmap", "mremap", "madvise"];
 /// The system call that `abort` begins with. A kernel that wants signals masked makes the same
 /// call: the report names both causes, and neither kernel is kept.

@@ -9,7 +9,7 @@ use crate::pair::Match;
 use crate::stop::Stop;
 use crate::window::table_bytes;
 
-/// What a combo's declared window allows.
+/// The limits of a combo's declared window.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     pub max_calls: usize,
@@ -45,7 +45,7 @@ fn bytes_where(pool: &Pool, uses: &[usize], is: impl Fn(usize) -> bool) -> usize
     pool.inputs.iter().zip(uses).filter(|(_, u)| is(**u)).map(|(i, _)| i.len).sum()
 }
 
-/// What the command asked for.
+/// The settings of the command.
 pub struct Wishes {
     pub calls: Option<usize>,
     pub slice_us: f64,
@@ -54,7 +54,7 @@ pub struct Wishes {
     pub limits: Limits,
 }
 
-/// Calls per slice and slices per block of combo `c`, both sides warmed up on the way.
+/// Calls per slice and slices per block of combo `c`, and warms up both sides.
 pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
     let (wishes, bounds) = pair.wishes(c);
     let most = bounds.max_calls;
@@ -80,7 +80,7 @@ pub fn combo(pair: &mut Match, c: usize) -> Result<(usize, usize), Stop> {
         calls = ((target * share / best[0].min(best[1])) as usize).clamp(1, most);
     }
     let (fast, slow) = (best[0].min(best[1]), best[0].max(best[1]));
-    // Some fewer, so that a count says nothing.
+    // A random share fewer, so that the count carries no information.
     calls -= pair.below((calls as f64 * wishes.limits.calls_jitter) as usize + 1);
     calls = calls.min((wishes.limits.max_slice_us / slow) as usize).max(1);
     let slices = wishes.block_us.map_or(1.0, |us| (us / (calls as f64 * fast)).ceil());

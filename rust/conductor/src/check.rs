@@ -1,6 +1,6 @@
 //! `check`: every call twice. Flush: inputs and outputs end where mapped pages end. Loose: they lie
 //! as in timed slices, or anywhere their elements may begin, so that no kernel can be right only
-//! where it sees that it is checked.
+//! where it detects a check.
 
 use crate::container::{Expected, Pool};
 use crate::layout::{Flush, Inputs, SLACK, slot_bytes};

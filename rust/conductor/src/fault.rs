@@ -1,8 +1,8 @@
-//! What can go wrong with a kernel.
+//! The faults of a kernel.
 
 use serde::Serialize;
 
-/// What a kernel did wrong. Names on the wire are those of Python's `records.FaultKind`.
+/// A kernel's fault. Names on the wire are those of Python's `records.FaultKind`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -26,7 +26,7 @@ pub enum FaultKind {
     Arm,
 }
 
-/// The first thing found wrong. Field names are those of the protocol.
+/// The first fault, with its place. Field names are those of the protocol.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Fault {
     pub side: String,

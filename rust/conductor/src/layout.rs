@@ -101,7 +101,7 @@ thread_local! {
     static STAGING: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// `len` bytes; what lies between inputs is left over from earlier inputs.
+/// `len` bytes; the gaps between inputs hold bytes of earlier inputs.
 fn staging(len: usize) -> Vec<u8> {
     let mut bytes = STAGING.take();
     bytes.resize(len, 0);

@@ -1,4 +1,4 @@
-//! What /proc tells: a process's fences, a core's load; and where this process runs.
+//! Reads /proc: a process's fences, a core's load. Pins this process to a core.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -13,7 +13,7 @@ pub fn status(pid: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
 }
 
-/// How long a process ran, and how long it was ready to and was not let, nanoseconds.
+/// How long a process ran, and how long it waited in the run queue, nanoseconds.
 pub fn scheduled_ns(pid: &str) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
     let mut words = text.split_whitespace().map(str::parse);

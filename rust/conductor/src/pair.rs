@@ -47,7 +47,7 @@ pub struct Request<'a> {
     pub opponent: Option<&'a Path>,
 }
 
-/// What a pair gave. Times in ticks, `[side][combo][round]`.
+/// The results of a pair. Times in ticks, `[side][combo][round]`.
 #[derive(Default)]
 pub struct Outcome {
     pub void: Option<Void>,
@@ -215,7 +215,7 @@ impl<'a> Match<'a> {
         Ok(shots)
     }
 
-    /// The champion behind the neutral library and behind the candidate, by turns. Who is in front plays
+    /// The champion behind the neutral library and behind the candidate, by turns. The one in front plays
     /// another window: one that had just run the very same inputs would have trained branch
     /// predictors on them (up to 10 % in a slice), which no honest candidate does. What a kernel
     /// could do to the champion's own inputs is undone before *go*, see `touch` of the worker.
@@ -281,7 +281,7 @@ impl<'a> Match<'a> {
         Ok(())
     }
 
-    /// What calibration must know of combo `c`.
+    /// The data that calibration needs of combo `c`.
     pub fn wishes(&self, c: usize) -> (calibrate::Wishes, &Bounds) {
         let wishes = calibrate::Wishes {
             calls: self.request.calls.as_ref().map(|calls| calls[c]),

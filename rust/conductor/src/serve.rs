@@ -33,7 +33,7 @@ pub fn serve() -> i32 {
     0
 }
 
-/// What lives from command to command.
+/// The state that lives from command to command.
 #[derive(Default)]
 struct Session {
     open: Option<(Sandbox, Terms)>,

@@ -1,5 +1,4 @@
-//! Where slices are played: the shared memories, the poison, and one slice from poison to
-//! verdict.
+//! Runs slices: the shared memories, the poison, and one slice from poison to verdict.
 
 use crate::clock::Rate;
 use crate::container::{Expected, Pool};
@@ -18,7 +17,7 @@ use lar_abi::wire::*;
 use std::path::Path;
 use std::time::Duration;
 
-/// What `open` decided for all later commands.
+/// The settings of `open` for all later commands.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub core_a: usize,
@@ -39,7 +38,7 @@ pub struct Play<'a> {
     pub pool: &'a Pool,
     /// None if there is nothing to compare with yet.
     pub expected: Option<&'a Expected>,
-    /// What is armed.
+    /// The armed window.
     pub calls: &'a [usize],
     /// How many of them *go* asks for.
     pub run: usize,

@@ -75,7 +75,7 @@ impl Failure {
     }
 }
 
-/// What has no code of its own is the system's refusal.
+/// An error without a code of its own is the system's refusal.
 impl From<String> for Failure {
     fn from(detail: String) -> Self {
         Failure { code: FailureCode::System, detail }

@@ -31,7 +31,7 @@ impl Seen<'_> {
             .map(|fault| Fault { combo: self.pool.combo.clone(), ..fault })
     }
 
-    /// What is wrong with slot `i`, whose call was made.
+    /// The fault of slot `i`, whose call was made.
     pub fn slot(&self, i: usize) -> Option<Fault> {
         let call = self.calls[i];
         let at = self.slots.headers[i];
@@ -123,7 +123,7 @@ pub fn slack(slots: &Slots, memory: &[u8], poison: &Poison) -> Option<Fault> {
     Some(Fault::with_note(FaultKind::Slack, describe(slots, at)))
 }
 
-/// In words, where offset `at` lies.
+/// The place of offset `at`, in words.
 fn describe(slots: &Slots, at: usize) -> String {
     let near = |(i, &(from, cap)): (usize, &(usize, usize))| {
         let away = if at < from { from - at } else { (at + 1).saturating_sub(from + cap) };

@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Everything the start of a worker needs.
+/// All that the start of a worker needs.
 pub struct Start<'a> {
     /// `champion` or `candidate`.
     pub side: &'static str,
@@ -46,7 +46,7 @@ pub struct Worker {
     pub peak_kib: u64,
 }
 
-/// What one slice took.
+/// The times of one slice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shots {
     /// Ticks from arm to ready.
@@ -105,7 +105,7 @@ impl Worker {
         self.check_fences()
     }
 
-    /// The worker's own word is not enough: the kernel says which fences stand.
+    /// The worker's own report is not enough: the system's kernel says which fences are up.
     fn check_fences(&self) -> Result<(), Stop> {
         let Some(pid) = self.pidfd.as_ref().and_then(machine::pid_of) else { return Ok(()) };
         let (theirs, ours) = (machine::status(&pid), machine::status("self"));
@@ -273,7 +273,7 @@ impl Worker {
             .into()
     }
 
-    /// Kills it, waits for its end and notes what it used.
+    /// Kills it, waits for its end and records its use of the machine.
     pub fn end(&mut self, sandbox: &mut Sandbox) {
         if self.gone {
             return;

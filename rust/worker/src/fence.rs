@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What the dynamic loader, the limits and the heap's set-up need.
+/// The system calls that the dynamic loader, the limits and the heap's set-up need.
 fn loading() -> Rules {
     let plain = [
         libc::SYS_openat,

@@ -70,7 +70,7 @@ pub fn open() -> Memory {
     }
 }
 
-/// Private memory for what is prepared; its pages come when they are first written, untimed.
+/// Private memory for prepared state; its pages appear at the first write, untimed.
 fn map_arena(addr: u64, len: usize) -> *mut u8 {
     let prot = libc::PROT_READ | libc::PROT_WRITE;
     let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -94,8 +94,8 @@ pub fn lower_library(pages: u16) {
     }
 }
 
-/// Bytes of the heap touched ahead. What a kernel needs beyond faults in during the untimed
-/// slices and stays, since nothing is ever given back.
+/// Bytes of the heap touched ahead. Memory that a kernel needs beyond them faults in during the
+/// untimed slices and stays, since the heap never shrinks.
 const WARM: usize = 512 << 10;
 
 /// Makes glibc's heap grow once, now, and never again: later `malloc`s need no system call.

@@ -22,7 +22,7 @@ from lance_autoresearch.records import TrialRecord
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What an agent may know before it proposes."""
+    """An agent's knowledge before it proposes."""
 
     target: str
     champion: bytes
@@ -38,9 +38,9 @@ class Turn:
     advice: tuple[str, ...] = ()
     """Feedback on the last trial and hints from the last few."""
     note: str = ""
-    """What went wrong in the agent's last turn, in the loop's words."""
+    """The fault of the agent's last turn, in the loop's words."""
     usd_left: float | None = None
-    """What the turn may cost at most; None: no limit was given."""
+    """Largest cost of the turn; None: no limit was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Proposal:
     predicted: float | None = None
     """The gain in % that the agent expects."""
     note: str = ""
-    """What the agent should hear in its next turn, such as edits it was refused."""
+    """A message for the agent's next turn, such as edits that were refused."""
 
 
 class AgentFailed(Exception):
@@ -90,7 +90,7 @@ class Agent(Protocol):
     name: str
 
     def propose(self, turn: Turn) -> Proposal | None:
-        """The next candidate, or None when there is nothing left to try.
+        """The next candidate, or None if no idea is left.
 
         Raises:
             AgentFailed: no candidate this time; the loop decides whether to ask again.
@@ -136,7 +136,7 @@ COMMANDS: dict[str, str] = {
 
 
 def list_agent_names() -> list[str]:
-    """What `--agent` accepts."""
+    """The names that `--agent` accepts."""
     lines = [f"{prefix}PROGRAM ..." for prefix in COMMANDS]
     return [*sorted(EMBEDDED), *sorted(DRIVEN), *lines, "module:Class"]
 

@@ -2,10 +2,10 @@
 
     initialize -> session/new -> session/prompt ... -> its stop reason; then the program is ended
 
-One session a turn, in the agent's box. The protocol lets us answer what the agent asks
-(`acp_client`), cancel its turn, and hear what it cost: `usage_update` names money if an agent
-knows it, the prompt's answer names tokens, which `--price IN,OUT` turns into money. It has no
-bound on model calls; its tool calls are counted instead.
+One session a turn, in the agent's sandbox. The protocol lets us answer the agent's requests
+(`acp_client`), cancel its turn, and read its cost: `usage_update` names money if an agent
+knows it, the prompt's answer names tokens, which `--price IN,OUT` turns into money. The protocol
+has no bound on model calls; the loop counts tool calls instead.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from acp.schema import InitializeResponse, NewSessionResponse, PromptResponse
 
 GRACE_S = 5.0
-"""How long a cancelled turn may take to say so."""
+"""How long a cancelled turn may take to end."""
 SIGNED_OUT = -32000
 """The protocol's error code for a session that needs signing in."""
 STOPS = {
@@ -48,7 +48,7 @@ SIGN_INS = {
     "opencode": (".local/share/opencode/auth.json",),
     "cursor-agent": (".config/cursor/auth.json",),
 }
-"""Where some programs keep what signs them in."""
+"""Where some programs keep their credentials."""
 
 
 class AcpAgent(CommandAgent):
@@ -67,7 +67,7 @@ class AcpAgent(CommandAgent):
         self.sign_in = f"{known}: sign in with the program itself, or export the key it reads"
 
     def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
-        """The person's own, but not where their files are: its home is another."""
+        """The person's own environment, without the places of their files: its home is another."""
         theirs = super().build_environment(turn, home)
         return {name: value for name, value in theirs.items() if not name.startswith("XDG_")}
 
@@ -99,7 +99,7 @@ class AcpAgent(CommandAgent):
         stopped = answer is None or answer.stop_reason == "cancelled"
         late = stopped and not client.why and seconds >= 60.0 * self.settings.minutes
         if late or client.why:
-            error = ""  # it ended because we ended it
+            error = ""  # it ended at our request
         elif error:
             error = f"{error}: {strip_text(spoken.stderr[-300:], 200)}".rstrip(": ")
         ended = ProgramResult(0, "", spoken.stderr, "timeout" if late else None, seconds)

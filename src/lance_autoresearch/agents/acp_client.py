@@ -1,4 +1,4 @@
-"""Our side of a conversation in the Agent Client Protocol: what we answer the agent's program.
+"""Our side of a conversation in the Agent Client Protocol: our answers to the agent's program.
 
     request_permission   yes to reading and to an edit of the kernel alone, else no
     fs/read_text_file    the papers and the kernel
@@ -47,7 +47,7 @@ PATHS = ("path", "file_path", "filePath", "filepath", "absolute_path", "abs_path
 
 
 class Messages:
-    """JSON objects over a program's pipes, one a line; what is none is noted and skipped."""
+    """JSON objects over a program's pipes, one a line; any other line is noted and skipped."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None and process.stdout is not None
@@ -56,7 +56,7 @@ class Messages:
         """The last line that was no message."""
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Raises ConnectionError when the program is gone."""
+        """Raises ConnectionError if the program is gone."""
         self._to.write(json.dumps(message).encode() + b"\n")
         await self._to.drain()
 
@@ -86,7 +86,7 @@ class Messages:
 
 @dataclass(slots=True)
 class Call:
-    """What is known of a tool call."""
+    """The known facts of a tool call."""
 
     kind: str | None = None
     paths: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ class Client:
 
     @property
     def text(self) -> str:
-        """What the agent said last."""
+        """The agent's last message."""
         return next((words for words in reversed(self._words) if words.strip()), "")
 
     # -- the protocol's methods: names and arguments are the library's -------------------------
@@ -188,7 +188,7 @@ class Client:
         return WriteTextFileResponse()
 
     async def create_terminal(self, command: str = "", **_more: Any) -> Any:
-        """Not offered; an agent that asks all the same hears it."""
+        """Not offered; an agent that still asks gets this answer."""
         from acp import RequestError
 
         self._refuse(f"run {command}")
@@ -203,7 +203,7 @@ class Client:
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
         """Ignore the message."""
 
-    # -- what stands behind the answers ---------------------------------------------------------
+    # -- helpers of the answers -----------------------------------------------------------------
 
     def _is_allowed(self, call: Call) -> bool:
         if call.kind in HARMLESS:
@@ -212,7 +212,7 @@ class Client:
         return edits and bool(call.paths) and all(is_kernel(self._turn, p) for p in call.paths)
 
     def _merge_call(self, said: Any) -> Call:
-        """Add what a message says of its tool call to what is known."""
+        """Add a message's facts to those of its tool call."""
         if len(self._calls) >= CALLS:
             self._calls.clear()
         call = self._calls.setdefault(said.tool_call_id, Call())

@@ -2,11 +2,11 @@
 
     report ──> model ── read / replace ──> model ── ... ── run_trial ──> Proposal
 
-It has three tools and no shell, so it needs no box: `read` gives the papers and the kernel,
+It has three tools and no shell, so it needs no sandbox: `read` gives the papers and the kernel,
 `replace` changes the kernel, `run_trial` ends the turn; the verdict comes with the next one.
 Names and endpoints are those of pydantic-ai: `anthropic:claude-sonnet-4-5`, `openai:gpt-5`,
-`openai-chat:...` with OPENAI_BASE_URL for whatever speaks chat completions. The key comes from
-the environment and is cut out of everything that is said.
+`openai-chat:...` with OPENAI_BASE_URL for any server of chat completions. The key comes from
+the environment and is removed from every message.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ApiAgent(Driven):
         return ProgramResult(0, "", "", "timeout" if late else None, seconds), said
 
     async def _run(self, turn: Turn, usage: RunUsage) -> tuple[str, str]:
-        """What it said last, and the limit that ended it."""
+        """Its last message, and the limit that ended it."""
         from pydantic_ai.usage import UsageLimits
 
         agent = _build_agent(self.settings, turn)

@@ -115,7 +115,7 @@ def _find_last_words(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _list_refusals(result: dict[str, Any]) -> list[str]:
-    """What was denied, for the next turn's prompt."""
+    """The denied actions, for the next turn's prompt."""
     said = []
     denials = result.get("permission_denials")
     for denial in map(read_object, denials[:5] if isinstance(denials, list) else []):

@@ -2,7 +2,7 @@
 
 Its own sandbox is the first fence: commands run without network and write the kernel's
 directory only (Codex cannot grant a single file). It reports tokens and no cost: with a price
-(`--price IN,OUT`) the loop knows what was spent.
+(`--price IN,OUT`) the loop knows the cost.
 """
 
 from __future__ import annotations

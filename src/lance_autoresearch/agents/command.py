@@ -5,7 +5,7 @@ there; exit status 0 is success. The last line it prints is its hypothesis, or a
 
     {"hypothesis": "unroll by two", "predicted": 3, "tokens": 5200, "cost_usd": 0.04}
 
-It gets the environment of the person who typed the command: what the program is, they know.
+It gets the environment of the person who typed the command, since they chose the program.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CommandAgent(Driven):
         return f"{render_contract(turn)}\n\n# Now\n\n{render_report(turn)}"
 
     def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
-        """The person's own, and where things are."""
+        """The person's own environment, and the places of files."""
         return {**os.environ, "LAR_KERNEL": str(turn.kernel), "LAR_TARGET": turn.target}
 
     def parse_output(self, ended: ProgramResult) -> TurnReport:

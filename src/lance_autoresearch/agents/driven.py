@@ -39,7 +39,7 @@ SIGNED_OUT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TurnReport:
-    """What a program reported about its turn."""
+    """A program's report about its turn."""
 
     text: str
     """Its last message."""
@@ -50,7 +50,7 @@ class TurnReport:
     tokens: int | None = None
     cost_usd: float | None = None
     refused: tuple[str, ...] = ()
-    """What its own rules refused it."""
+    """Actions that its own rules refused."""
 
 
 class Driven:
@@ -114,7 +114,7 @@ class Driven:
         )
 
     def make_failure(self, ended: ProgramResult, said: TurnReport) -> AgentFailed:
-        """Why a turn brought nothing, and whether asking again can help."""
+        """Why a turn brought no candidate, and whether asking again can help."""
         cost = {"tokens": said.tokens, "cost_usd": said.cost_usd}
         if ended.killed:
             what = f"did not end within {self.settings.minutes:g} minutes"
@@ -130,14 +130,14 @@ class Driven:
             return AgentFailed(complaint, "fatal", next=self.sign_in or None, **cost)  # type: ignore[arg-type]
         return AgentFailed(complaint, **cost)  # type: ignore[arg-type]
 
-    # -- what a driver says ----------------------------------------------------------------
+    # -- methods of a driver ---------------------------------------------------------------
 
     def build_command(self, turn: Turn) -> Sequence[str]:
         """Arguments of the program."""
         raise NotImplementedError
 
     def build_input(self, turn: Turn) -> str:
-        """What it reads on standard input."""
+        """Its standard input."""
         raise NotImplementedError
 
     def build_environment(self, turn: Turn, home: Path) -> dict[str, str]:
@@ -145,7 +145,7 @@ class Driven:
         raise NotImplementedError
 
     def parse_output(self, ended: ProgramResult) -> TurnReport:
-        """Its report, out of what it printed."""
+        """Its report, from its output."""
         raise NotImplementedError
 
     def _prepare_home(self, turn: Turn) -> Path:
@@ -176,12 +176,12 @@ def parse_amount(value: object) -> float | None:
 
 
 def sum_tokens(*values: object) -> int:
-    """Sum of numbers of tokens; what is no number counts nothing."""
+    """Sum of numbers of tokens; a value that is no number counts as 0."""
     return sum(int(parse_amount(value) or 0) for value in values)
 
 
 def list_papers(turn: Turn) -> tuple[Path, ...]:
-    """What an agent may read: the target's directory, and Lance's own code as it is built."""
+    """The files that an agent may read: the target's directory, and Lance's own code as built."""
     slices = turn.root / ".lar" / "extracts" / turn.target
     return tuple(path for path in (turn.kernel.parent.parent, slices) if path.is_dir())
 

@@ -66,7 +66,7 @@ def write_kernel(turn: Turn, text: str) -> None:
 
 
 def list_paper_names(turn: Turn) -> list[str]:
-    """What can be read: names from the target's directory, Lance's sources by their path."""
+    """Readable files: names from the target's directory, Lance's sources by their path."""
     desk = _find_target_dir(turn).resolve()
     names = [f"{turn.kernel.parent.resolve()}/{turn.kernel.name}", *map(str, _list_readable(turn))]
     return [str(Path(n).relative_to(desk)) if n.startswith(f"{desk}/") else n for n in names]
@@ -78,7 +78,7 @@ def _find_target_dir(turn: Turn) -> Path:
 
 
 def _list_readable(turn: Turn) -> list[Path]:
-    """Plain files; what the agent itself could have put there is left out."""
+    """Plain files, without those that the agent itself could have written."""
     closed = {_find_target_dir(turn).resolve() / "cheats", turn.kernel.parent.resolve()}
     found = [path for root in list_papers(turn) for path in sorted(root.resolve().rglob("*"))]
     return [path for path in found

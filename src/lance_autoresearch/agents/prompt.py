@@ -50,7 +50,7 @@ _PREDICTED = re.compile(r"^[ \t>*_`#-]*PREDICTED GAIN[*_` \t]*:[^\d+-]*([+-]?\d+
 
 
 def render_contract(turn: Turn) -> str:
-    """What does not change from turn to turn."""
+    """The part of the prompt that is the same in each turn."""
     target = turn.root / "targets" / turn.target
     parts = [
         TASK.format(
@@ -92,7 +92,7 @@ def quote_line(line: str) -> str:
 
 
 def extract_hypothesis(text: str) -> str:
-    """What an agent said it did: its HYPOTHESIS line, else the end of what it wrote."""
+    """An agent's own description: its HYPOTHESIS line, else the end of its message."""
     found = _HYPOTHESIS.findall(text)
     if found:
         return strip_text(found[-1], 400)

@@ -61,7 +61,7 @@ class ReplayAgent:
 
     @property
     def usable(self) -> list[Idea]:
-        """What can be judged on this processor, at the tier in force, oldest first."""
+        """Entries that this processor can judge at the tier in force, oldest first."""
         return [idea for idea in self._ideas if not _list_missing(idea)]
 
     @property
@@ -90,7 +90,7 @@ def read_ideas(record: Path) -> list[Idea]:
     """All entries of a record, oldest first.
 
     Raises:
-        UsageError: no `lineage.toml`, or what it names is missing or damaged.
+        UsageError: no `lineage.toml`, or a file that it names is missing or damaged.
     """
     listing = record / "lineage.toml"
     try:

@@ -3,7 +3,7 @@
     const BLOCK: usize = 64; // tune: 16 32 64 128 256
 
 One knob changes at a time, nearest values first; a kept value becomes the new starting point
-and its neighbours are tried next. It stops when every single change of the champion was tried.
+and its neighbours are tried next. It stops once every single change of the champion was tried.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TuneAgent:
         self._tried: set[bytes] = set()
 
     def propose(self, turn: Turn) -> Proposal | None:
-        """The next untried single change; None when all were tried.
+        """The next untried single change; None if all were tried.
 
         Raises:
             UsageError: the kernel has no knob.

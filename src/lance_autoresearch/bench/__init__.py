@@ -1,1 +1,1 @@
-"""What do kernels do on this machine? Inputs, answers, processes, pairs."""
+"""What do kernels do on this machine? Inputs, expected outputs, processes, pairs."""

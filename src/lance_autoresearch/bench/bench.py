@@ -32,11 +32,11 @@ from lance_autoresearch.rules.policy import DEFAULT, Policy
 
 Answered = TypeVar("Answered", CheckResult, PairResult)
 SECOND_CHANCES = 1
-"""Answers of a trial that may come too late before the kernel is blamed."""
+"""Late answers of a trial that the bench asks for again before the kernel is at fault."""
 QUIET_WAIT_S = 10.0
 QUIET_STEP_S = 0.25
 QUIET_SHARE = 0.2
-"""Foreign CPU on the measuring core that is worth waiting for."""
+"""Share of other processes on the measuring core above which the bench waits."""
 
 
 class Bench:
@@ -80,7 +80,7 @@ class Bench:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def begin_trial(self) -> None:
-        """Count a trial; a measuring program that was killed is started again."""
+        """Count a trial; start the measuring program again if it was killed."""
         self.conductor.ensure_running()
         self._chances = SECOND_CHANCES
         self.inputs.count_trial()
@@ -89,7 +89,7 @@ class Bench:
 
     @contextmanager
     def hold_machine(self) -> Iterator[None]:
-        """Hold the machine for measuring: no other process builds or measures meanwhile."""
+        """Hold the machine's lock: no other process builds or measures meanwhile."""
         with lock_machine("exclusive") as waited:
             if waited > 0.1:
                 self.phases.add("lock", waited)
@@ -126,10 +126,10 @@ class Bench:
         return replace(found, fault=replace(found.fault, tier=tier))
 
     def ask_in_time(self, ask: Callable[[], Answered]) -> Answered:
-        """An answer; the first of a trial that was too late is asked for once more.
+        """Return an answer; ask once more for the first answer of a trial that was too late.
 
-        Whatever stops this machine's processes for some seconds (a suspend, a debugger, a frozen
-        container) makes a right kernel look as if it hung. A kernel that hangs does so again.
+        A stop of this machine's processes for some seconds (a suspend, a debugger, a frozen container)
+        makes a right kernel look as if it hung. A kernel that hangs does so again.
         """
         found = ask()
         late = found.fault is not None and found.fault.kind is FaultKind.TIMEOUT

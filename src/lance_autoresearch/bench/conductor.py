@@ -44,7 +44,7 @@ PoolPair = tuple[Path, Path]
 
 
 class FailureCode(StrEnum):
-    """Why a command could not be carried out: `code` of the conductor's answer."""
+    """The conductor could not carry out a command: `code` of its answer says why."""
 
     BAD_COMMAND = "bad-command"
     NOT_OPEN = "not-open"
@@ -56,11 +56,11 @@ class FailureCode(StrEnum):
     """Other processes disturbed a command that is no pair."""
     SYSTEM = "system"
     GARBLED = "garbled"
-    """The answer was none: this code is ours."""
+    """There was no valid answer: the client sets this code."""
 
 
 LOST = frozenset({FailureCode.SANDBOX_GONE, FailureCode.GARBLED})
-"""After these nothing can be measured with the running program any more."""
+"""After one of these codes the running program can measure nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class ConductorInfo:
     features: int
     """CPU features that kernels may use, as bits of the shim's features word."""
     notes: tuple[str, ...]
-    """What is weaker than it should be, in words."""
+    """Weaknesses of the sandbox, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Every call once; `fault` is the first thing found wrong, if anything was."""
+    """Every call ran once; `fault` is the first fault, or None."""
 
     calls: int
     fault: Fault | None
@@ -87,7 +87,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class ExpectResult:
-    """Upstream's outputs were written; or upstream itself is at fault."""
+    """Upstream's outputs were written, or upstream itself is at fault."""
 
     ns_per_call: tuple[float, ...]
     """One rough time a call: a single cold run each."""
@@ -96,14 +96,14 @@ class ExpectResult:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """One process pair. `times` is None if a fault ended it or it is void at the start."""
+    """One process pair. `times` is None if a fault ended the pair or it was void at the start."""
 
     times: PairTimes | None
     fault: Fault | None
     void: Void | None
     wall_ms: float
     foreign_cpu: float
-    """Share of the measuring core that belonged to others."""
+    """Share of the measuring core that other processes used."""
     arm_ns: tuple[float, float]
     """Median time from arm to ready: champion, candidate."""
     peak_kib: tuple[int, int]
@@ -231,7 +231,7 @@ class Conductor:
         """Start nothing yet.
 
         Args:
-            limits: by what the conductor decides that a pair is void or a kernel at fault.
+            limits: the numbers by which the conductor voids a pair or finds a kernel at fault.
             box: bwrap, landlock or none; None takes the strongest that works here.
             core_a: where kernels run.
             core_b: where the conductor runs.
@@ -265,7 +265,7 @@ class Conductor:
             [str(bin_dir / "lar-conductor"), "serve"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Neither LD_PRELOAD nor a false bwrap in front of PATH is handed on.
+            # The program inherits neither LD_PRELOAD nor a false bwrap in front of PATH.
             env={"PATH": f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}"},
         )
         try:
@@ -348,7 +348,7 @@ class Conductor:
         features: int | None = None,
         opponent: Path | None = None,
     ) -> PairResult:
-        """One process pair; `calls` are those of an earlier pair, None to calibrate again.
+        """Measure one process pair; `calls` are those of an earlier pair, None to calibrate again.
 
         `features` forces a tier on both sides. `opponent`: both times are one champion process's:
         behind this library (as `champion`) and behind the candidate (as `candidate`).
@@ -363,7 +363,7 @@ class Conductor:
         return _parse_pair_result(self._send_command(command, patience=120.0))
 
     def _compute_limit(self, features: int | None) -> int | None:
-        """What a worker is given: of what was asked for, all that may be used here."""
+        """The CPU features of a worker: those asked for that may be used here."""
         wanted = -1 if features is None else features
         return wanted & self.opened.features if self.opened else features
 

@@ -30,7 +30,7 @@ from lance_autoresearch.targets.spec import Combo, Maker, Target
 MAX_AGE_S = 600.0
 MAX_TRIALS = 50
 ENDED = ".ended"
-"""Ends the name of a note that holds an ended epoch's seed until the ledger has it."""
+"""Suffix of a note that holds an ended epoch's seed until the ledger has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Epoch:
     timed: tuple[Pool, ...]
     checks: tuple[Pool, ...]
     lease: int | None = None
-    """Descriptor of a shared lock, held while someone measures with these pools: an epoch in
-    use is not ended by others, or its seed would be out and its files gone in mid-trial."""
+    """Descriptor of a shared lock, held while a process measures with these pools. No other
+    process ends an epoch in use; else its seed would be public and its files gone in mid-trial."""
 
     @property
     def over(self) -> bool:
@@ -100,7 +100,7 @@ def get_current_epoch(
     maker: Maker | None,
     answer: Answer,
 ) -> Epoch:
-    """The living epoch of a target, or a fresh one.
+    """The current epoch of a target, or a fresh one.
 
     Args:
         parent: `.lar/epochs/<target>`.

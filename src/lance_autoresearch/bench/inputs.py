@@ -1,7 +1,7 @@
-"""Inputs of one target with upstream's outputs: the living epoch's, fresh ones, distinct ones.
+"""Inputs of one target with upstream's outputs: the current epoch's, fresh ones, distinct ones.
 
     inputs = Inputs(root, target, conductor, oracle, key, scratch, phases)
-    inputs.epoch.timed            pools of the living epoch
+    inputs.epoch.timed            pools of the current epoch
     inputs.make_fresh()           new secret pools at every combo's second size, and their seed
     inputs.make_distinct()        few calls, no two alike
 """
@@ -36,7 +36,7 @@ def draw_seed() -> int:
 
 
 class Inputs:
-    """Pools of one target on this machine; each is answered by Lance's own code once."""
+    """Pools of one target on this machine; Lance's own code computes the outputs of each once."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Inputs:
 
     @property
     def epoch(self) -> Epoch:
-        """The living epoch; making a new one is a phase of its own."""
+        """The current epoch; making a new one is a phase of its own."""
         if self._epoch is None:
             with self._phases()("pools"):
                 self._epoch = get_current_epoch(
@@ -76,24 +76,24 @@ class Inputs:
 
     @property
     def facts(self) -> EpochFacts:
-        """What the ledger must know about epochs."""
+        """The epochs that the ledger must record."""
         ended = list_ended(self._folder)
         if self._epoch is None:
             return EpochFacts("", 0, ended)
         return EpochFacts(self._epoch.name, self._epoch.seed, ended)
 
     def forget_ended(self, facts: EpochFacts) -> None:
-        """The ledger holds these seeds: their notes can go."""
+        """Remove the notes of these seeds, since the ledger holds them."""
         forget_ended(self._folder, facts.ended)
 
     def count_trial(self) -> None:
-        """Count a trial on the epoch's pools; worn-out pools are replaced first."""
+        """Count a trial on the epoch's pools; replace them first if the epoch is over."""
         if self._epoch is not None and self._epoch.over:
             self.release()
         self.epoch.count_trial()
 
     def release(self) -> None:
-        """Let go of the epoch; the next process may end it."""
+        """Release the epoch; the next process may end it."""
         if self._epoch is not None:
             self._epoch.release()
             self._epoch = None
@@ -110,8 +110,8 @@ class Inputs:
     def select_cases(self, tier: str) -> list[Pool]:
         """All cases of a check; at lower tiers without the timed pools of very many calls.
 
-        Those are larger helpings of what the checks hold already (pools of up to a thousand
-        chunks), and every timed slice is compared anyway at the tier that is timed.
+        Those hold more of the same data as the checks (pools of up to a thousand chunks), and the
+        conductor compares every timed slice anyway, at the tier that is timed.
         """
         timed = [p for p in self.epoch.timed if tier == "native" or p.combo.calls <= MANY_CALLS]
         return [*self.epoch.checks, *timed]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class KernelAtFault(Exception):
-    """The candidate did what no kernel may do while a pair was measured."""
+    """The candidate was at fault while a pair was measured."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault.kind))
@@ -55,7 +55,7 @@ class Meter(Protocol):
         """One pair, the candidate's outputs compared.
 
         Raises:
-            KernelAtFault: the candidate was wrong or reached for what it may not have.
+            KernelAtFault: the candidate was wrong or accessed what it may not access.
             MachineError: the champion failed, or the meter itself.
         """
 
@@ -63,7 +63,7 @@ class Meter(Protocol):
 def gather_pairs(
     meter: Meter, pairs: Sequence[PairTimes], floor: Sequence[float] = ()
 ) -> Comparison:
-    """Pairs as the gate wants them, with a session's noise as the floor of every spread."""
+    """Pairs in the gate's form, with a session's noise as the floor of every spread."""
     return Comparison(meter.combos, tuple(pairs), meter.ticks_per_ns, tuple(floor))
 
 

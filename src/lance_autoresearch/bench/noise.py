@@ -1,4 +1,4 @@
-"""What noise looks like here: the champion against a copy of its own file, before any trial.
+"""The noise of this machine: the champion against a copy of its own file, before any trial.
 
     session = measure_noise(bench, champion, text, policy)    16 pairs, once a boot and champion
     policy.fitted(session.aa_sd[-1])                          the pairs that this noise asks for

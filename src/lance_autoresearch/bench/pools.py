@@ -2,9 +2,9 @@
 
     seed ── NumPy ──> hamming-0.pool ── upstream's library, run once ──> hamming-0.expected
 
-A pool file is what the conductor copies, in a fresh secret order, before every pair; a file of
-expected outputs holds what Lance's own code answered to it and never enters a kernel's process.
-Both lie in a directory that only their owner may read and are thrown away with their epoch.
+The conductor copies a pool file, in a fresh secret order, before every pair. A file of expected
+outputs holds the outputs of Lance's own code for it, and never enters a kernel's process.
+Both lie in a directory that only their owner may read, and are removed with their epoch.
 
 Layout of a `.pool` file: 8 bytes `LARPOOL3`, u32 length of a JSON header, u32 CRC-32 of all that
 follows, the header, zeros up to a multiple of 4096, then the blob. Argument offsets are relative
@@ -40,7 +40,7 @@ STRANGERS = 3
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One combo's inputs and upstream's answers on disk."""
+    """One combo's inputs and upstream's outputs on disk."""
 
     combo: Combo
     path: Path
@@ -197,7 +197,7 @@ def make_pools(
 
     Args:
         confirm: at every combo's second size.
-        strange: few calls, each of another size and with nothing that a call before it had.
+        strange: few calls, each of another size, that share no data with a call before.
         public: not a secret: messages may show values.
     """
     if directory.exists():

@@ -1,6 +1,6 @@
 """Builds kernel libraries with plain rustc: one table of flags, trusted parts cached.
 
-    built = build_kernel(root, "hamming", text)        # RejectedKernel when it does not compile
+    built = build_kernel(root, "hamming", text)        # RejectedKernel if it does not compile
     built.so, built.obj, built.digest, built.seconds, built.cached
     relink_many(built, [3, 4, 5])                    # the same code at other addresses
 
@@ -9,8 +9,8 @@
   extract ─┘
 
 Upstream's library is built the same way from `compose_first_kernel`, so both sides of a comparison
-differ in the kernel's text and in nothing else. Everything lies under `.lar/cache/`, named by
-the digest of what it was made from.
+differ in the kernel's text and in nothing else. Every product lies under `.lar/cache/`, named by
+the digest of its sources.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ class Built:
     digest: str
     """sha256 of linked code and constants: two kernels with one digest are one program."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall time per step; empty when cached."""
+    """Wall time per step; empty if cached."""
     cached: bool = False
     home: Path = Path()
-    """Directory of everything needed to link again."""
+    """Directory of all files that linking again needs."""
     flags: str = "screen"
     box: str = ""
-    """Box the compiler ran in: `bwrap` or `none`."""
+    """Sandbox of the compiler: `bwrap`, `landlock` or `none`."""
 
 
 def compose_first_kernel(root: Path, target: str) -> bytes:
@@ -141,7 +141,7 @@ def _load_built(home: Path) -> Built:
 
 
 def build_bare_object(root: Path, target: str, text: bytes) -> Path:
-    """The kernel's object if every `has` says no: what is left runs on any processor.
+    """The kernel's object with every `has` false: the remaining code runs on any processor.
 
     Raises:
         RejectedKernel: it does not compile.

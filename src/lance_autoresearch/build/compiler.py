@@ -21,7 +21,7 @@ MAX_MESSAGE = 2048
 """Bytes of rustc's text that reach a verdict."""
 
 LOOKED_AT = 64 << 10
-"""Characters of it that are looked at."""
+"""Characters of it that are searched for an error."""
 
 
 def build_loader_environment(tools: Toolchain) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Trusted crates, compiled once for each toolchain and set of flags: shim, prelude, makers.
 
-    parts = compile_kit(root, target)       what every kernel of a target is compiled against
+    parts = compile_kit(root, target)       the crates that a target's kernels are compiled against
     compile_maker(root, target)             the target's program that makes inputs
 
-Everything lies under `.lar/cache/`, named by the digest of what it was made from.
+Every product lies under `.lar/cache/`, named by the digest of its sources.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import ensure_extracts
 
 RECIPE = 1
-"""Raise it when this file changes what comes out: it is part of every key."""
+"""Part of every key: increase it if a change of this file changes its products."""
 
 _EXTRACT = re.compile(rb'^[ \t]*extract!\("([^"]+)"\);[ \t]*$', re.M)
 
@@ -52,7 +52,7 @@ def compile_kit(root: Path, target: str, *, flags: str = "screen", bare: bool = 
     """The trusted half of a target's build, compiled once per toolchain and flags.
 
     Args:
-        bare: with a shim whose `has` always says no.
+        bare: with a shim whose `has` is always false.
 
     Raises:
         BuildFault: prelude or shim do not compile.
@@ -143,7 +143,7 @@ def _build_rlib(
 def place_in_cache(
     root: Path, shelf: str, key: str, product: str, make: Callable[[Path], None]
 ) -> Path:
-    """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there when complete."""
+    """`.lar/cache/<shelf>/<key>`, made in a fresh directory and moved there once complete."""
     home = ensure_lar_dir(root, "cache", shelf) / key
     if (home / product).is_file():
         return home

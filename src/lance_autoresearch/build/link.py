@@ -35,7 +35,7 @@ from lance_autoresearch.host.sandbox import (
 from lance_autoresearch.host.toolchain import Toolchain
 
 HOME = "@HOME@"
-"""Placeholder for the directory a build ends up in."""
+"""Placeholder for the final directory of a build."""
 OUT = "@OUT@"
 KEEPER = """#!/bin/sh
 # Stands in for the linker: keeps what rustc would have linked, and the full command.
@@ -145,8 +145,8 @@ def link_library(
 def _find_kernel_position(command: list[str], order: str) -> int:
     """Index of the argument before which the kernel's code goes.
 
-    A library's members are linked when something asks for them, wherever the library stands.
-    With a given order the kernel's object is named by itself, and its library then not needed.
+    The linker takes a library's members on demand, at any place of the library in the command.
+    With a given order the command names the kernel's object itself, and does not need its library.
     """
     wanted = "/keep/contract." if order == "kernel first" else "/libkernels.rlib"
     return next((i for i, token in enumerate(command) if wanted in token), len(command))
@@ -162,7 +162,7 @@ def _is_elf(home: Path) -> bool:
 
 
 def build_pad_object(size: int, like: bytes, align: int) -> bytes:
-    """A relocatable ELF64 object that holds `size` bytes of text which nothing refers to.
+    """A relocatable ELF64 object that holds `size` bytes of text that no code refers to.
 
     `like` is the ELF header of an object of the same machine. SHF_GNU_RETAIN keeps the section
     through --gc-sections. Layout per the System V ABI, chapter 4 (object files).
@@ -207,7 +207,7 @@ def is_untouched(library: Path, digest: str) -> bool:
 def extract_loaded_bytes(library: bytes) -> bytes:
     """Code and constants of a linked ELF library, without symbol tables and notes.
 
-    What decides whether two kernels are the same program. Other formats: all bytes.
+    They decide whether two kernels are the same program. Of other formats: all bytes.
     """
     if not library.startswith(b"\x7fELF\x02\x01"):
         return library

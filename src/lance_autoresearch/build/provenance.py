@@ -1,16 +1,16 @@
-"""What a verdict was made by: digests that the ledger writes beside it.
+"""The origin of a verdict: digests that the ledger writes beside it.
 
     measure_provenance(root, target, policy) -> {"ruleset": ..., "instrument": ..., ..., "all": ...}
 
 Two rows with the same `all` were judged by the same rules, on the same oracle, with the same
-instrument. What only words or draws a result (text, report, cli), drives trials (campaign,
-agents) or belongs to another target is not in it.
+instrument. Left out are rooms that word or draw a result (text, report, cli) or drive trials
+(campaign, agents), and all files of other targets.
 
-    ruleset      judge/, rules/: whatever decides, with every threshold
-    instrument   bench/, build/, rust/: whatever builds and measures
+    ruleset      judge/, rules/: all code that decides, with every threshold
+    instrument   bench/, build/, rust/: all code that builds and measures
     target       the target's own trusted files
     fixtures     generators that several targets share
-    upstream     what is taken from Lance
+    upstream     the items taken from Lance
     flags        compiler flags
     policy       the values of the thresholds in force
     inputs       over target, fixtures, upstream and instrument: what an epoch's pools depend on
@@ -30,7 +30,7 @@ from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets.spec import Target
 
 TRUSTED = ("target.py", "fixtures.py", "contract.rs", "prelude.rs", "adapter.rs", "maker.rs")
-"""The files of a target that stand still during a campaign."""
+"""The files of a target that do not change during a campaign."""
 RULESET = ("judge", "rules")
 """Rooms that decide."""
 INSTRUMENT = ("bench", "build")

@@ -1,1 +1,1 @@
-"""Does the judge see what is known to be there, and nothing else?"""
+"""Does the judge detect an effect that is known to exist, and nothing else?"""

@@ -1,17 +1,17 @@
-"""How many steps make one percent: kernels with a delay of known share, found by measuring.
+"""Measures how many steps make one percent, for kernels with a delay of known share.
 
     dose = find_dose(bench, champion_text, share=0.03, policy=policy)
     slow = dose.render_kernel({label: 0.03 for label in dose.rows})  # every combo 3 % slower
     plain = dose.render_kernel({})                            # the same code, no delay
-    dose.measured[label] / ASKED                              # how right it came out: 0.8 to 1.2
-    dose.came                                                 # what a delay of `share` comes to
+    dose.measured[label] / ASKED                              # measured / asked: 0.8 to 1.2
+    dose.came                                                 # the measured size of a delay of `share`
 
     keys   a kernel that panics with them, at each combo's first and second size
     loop   `plain` against a delay of `ASKED`, large enough to be measured in two dozen
     came   `plain` against a delay of the share that will be injected: as screening measures it,
            and as confirmation does, at second sizes in fresh layouts; corrected until it is right
 
-A small delay is not its share of a large one, for part of it hides behind the call it follows: of
+A small delay is not its share of a large one: a part of it overlaps the call it follows. Of
 1.5 % asked, one target had 1.4 % in screening and 1.2 % in confirmation.
 """
 
@@ -35,7 +35,7 @@ from lance_autoresearch.rules.estimator import Samples, compute_samples
 from lance_autoresearch.rules.policy import Policy
 
 ASKED = 0.08
-"""Delay that is measured to find the loop's speed, as a share of the call."""
+"""The delay, as a share of the call, with which the loop's speed is measured."""
 NS_PER_STEP = 1.3
 """First guess; corrected by measuring."""
 ROUNDS = 3
@@ -47,14 +47,14 @@ TRIM_PAIRS = 3
 """Times as many pairs as for the loop, at most: the mean of all combos is then known to 0.1 %
 if a pair spreads as planned."""
 NEAR = 0.1
-"""A small delay is right when it comes to within this share of itself."""
+"""A small delay is right if its measured size is within this share of it."""
 TRIM_STEP = 0.75
-"""Share of a correction that is made: what hides is a length, not a share, so that a delay
-that is made half as long again becomes twice as long."""
+"""Share of a correction that is applied. The overlapping part is a length, not a share, so a
+delay that is made half as long again becomes twice as long."""
 TRIM_LIMITS = (0.5, 2.0)
-"""More than this is nothing hidden but a disturbed machine."""
+"""A larger correction comes from a disturbed machine, not from an overlap."""
 CLOSE = 0.2
-"""A combo is right when what was measured is within this share of what was asked."""
+"""A combo is right if its measured delay is within this share of the requested one."""
 
 Rows = Mapping[str, DelayRow]
 """Combo label -> its key; `steps` are those of a delay of 100 %."""
@@ -72,18 +72,18 @@ class Dose:
     second: Rows
     """At the second size, which confirmation measures."""
     measured: Mapping[str, float]
-    """What a delay of `ASKED` came out as, by combo."""
+    """The measured size of a delay of `ASKED`, by combo."""
     came: tuple[float, float] = (0.0, 0.0)
-    """What a delay of the share asked for came to, all combos: in screening, in confirmation."""
+    """The measured size of the requested delay, all combos: in screening, in confirmation."""
 
     @property
     def off(self) -> dict[str, float]:
-        """Combos whose delay is not right to a fifth of itself, with measured / asked."""
+        """Combos whose delay is off by more than a fifth, with measured / asked."""
         shares = {label: m / ASKED for label, m in self.measured.items()}
         return {label: s for label, s in shares.items() if abs(s - 1) > CLOSE}
 
     def is_near(self, share: float) -> bool:
-        """Came a delay of this share to within a tenth of itself, as both stages see it?"""
+        """Whether both stages measure a delay of this share to within a tenth."""
         return all(abs(came / share - 1.0) <= NEAR for came in self.came)
 
     def render_kernel(self, shares: Mapping[str, float]) -> bytes:
@@ -130,7 +130,7 @@ def find_dose(
 def guess_dose(bench: Bench, base: bytes, second: Sequence[Pool]) -> Dose:
     """Steps that about double each call's time, guessed from one run of every call.
 
-    Enough if a delay must be there and its size does not matter. No pair is measured, so a
+    This is enough if a delay must exist and its size does not matter. It measures no pair, so a
     busy machine does not stop it.
 
     Args:

@@ -1,7 +1,7 @@
 """Kernels with an effect of known size: what a calibration injects. Text in, text out.
 
     insert_delays(text, {"hamming": [DelayRow((4096, 16, 32768, 2048), size=38912, steps=410.0)]})
-    insert_probes(text, ["hamming"])   panics with each call's key: how rows are learnt
+    insert_probes(text, ["hamming"])   panics with each call's key: this yields the rows
     shuffle_functions(text, random.Random(7)) the same functions in another order
     rename_functions(text, {"hamming"}, random.Random(7))  ... under other names
 
@@ -130,7 +130,7 @@ class DelayRow:
     """How long to spin for the calls of one combo."""
 
     key: tuple[int, ...]
-    """What a typical call of it looks like; made by a probed kernel."""
+    """The key of a typical call of it, from a probed kernel."""
     size: int
     """Elements of all slices of that call."""
     steps: float
@@ -200,7 +200,7 @@ def rename_functions(text: bytes, keep: Collection[str], rng: random.Random) -> 
 
     Args:
         keep: names that others call.
-    A name that also stands for a field, a method or something in a format string keeps.
+    A name that also stands for a field, a method or a part of a format string stays.
     """
     nodes = list(_walk_nodes(load_parser().parse(text).root_node))
     free = [n for n in nodes if n.type == "function_item" and _is_at_top(n)]

@@ -29,12 +29,12 @@ from lance_autoresearch.targets.champion import read_champion
 FOLDER = "records/machines"
 VERSION = 1
 COMPARABLE = ("ruleset", "target", "fixtures", "upstream", "flags", "policy")
-"""Digests (`build.provenance`) that say what was measured and by which rules."""
+"""Digests (`build.provenance`) of the measured code and of the rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
-    """What `lar bench --record` measured of one champion on one host in one go."""
+    """The figures that `lar bench --record` measured of one champion on one host in one call."""
 
     target: str
     date: str

@@ -1,4 +1,4 @@
-"""The quotable number: a champion against Lance's own code, on everything unseen.
+"""The quotable number: a champion against Lance's own code, on fresh data and layouts.
 
 32 pairs, fresh secret pools at every combo's second size, the flags Lance is shipped with and a
 fresh layout for each pair and side. Kept gains of a campaign are never multiplied into it.
@@ -86,7 +86,7 @@ def make_quote_record(
 ) -> TrialRecord:
     """The ledger's row of a quoted figure: kind `quote`, compared with upstream, no campaign.
 
-    It is no trial: nothing is kept or reverted by it. The report shows the newest.
+    It is no trial: it keeps and reverts nothing. The report shows the newest.
     """
     overall = result.components[0]
     why = f"quoted against Lance at tier {tier}: {describe_reason(result.reason)}"

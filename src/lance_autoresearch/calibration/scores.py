@@ -1,4 +1,4 @@
-"""What became of the trials of a calibration: counts with exact bounds, cost, bias.
+"""The results of a calibration's trials: counts with exact bounds, cost, bias.
 
     shots = parse_tsv(text)                   # one line a trial
     for score in score_trials(shots):         # one a kind and target
@@ -6,7 +6,7 @@
         score.bias                                     # Estimate of the null's mean gain, %
 
 The truth of each kind is known (`aa`: nothing changed; `delay 1.5`: 1.5 % faster), so a count
-of keeps is a rate of errors or of finds.
+of keeps is a rate of errors or of detections.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Score:
     def bias(self) -> Bias | None:
         """Mean gain, every *pair* with equal weight; None for fewer than three trials.
 
-        A trial stops when its pairs say so, which bends the mean over trials; the sum over all
-        pairs divided by their number does not bend (Wald's identity). The interval is that of
+        The pairs decide when a trial stops, which biases the mean over trials; the sum over all
+        pairs divided by their number is not biased (Wald's identity). The interval is that of
         a ratio estimate (Cochran, Sampling Techniques, 6.4), with t for the trials' number.
         """
         shots = [shot for shot in self.shots if shot.pairs]

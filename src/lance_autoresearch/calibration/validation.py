@@ -7,7 +7,7 @@
     identity      upstream's text as the candidate is not kept
     A/A           the champion against its copy is not kept; what a pair costs
 
-Each line is a fact that was just established here, with its figure.
+Each line is a fact that this run established, with its figure.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def prove_equal(what: str, bench: Bench, text: bytes) -> ProofLine:
 def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Iterator[ProofLine]:
     """Every committed cheat is refused: incorrect or rejected, never merely slow.
 
-    A cheat that only confirmation can catch (defence R) may be reverted before it gets there.
+    A cheat that only confirmation can detect (defence R) may be reverted before confirmation.
     """
     built = bench.build(champion)
     noise = measure_noise(bench, built, champion, policy)
@@ -90,12 +90,12 @@ def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Itera
 
 
 def is_caught_late(text: bytes) -> bool:
-    """Whether a cheat's first line says that confirmation is what stops it."""
+    """Whether a cheat's first line says that confirmation stops it."""
     return text.split(b"\n", 1)[0].endswith((b"stopped by R", b"stopped by D"))
 
 
 def prove_near_misses(bench: Bench) -> Iterator[ProofLine]:
-    """Every odd but honest kernel gets through admission, build, audit and check."""
+    """Every unusual but honest kernel passes admission, build, audit and check."""
     for path in list_kernels(bench, "honest"):
         line = prove_equal(path.stem, bench, path.read_bytes())
         yield ProofLine(line.ok, f"honest {path.stem} is not refused", line.detail)

@@ -17,7 +17,7 @@ LESSONS = 8
 def find_advice(
     root: Path, ledger: Ledger, target: str, last: TrialRecord | None, campaign: str
 ) -> tuple[str, ...]:
-    """Feedback on the last trial, hints, and what earlier campaigns learnt, a line each.
+    """Feedback on the last trial, hints, and the lessons of earlier campaigns, a line each.
 
     Args:
         last: the campaign's newest trial, if there is one.

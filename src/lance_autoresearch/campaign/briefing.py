@@ -13,17 +13,17 @@ from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import TrialRecord, Verdict
 
 RECENT = 100
-"""Trials that hints look at."""
+"""Number of newest trials from which hints follow."""
 
 
 def collect_briefing(
     ledger: Ledger, record: TrialRecord, campaign: str | None
 ) -> dict[str, list[str]]:
-    """What to know before the next kernel.
+    """Feedback and hints for the next kernel.
 
     Args:
         record: the trial that just ended, as it was judged.
-        campaign: whose history the hints look at; None: no hints.
+        campaign: the campaign whose history the hints use; None: no hints.
     """
     rows = kept_rows = []
     if campaign is not None:

@@ -1,4 +1,4 @@
-"""Real trials of nulls and of injected effects: what the gate does when the truth is known.
+"""Real trials of nulls and of injected effects: they show how the gate decides a known truth.
 
     aa        the champion, rebuilt, as its own candidate
     padding   the same functions renamed, in another order, linked in a fresh layout: shuffled,
@@ -40,9 +40,9 @@ from lance_autoresearch.targets import catalogue
 FASTER = 0.03
 """What a `regress` kernel gains in every other combo."""
 ONCE = ("setup", "session", "pools", "lock", "waited", "python_cpu", "dose")
-"""Phases that are no part of what one more trial costs on a quiet machine."""
+"""Phases that do not count in the cost of one more trial on a quiet machine."""
 DOSES = 2
-"""How often a dose is looked for while a combo, or the mean of all, is off."""
+"""How often a dose is measured again while a combo, or the mean of all, is off."""
 PATIENCE = 20
 
 
@@ -202,8 +202,8 @@ def _select_rows(
 def _is_counted(record: TrialRecord, rules: frozenset[str]) -> bool:
     """Was this trial a calibration under these rules (`immutable["all"]`)?
 
-    A delay that does not say what it came to is of a time when that was not measured: of 1.5 %
-    asked it had 1.2 to 2.
+    A delay without a measured size comes from a version that did not measure it: of the 1.5 %
+    requested, such delays had 1.2 to 2 %.
     """
     whole = TrialKind.parse(record.kind).name != "delay" or bool(record.results.dose)
     return record.agent == "calibrate" and record.immutable.get("all") in rules and whole

@@ -104,7 +104,7 @@ class Campaign:
         return Git(self.root).run_text("log", "-1", trailer, row.commit).strip() or None
 
     def record_trial(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
-        """Write a trial and do what its verdict says; returns its id.
+        """Write a trial and carry out its verdict; returns its id.
 
         An inconclusive trial leaves the kernel where it is, to be tried again.
 
@@ -137,7 +137,7 @@ class Campaign:
     def revert(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Record a kernel that was not kept and restore the champion's; returns the id.
 
-        The file is left alone if it holds a text no trial has seen: that is the next idea.
+        The file stays as it is if it holds a text that no trial has judged: the next idea.
         """
         with self._open_decision("revert", record, kernel) as (git, ledger, mine, _):
             trial = ledger.append(mine, judged=judged, blobs={"kernel": kernel})
@@ -168,7 +168,7 @@ class Campaign:
                 f"a trial of '{record.target}' in a campaign on '{self.target}'",
                 allowed=[self.target],
             )
-        # A trial that outlived its champion is still a fact, but no longer this one's child.
+        # A trial that outlived its champion stays a fact, but is no child of the new one.
         parent = champion.trial if record.champion == champion.kernel else record.parent
         return dataclasses.replace(record, campaign=self.name, parent=parent)
 
@@ -350,7 +350,7 @@ def verify_ledger(root: Path) -> Verified:
 
 
 def _read_testimony(root: Path) -> dict[str, str]:
-    """Git's word if there may be no git at all: a ledger that knows no campaign."""
+    """Git's refs; empty if there may be no git: for a ledger that holds no campaign."""
     try:
         return Git(root).read_testimony()
     except LedgerError:

@@ -71,7 +71,7 @@ class Coordinator:
 
     @property
     def target(self) -> Target:
-        """What is judged."""
+        """The target under judgement."""
         return self.bench.target
 
     @property
@@ -153,7 +153,7 @@ class Coordinator:
         return FinishedTrial(number, record)
 
     def write_facts(self, judged: JudgedTrial) -> None:
-        """Noise sessions and epochs that a trial brought with it."""
+        """Record the noise sessions and epochs of a trial."""
         for session in judged.sessions:
             self.ledger.add_noise(session)
         if judged.epochs is not None:
@@ -163,13 +163,13 @@ class Coordinator:
     # -- noise -----------------------------------------------------------------------------
 
     def find_noise(self) -> NoiseSession | None:
-        """The noise session of this boot and champion, while it counts; None: not measured."""
+        """The noise session of this boot and champion, while it is valid; None: not measured."""
         champion = hash_text(self.champion_text)
         boot, key = self.bench.boot, self.ruleset
         return self.ledger.find_noise(self.target.name, champion, boot, key=key)
 
     def measure_noise(self) -> NoiseSession:
-        """A noise session, measured now whether or not one is known, and recorded.
+        """Measure a noise session now, also if one is known, and record it.
 
         Raises:
             MachineError: too many of its pairs were void.
@@ -181,7 +181,7 @@ class Coordinator:
         return session
 
     def _restore(self, campaign: Campaign) -> None:
-        """Put the champion's text back after a verdict from memory."""
+        """Restore the champion's text after a verdict from memory."""
         with campaign.desk.hold_lock():
             campaign.desk.place_kernel(self.champion_text)
 

@@ -1,4 +1,4 @@
-"""What was tried and did not work, to be searched before it is tried again.
+"""Failed ideas of earlier trials, to be searched before an idea is tried again.
 
     for end in list_dead_ends(ledger, "hamming", grep="gather", limit=5):
         print(end.format_line())  # 13 revert -27.45%  +31 -12  "scan with AVX2 gathers" | slower
@@ -26,7 +26,7 @@ BATCH = 200
 """Rows read at a time: most callers want the newest few of a long ledger."""
 FAILED = (Verdict.REVERT, Verdict.INCORRECT, Verdict.REJECTED)
 COMMON = frozenset({"the", "and", "for", "with", "into", "from", "that", "this", "one", "per"})
-"""Words that make no two ideas alike."""
+"""Words that do not count when two ideas are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def is_failed(row: Row) -> bool:
 
 
 def make_dead_end(ledger: Ledger, row: Row) -> DeadEnd:
-    """What is remembered of one row."""
+    """The dead end of one row."""
     record = row.record
     stage = record.results.measured
     before, after = ledger.find_blob(record.champion), ledger.find_blob(record.kernel)

@@ -1,4 +1,4 @@
-"""A loop from its command to its end: the campaign found or begun, the loop run, its end printed.
+"""A loop from its command to its end: opens or begins the campaign, runs the loop, prints its end.
 
     drive_loop(root, "pq-l2", TuneAgent(), Budget(trials=20))
 """

@@ -1,4 +1,4 @@
-"""What a trial teaches beyond its verdict: which combos lost, what noise hid, how large it is.
+"""Feedback of a trial beyond its verdict: which combos lost, the width of noise, the code size.
 
     lost    hamming 4096 random -57.7% [-58.9 -56.4], hamming 256 skewed -4.1% [-6.0 -2.2]
     gained  hamming 1024 random +40.8% [+24.2 +59.5]

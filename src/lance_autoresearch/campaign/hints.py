@@ -1,9 +1,9 @@
-"""What the last trials advise: refine, change the idea, stop. A pure function of the history.
+"""Advice from the last trials: refine, change the idea, stop. A pure function of the history.
 
     advise(history)     # [Hint("pivot", "5 trials without a keep: leave this idea ...")]
 
-An agent that is stuck repeats itself; saying so is cheaper than another ten trials. Hints only
-advise: the loop ends on its own budget, and the verdict never looks here.
+An agent that is stuck repeats itself; a hint is cheaper than another ten trials. Hints only
+advise: the loop ends on its own budget, and the verdict never uses them.
 """
 
 from __future__ import annotations

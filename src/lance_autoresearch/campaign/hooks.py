@@ -43,7 +43,7 @@ def notify(command: str | None, hooks: Hooks, event: dict[str, Any]) -> None:
 
 
 def _post_event(address: str, event: dict[str, Any]) -> None:
-    """POST an event; what goes wrong is said and changes nothing."""
+    """POST an event; a failure is reported and changes nothing."""
     import urllib.request
 
     request = urllib.request.Request(

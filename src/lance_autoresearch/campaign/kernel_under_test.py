@@ -1,4 +1,4 @@
-"""Which kernel is judged, and against what: found from where the command was typed.
+"""Resolves the kernel to judge and its champion from the directory of the command.
 
     in a campaign's worktree           its kernel, its champion, kept or reverted
     elsewhere, a campaign on T exists  the newest campaign's kernel, the same

@@ -1,4 +1,4 @@
-"""lessons.md of a target: what its searchers learnt, one line each, only ever added to.
+"""lessons.md of a target: the lessons of its agents, one line each, append-only.
 
     add_lesson(root, "hamming", "gathers lose on every shape: the table fits registers", by="hand")
     read_lessons(root, "hamming")  # ["2026-11-22 hand: gathers lose on every shape: ..."]
@@ -32,7 +32,7 @@ def add_lesson(root: Path, target: str, text: str, *, by: str = "hand") -> str:
     """Append one lesson; returns its line. The same text is not written twice.
 
     Raises:
-        UsageError: nothing to say is left after control characters are gone.
+        UsageError: the text is empty without its control characters.
     """
     told = strip_text(text, LONGEST)
     if not told:

@@ -4,7 +4,7 @@
 
     turn ── propose ──> candidate ── attempt ──> row, keep or revert ──> next turn
       └─ every tenth timed trial is a hidden null (`nulls`), before the agent is asked
-              └─ failed: the file is put back, ask again; five in a row end the loop
+              └─ failed: restore the file, ask again; five in a row end the loop
               └─ busy (rate limit, overload): wait longer each time, then ask again
               └─ fatal (not signed in): end
 
@@ -54,12 +54,12 @@ class RetryDelays:
     tries: int = 30
     """Busy answers in a row, then the loop ends: about seven hours."""
     machine: float = 5.0
-    """Before a trial that the machine spoiled is begun again."""
+    """Pause before a trial that the machine spoiled begins again."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What this process's loop has done."""
+    """The state of this process's loop."""
 
     tally: Tally
     done: list[FinishedTrial] = field(default_factory=list)
@@ -75,16 +75,16 @@ class Progress:
     busy: int = 0
     """Busy answers in a row."""
     unfair: int = 0
-    """Attempts in a row to bring suspended keeps back."""
+    """Attempts in a row to end a suspension of keeps."""
     note: str = ""
-    """What the agent hears about its last turn."""
+    """The report to the agent on its last turn."""
     complaints: list[str] = field(default_factory=list)
-    """What went wrong in turns without a candidate."""
+    """The faults of turns without a candidate."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopContext:
-    """What one loop works with."""
+    """The parts of one loop."""
 
     coordinator: Coordinator
     campaign: Campaign
@@ -140,7 +140,7 @@ def run_loop(
 
 
 def _wait_for_fair_turn(desk: LoopContext, progress: Progress, stop: Callable[[], bool]) -> bool:
-    """Whether a turn may be asked for; else time has passed. An agent is not paid in vain."""
+    """Whether to ask for a turn; else the call has waited. So no paid turn is lost."""
     def show(text: str) -> None:
         _enter_phase(desk, progress, "null", text)
 
@@ -209,7 +209,7 @@ def _list_remembered(progress: Progress) -> list[TrialRecord]:
 
 
 def _find_advice(desk: LoopContext, progress: Progress) -> tuple[str, ...]:
-    """What the last trial and earlier campaigns teach."""
+    """Advice from the last trial and from earlier campaigns."""
     last = progress.done[-1].record if progress.done else None
     if last is None and progress.tally.history:
         last = progress.tally.history[-1]
@@ -228,7 +228,7 @@ def _is_paid(agent: Agent) -> bool:
 def _handle_failure(
     desk: LoopContext, progress: Progress, failure: AgentFailed, stop: Callable[[], bool]
 ) -> None:
-    """Count, put the champion back, wait; or end."""
+    """Count the failure, restore the champion, and wait or end."""
     run = progress.tally.run
     run.lost_usd += failure.cost_usd or 0.0
     run.lost_tokens += failure.tokens or 0
@@ -347,7 +347,7 @@ def _pause(seconds: float, stop: Callable[[], bool]) -> None:
 
 @contextmanager
 def catch_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C only sets a flag and is answered; the second raises KeyboardInterrupt."""
+    """The first Ctrl-C only sets a flag and gets an answer; the second raises KeyboardInterrupt."""
     asked = False
 
     def ask(_signal: int, _frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ Everything follows from rows of the ledger, so a kill between any two of them ch
 
     null row, not kept     counted; an A/A's pairs go into the pool
     null row, kept         keeps are suspended; the same kind of null is owed
-    session (16-pair A/A)  into the pool; while suspended three good ones in a row bring keeps back
+    session (16-pair A/A)  into the pool; while suspended, three good ones in a row allow keeps
     pool beyond the limit  keeps are suspended
 """
 
@@ -28,7 +28,7 @@ EVERY = 10
 KINDS = ("aa", "padding")
 """In turn: the champion rebuilt; its functions in another order and layout."""
 BIAS = 0.3
-"""% that the pooled A/A, and each A/A of the way back, may be off."""
+"""Allowed bias, %, of the pooled A/A and of each A/A that ends a suspension."""
 POOLED = 48
 """Pairs the pool must hold before it can suspend: fewer are noise."""
 BACK = 3
@@ -50,7 +50,7 @@ class NullMonitor:
     rows: int = 0
     """Null rows, undecided ones too."""
     pairs: int = 0
-    """Pairs of A/A in the pool: since the campaign began, or since keeps came back."""
+    """Pairs of A/A in the pool: since the campaign began, or since a suspension ended."""
     total: float = 0.0
     suspended: str = ""
     """Why nothing may be kept; empty: all is well."""
@@ -78,7 +78,7 @@ class NullMonitor:
 
     @property
     def way_back(self) -> str:
-        """What must be true for keeps to come back, in words."""
+        """The conditions that end a suspension, in words."""
         told = f"{BACK} A/As of {SESSION_PAIRS} pairs in a row within ±{BIAS} %"
         if self.owed:
             told += f", then the {self.owed} null judged again and not kept"

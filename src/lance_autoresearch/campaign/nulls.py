@@ -74,13 +74,13 @@ def _find_called_functions(coordinator: Coordinator) -> set[str]:
 def run_due_null(
     coordinator: Coordinator, campaign: Campaign, show: Callable[[str], None]
 ) -> NullMonitor:
-    """Do what is due before the next trial: a null, or the way back.
+    """Do what is due before the next trial: a null, or the A/A tests that end a suspension.
 
     Args:
         coordinator: with the campaign's champion.
 
     Raises:
-        MachineError: keeps are suspended and did not come back; nothing was judged.
+        MachineError: keeps are suspended and stay so; nothing was judged.
     """
     row = coordinator.ledger.find_campaign(campaign.name)
     assert row is not None

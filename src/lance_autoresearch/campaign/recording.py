@@ -1,4 +1,4 @@
-"""What a judged trial becomes: the row of the ledger, with what its author said of it.
+"""From a judged trial to the row of the ledger, with its author's description.
 
     record = make_record(judged, Story(hypothesis="..."), target)
 """
@@ -20,7 +20,7 @@ from lance_autoresearch.text.verdict_text import record_to_json
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the row says beside the measurement."""
+    """The author's description of a trial, beside the measurement."""
 
     hypothesis: str = ""
     agent: str = "hand"

@@ -1,4 +1,4 @@
-"""A recorded trial again. Three things are reported apart, since they promise different things:
+"""Replays a recorded trial. The three answers are separate, since they promise different things:
 
     gate     the decision rule on the recorded pairs: identical to the last bit on any machine
     kernel   admission, build and equality with Lance: identical with the same toolchain and tier
@@ -75,7 +75,7 @@ def load_from_records(root: Path, directory: Path, number: int) -> RecordedTrial
 
 
 class VerifiedRecord(NamedTuple):
-    """What an exported campaign was found to hold."""
+    """The contents of an exported campaign."""
 
     campaign: str
     files: int

@@ -1,10 +1,10 @@
-"""What was decided, carried out: git and the worktree follow the ledger.
+"""Carries out a decision: git and the worktree follow the ledger.
 
 A decision is one row. Around it stands an *intent*, a small file written before and removed
 when everything follows; a process that finds one knows that another died half-way:
 
     intent written      a commit object may exist, nothing points to it   -> intent removed
-    row written         the decision: from here on the rest is owed       -> all of the below
+    row written         the decision: from here on the rest must follow   -> all of the below
     branch moved        refs/heads/lar/<target>/<campaign>
     worktree made       of a campaign that begins, unless it stands there whole
     kernel restored     unless the file holds a text no trial has seen: the agent's next idea
@@ -90,10 +90,10 @@ class CampaignWorkspace:
 
     @contextlib.contextmanager
     def hold_lock(self, wait_s: float = WAIT_S) -> Iterator[Git]:
-        """The campaign to oneself.
+        """Hold the campaign alone.
 
         Raises:
-            LedgerError: it stays taken for `wait_s`, or a file inside could not be written.
+            LedgerError: it stays busy for `wait_s`, or a file inside could not be written.
         """
         try:
             self.private.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ class CampaignWorkspace:
             return []
 
     def clear_intent(self) -> None:
-        """Nothing is owed any more: remove the intent, and temporary files before it."""
+        """All steps are done: remove the intent, and temporary files before it."""
         for path in sorted(self.list_leftovers(), key=lambda p: p.name == "intent"):
             path.unlink(missing_ok=True)
 
@@ -219,7 +219,7 @@ def _check_out_worktree(
 def _restore_champion(
     desk: CampaignWorkspace, intent: Intent, champion: Champion, ledger: Ledger
 ) -> list[str]:
-    """Put the champion where a judged kernel lies, or nothing readable does."""
+    """Restore the champion if a judged kernel, or no readable file, lies in its place."""
     later = ledger.list_trials(campaign=desk.name, after=intent.after)
     if not any(row.record.kernel == intent.kernel for row in later):
         return []
@@ -227,7 +227,7 @@ def _restore_champion(
 
 
 def _place_champion(desk: CampaignWorkspace, champion: Champion, ledger: Ledger) -> list[str]:
-    """The champion, unless a text lies there that no trial has seen."""
+    """The champion, unless the file holds a text that no trial has judged."""
     lies = desk.read_digest()
     if lies == champion.kernel or (lies is not None and not ledger.has_kernel(desk.name, lies)):
         return []
@@ -236,7 +236,7 @@ def _place_champion(desk: CampaignWorkspace, champion: Champion, ledger: Ledger)
 
 
 def repair_campaigns(root: Path) -> list[str]:
-    """Finish or undo what a killed process left in any campaign; every command's first act.
+    """Finish or undo the work of a killed process in any campaign; every command does this first.
 
     Returns one line per campaign that needed it. A campaign in use by another process is left
     alone. Idempotent; costs one git process and a few reads if all is well.

@@ -1,4 +1,4 @@
-"""What a loop may spend and what it has spent, so that it can go on after any kill.
+"""A loop's limits and its costs so far, so that it can go on after any kill.
 
     Budget(trials=50, usd=5.0)     the limits; the first one reached ends the loop
     Run                            one loop over a campaign: .lar/loops/<campaign>/loop.json
@@ -141,7 +141,7 @@ class Tally:
         return cls(run, earlier, [record for number, record in ids if number > run.after])
 
     def add_trial(self, record: TrialRecord) -> None:
-        """One more trial of this run; an old one lets go of its numbers."""
+        """Add a trial of this run; the numbers of an old one are dropped."""
         self.trials.append(record)
         if len(self.trials) > WHOLE:
             self.trials[-WHOLE - 1] = slim_record(self.trials[-WHOLE - 1])
@@ -171,7 +171,7 @@ class Tally:
 
     @property
     def usd_left(self) -> float | None:
-        """What may still be spent; None: no limit."""
+        """The rest of the budget; None: no limit."""
         limit = self.run.budget.usd
         return None if limit is None else limit - self.usd
 

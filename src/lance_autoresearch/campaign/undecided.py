@@ -1,7 +1,7 @@
-"""Trials that ended without proof and may go on: `lar try --again`.
+"""Trials that ended without a decision and may go on: `lar try --again`.
 
 The e-value holds at any stopping time, so an undecided comparison can be continued with more
-pairs instead of being thrown away; repeating it from nothing would be fishing.
+pairs instead of being discarded; to repeat it without its pairs would be fishing.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lance_autoresearch.rules.estimator import select_valid_pairs
 def find_earlier_pairs(coordinator: Coordinator, text: bytes) -> tuple[PairTimes, ...]:
     """The valid pairs of the newest undecided trial of this kernel against this champion.
 
-    Void pairs say nothing about the kernel, and counted again they would end every continuation
-    as they ended the first trial. Without a valid pair the tuple is empty: a trial from nothing.
+    Void pairs hold no evidence about the kernel. If they counted again, they would end every
+    continuation as they ended the first trial. Without a valid pair the tuple is empty.
 
     Raises:
         UsageError: there is none, or it was decided.

@@ -1,4 +1,4 @@
-"""The `lar` command: which verbs there are, and how every one of them ends.
+"""The `lar` command: its verbs, and how each of them ends.
 
 A verb is one file in this directory and one row of `VERBS`. Nothing of a verb is imported
 before it is called, so `lar --help` costs a Python start and the option parser, no more.
@@ -217,7 +217,7 @@ def translate_usage_error(error: CycloptsError) -> UsageError:
 
 
 def make_typeable(command: str | None) -> str | None:
-    """A command to type next as it can be typed: `./lar` if `lar` is not on PATH."""
+    """The next command in a form that works: `./lar` if `lar` is not on PATH."""
     import re
     import shutil
 
@@ -227,7 +227,7 @@ def make_typeable(command: str | None) -> str | None:
 
 
 def report_failure(error: LarError, *, json_wanted: bool) -> int:
-    """Say what went wrong, where the caller looks for it. Returns the exit code."""
+    """Report an error where the caller reads it. Returns the exit code."""
     error.next = make_typeable(error.next)
     if json_wanted:
         import json

@@ -37,10 +37,10 @@ def calibrate_gate(
 
     Args:
         target: name of a target, or `all` for every one in turn.
-        kind: what is injected.
+        kind: the null or the injected effect.
         effect: its size in %, for delay and regress.
         trials: run until the ledger holds this number for each target (10 if no --hours).
-        hours: stop after so long, for each target.
+        hours: stop after this time, for each target.
         load: keep the workers' core (measuring) or the conductor's busy meanwhile.
         report: run nothing; print what the ledger holds.
         export: write one line a trial to this file (TSV) for records/calibration/.

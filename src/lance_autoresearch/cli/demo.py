@@ -27,7 +27,7 @@ def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
 
     Recorded ideas are proposed one by one and judged here and now: genuine gains, a slower idea,
     wrong results and a cheat. Those that need an instruction this processor lacks are skipped.
-    Then `tune` turns the knobs of what was kept.
+    Then `tune` varies the constants of the best kernel.
 
     Args:
         tune: trials of the `tune` agent after the recorded ideas.
@@ -78,7 +78,7 @@ def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
 
 
 def introduce(campaign: str) -> list[str]:
-    """What the reader is about to see."""
+    """The introduction of the demo."""
     from lance_autoresearch.host.machine import describe_machine
 
     here = describe_machine()
@@ -91,7 +91,7 @@ def introduce(campaign: str) -> list[str]:
 
 
 def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
-    """What happened, in plain words; one sentence if noise hid a gain."""
+    """The summary in plain words; one sentence if noise hid a gain."""
     from lance_autoresearch.ledger import hash_bytes
     from lance_autoresearch.records import Verdict
 
@@ -115,7 +115,7 @@ def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
 
 
 def _write_results(root: Path, target: str, campaign: str) -> tuple[CampaignData, Path, Path]:
-    """The campaign as `lar log --export` and `lar report` leave it: night, records, page."""
+    """The campaign as `lar log --export` and `lar report` write it: campaign, records, page."""
     from lance_autoresearch.build.builder import compose_first_kernel
     from lance_autoresearch.cli.report import read_card
     from lance_autoresearch.ledger import Ledger

@@ -1,4 +1,4 @@
-"""`lar doctor`: what this machine can do, what is weaker here, and how to fix it."""
+"""`lar doctor`: the abilities of this machine, its weaknesses, and their fixes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INDENT = " " * 20
 def run_doctor(*, json: bool = False, build: bool = False) -> int:
     """Check toolchain, sandbox, clock, cores, Lance's source and agents; report all faults.
 
-    Exit code 0 when trials can run here (some things may be weaker), 4 when they cannot.
+    Exit code 0 if trials can run here (some parts may be weaker), 4 if they cannot.
 
     Args:
         json: print one JSON object instead of the table.
@@ -41,7 +41,7 @@ def run_doctor(*, json: bool = False, build: bool = False) -> int:
 
 
 def format_finding(finding: Finding) -> list[str]:
-    """A finding as text: one line, and one each for what is weaker and the fix."""
+    """A finding as text: one line, and one each for the weakness and the fix."""
     out = [f"{finding.state:6}{finding.name:14}{finding.found}"]
     if finding.weaker:
         out.append(f"{INDENT}{'but: ' if finding.state != 'ok' else ''}{finding.weaker}")

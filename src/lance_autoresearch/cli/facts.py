@@ -1,4 +1,4 @@
-"""How `lar validate` and `lar diff` print what they established, one line a fact."""
+"""How `lar validate` and `lar diff` print facts, one line each."""
 
 from __future__ import annotations
 

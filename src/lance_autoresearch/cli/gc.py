@@ -15,7 +15,7 @@ from lance_autoresearch.host import checkout, scratch
 
 DAY_S = 86_400.0
 FRESH_S = 3_600.0
-"""What was used within the last hour may be in use now: it stays, whatever the limit."""
+"""Data used within the last hour may be in use now: it stays at any limit."""
 PRODUCTS = ("kernels", "bare", "fidelity")
 """Caches under .lar/cache that grow with every trial or release."""
 
@@ -39,15 +39,14 @@ def collect_garbage(
     """Free disk space: drop old blobs and builds, never a row.
 
     Blobs are kernels and raw pairs of trials; champions and everything younger than --days stay.
-    A dropped build is made again when it is needed, a dropped blob is gone. What agents keep in
-    their private homes goes with the builds, scratch of killed processes too. With --max-gb
-    younger ones follow, builds before blobs, oldest first, until .lar is that small; what was used
-    within the last hour stays.
+    A dropped build is made again on demand, a dropped blob is gone. The private homes of agents and
+    the scratch of killed processes go with the builds. With --max-gb younger ones follow, builds
+    before blobs, oldest first, until .lar is that small; data used within the last hour stays.
 
     Args:
         days: how old it must be; with 0 nothing else should be running.
-        max_gb: what .lar may take in all, in GB (1e9 bytes).
-        dry_run: only say what would go.
+        max_gb: largest size of .lar, in GB (1e9 bytes).
+        dry_run: only list what would be dropped.
         json: print one object.
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
@@ -75,7 +74,7 @@ def collect_garbage(
 
 
 def format_summary(body: dict[str, int], over: int) -> str:
-    """What was freed, and where the rest is if it is still too much."""
+    """The freed bytes, and the place of the rest if it is still too much."""
     would = "would free" if body["dry_run"] else "freed"
     text = (
         f"{would} {body['bytes'] / 1e6:.1f} MB: {body['blobs']} blobs, {body['builds']} builds; "

@@ -1,4 +1,4 @@
-"""`lar lessons`: what was learnt on a target, and the ideas that failed."""
+"""`lar lessons`: the lessons on a target, and the ideas that failed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def show_lessons(
     last: int = 20,
     json: bool = False,
 ) -> int:
-    """Show what was tried on a target and why it failed.
+    """Show the lessons on a target, and the ideas that failed with their reasons.
 
-    First the lessons that people and agents wrote down (.lar/lessons/<target>.md, only ever added
-    to), then the newest dead ends from the ledger: verdict, gain, size of the change, hypothesis,
+    First the lessons that people and agents wrote (.lar/lessons/<target>.md, append-only), then the
+    newest dead ends from the ledger: verdict, gain, size of the change, hypothesis,
     reason, worst and best combo. Both are untrusted text.
 
     Args:
         target: name of the target, see `lar targets`.
         add: append this lesson instead of printing.
         by: its author.
-        grep: only what contains this word: hypothesis, reason or a losing combo.
+        grep: only dead ends that contain this word in hypothesis, reason or a losing combo.
         like: an idea you have: dead ends that share words with it, the nearest first.
         last: number of dead ends at most.
         json: print one object.

@@ -33,7 +33,7 @@ def show_log(
         campaign: only trials of this campaign.
         last: number of the newest trials; by default 30 in the table, all in JSON and TSV.
         verify: check the chain of digests, with the commits in git as witnesses; exit 70 and
-            name the first broken row if something was changed.
+            name the first broken row if a row was changed.
         json: one JSON object a trial and line.
         tsv: tab-separated, first the columns commit, gain, status, description.
         nulls: also the hidden nulls of campaigns: the champion, judged like a candidate.
@@ -49,7 +49,7 @@ def show_log(
     if record is not None:
         return _verify_record(root, record, verify, json)
     if verify:
-        # Before any repair: a verification should see what a repair would fix.
+        # Before any repair: a verification must see the faults that a repair would fix.
         return _verify_chain(root, json)
     for line in repair_campaigns(root):
         print(line, file=sys.stderr)

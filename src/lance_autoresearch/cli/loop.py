@@ -39,18 +39,18 @@ class LoopLimits:
     trials: int | None = None
     """Stop after this number of trials."""
     hours: float | None = None
-    """Stop so long after the beginning, by the wall clock."""
+    """Stop after this time since the beginning, by the wall clock."""
     plateau: int | None = None
     """Stop after this number of trials without a keep."""
     budget_usd: float | None = None
-    """Stop when so much is spent; a turn gets at most what is left."""
+    """Stop once this much is spent; a turn gets at most the rest."""
     until_gain: float | None = None
     """Stop when the champion is this many % faster than the campaign's beginning."""
     max_failures: int = 5
     """Stop after this number of turns in a row without a candidate."""
 
     def make_budget(self) -> Budget:
-        """The same as the loop knows it. Raises UsageError for limits that are no limits."""
+        """The loop's own form of the limits. Raises UsageError for invalid ones."""
         from lance_autoresearch.campaign.tally import Budget
         from lance_autoresearch.errors import UsageError
 
@@ -80,7 +80,7 @@ class ProgramOptions:
     """`IN,OUT`: USD for a million tokens, if a program reports tokens only."""
 
     def make_settings(self) -> Settings:
-        """The same as a driver knows it."""
+        """The driver's own form of the settings."""
         import shlex
 
         from lance_autoresearch.agents import Settings
@@ -107,7 +107,7 @@ def run_agent_loop(
 ) -> int:
     """Let an agent drive trials until a budget is spent.
 
-    Without --agent it is `tune`, which needs no account: it turns the constants of the kernel
+    Without --agent it is `tune`, which needs no account: it varies the constants of the kernel
     that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
     `codex` run Claude Code and Codex turn by turn in a sandbox, `acp:PROGRAM` any program of the
     Agent Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.

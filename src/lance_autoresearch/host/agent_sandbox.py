@@ -35,7 +35,7 @@ READABLE = "LAR_AGENT_READABLE"
 """Further files and directories an agent's program needs, separated by colons."""
 
 OUTPUT_BYTES = 16 << 20
-"""How much of an agent's output is read back: the end of it."""
+"""How many bytes from the end of an agent's output are read."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix")
 _ETC = (
@@ -59,7 +59,7 @@ class ProgramRun:
     writes: Path
     """The one directory it may change."""
     home: Path
-    """Its private home; kept between turns, so that it can keep notes."""
+    """Its private home, kept between turns, so that the program can keep notes."""
     cwd: Path
     reads: Sequence[Path] = ()
     hides: Sequence[Path] = ()
@@ -95,7 +95,7 @@ def find_program(name: str) -> Path:
 
 
 def select_environment(*prefixes: str) -> dict[str, str]:
-    """What the agent gets of our environment: language, proxies, and its own vendor's names."""
+    """The agent's part of our environment: language, proxies, and its own vendor's names."""
     return {
         name: value for name, value in os.environ.items()
         if name in _SHARED_ENV or name.startswith(prefixes or ("\0",))
@@ -107,7 +107,7 @@ def run_program(errand: ProgramRun) -> ProgramResult:
 
     Raises:
         UsageError: no such program.
-        MachineError: no box, and running without one was not allowed.
+        MachineError: no sandbox, and running without one was not allowed.
     """
     command, env = _wrap_in_sandbox(errand)
     begun = time.monotonic()
@@ -135,19 +135,19 @@ class PipedProgram:
 
     process: asyncio.subprocess.Process
     stderr: str = ""
-    """What it complained, known once it has ended."""
+    """Its standard error, known once it has ended."""
 
 
 @contextlib.asynccontextmanager
 async def start_conversation(errand: ProgramRun, longest_line: int) -> AsyncIterator[PipedProgram]:
-    """Start it with pipes; its whole process tree is killed on the way out.
+    """Start it with pipes; kill its whole process tree at the end.
 
     Args:
         longest_line: bytes; reading a longer line from it raises ValueError.
 
     Raises:
         UsageError: no such program.
-        MachineError: no box, and running without one was not allowed.
+        MachineError: no sandbox, and running without one was not allowed.
     """
     command, env = _wrap_in_sandbox(errand)
     with _open_spool() as err:
@@ -225,7 +225,7 @@ def _list_named_paths() -> list[Path]:
 
 
 def _list_installation(first: Path) -> list[Path]:
-    """What has to be there so that a program outside the system's directories starts."""
+    """Files that a program outside the system's directories needs to start."""
     resolved = Path("/etc/resolv.conf").resolve()
     found = [resolved.parent] if resolved.is_relative_to("/run") else []
     for path in (first, first.resolve()):

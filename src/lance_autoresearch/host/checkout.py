@@ -41,7 +41,7 @@ def _find_outer_checkout(directory: Path) -> Path:
 
 
 def ensure_lar_dir(root: Path, *parts: str) -> Path:
-    """`<root>/.lar/<parts>`, created when missing."""
+    """`<root>/.lar/<parts>`, created if it is missing."""
     path = root.joinpath(".lar", *parts)
     path.mkdir(parents=True, exist_ok=True)
     return path

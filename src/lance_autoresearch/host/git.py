@@ -3,7 +3,7 @@
     repo = Git(root)
     tree = repo.make_tree(base, "targets/hamming/kernel/kernels.rs", text, scratch)
     commit = repo.make_commit(tree, base, "hamming: +2.1%")  # exists, but nothing points to it
-    repo.move_ref("refs/heads/lar/hamming/a", commit, old=None) # now something does
+    repo.move_ref("refs/heads/lar/hamming/a", commit, old=None) # now a ref does
 
 Commits are made by plumbing with an index of our own. The user's global and system
 configuration is not read, hooks do not run, nothing is signed, and what the repository's own
@@ -213,7 +213,7 @@ class Git:
         self.run("worktree", "add", "-f", "-f", "--quiet", str(path), branch)
 
     def remove_worktree(self, path: Path) -> None:
-        """Take a worktree away, with whatever stands in it; its branch stays."""
+        """Remove a worktree with all its files; its branch stays."""
         self.run("worktree", "remove", "-f", "-f", str(path))
 
     def restage_file(self, worktree: Path, path: str, commit: str) -> None:
@@ -264,7 +264,7 @@ def is_complete(worktree: Path) -> bool:
 def find_abandoned_locks(worktree: Path) -> list[Path]:
     """`index.lock` and `HEAD.lock` of a worktree that a killed git left behind.
 
-    A lock counts as left behind when it is 10 s old and no git works inside the worktree
+    A lock counts as left behind if it is 10 s old and no git works inside the worktree
     (an hour old, if running processes cannot be listed).
     """
     place = find_git_dir(worktree)

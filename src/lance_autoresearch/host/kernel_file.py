@@ -4,7 +4,7 @@
     place_kernel(path, text, inside=worktree, scratch=new)
 
 No directory below `inside` and not the file itself may be a link; a pipe, a directory or a
-device in its place is refused when read and swept away when written.
+device in its place is refused by a read and replaced by a write.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _make_refusal(path: Path, what: str) -> RejectedKernel:
 
 
 def place_kernel(path: Path, data: bytes, *, inside: Path, scratch: Path) -> None:
-    """Put bytes at a path, whole or not at all, whatever stood there before.
+    """Put bytes at a path, whole or not at all, and replace what the path held before.
 
     Args:
         scratch: a file on the same file system that may be overwritten.
@@ -107,7 +107,7 @@ def _enter_directory(here: int, part: str, make: bool) -> int:
 
 
 def _remove_name(name: str, parent: int) -> None:
-    """Remove whatever has this name; links are removed, not followed."""
+    """Remove the entry of this name; a link is removed, not followed."""
     try:
         kind = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except FileNotFoundError:

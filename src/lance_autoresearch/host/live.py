@@ -33,7 +33,7 @@ class Live:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away, before something else is printed."""
+        """Remove the line before other output is printed."""
         if self._on and self._tty:
             print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""The processor, its cores, this boot: what a figure was measured on."""
+"""The processor, its cores, this boot: the origin of a figure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def describe_origin(root: Path) -> str:
 
 
 def measure_busy_share(core: int, seconds: float) -> float:
-    """Share of a core that anyone used during the next `seconds`; 0.0 if it cannot be read."""
+    """Share of a core that processes use during the next `seconds`; 0.0 if it cannot be read."""
 
     def read_ticks() -> tuple[int, int]:
         for line in Path("/proc/stat").read_text().splitlines():

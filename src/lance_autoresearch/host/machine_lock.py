@@ -1,4 +1,4 @@
-"""One lock a machine: builds share it, a measurement has it alone.
+"""One lock a machine: builds share it, a measurement holds it alone.
 
     with lock_machine("exclusive"):    # first come, first served; builds take it "shared"
         measure()
@@ -43,12 +43,12 @@ def _find_lock_files() -> tuple[Path, Path]:
 def lock_machine(mode: Mode, *, timeout: float | None = None) -> Iterator[float]:
     """Hold the machine: `shared` to build, `exclusive` to measure. Yields seconds waited.
 
-    First come, first served: everyone passes a turnstile first, so a waiting exclusive holder
+    First come, first served: each caller passes a turnstile first, so a waiting exclusive holder
     is not starved by newcomers that share. A thread that holds it already may take it again
     (a build inside a measurement is fine); sharing cannot be turned into exclusive.
 
     Raises:
-        MachineError: not had within `timeout` seconds.
+        MachineError: the lock was not free within `timeout` seconds.
     """
     if _held.exclusive or (mode == "shared" and _held.shared):
         yield 0.0

@@ -1,7 +1,7 @@
 """Puts a complete directory in its place at once, also if other processes do the same.
 
 Several processes may make the same product at the same time (tests, campaigns). Each makes it
-in a directory of its own; the first to finish moves in and the others throw theirs away:
+in a directory of its own; the first to finish moves in and the others discard theirs:
 
     fresh = Path(tempfile.mkdtemp(dir=lar_dir(root, "tmp")))
     ...                                          # fill it

@@ -48,7 +48,7 @@ class Phases:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def say(self, text: str) -> None:
-        """Something worth a line of its own."""
+        """Show a message in a line of its own."""
         self._show(Notice(text))
 
     def update(self, text: str) -> None:

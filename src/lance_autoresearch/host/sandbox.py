@@ -50,7 +50,7 @@ class ResourceLimits:
     file_bytes: int = 256 << 20
     """Size of any file it writes, its output included."""
     output_bytes: int = 64 << 10
-    """How much of its output is read back."""
+    """How many bytes of its output are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def find_bubblewrap() -> str | None:
         return None
     try:
         trial = subprocess.run(
-            # The conductor's box has a /proc of its own, which some containers refuse.
+            # The conductor's sandbox has a /proc of its own, which some containers refuse.
             [*_wrap_in_bwrap(path, Path("/"), ()), "--proc", "/proc", "/usr/bin/env", "true"],
             capture_output=True,
             env={"PATH": SYSTEM_PATH},
@@ -105,7 +105,7 @@ def choose_sandbox(*, landlocked: bool = False) -> str:
             compute. It hides too little for a program that talks to the network.
 
     Raises:
-        MachineError: no box, and none was not allowed.
+        MachineError: there is no sandbox, and running without one was not allowed.
     """
     if find_bubblewrap() is not None:
         return "bwrap"
@@ -188,7 +188,7 @@ def _wrap_command(
     workdir: Path,
     readable: Iterable[str | Path],
 ) -> list[str]:
-    """Landlock is the program's own last act before it; bubblewrap goes around all."""
+    """The command line: Landlock's script confines itself, then runs `argv`; bwrap wraps it."""
     if box == "landlock":
         argv = [*_wrap_in_landlock(workdir, readable), *argv]
     command = _wrap_in_limits(argv, limits)

@@ -4,8 +4,8 @@
     is_narrower(processor)  whether that takes anything away here
     request_tier("avx2")  the same as the variable, for this process and those it starts
 
-It stands for a processor that has no more: what is measured under it has a CPU kind of its own
-(`zen4@avx2`), so it is never taken for a figure of the whole processor, nor of a real narrower one.
+It stands for a processor with no more features. A figure under it has a CPU kind of its own
+(`zen4@avx2`), so it is never mistaken for one of the whole processor, or of a real narrower one.
 `bench.tiers.apply_limit` takes the features away where the conductor opens.
 """
 
@@ -46,7 +46,7 @@ def request_tier(tier: str | None) -> None:
 
 
 def is_narrower(processor: Processor) -> bool:
-    """Whether the tier in force takes a feature away that this processor has."""
+    """Whether the tier in force removes a feature that this processor has."""
     tier = read_requested_tier()
     if tier == "avx2":
         return any(flag.startswith("avx512") for flag in processor.flags)

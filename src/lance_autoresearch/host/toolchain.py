@@ -68,7 +68,7 @@ class Toolchain:
 
 
 def _make_probe_key(rustc: str) -> str:
-    """Whatever decides which compiler `rustc` on PATH runs."""
+    """All that decides which compiler `rustc` on PATH runs."""
     real = Path(rustc).resolve()
     settings = Path(os.environ.get("RUSTUP_HOME") or Path.home() / ".rustup") / "settings.toml"
     parts = [str(real), os.environ.get("RUSTUP_TOOLCHAIN", "")]

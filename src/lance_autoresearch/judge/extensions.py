@@ -1,7 +1,7 @@
 """Instructions that not every processor has: a kernel must ask for them before it uses them.
 
-        check_features_asked(words)     # tokens: `has` asks for each feature a #[target_feature] enables
-        check_features_guarded(report)  # the object in which every `has` returns false: none is used
+    check_features_asked(words)     # tokens: each feature that is enabled is one `has` asks for
+    check_features_guarded(report)  # the object in which every `has` is false: none is used
 
 Both sides of a comparison run on one processor, which may have more than Lance requires. An
 instruction that the kernel does not ask for would be right and fast here, and would end a query

@@ -4,8 +4,8 @@
     tokens, rustc, object   outputs   pairs      fresh pools, fresh layouts
     in its sandbox          vs Lance  vs champion
 
-Nothing outside the rooms `judge` and `rules` decides. The judge reads nothing of the agent's but
-the bytes it is given, and writes nothing: recording, keeping and reverting are the caller's.
+Only the rooms `judge` and `rules` decide. Of the agent's files the judge reads only the bytes it
+is given, and it writes nothing: the caller records, keeps and reverts.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from lance_autoresearch.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Screening's results: raw pairs, the gate's decision, and a verdict unless it may be a keep."""
+    """Screening's results: raw pairs, the gate's decision, a verdict unless it may be a keep."""
 
     comparison: Comparison
     result: GateResult

@@ -82,7 +82,7 @@ class Blobs(Chained):
     ) -> list[BlobInfo]:
         """Drop blobs older than `days` that no keep and no campaign's start needs.
 
-        Rows stay: they name the blob by digest. Returns what was (or would be) dropped.
+        Rows stay: they name the blob by digest. Returns the dropped blobs (or those that would be).
 
         Args:
             at_least: bytes to free; younger blobs follow, the oldest first, until it is reached,

@@ -2,10 +2,10 @@
 
     digest = sha256(canonical JSON of {"table": "trials", every column but digest})
 
-and `prev`, one of those columns, is the digest of the row before. Editing a row breaks its own
-digest; taking one out breaks the next; rewriting all that follows breaks the heads that git
-commits carry. Rows cut off at the end show if a commit names a head that is gone, or if
-a campaign's commit is named by no row.
+and `prev`, one of those columns, is the digest of the row before. An edit of a row breaks its own
+digest; the removal of one breaks the next; a rewrite of all that follows breaks the heads that git
+commits carry. Rows cut off at the end show if a commit names a head that is gone, or if no row
+names a campaign's commit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a walk along the chain found."""
+    """The result of a walk along the chain."""
 
     rows: int
     """Chained rows, all tables."""
@@ -111,8 +111,8 @@ def verify_chain(db: sqlite3.Connection, commits: Mapping[str, str]) -> Verified
     """Walk the whole chain.
 
     Args:
-        commits: git's side of it: commit id -> the head its message carries, for every commit
-            of ours on a campaign branch. Empty: rows are checked among themselves only.
+        commits: commit id -> the head in its message, from git, for every commit of ours on a
+            campaign branch. Empty: rows are checked among themselves only.
     """
     seq, last, fault = 0, GENESIS, None
     trials = keeps = witnessed = 0
@@ -155,7 +155,7 @@ def _find_break(table: str, values: Values, seq: int, last: str) -> str | None:
 
 
 def _find_cut_off(commits: Mapping[str, str], named: set[str], seq: int) -> str | None:
-    """Rows taken from the end leave a commit of ours that nothing names."""
+    """Rows removed from the end leave a commit of ours that no row names."""
     for commit, carried in commits.items():
         if commit not in named:
             return (

@@ -56,7 +56,7 @@ class Chained:
 
     @contextmanager
     def open_transaction(self) -> Iterator[None]:
-        """Everything inside is written whole, durably, or not at all; may be nested.
+        """All writes inside happen whole, durably, or not at all; may be nested.
 
         Other writers wait from here to the end, so `read_head()` inside stays the head.
 
@@ -82,7 +82,7 @@ class Chained:
             return chain.read_head(self._db)[1]
 
     def verify_chain(self, commits: Mapping[str, str] | None = None) -> chain.Verified:
-        """Walk the chain; `commits` (commit -> head in its message) is git's testimony."""
+        """Walk the chain; `commits` (commit -> head in its message) is git's witness."""
         with explain_errors(self.path):
             return chain.verify_chain(self._db, commits or {})
 

@@ -1,4 +1,4 @@
-"""Opening the SQLite file: its settings, its version, and what its errors mean to a person."""
+"""Opening the SQLite file: its settings, its version, and the meaning of its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kernel as copies from upstream's first kernel plus what is new: Lance's text stays out.
+"""A kernel as copies from upstream's first kernel plus new lines: Lance's text stays out.
 
     base    b"fn a() {\\n    one();\\n}\\n"
     kernel  b"fn a() {\\n  one();\\n    two();\\n}\\n"
@@ -116,7 +116,7 @@ def _find_ops(kernel: Sequence[str], base: Sequence[str]) -> Ops:
 def _find_longest(
     kernel: Sequence[str], at: int, base: Sequence[str], starts: Sequence[int]
 ) -> tuple[int, int]:
-    """(start, length) of the longest run of the base that the kernel holds at `at`."""
+    """(start, length) of the longest part of the base that the kernel holds at `at`."""
     best = (0, 0)
     for start in starts:
         length = 0

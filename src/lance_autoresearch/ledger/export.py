@@ -58,7 +58,7 @@ def export_campaign(ledger: Ledger, name: str, directory: Path, upstream: bytes)
 
     Args:
         directory: e.g. `records/<name>`.
-        upstream: upstream's first kernel: what deltas are made against.
+        upstream: upstream's first kernel, the base of the deltas.
 
     Raises:
         UsageError: no such campaign.

@@ -1,7 +1,7 @@
-"""Rows by what they are about.
+"""The kinds of rows.
 
-A null inside a campaign is *hidden*: it is judged between the ideas and not shown to those who
-make them.
+A null inside a campaign is *hidden*: it is judged between the ideas, and the agent does not see
+it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Raw pairs as JSON and back, without the loss of a bit: what ledger blobs and exports hold.
+"""Raw pairs as JSON and back, without the loss of a bit: the contents of ledger blobs and exports.
 
     {"v": 1, "kind": "comparison", "ticks_per_ns": 3.7, "aa_sd": [...],
      "combos": [{"op": "hamming", "name": "1024 random", "weight": 1.0}],
@@ -39,7 +39,7 @@ TRIAL_VERSION = 2
 PARTS = ("screening", "confirmation", "long_blocks", "distinct_inputs", "opponent")
 """Names of a trial's parts, in the order of version 1."""
 TIER = "tier "
-"""How the name of a part begins that holds the pairs of a lower CPU tier."""
+"""Prefix of a part that holds the pairs of a lower CPU tier."""
 MOST_PARTS = 12
 """Comparisons of one trial."""
 BASE = replace(DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0)
@@ -68,7 +68,7 @@ OLD_VOIDS: Sequence[tuple[str, VoidCause]] = (
     ("arm: the candidate", VoidCause.CANDIDATE_SLOW_TO_ARM),
     ("never began", VoidCause.NEVER_BEGAN),
 )
-"""How a sentence of version 1 begins, and the cause that it means."""
+"""Beginning of a sentence of version 1, and the cause that it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ class TrialDocument:
 
 @dataclass(frozen=True, slots=True)
 class GateCase:
-    """A comparison with the policy it was judged by and what should come out."""
+    """A comparison with the policy that judged it and the expected result."""
 
     comparison: Comparison
     policy: Policy = DEFAULT
     about: str = ""
     expect: Mapping[str, Any] = field(default_factory=dict)
-    """`outcome`, and what else the recorder wants held: `claim`, `pairs`, `reason`, ..."""
+    """`outcome`, and further expectations: `claim`, `pairs`, `reason`, ..."""
 
 
 def encode_comparison(comparison: Comparison) -> str:

@@ -59,11 +59,11 @@ OLD_REASONS: Sequence[tuple[re.Pattern[str], ReasonKind]] = tuple(
         (r"quoted against Lance", ReasonKind.QUOTED),
     )
 )
-"""How a sentence of version 1 begins, and what it means."""
+"""Beginning of a sentence of version 1, and its meaning."""
 
 
 def encode_results(results: Results) -> dict[str, Any]:
-    """JSON-able fields; what was not reached is left out."""
+    """JSON-able fields; a stage that was not reached is left out."""
     fields: dict[str, Any] = {"v": VERSION, "checked": results.checked}
     if results.reason is not None:
         fields["reason"] = encode_reason(results.reason)
@@ -184,7 +184,7 @@ def decode_results(fields: Mapping[str, Any], sentence: str = "") -> Results:
     """Read what `encode_results` wrote, or a row of version 1.
 
     Args:
-        sentence: the row's reason for people; of version 1 it is all there is.
+        sentence: the row's reason for people; version 1 has nothing else.
 
     Raises:
         ValueError: fields of another shape.
@@ -239,7 +239,7 @@ def decode_reason(fields: Mapping[str, Any] | str) -> Reason:
 
 
 def _parse_old_reason(sentence: str) -> Reason | None:
-    """The reason of a row of version 1: its sentence, and what its first words mean."""
+    """The reason of a row of version 1: its sentence, and the kind of its first words."""
     if not sentence:
         return None
     confirming = sentence.startswith("not confirmed")

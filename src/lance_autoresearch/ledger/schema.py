@@ -184,7 +184,7 @@ class CampaignRow:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """What a campaign's next trial is compared with."""
+    """The champion that a campaign's next trial is compared with."""
 
     kernel: str
     """sha256 of its bytes."""

@@ -1,7 +1,7 @@
 """The ledger itself: typed rows in, typed rows out, one transaction per decision.
 
     ledger = Ledger.open(root)
-    with ledger.transaction():                    # what is inside happens whole or not at all
+    with ledger.transaction():                    # the writes inside happen whole or not at all
         ledger.put_blob(text, "kernel")
         trial = ledger.append(record, commit=oid) # this row *is* the decision
 
@@ -174,7 +174,7 @@ class Ledger(Blobs):
     def find_noise(
         self, target: str, champion: str, boot_id: str, *, key: str = "", hours: float = 12.0
     ) -> NoiseSession | None:
-        """The newest noise session that still counts, or None: then the A/A has to be run."""
+        """The newest noise session that is still valid, or None: then the A/A must run."""
         tail = (
             "WHERE target = ? AND champion = ? AND boot_id = ? AND key = ? AND created >= ? "
             "ORDER BY id DESC LIMIT 1"
@@ -219,7 +219,7 @@ class Ledger(Blobs):
             self._insert("epoch_ends", {"name": name, "target": target, "seed": str(seed)})
 
     def list_epochs(self, target: str | None = None) -> list[EpochRow]:
-        """All epochs with what is published of them, oldest first."""
+        """All epochs with their published fields, oldest first."""
         ends = {(e["target"], e["name"]): e for e in self._select("epoch_ends", "", ())}
         begun = self._select("epochs", "ORDER BY id", ())
         made = [rows.build_epoch(e, ends.get((e["target"], e["name"]))) for e in begun]

@@ -1,4 +1,4 @@
-"""Brings crate archives through cargo and unpacks only what was verified.
+"""Downloads crate archives through cargo and unpacks only verified ones.
 
     crates = Archives(root, manifest, tools=lambda: Toolchain.probe(root))
     crates.ensure_directory("lance-linalg", sha256)  # .lar/upstream/14.0.2/lance-linalg

@@ -23,7 +23,7 @@ from lance_autoresearch.oracle.slicer import Piece
 
 @dataclass(frozen=True, slots=True)
 class ItemDrift:
-    """What became of one item."""
+    """The change of one item."""
 
     target: str
     group: str

@@ -72,7 +72,7 @@ def fetch_upstream(
     progress: Progress | None = None,
     targets: Sequence[str] | None = None,
 ) -> None:
-    """Bring, verify, extract and compare with upstream.lock; nothing if all is up to date.
+    """Fetch, verify, extract and compare with upstream.lock; nothing if all is up to date.
 
     Args:
         root: the checkout.
@@ -181,8 +181,8 @@ def write_extracts(root: Path, target: TargetExtracts, cutter: Cutter, inputs: s
 def join_first_kernel(slices: Iterable[bytes], adapter: bytes) -> bytes:
     """Licence header once, `use prelude::*;`, the items, the adapter.
 
-    The adapter's own leading comments stay with it; imports follow the header because Rust
-    wants no order here and a reader does.
+    The adapter's own leading comments stay with it. Imports follow the header for the reader;
+    Rust requires no order here.
     """
     header: list[bytes] = []
     bodies: list[bytes] = []
@@ -203,7 +203,7 @@ def _read_adapter(root: Path, target: str) -> bytes:
 
 
 def _hash_inputs(root: Path, manifest: Manifest, lock: Lock, target: TargetExtracts) -> str:
-    """Everything the generated files depend on; for a path source the sources themselves too."""
+    """All that the generated files depend on; for a path source the sources themselves too."""
     parts = [
         manifest.version, manifest.kind, repr(manifest.path), repr(target),
         repr(sorted((e.crate, lock.archives.get(e.crate)) for e in target.entries)),

@@ -32,7 +32,7 @@ def make_item_key(entry: Entry, spec: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What `fetch` compares with."""
+    """The digests that `fetch` compares with."""
 
     version: str = ""
     archives: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Lock:
             ) from None
 
     def write(self, root: Path) -> None:
-        """Write it, sorted, so that a diff shows what changed and nothing else."""
+        """Write it, sorted, so that a diff shows the changes and nothing else."""
         lines = [_HEAD, f'version = "{self.version}"\n', "\n[archives]\n"]
         lines += [f'{crate} = "{digest}"\n' for crate, digest in sorted(self.archives.items())]
         for target, keys in sorted((k, v) for k, v in self.items.items() if v):

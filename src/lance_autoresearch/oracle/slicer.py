@@ -16,7 +16,7 @@ A spec is one or more segments joined by `::`.
     Type::method           a method, inside its impl header; outer::inner reaches a nested fn;
                            module::item comes out inside its module
 
-Bytes are verbatim except for what is declared: tests are dropped, visibility is lifted to
+Bytes are verbatim except for declared changes: tests are dropped, visibility is lifted to
 `pub` (private helpers must be reachable from the kernel's crate), `inline=True` adds
 `#[inline]` to functions that have no such attribute and no type parameters.
 """
@@ -49,12 +49,12 @@ class SelectedItem:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one spec selects: for the lock file and for drift."""
+    """The bytes that one spec selects: for the lock file and for drift."""
 
     spec: str
     line: int
     text: bytes
-    """Without lifting, inlining or declared edits: changes only when upstream does."""
+    """Without lifting, inlining or declared edits: changes only if upstream does."""
 
 
 class Slicer:

@@ -1,7 +1,7 @@
 """One Rust source file as the slicer sees it: a syntax tree over its exact bytes.
 
-Knows what belongs to an item (attributes, doc comments), which items exist only for tests,
-and what an item is called. Cutting and editing live in `slicer.py`.
+Knows the parts of an item (attributes, doc comments), the items that exist only for tests, and
+the name of an item. `slicer.py` cuts and edits.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Source:
         )
 
     def has_cfg(self, node: Node) -> bool:
-        """True when a `cfg` attribute decides whether the item exists."""
+        """True if a `cfg` attribute decides whether the item exists."""
         return any(self.get_text(n).startswith("#[cfg(") for n in self.find_lead(node))
 
     def get_name(self, node: Node) -> str:

@@ -1,4 +1,4 @@
-"""Raw measurements: what one process pair showed, and all pairs that a decision may look at."""
+"""Raw measurements: one process pair, and all pairs that a decision may use."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class PairTimes:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that the gate may look at."""
+    """All data that the gate may use."""
 
     combos: tuple[ComboId, ...]
     """In the order of the inner tuples of every pair."""
     pairs: tuple[PairTimes, ...]
     """In the order they were run, void ones included."""
     ticks_per_ns: float
-    """Conductor's clock rate; only for showing times, never for deciding."""
+    """Conductor's clock rate; only to show times, never to decide."""
     aa_sd: tuple[float, ...] = ()
     """SD of one pair's value in the session's A/A: one per combo, then one per op (in order
     of first appearance), then that of all combos. Natural log ratio. Empty: no floor."""
@@ -91,7 +91,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class TrialPairs:
-    """The raw pairs of all stages of one trial: whatever its verdict can be judged again from."""
+    """The raw pairs of all stages of one trial: all that judging it again needs."""
 
     screening: Comparison
     confirmation: Comparison | None = None

@@ -1,9 +1,9 @@
-"""What a row of the ledger is about: an idea, a null, an injected effect, something else.
+"""The kind of a row of the ledger: an idea, a null, an injected effect, or another.
 
     TrialKind.parse("regress 5 +load conductor")
         TrialKind(name="regress", effect=5.0, load="conductor")
 
-The label is how a kind is stored; it is read and written here and nowhere else.
+The ledger stores a kind by its label; only this module reads and writes labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TrialKind:
     effect: float = 0.0
     """Injected effect in %; 0 for all but `delay` and `regress`."""
     load: str | None = None
-    """What else the machine did: `measuring`, a busy process on the workers' core; `conductor`."""
+    """Load on the machine: `measuring`, a busy process on the workers' core; `conductor`."""
 
     @classmethod
     def parse(cls, label: str) -> TrialKind:
@@ -46,7 +46,7 @@ class TrialKind:
 
     @property
     def is_null(self) -> bool:
-        """There is nothing to gain: it must not be kept."""
+        """Whether the kind has no true gain: it must not be kept."""
         return self.name in NULLS
 
     @property

@@ -1,4 +1,4 @@
-"""What the stages of a trial found: typed results, from the check to the defences.
+"""The results of a trial's stages, typed, from the check to the defences.
 
 The gate and the confirmation fill them, the ledger's codec stores them, `text` prints them.
 Gains are in %, positive is faster; times in ns.
@@ -52,9 +52,9 @@ class GateResult:
     outcome: Outcome
     reason: Reason
     claim: str
-    """The component with the largest e-value; what a keep would claim."""
+    """The component with the largest e-value; the claim of a keep."""
     e: float
-    """Mean e-value over the components: what is compared with the threshold."""
+    """Mean e-value over the components, which is compared with the threshold."""
     threshold: float
     """The threshold in force."""
     components: tuple[Component, ...]
@@ -153,7 +153,7 @@ class FloorFlag:
 
 @dataclass(frozen=True, slots=True)
 class ScreeningFacts:
-    """What is known about the screening beside the comparison; unknown parts stay None."""
+    """Facts about the screening beside the comparison; unknown ones stay None."""
 
     slices: int | None = None
     """Timed slices on both sides of the pairs that count."""
@@ -181,7 +181,7 @@ class CodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that the stages of one trial found; None if a stage was not reached."""
+    """All results of one trial's stages; None if a stage was not reached."""
 
     reason: Reason | None = None
     """Why the trial ended so, as data; None in rows written before reasons were typed."""
@@ -200,7 +200,7 @@ class Results:
     tier: str = "native"
     """CPU tier that was timed."""
     dose: tuple[float, ...] = ()
-    """Calibration: what an injected delay of this size came to, in each stage; a share."""
+    """Calibration: the measured size of an injected delay, in each stage; a share."""
     margin: float = 0.5
     """The policy's margin, %."""
     level: float = 0.99

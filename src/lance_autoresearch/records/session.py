@@ -1,4 +1,4 @@
-"""What noise looked like on a machine, and the life of secret inputs: facts beside the trials."""
+"""The noise of a machine, and the life of secret inputs: facts beside the trials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NoiseSession:
     bias: float
     """Mean of the A/A over all combos; natural-log ratio."""
     key: str = ""
-    """Digest of all else that the A/A depended on."""
+    """Digest of all other inputs of the A/A."""
     pairs: int = 16
 
 
@@ -29,6 +29,6 @@ class EpochFacts:
     name: str
     """The one in use; empty: none."""
     seed: int
-    """Its secret; only a commitment to it is recorded while it lives."""
+    """Its secret; the ledger holds only a commitment to it while the epoch is in use."""
     ended: tuple[tuple[str, int], ...] = ()
     """Name and seed of epochs that are over and not yet published."""

@@ -38,7 +38,7 @@ class TrialRecord:
     low: float | None = None
     high: float | None = None
     results: Results = field(default_factory=Results)
-    """What each stage found."""
+    """The results of each stage."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds per phase."""
     immutable: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class TrialRecord:
     pairs_blob: str | None = None
     """sha256 of the raw pairs in the blob table."""
     stored: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
-    """The results as an existing row holds them, so that the row can be hashed again; None for
+    """x so that the row can be hashed again; None for
     a record that was not read from a ledger."""
 
     @property

@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What the gate says after the pairs seen so far. Not yet a verdict."""
+    """The gate's decision after the pairs so far. Not yet a verdict."""
 
     CONTINUE = "continue"
     KEEP_CANDIDATE = "keep-candidate"
@@ -66,7 +66,7 @@ class ReasonKind(StrEnum):
     TIER_MAY_BE_SLOWER = "tier-may-be-slower"
     # the defences
     REPEATED_INPUTS = "repeated-inputs"
-    """The gain is there only on inputs that the process has met before."""
+    """The gain exists only on inputs that the process has met before."""
     SLOWED_OPPONENT = "slowed-opponent"
     TOO_FAST = "too-fast"
     """A call took less time than its outputs take to be written."""
@@ -107,7 +107,7 @@ class Reason:
 
 
 class Guard(StrEnum):
-    """What the guard says of one combo."""
+    """The guard's decision on one combo."""
 
     OK = "ok"
     SLOWER = "slower"
@@ -117,7 +117,7 @@ class Guard(StrEnum):
 
 
 class FaultKind(StrEnum):
-    """What a kernel did wrong, as the conductor saw it."""
+    """A kernel's fault, as the conductor saw it."""
 
     MISMATCH = "mismatch"
     POISON = "poison"

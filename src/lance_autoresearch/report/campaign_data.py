@@ -1,4 +1,4 @@
-"""Everything a report is made of, read from the ledger once.
+"""The data of a report, read from the ledger once.
 
     night = gather_campaign(ledger, "hamming")         # the newest campaign on the target
     night.rows, night.quotes, night.kernels          # trials, quoted figures, texts of keeps
@@ -44,7 +44,7 @@ class CampaignData:
     rows: tuple[Row, ...]
     """Its trials, oldest first; nulls and quoted figures are not among them."""
     champion: str
-    """sha256 of its last kept kernel, or of what it began with; empty without a campaign."""
+    """sha256 of its last kept kernel, or of its first kernel; empty without a campaign."""
     quotes: tuple[Row, ...]
     """Rows of `lar bench` on the target, newest first."""
     nulls: tuple[Row, ...]
@@ -54,12 +54,12 @@ class CampaignData:
     epochs: tuple[EpochRow, ...]
     """Of these trials."""
     kernels: dict[str, bytes]
-    """Texts of kept kernels and of what each was compared with, by sha256."""
+    """Texts of kept kernels and of the champion that each was compared with, by sha256."""
     others: tuple[CampaignSummary, ...]
     standing: NullMonitor | None = None
     """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
-    """Its newest loop, if an agent drove it: why it ended, what lost turns cost."""
+    """Its newest loop, if an agent drove it: why it ended, the cost of lost turns."""
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -78,7 +78,7 @@ def gather_campaign(
     """Read one campaign; by default the newest on the target that has a trial.
 
     Args:
-        root: the checkout, where the campaign's loop left word of itself.
+        root: the checkout, where the campaign's loop keeps its file.
 
     Raises:
         UsageError: no such campaign on this target.

@@ -31,7 +31,7 @@ WIDE, NARROW = (980.0, 400.0), (380.0, 300.0)
 
 
 class Card(NamedTuple):
-    """What a target says about itself; empty if it is gone."""
+    """A target's description of itself; empty if the target is gone."""
 
     summary: str = ""
     call_site: str = ""

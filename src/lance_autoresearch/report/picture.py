@@ -123,7 +123,7 @@ def _draw_dots(axes: Axes, trials: Sequence[TrialRecord], curve: Curve, axis: Sc
 def place_labels(trials: Sequence[TrialRecord], curve: Curve, axis: Scale) -> list[PictureLabel]:
     """Ideas of kept trials if there is room, the largest gains first.
 
-    The line only climbs to a kept dot, so there is nothing but stray dots left of it and above.
+    The line only climbs to a kept dot, so only stray dots lie left of it and above.
     """
     kept = [i for i, t in enumerate(trials) if t.verdict is Verdict.KEEP and t.hypothesis]
     placed: list[PictureLabel] = []

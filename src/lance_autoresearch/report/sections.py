@@ -83,7 +83,7 @@ class Phase(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """One prediction with what was found, %."""
+    """One prediction with the measured gain, %."""
 
     row: Row
     predicted: float
@@ -114,7 +114,7 @@ def _parse_time(iso: str) -> datetime:
 
 
 def list_keeps(night: CampaignData, line: Sequence[float]) -> list[Keep]:
-    """The kept trials, oldest first, each with what it changed."""
+    """The kept trials, oldest first, each with its change."""
     found = []
     for row, speed in zip(night.rows, line, strict=True):
         record = row.record
@@ -219,7 +219,7 @@ def summarize_phases(night: CampaignData) -> list[Phase]:
 
 
 def list_guesses(night: CampaignData) -> list[Guess]:
-    """Predictions that a measurement can answer."""
+    """Predictions that a measurement tests."""
     found = []
     for row in night.rows:
         predicted, gain = row.record.results.predicted, find_overall_gain(row.record)

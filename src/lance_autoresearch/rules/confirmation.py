@@ -1,11 +1,11 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
-        confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep, revert
-        judge_distinct_inputs(comparison, ...)       is it faster on inputs it has never met?
-        judge_tier(comparison, tier, ...)            is it slower on a processor that has less?
-        judge_opponent(comparison, ...)              did the candidate slow its opponent down?
-        measure_spread, measure_bias                 the session's noise: champion against its copy
-        floor_flags                                  times too short to be true
+    confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep, revert
+    judge_distinct_inputs(comparison, ...)       is it faster on inputs it has never met?
+    judge_tier(comparison, tier, ...)            is it slower on a processor that has less?
+    judge_opponent(comparison, ...)              did the candidate slow its opponent down?
+    measure_spread, measure_bias                 the session's noise: champion against its copy
+    floor_flags                                  times too short to be true
 
 Here n is fixed beforehand, so the intervals are Student's t, not the wider ones of the gate;
 they are 99 % intervals of data that screening never used. The ledger holds this estimate: that

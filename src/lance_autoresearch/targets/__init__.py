@@ -1,1 +1,1 @@
-"""What is a target, which are there, and how is a new one made?"""
+"""What is a target, which exist, and how is a new one made?"""

@@ -34,7 +34,7 @@ CONFIRM_SPAN = 0.10
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CALL_SITE = re.compile(r"\S+\.rs:\d+")
 HIDDEN = "_"
-"""How the name of a target begins that `lar targets` does not list."""
+"""Prefix of the name of a target that `lar targets` does not list."""
 TIERS = ("native", "avx512", "avx2", "scalar")
 
 
@@ -50,9 +50,9 @@ class Waiting:
     cost: str
     """Share of real work, as far as it is known."""
     state: str
-    """What stands between it and a target."""
+    """What is missing before it can be a target."""
     headroom: str
-    """What bit-equal prototypes reached: a hint, never an accepted result."""
+    """The gain of bit-equal prototypes: a hint, never an accepted result."""
     group: str
     """`first`, `next` or `later`."""
 
@@ -127,7 +127,7 @@ def _import_module(home: Path, stem: str) -> ModuleType:
 
 
 def find_problems(target: Target) -> list[str]:
-    """Everything wrong with a target, one sentence each; empty when it is sound."""
+    """Every fault of a target, one sentence each; empty if it is sound."""
     faults = [
         (
             not NAME.fullmatch(target.name.removeprefix(HIDDEN)),

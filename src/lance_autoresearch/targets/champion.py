@@ -1,4 +1,4 @@
-"""Which kernel is a target's champion: the one that the repository carries, else Lance's own."""
+"""A target's champion: the kernel that the repository carries, else Lance's own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def find_kernel_path(root: Path, target: str) -> Path:
 
 
 def read_champion(root: Path, target: str) -> bytes | None:
-    """The committed champion's text; None: there is none, Lance's own kernel is to be beaten."""
+    """The committed champion's text; None: there is none; Lance's own is the champion."""
     path = find_kernel_path(root, target)
     return read_kernel(path) if path.exists() else None

@@ -3,7 +3,7 @@
     for cheat in load_cheats(root, "hamming"):
         cheat.id           # "hamming/constant", or "_toy/late@blend" if made from a template
         cheat.text         # kernels.rs
-        cheat.by           # "AE": letters of the defences that are to stop it
+        cheat.by           # "AE": letters of the defences that must stop it
 
 A file of `targets/<name>/cheats/` is a whole kernel, or a template: it contains `surface! { ... }`
 instead of an op. From a template one kernel is made for each op of the target, with the target's
@@ -16,8 +16,9 @@ first kernel as the honest code:
     confirmed!()         pattern: the sizes at which it is confirmed
     bytes_of(slice)      &mut [u8]: the memory of a `&mut [T]`
 
-The first line of a file names rows of the catalogue of threats and what is to stop the cheat:
-`//! hack 36: ...; stopped by F`. A second line `//! only: OP ...` limits a template to some ops.
+The first line of a file names rows of the catalogue of threats and the defences that must stop
+the cheat: `//! hack 36: ...; stopped by F`. A second line `//! only: OP ...` limits a template to
+some ops.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Cheat:
     """Rows of the catalogue of threats."""
     what: str
     by: str
-    """Letters of the defences that are to stop it, in the order of its first line."""
+    """Letters of the defences that must stop it, in the order of its first line."""
 
     @property
     def name(self) -> str:

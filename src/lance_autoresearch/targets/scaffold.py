@@ -2,14 +2,14 @@
 
     lance-linalg::distance::hamming::hamming
       file       lance-linalg/src/distance/hamming.rs
-      items      hamming, hamming_autovec             (what it names in its own file, and so on)
+      items      hamming, hamming_autovec             (the items of its own file that it names)
       signature  (x: &[u8], y: &[u8]) -> f32
       written    targets/hamming/{extracts.toml, fixtures.py, target.py, contract.rs, ...}
                  digests in upstream.lock
 
 Simple functions only: free, over slices and scalars. The slices of one call have equal length
 and a `usize` gets that length; if Lance expects something else, change `inputs` in target.py.
-What cannot be done is refused by name before anything is written.
+An unsupported function is refused with a reason before any file is written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*\b")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the user asked for, checked."""
+    """The user's request, checked."""
 
     name: str
     crate: str
@@ -59,7 +59,7 @@ class Order:
 
 @dataclass(slots=True)
 class Closure:
-    """Items to extract: file inside the crate -> specs, in the order they were met."""
+    """Items to extract: file inside the crate -> specs, in the order of discovery."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
@@ -72,7 +72,7 @@ def parse_order(
     """Check the command line; every fault at once.
 
     Raises:
-        UsageError: something is missing or malformed, with the reason why it is asked for.
+        UsageError: something is missing or malformed, with the reason why `lar new` needs it.
     """
     faults = []
     if not NAME.fullmatch(name):
@@ -124,7 +124,7 @@ class Crate:
 
 
 def locate_function(crate: Crate, wanted: Order) -> tuple[str, Signature]:
-    """(file, signature) of the function asked for.
+    """(file, signature) of the requested function.
 
     Raises:
         UsageError: not there (with the nearest names), or not a simple free function.
@@ -275,11 +275,11 @@ def check_call_site(root: Path, manifest: Manifest, wanted: Order) -> str | None
 
 
 def create_target(root: Path, wanted: Order, progress: Progress | None = None) -> list[str]:
-    """Write the target, the manifest entries and the lock. Returns what was written and notes.
+    """Write the target, the manifest entries and the lock. Returns the written files and notes.
 
     Raises:
         UsageError: the function is not one `lar new` can do; nothing is written then.
-        UpstreamError: a crate cannot be had.
+        UpstreamError: a crate is not available.
     """
     manifest = load_manifest(root)
     crate = Crate(root, manifest, wanted.crate, progress)
@@ -321,7 +321,7 @@ def add_crate(root: Path, crate: str) -> None:
 
 
 def render_extracts_toml(wanted: Order, file: str, items: Closure) -> str:
-    """What the target takes from Lance: the function and all that it names in its crate."""
+    """The items that the target takes from Lance: the function and all its names in its crate."""
     function = "::".join((wanted.crate, *wanted.path))
     head = f"""# What {wanted.name} takes from Lance: {function} and what it calls.
 # The language of items is described in src/lance_autoresearch/oracle/slicer.py. Groups:

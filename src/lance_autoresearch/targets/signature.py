@@ -8,7 +8,7 @@
         params   distances: slice of f32 in and out, anchor_norm: f64, candidate_norms: ...
         outputs  distances
 
-Only free functions over slices and scalars are understood; anything else is refused with the
+Only free functions over slices and scalars are supported; all else is refused with the
 name of the parameter, since its contract needs a person.
 """
 
@@ -60,7 +60,7 @@ class Param:
 
     @property
     def is_input(self) -> bool:
-        """True when the call carries data for it."""
+        """True if the call carries data for it."""
         return self.kind in ("slice", "scalar", "inout")
 
 

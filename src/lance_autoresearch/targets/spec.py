@@ -1,4 +1,4 @@
-"""What the author of a target writes: data and one generator.
+"""A target as its author writes it: data and one generator.
 
 Worked example (targets/hamming/target.py, shortened):
 
@@ -55,7 +55,7 @@ class Out:
 
 
 class RowOrder(StrEnum):
-    """How the rows of a top-k result are read, and so what their order means."""
+    """The form of the rows of a top-k result, which says what their order means."""
 
     HEAP = "heap"
     """As a heap's array lies: the order is no part of the result."""
@@ -94,7 +94,7 @@ class Combo:
     shape: Mapping[str, int]
     dist: str
     calls: int = 16
-    """Distinct calls in the pool: together they walk at least 64 Ki values when timed."""
+    """Distinct calls in the pool: together they walk at least 64 Ki values if timed."""
     confirm: Mapping[str, int] | None = None
     """Second size for confirmation: within 10 %, not a multiple of 64."""
     window_kib: int = 512
@@ -115,7 +115,7 @@ Inputs = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A kernel surface of Lance: what is measured and what equal means."""
+    """A kernel surface of Lance: the measured calls, and the rule of equality."""
 
     name: str
     summary: str

@@ -1,7 +1,7 @@
 """The files of a new target, as text. Pure: a card goes in, path -> contents comes out.
 
-Every template is meant to be read and changed by the target's author; the comments in them say
-what to change first.
+The target's author reads and changes every template; the comments in them say what to change
+first.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def values(dtype, n, dist, rng):
 
 @dataclass(frozen=True, slots=True)
 class TargetDraft:
-    """What is known about the new target."""
+    """The facts about the new target."""
 
     name: str
     crate: str
@@ -58,7 +58,7 @@ class TargetDraft:
 
     @property
     def appends(self) -> bool:
-        """True when the number of values written is only known afterwards."""
+        """True if the number of values written is known only afterwards."""
         return self.signature.returns_vec or any(p.kind == "vec" for p in self.signature.params)
 
     @property
@@ -195,7 +195,7 @@ def _render_read(param: Param, at: int) -> str:
 
 
 def _render_finish(card: TargetDraft, part: int, names: list[str]) -> list[str]:
-    """The call itself and what becomes of its result."""
+    """The call itself and the handling of its result."""
     signature = card.signature
     if card.appends:
         at = next((i for i, p in enumerate(p for p in signature.params if not _is_pure_input(p))
@@ -273,7 +273,7 @@ def render_prelude_rs(card: TargetDraft, extracts: Sequence[str]) -> str:
 
 
 def render_cheat_rs(card: TargetDraft) -> str:
-    """A kernel that answers without looking; it must be found incorrect."""
+    """A kernel that answers without reading its inputs; the check must find it incorrect."""
     kind = card.signature.returns
     value = "0" if card.appends else "false" if kind == "bool" else "0.0" if kind in (
         "f32", "f64") else "0" if kind else ""  # fmt: skip
@@ -285,7 +285,7 @@ pub fn {card.surface}({_render_params(card, unused=True)}){_render_returns(card)
 
 
 def render_program_md(card: TargetDraft) -> str:
-    """What an agent should know; a person edits it between runs."""
+    """Knowledge for an agent; a person edits it between runs."""
     return f"""# {card.name}: what to try
 
 Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{card.op}`
@@ -308,7 +308,7 @@ Make `{card.surface}` in `kernel/kernels.rs` faster. It starts as Lance's own `{
 
 
 def render_integration_md(card: TargetDraft) -> str:
-    """Where Lance calls the op, what that costs, and what became of a champion in Lance."""
+    """Where Lance calls the op, the cost of that call, and the effect of a champion in Lance."""
     return f"""# {card.name}
 
 | | |

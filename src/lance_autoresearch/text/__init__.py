@@ -1,1 +1,1 @@
-"""How is a result said to people? Nothing here decides."""
+"""How is a result put into words? Nothing here decides."""

@@ -6,7 +6,7 @@
 
 Speed is a factor against the campaign's starting kernel, over all combos (op by op, then combo by
 combo, as the gate weighs them). It multiplies kept gains, so it guides the eye; what may be
-quoted is measured by `lar bench` in one step.
+quoted is the figure that `lar bench` measures in one step.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from lance_autoresearch.records import TrialRecord, Verdict
 LOG_FROM = 2.5
 """A campaign that spans more than this factor is drawn on a logarithmic axis..."""
 FLOOR = 0.4
-"""...and whatever is slower than this is drawn at this height: how slow a failure was matters less
-than the steps of what was kept."""
+"""...and a slower trial is drawn at this height: the steps of the kept trials matter more than
+the depth of a failure."""
 _STEPS = (1.0, 2.0, 5.0)
 _FINE = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 _COARSE = (1.0, 2.0, 5.0)

@@ -1,4 +1,4 @@
-"""What changed between two kernels, line by line: for the report's lineage and for dead ends.
+"""The difference of two kernels, line by line: for the report's lineage and for dead ends.
 
     changed = compute_difference(before, after)
     changed.added, changed.removed      # 12, 4

@@ -1,6 +1,6 @@
 """A kernel's fault in one sentence: what, where, by how much, and the command that repeats it.
 
-The conductor compares outputs; this puts into words what it found:
+The conductor compares outputs; this module words the difference:
 
     hamming: kernels.rs disagrees with Lance at 4096 skewed, op hamming, value 113:
     4.125 vs 4.12310028 (must be bit-equal, 3983 ulp apart). 38 of 771 values differ.

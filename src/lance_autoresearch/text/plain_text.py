@@ -2,7 +2,7 @@ r"""Untrusted text, made safe to print: kernels, agents and tools write it, peop
 
     mark_untrusted("ok\x1b[31m red\x1b[0m\nline")  untrusted: "ok red line"
 
-What is removed could move the cursor, colour a terminal, reverse the reading order, hide
+The removed characters could move the cursor, colour a terminal, reverse the reading order, hide
 letters, or pass one line off as another.
 """
 

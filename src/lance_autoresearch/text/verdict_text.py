@@ -114,7 +114,7 @@ def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 
 
 
 def print_defences(results: Results) -> str:
-    """What the defences saw; empty if none was run."""
+    """The results of the defences; empty if none was run."""
     lines = []
     if (seen := results.distinct_inputs) is not None:
         words = f"gain {seen.gain:+.2f}%, at most {_end(seen.high, 2)}%"
@@ -178,7 +178,7 @@ def print_results(results: Results) -> list[str]:
 
 
 def _describe_next(result: GateResult, confirm_pairs: int | None) -> str:
-    """What follows from the gate's decision."""
+    """The next step after the gate's decision."""
     reason = describe_reason(result.reason)
     if result.outcome is Outcome.KEEP_CANDIDATE:
         layouts = "" if confirm_pairs is None else f", {confirm_pairs} layouts"
@@ -229,7 +229,7 @@ def render_combo_table(rows: Sequence[ComboRow]) -> list[str]:
 
 
 def describe_guard(row: ComboRow) -> str:
-    """`ok`, `slower`, or how slow it may be: `may be -5.12%`."""
+    """`ok`, `slower`, or the lower bound of its gain: `may be -5.12%`."""
     if row.guard is Guard.MAY_BE_SLOWER:
         return f"may be {row.low:+.2f}%"
     return str(row.guard)
