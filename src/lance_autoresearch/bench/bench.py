@@ -128,8 +128,8 @@ class Bench:
     def ask_in_time(self, ask: Callable[[], Answered]) -> Answered:
         """Return an answer; ask once more for the first answer of a trial that was too late.
 
-        A stop of this machine's processes for some seconds (a suspend, a debugger, a frozen container)
-        makes a right kernel look as if it hung. A kernel that hangs does so again.
+        A stop of this machine's processes for some seconds (a suspend, a debugger, a frozen
+        container) makes a right kernel look as if it hung. A kernel that hangs does so again.
         """
         found = ask()
         late = found.fault is not None and found.fault.kind is FaultKind.TIMEOUT

@@ -4,7 +4,7 @@
     slow = dose.render_kernel({label: 0.03 for label in dose.rows})  # every combo 3 % slower
     plain = dose.render_kernel({})                            # the same code, no delay
     dose.measured[label] / ASKED                              # measured / asked: 0.8 to 1.2
-    dose.came                                                 # the measured size of a delay of `share`
+    dose.came                                                 # measured size of such a delay
 
     keys   a kernel that panics with them, at each combo's first and second size
     loop   `plain` against a delay of `ASKED`, large enough to be measured in two dozen
