@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Winner's curse: is a gain that was kept still there with other seeds, on another day?
+"""Winner's curse: does a kept gain persist with other seeds, on another day?
 
     python tools/again.py --keeps 24         measure 24 keeps again, append to records/again.tsv
     python tools/again.py --target pq-l2     of one target only
@@ -9,10 +9,9 @@
 Keeps come from the campaigns in records/ and from this checkout's ledger: of campaigns, and of
 `lar calibrate --kind delay`, whose gain is real because it was put there. Those measured least
 often come first, then the oldest.
-What is measured is what confirmation measures: as many pairs, on fresh secret inputs at every
-combo's second size, a fresh layout a pair and side. A row says what was quoted then, what is seen
-now, how many days lie between, and on which processors; run it on another day, and the file holds
-both. Ten seconds a keep.
+It measures as confirmation does: as many pairs, on fresh secret inputs at every combo's second
+size, a fresh layout a pair and side. A row holds the quoted gain, the new gain, the days between,
+and the processors; run it on another day, and the file holds both. Ten seconds a keep.
 """
 
 from __future__ import annotations
@@ -144,7 +143,7 @@ def measured(rows: Sequence[Kept]) -> Iterator[Again]:
 
 
 def once_more(coordinator: Coordinator, row: Kept) -> ConfirmResult:
-    """The confirmation's pairs on everything fresh."""
+    """The confirmation's pairs on fresh inputs and layouts."""
     bench = coordinator.bench
     noise = coordinator.find_noise() or coordinator.measure_noise()
     policy = coordinator.policy.adapt_to_noise(noise.aa_sd[-1])
@@ -158,7 +157,7 @@ def once_more(coordinator: Coordinator, row: Kept) -> ConfirmResult:
 
 
 def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
-    """What becomes a row of the file."""
+    """The fields of a row of the file."""
     record, whole, today = row.record, result.components[0], datetime.date.today()
     days = (today - datetime.date.fromisoformat(row.created[:10])).days
     now = (whole.gain, whole.low, whole.high)
@@ -170,7 +169,7 @@ def line(row: Kept, result: ConfirmResult, machine: str) -> Again:
 
 
 def read(path: Path) -> list[Again]:
-    """Rows of the file; none where there is no file."""
+    """Rows of the file; none if there is no file."""
     if not path.is_file():
         return []
     kinds = [str(f.type) for f in fields(Again)]
@@ -180,7 +179,7 @@ def read(path: Path) -> list[Again]:
 
 
 def append(path: Path, again: Again) -> None:
-    """One more row, with the head where the file is new."""
+    """One more row, with the head if the file is new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     head = "" if path.is_file() else "\t".join(f.name for f in fields(Again)) + "\n"
     with path.open("a", encoding="utf-8") as file:

@@ -156,7 +156,7 @@ step() {
         say "failed"
         cat "$log" >&2
         say "error: $title: exit code $code; all it said is above, and in $log" >&2
-        say "  next:    mend that, then again: $again" >&2
+        say "  next:    fix that, then again: $again" >&2
         exit "$code"
     }
     printf '%s\n' "$want" >"$stamps/$name"

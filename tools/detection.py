@@ -41,7 +41,7 @@ COLOURS = ("#0b6e4f", "#c97b1a", "#a3243b")
 
 @dataclass(frozen=True)
 class Seen:
-    """One trial: what was true, and who would have kept it."""
+    """One trial: the true gain, and the gates that would have kept it."""
 
     gain: float
     kept: tuple[bool, bool, bool | None]

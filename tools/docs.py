@@ -13,7 +13,7 @@ Between these two lines of any Markdown file the text is the output of the named
                                       words that documents do not use (see tools/words.py)
     python tools/docs.py commands     print one table (names: see TABLES)
 
-A command is one of our tables, or `lar VERB ...` where the text is a verb's own output.
+A command is one of our tables, or `lar VERB ...` if the text is a verb's own output.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _describe_option(argument: object) -> tuple[str, str, str]:
 
 
 def list_exit_codes() -> str:
-    """What each exit status means."""
+    """The meaning of each exit status."""
     return format_table(
         ("code", "meaning"),
         [

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""A long campaign with scripted agents and random kills, then the proof that nothing went wrong.
+"""A long campaign with scripted agents and random kills, then the proof that it had no fault.
 
     python tools/endurance.py --trials 500              half an hour to an hour on two cores
     python tools/endurance.py --trials 500 --figures    and write docs/figures/endurance.toml
 
 In a clone of its own, `lar loop` is driven by a program that proposes honest, wrong, cheating and
-broken kernels, crashes, hangs and says far too much (`endurance_ideas`). Meanwhile that program,
+broken kernels, crashes, hangs and prints far too much (`endurance_ideas`). Meanwhile that program,
 the measuring processes and `lar loop` itself are killed with SIGKILL at random instants; a killed
 loop goes on with `--resume`. In the last third `lar loop` is spared, so that its memory can be
-looked at over many trials. Ends with exit code 1 and the list of what was not as it must be.
+measured over many trials. Ends with exit code 1 and the list of faults.
 
 It may run on a busy machine: nothing it proves is a time.
 """
@@ -39,7 +39,7 @@ TARGET = "pq-l2"
 LAR = Path(sys.executable).parent / "lar"
 SHARED = ("upstream", "extracts", "bin", "cache/prelude", "cache/lar_shim")
 VICTIMS = {"agent": 3, "measuring": 4, "harness": 2}
-"""Who is killed, and how often relative to the others."""
+"""The processes to kill, and how often relative to the others."""
 PATIENCE_S = 5.0
 """How long one lies in wait for a process of the kind drawn: an agent's lives for 50 ms."""
 SPARED = 2 / 3
@@ -58,7 +58,7 @@ class Life:
 
 @dataclass
 class Story:
-    """What happened, for the proof and the figures."""
+    """The events of the run, for the proof and the figures."""
 
     place: Path
     seed: int
@@ -95,7 +95,7 @@ def lar(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def environment(place: Path) -> dict[str, str]:
     """The clone as root; its scripted agent may read the ideas."""
     readable, locks = place / ".lar" / "endurance", place / ".lar" / "locks"
-    locks.mkdir(parents=True, exist_ok=True)  # nothing here is a time: wait for nobody
+    locks.mkdir(parents=True, exist_ok=True)  # no time is measured here: wait for no process
     return {**os.environ, "LAR_ROOT": str(place), "LAR_AGENT_READABLE": str(readable),
             "LAR_LOCK_DIR": str(locks), "TMPDIR": str(endurance_proof.temporary(place))}
 
@@ -103,7 +103,7 @@ def environment(place: Path) -> dict[str, str]:
 def endure(
     story: Story, trials: int, every: tuple[int, int], minutes: float | None, timed: float
 ) -> None:
-    """Run the loop, killing and resuming, until so many trials are done."""
+    """Run the loop, killing and resuming, until `trials` trials are done."""
     place, dice = story.place, random.Random(story.seed)
     ideas = place / ".lar" / "endurance"
     endurance_ideas.write(place, ideas, turns=2 * trials, seed=story.seed, timed=timed)
@@ -171,7 +171,7 @@ def _read(process: subprocess.Popen[str], story: Story, ended: list[dict[str, An
 def _strike(
     story: Story, process: subprocess.Popen[str], dice: random.Random, odds: dict[str, int]
 ) -> None:
-    """Kill one process of a kind drawn at random; none of that kind at work: nobody."""
+    """Kill one process of a kind drawn at random; do nothing if none of that kind runs."""
     (kind,) = dice.choices(list(odds), list(odds.values()))
     if kind == "harness":
         process.kill()
@@ -195,7 +195,7 @@ def run(
     trials: int, seed: int, every: tuple[int, int], place: Path, minutes: float | None = None,
     timed: float = 1.0,
 ) -> tuple[Story, list[str]]:
-    """The campaign and its proof: what happened, and every fault found."""
+    """The campaign and its proof: the events, and every fault."""
     story = Story(place, seed)
     clone(place)
     endure(story, trials, every, minutes, timed)
@@ -222,7 +222,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, nargs=2, default=(2, 12), metavar="N",
                         help="trials between two kills, from and to")
     parser.add_argument("--timed", type=float, default=1.0,
-                        help="so many times as many kernels that are timed; 20 on a quiet machine")
+                        help="factor for the number of timed kernels; 20 on a quiet machine")
     parser.add_argument("--minutes", type=float, help="end after so long, trials done or not")
     parser.add_argument("--figures", action="store_true", help="write docs/figures/endurance.toml")
     parser.add_argument("--keep", type=Path, help="work in this directory and leave it there")

@@ -48,7 +48,7 @@ def below(pid: int) -> list[Process]:
 
 
 def kill(victim: Process) -> bool:
-    """SIGKILL to exactly this process; False where it has gone."""
+    """SIGKILL to exactly this process; False if it has gone."""
     if victim not in everyone():
         return False
     try:
@@ -79,7 +79,7 @@ def _belongs(process: Process, place: str) -> bool:
 
 
 def rss_kib(pid: int) -> int:
-    """Resident memory of a process, 0 where it is gone."""
+    """Resident memory of a process, 0 if it is gone."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

@@ -1,7 +1,7 @@
-"""What must be true after an endurance run, and the figures that are told about it.
+"""The conditions that hold after an endurance run, and the figures of its report.
 
     faults(story, 500)          every way in which ledger, branch or verdicts are wrong
-    left_behind(place)          files that nobody will ever need again
+    left_behind(place)          files that no command needs again
     figures(story)              [("trials in the ledger", "503"), ...]
 """
 
@@ -81,7 +81,7 @@ def _counts(story: Story, all_rows: list[Row], ideas: list[Row], trials: int) ->
 
 
 def _doubled(ideas: list[Row]) -> list[str]:
-    """An idea has one row, or two where the first was inconclusive and went on."""
+    """An idea has one row, or two if the first was inconclusive and went on."""
     seen: dict[str, list[Verdict]] = {}
     for row in ideas:
         match = IDEA.match(row.record.hypothesis)
@@ -180,7 +180,7 @@ SKIPPED = ("upstream", "extracts", "bin")
 
 
 def figures(story: Story) -> list[tuple[str, str]]:
-    """What is told about a run."""
+    """The report of a run."""
     with Ledger.open(story.place) as ledger:
         all_rows = ledger.list_trials(campaign=NAME)
     ideas = [row for row in all_rows if is_idea(row.record.kind)]

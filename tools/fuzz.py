@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Random input for the parsers that read strangers' bytes.
+"""Random input for the parsers that read untrusted bytes.
 
     python tools/fuzz.py --seconds 600      token scan, slicer, conductor in turn; prints figures
 

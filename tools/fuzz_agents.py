@@ -1,4 +1,4 @@
-"""What is fuzzed of agents: whatever a coding agent prints, says in a protocol or asks of a tool.
+"""Subjects of fuzzing: a coding agent's output, its protocol messages and its calls of tools.
 
     SUBJECTS of fuzz_subjects.py: agents, acp, api
 """
@@ -31,7 +31,7 @@ def _drivers() -> tuple[Any, ...]:
 
 
 def agents(data: bytes) -> None:
-    """What a coding agent printed: a report with usable numbers, whatever it said."""
+    """A coding agent's output: any bytes give a report with usable numbers."""
     from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
     from lance_autoresearch.host.agent_sandbox import ProgramResult
 
@@ -50,7 +50,7 @@ def agents(data: bytes) -> None:
 
 @functools.cache
 def _place() -> tempfile.TemporaryDirectory[str]:
-    """In memory where there is such a place: a subject runs a hundred times a second."""
+    """In memory if there is such a place: a subject runs a hundred times a second."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
 
@@ -103,7 +103,7 @@ async def _said(turn: Any, data: bytes) -> Any:
 
 
 def acp(data: bytes) -> None:
-    """What an agent says in the Agent Client Protocol: it reaches the kernel and nothing else."""
+    """An agent's messages in the Agent Client Protocol: they change the kernel and nothing else."""
     with _desk() as turn:
         client = asyncio.run(_said(turn, data))
         assert client.cost_usd is None or (math.isfinite(client.cost_usd) and client.cost_usd >= 0)
@@ -111,7 +111,7 @@ def acp(data: bytes) -> None:
 
 
 def api(data: bytes) -> None:
-    """Arguments of the tools that a model is given: answers, whatever they are."""
+    """Arguments of a model's tools: any arguments give an answer."""
     from lance_autoresearch.agents import api as form
 
     words = [part.decode("utf-8", "replace") for part in data.split(b"\0", 4)]
@@ -125,7 +125,7 @@ def api(data: bytes) -> None:
 
 
 def spoken(name: str) -> list[bytes]:
-    """What programs print."""
+    """Outputs of programs."""
     if name == "acp":
         return [b"\n".join(_protocol_rows())]
     if name == "api":

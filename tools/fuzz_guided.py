@@ -48,7 +48,7 @@ COUNTERS = (
 def child(name: str, seconds: float, arguments: list[str]) -> None:
     """Fuzz one subject in this process for so much CPU; only a find ends it earlier.
 
-    All limits are CPU: a machine may stand still while somebody measures.
+    All limits are CPU: a process may stand still while another one measures.
     """
     import atheris
     import fuzz_subjects
@@ -106,7 +106,7 @@ def run(name: str, seconds: float) -> dict[str, Any]:
 def program(name: str) -> Path:
     """One of tools/fuzz_rust, built with counters and AddressSanitizer.
 
-    The compiler is the usual one; it is told to take switches that are not stable yet.
+    The compiler is the usual one, set to accept switches that are not stable yet.
     """
     target = ROOT / ".lar" / "cache" / "fuzz-target"
     env = {**os.environ, "RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": COUNTERS}
@@ -177,7 +177,7 @@ def record(name: str, figures: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Fuzz, print, perhaps record. Exit code 1 where something was found."""
+    """Fuzz, print, perhaps record. Exit code 1 if there is a find."""
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], float(sys.argv[3]), sys.argv[4:])
         return 0

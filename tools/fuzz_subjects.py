@@ -1,4 +1,4 @@
-"""What is fuzzed: every parser that reads strangers' bytes, with what must hold for any input.
+"""The subjects of fuzzing: every parser of untrusted bytes, with its condition for any input.
 
     SUBJECTS["tokens"](b"fn f() { asm!() }")    returns, or raises what no reader may raise
 

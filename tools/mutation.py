@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Mutation testing of the rules: would the tests notice if the code that decides were wrong?
+"""Mutation testing of the rules: do the tests fail if the code that decides is wrong?
 
     python tools/mutation.py                 gate, stats, estimator, confirmation
     python tools/mutation.py gate stats      some of them
-    python tools/mutation.py --again         only what no test noticed in the last run
-    python tools/mutation.py --report        run nothing, tell the last run
+    python tools/mutation.py --again         only mutants that no test detected in the last run
+    python tools/mutation.py --report        run nothing, report the last run
 
 Every mutant (mutmut: another operator, constant, argument, ...) must fail a test, or stand with
-its reason in docs/mutation.toml. Exit code 1 where one does neither, or where a reason has no
+its reason in docs/mutation.toml. Exit code 1 if one does neither, or if a reason has no
 mutant any more. A full run also writes docs/figures/mutation.toml. About half an hour on two
 cores, in `.lar/mutation`: an environment of its own (dependency group `mutation`) and a copy of
 rules and tests. In the copy, properties and cached functions are spelt so that mutmut, which
@@ -60,7 +60,7 @@ markers = ["timing: measures time"]
 
 @dataclass(frozen=True, order=True)
 class Mutant:
-    """One change that no test noticed."""
+    """One change that no test detected."""
 
     file: str
     function: str
@@ -114,7 +114,7 @@ def mutmut(*words: str) -> None:
 
 
 def results(file: str) -> Path:
-    """What mutmut wrote of a rules file's mutants."""
+    """Mutmut's record of a rules file's mutants."""
     return WORK / "mutants" / RULES / f"{file}.py.meta"
 
 
@@ -155,7 +155,7 @@ def described(alive: Sequence[tuple[str, str]]) -> list[Mutant]:
 
 
 def reasons() -> dict[Mutant, str]:
-    """Survivors that are known, and why each may live."""
+    """Known survivors, and the reason for each."""
     if not REASONS.is_file():
         return {}
     found = tomllib.loads(REASONS.read_text()).get("survivor", [])
@@ -176,7 +176,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="*", help=f"of {', '.join(FILES)}; default: all")
     parser.add_argument("--again", action="store_true", help="only what no test noticed")
-    parser.add_argument("--report", action="store_true", help="run nothing, tell the last run")
+    parser.add_argument("--report", action="store_true", help="run nothing, report the last run")
     options = parser.parse_args()
     files = tuple(options.files) or FILES
     if unknown := set(files) - set(FILES):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The lie of a name: one library, timed against itself by a harness as most people write it.
+"""The lie of a name: one library, timed against itself by a harness of the usual kind.
 
     python tools/name_lie.py                the table of docs/figures/names.toml, under a minute
     python tools/name_lie.py --pairs 3      quicker; writes nothing
@@ -126,7 +126,7 @@ class Process:
         self.places = self.child.stdout.readline().strip()
 
     def slice(self, calls: int) -> int:
-        """Nanoseconds that so many calls took, in its own words."""
+        """Nanoseconds that a number of calls took, as the process reports them."""
         assert self.child.stdin is not None and self.child.stdout is not None
         self.child.stdin.write(f"{calls}\n")
         return int(self.child.stdout.readline())
@@ -181,7 +181,7 @@ def shown(what: str, values: Sequence[float], places: str) -> Row:
 
 
 def features() -> int:
-    """The features word that the library is told."""
+    """The features word that the library receives."""
     sys.path.insert(0, str(ROOT / "tests"))
     from in_process import host_features
 
@@ -245,7 +245,7 @@ def ours(home: Path, built: Path, pairs: int) -> Iterator[Row]:
 
 
 def named(home: Path, built: Path, length: int, letter: str = "x") -> Path:
-    """A copy whose file name has so many characters."""
+    """A copy whose file name has a given number of characters."""
     path = home / (letter * (length - 3) + ".so")
     shutil.copyfile(built, path)
     return path

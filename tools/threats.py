@@ -10,7 +10,7 @@
 A cheat names in its first line what is to stop it: `//! hack 36: ...; stopped by F`; a template
 of targets/_toy/cheats gives one cheat for each op of the toy (`targets/cheats.py`). The stage or
 fault that did stop it says which defences can have been at work (table STOPS); a stop by
-another one is reported. Where A stands beside others the cheat is judged a second time without
+another one is reported. If A stands beside others the cheat is judged a second time without
 admission and audit, and one of the others must stop it.
 """
 
@@ -180,7 +180,7 @@ def repeated_gain(
 def only_where_inputs_repeat(
     coordinator: Coordinator, sides: Sides, pools: Sequence[Pool]
 ) -> str:
-    """`distinct`: faster only where inputs repeat; `passes`; `undecided` on a busy machine.
+    """`distinct`: faster only if inputs repeat; `passes`; `undecided` on a busy machine.
 
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """

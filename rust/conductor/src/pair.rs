@@ -215,10 +215,10 @@ impl<'a> Match<'a> {
         Ok(shots)
     }
 
-    /// The champion behind the neutral library and behind the candidate, by turns. The one in front plays
-    /// another window: one that had just run the very same inputs would have trained branch
-    /// predictors on them (up to 10 % in a slice), which no honest candidate does. What a kernel
-    /// could do to the champion's own inputs is undone before *go*, see `touch` of the worker.
+    /// The champion behind the neutral library and behind the candidate, by turns. The one in front
+    /// plays another window. If it had just run the very same inputs, it would have trained branch
+    /// predictors on them (up to 10 % in a slice), which no honest candidate does. The worker's
+    /// `touch` undoes, before *go*, all that a kernel could do to the champion's own inputs.
     fn behind(&mut self, c: usize, calls: usize, first: usize) -> Result<[Shots; 2], Stop> {
         let mut shots = [Shots::default(); 2];
         for which in [first, 1 - first] {

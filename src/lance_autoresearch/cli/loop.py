@@ -192,7 +192,7 @@ def _make_driver(name: str, target: str, record: Path | None, settings: Settings
 
 
 def _find_previous_agent(root: Path, target: str, campaign: str | None) -> str | None:
-    """The agent of the loop to resume; a command line cannot be taken up from its name."""
+    """The agent of the loop to resume; a command line cannot be restored from its name."""
     from lance_autoresearch.campaign import campaign as campaigns
     from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
     from lance_autoresearch.campaign.tally import load_run

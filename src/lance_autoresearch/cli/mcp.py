@@ -5,8 +5,8 @@
 
 Every tool runs `lar VERB --json` in a process of its own, so a tool can never do what the
 command cannot. A trial may take longer than a client waits for a tool (60 to 120 seconds), so
-it is started, and waited for in pieces. Text in the answers that kernels and agents wrote is
-stripped and bounded; it is data, never an instruction.
+the server starts it, and the client waits in pieces. Text of kernels and agents in the answers
+is stripped and bounded; it is data, never an instruction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcp.server import MCPServer
 
 WAIT_S = 45.0
-"""How long a tool waits before it answers `running`: below every client's patience."""
+"""How long a tool waits before it answers `running`: shorter than every client's limit."""
 START = "from lance_autoresearch.cli.app import main; main()"
 LONGEST = 24_000
 """Characters of one answer."""
@@ -77,7 +77,7 @@ class Jobs:
         return name
 
     def wait(self, name: str, seconds: float = WAIT_S) -> dict[str, Any]:
-        """The answer of a command, or `running` when the time is over."""
+        """The answer of a command, or `running` once the time is over."""
         if name in self._done:
             return self._done[name]
         if name not in self._running:
@@ -121,7 +121,7 @@ def _is_whole(line: str) -> bool:
 
 
 def explain(record: dict[str, Any]) -> str:
-    """A trial of `lar log --json` in words: the block, which combos lost, what noise hid."""
+    """A trial of `lar log --json` in words: the block, which combos lost, how wide noise is."""
     import dataclasses
 
     from lance_autoresearch.campaign.feedback import write_feedback
@@ -132,7 +132,7 @@ def explain(record: dict[str, Any]) -> str:
     names = {field.name for field in dataclasses.fields(TrialRecord)}
     fields = {name: value for name, value in record.items() if name in names}
     fields["verdict"] = Verdict(fields["verdict"])
-    fields["burnt_seeds"] = ()  # the author of a kernel has no use for seeds
+    fields["burnt_seeds"] = ()  # the author of a kernel needs no seeds
     fields["results"] = decode_results(record.get("numbers", {}), record["reason"])
     trial = TrialRecord(**fields)
     return "\n".join([print_trial(trial, record.get("id")), "", *write_feedback(trial)]).strip()
@@ -146,7 +146,7 @@ def build_server(root: Path) -> MCPServer:
     @made.tool()
     def lar_try(target: str, hypothesis: str, again: bool = False) -> dict[str, Any]:
         """Judge the current kernel: keep, revert or refuse. Long trials answer `running`."""
-        # Values stand behind `=`, so that none of them can pass for an option.
+        # Values follow `=`, so that none of them can pass for an option.
         words = ["try", f"--target={target}", f"--message={hypothesis}"]
         return jobs.run(*words, *(["--again"] if again else []))
 
@@ -186,12 +186,12 @@ def build_server(root: Path) -> MCPServer:
 
     @made.tool()
     def lar_lessons(target: str, grep: str = "") -> dict[str, Any]:
-        """What was learnt on a target, and the ideas that failed: read it before an idea."""
+        """The lessons on a target, and the ideas that failed: read it before an idea."""
         return jobs.run("lessons", f"--target={target}", *([f"--grep={grep}"] if grep else []))
 
     @made.tool()
     def lar_why(target: str) -> str:
-        """Explain the last verdict: which combos lost and by how much, what noise allows."""
+        """Explain the last verdict: which combos lost and by how much, how wide noise is."""
         return _explain_last(jobs, target)
 
     _add_old_tools(made, jobs)

@@ -22,7 +22,8 @@ def make_target(
 
     Extracts the function and what it calls, writes targets/NAME with inputs, contract, adapter
     and notes, and pins the extracts. `lar validate NAME` then passes unedited; adapt the sizes
-    and distributions. Refuses without call site and cost, and names what it cannot map. Example:
+    and distributions. It requires call site and cost, and names each type that it cannot map.
+    Example:
 
         lar new hamming --upstream lance-linalg::distance::hamming::hamming
             --call-site lance-index/src/vector/kmeans.rs:817 --cost 0.1

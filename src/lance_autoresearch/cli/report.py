@@ -23,8 +23,8 @@ def report_campaign(
     """Write a page and a picture of a campaign.
 
     Writes index.html (one file that loads nothing, for phone and desktop, light and dark),
-    progress.png and results.tsv: best so far, champion against Lance, what was kept and what
-    failed and why, noise, time, cost, digests, how to replay.
+    progress.png and results.tsv: best so far, champion against Lance, the kept ideas, the failed
+    ones with reasons, noise, time, cost, digests, how to replay.
 
     Args:
         target: name of the target, see `lar targets`.
@@ -65,7 +65,7 @@ def report_campaign(
 
 
 def read_card(root: Path, name: str) -> Card:
-    """What a target says about itself."""
+    """A target's description of itself."""
     from lance_autoresearch.report.page import Card
     from lance_autoresearch.targets import catalogue
 

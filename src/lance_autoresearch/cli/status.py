@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from lance_autoresearch.ledger import CampaignRow, Ledger
 
 EVERY_S = 2.0
-"""Between two looks of --watch."""
+"""Pause between two refreshes of --watch."""
 CLEAR = "\x1b[H\x1b[2J"
 
 
 def show_status(target: str | None = None, *, watch: bool = False, json: bool = False) -> int:
-    """Show what runs now, and how far it is.
+    """Show the running work and its progress.
 
-    First completes what a killed process left unfinished, and says so.
+    First it completes the unfinished work of a killed process, and says so.
 
     Args:
         target: only campaigns on this target.
-        watch: look again every two seconds until Ctrl-C.
+        watch: refresh every two seconds until Ctrl-C.
         json: one JSON object instead of text; with --watch one a line.
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
@@ -61,7 +61,7 @@ def collect_status(root: Path, target: str | None) -> dict[str, Any]:
 
 
 def render_status(body: dict[str, Any]) -> str:
-    """What `collect_status` found, for people."""
+    """The result of `collect_status`, for people."""
     said = [line for entry in body["campaigns"] for line in render_campaign(entry)]
     counted = ", ".join(f"{count} {verdict}" for verdict, count in body["trials"].items())
     said.append(f"trials   {counted}" if counted else "no trial yet")
@@ -181,7 +181,7 @@ def render_campaign(entry: dict[str, Any]) -> list[str]:
 
 
 def _render_nulls(nulls: dict[str, Any]) -> list[str]:
-    """What hidden nulls said; nothing before the first one."""
+    """The results of hidden nulls; nothing before the first one."""
     said = []
     if nulls["tried"]:
         bound = f"at most {nulls['most_percent']:g} % of nulls at 99 %"

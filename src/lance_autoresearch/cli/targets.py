@@ -16,7 +16,7 @@ def list_targets(*, json: bool = False) -> int:
 
     `champion` is the newest kept kernel, with its gain over Lance if that was measured in
     its own trial; `last trial` is the newest verdict.
-    Below are the kernels that have no target yet, with what prototypes reached, as hints.
+    Below are the kernels that have no target yet, with the gains of prototypes, as hints.
 
     Args:
         json: print one JSON object instead of the tables.

@@ -37,7 +37,7 @@ def try_kernel(
 
     Args:
         target: name of the target, see `lar targets`.
-        message: the hypothesis: what was changed and why it should be faster.
+        message: the hypothesis: the change, and why it should be faster.
         predict: the gain in % you expect over all combos; the report scores predictions.
         kernel: judge this file instead; nothing is kept or reverted.
         again: continue the last undecided trial of this kernel with more pairs; if the file holds

@@ -33,7 +33,7 @@ def _find_root() -> Path:
 
 
 def fetch_upstream(*, offline: bool = False, json: bool = False) -> int:
-    """Fetch the pinned release through cargo, verify it, and slice what the targets need.
+    """Fetch the pinned release through cargo, verify it, and extract the items of the targets.
 
     Archives are checked against `upstream.lock` before they are read, every extracted item
     after it is cut. Does nothing if all is up to date.
@@ -65,7 +65,7 @@ def fetch_upstream(*, offline: bool = False, json: bool = False) -> int:
 
 
 def show_upstream(target: str, *, kernel: bool = False, json: bool = False) -> int:
-    """Show what a target takes from Lance: item by item, with place and size.
+    """Show the items that a target takes from Lance, with place and size.
 
     Args:
         target: its name.
@@ -95,7 +95,7 @@ def show_upstream(target: str, *, kernel: bool = False, json: bool = False) -> i
 
 
 def show_drift(*, to: str, diff: bool = False, json: bool = False) -> int:
-    """Slice another release with today's manifest and compare item by item.
+    """Extract another release with today's manifest and compare item by item.
 
     Args:
         to: the release, e.g. 15.0.0.
@@ -134,7 +134,7 @@ def summarize_drift(found: Sequence[ItemDrift], old: str, new: str) -> str:
 
 
 def pin_upstream(*, to: str | None = None, json: bool = False) -> int:
-    """Write `upstream.lock` for a release (default: the one upstream.toml names) and slice it.
+    """Write `upstream.lock` for a release (default: the one in upstream.toml) and extract it.
 
     Nothing is written unless every item of every target is found. Champions are judged against
     the new oracle only after `lar validate` has passed on every target.
