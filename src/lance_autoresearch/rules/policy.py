@@ -84,14 +84,14 @@ class Policy:
     distinct_share: float = 0.25
     """Rejected if the upper bound of the gain on such inputs is below this share of the claim..."""
     distinct_slack: float = 0.05
-    """...and less by more than this: code and heap of a process that has just begun are cold."""
+    """...and more than this below the claim: code and heap of a new process are cold."""
     opponent_pairs: int = 8
     """Pairs at confirmation: the champion behind the candidate and behind another layout."""
     opponent_slack: float = 0.01
-    """Rejected if the lower bound of the champion's slowdown behind it exceeds this..."""
+    """Rejected if the lower bound of the champion's slowdown in these pairs exceeds this..."""
     opponent_share: float = 0.1
-    """...and than this share of the claim: another program in front costs the champion up to
-    1 % honestly, and half of it counts, for in half of the rounds the champion is first..."""
+    """...and this share of the claim. Another program in front costs the champion up to 1 % without
+    a cheat. Half of it counts, since in half of the rounds the champion is first..."""
     opponent_level: float = 0.99
     """...at this one-sided level."""
     tier_pairs: int = 8
@@ -100,10 +100,10 @@ class Policy:
     """...and at most, if..."""
     tier_width: float = 0.025
     """...the interval of an op is wider than this on either side: a two-stage plan (Stein 1945)
-    whose second stage looks at the spread of the first alone, never at its mean."""
+    whose second stage uses the spread of the first alone, never its mean."""
     store_bytes_per_ns: float = 512.0
-    """Rejected if a call takes less than writing its outputs so fast: 64 bytes a cycle at
-    8 GHz, more than any core stores."""
+    """Rejected if a call takes less time than writing its outputs at this speed: 64 bytes a cycle
+    at 8 GHz, more than any core stores."""
     max_void: int = 2
     max_void_share: float = 0.10
     """More void pairs than max(max_void, share): inconclusive."""
@@ -115,7 +115,7 @@ class Policy:
     rounds: int = 20
     slice_us: float = 50.0
     planned_sd: float = 0.0075
-    """The numbers of pairs are made for this SD of a pair, all combos. If the session's A/A is
+    """The numbers of pairs are planned for this SD of a pair, all combos. If the session's A/A is
     noisier, a trial may take `max_pairs` and confirmation takes `confirm_pairs` times the ratio
     of the variances..."""
     most_times: float = 2.0
@@ -128,7 +128,7 @@ class Policy:
     def adapt_to_noise(self, sd: float) -> Policy:
         """The policy of a session in which a pair spreads by `sd`, all combos, in its A/A.
 
-        Known before a trial's first pair, so no number of pairs depends on what they show.
+        It is known before a trial's first pair, so no number of pairs depends on their values.
         """
         times = min(max(1.0, (sd / self.planned_sd) ** 2), self.most_times)
         most, confirm = round(times * self.max_pairs), round(times * self.confirm_pairs)
