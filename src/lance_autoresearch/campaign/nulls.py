@@ -125,7 +125,7 @@ def _make_suspension_error(now: NullMonitor, detail: str) -> MachineError:
 def _judge_null(
     coordinator: Coordinator, campaign: Campaign, kind: str, number: int
 ) -> TrialRecord:
-    """One null as a whole trial; its row names it and moves nothing, whatever the verdict."""
+    """One null as a whole trial; its row names it, and no verdict moves the champion."""
     made = make_null(coordinator, kind, coordinator.champion_text, number)
     story = Story(
         f"hidden null: {made.about}", AGENT, kind, campaign.name, layout=made.layout,

@@ -31,7 +31,7 @@ _held = _Held()
 
 
 def _find_lock_files() -> tuple[Path, Path]:
-    """Turnstile and lock; in one place for all users of the machine, whatever their TMPDIR."""
+    """Turnstile and lock; in one place for all users of the machine, with any TMPDIR."""
     if override := os.environ.get("LAR_LOCK_DIR"):
         base = Path(override)
     else:
