@@ -43,7 +43,6 @@ from cross import (
     list_install_commands,
 )
 from emulated_records import Entry, digest_cases, save_entry
-from threats import cheats
 
 from lance_autoresearch import oracle
 from lance_autoresearch.bench.pools import make_pools
@@ -58,6 +57,7 @@ from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.rules.policy import MeasuringLimits
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.champion import read_champion
+from lance_autoresearch.targets.cheats import load_cheats
 from lance_autoresearch.targets.spec import Maker, Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ class Emulation:
     ) -> list[CaseResult]:  # fmt: skip
         expected = self.folder / cpu
         cases = "".join(
-            f"{pool.path}\t{expected / f'{i}.want'}\n" for i, pool in enumerate(self._pools)
+            f"{pool.path}\t{expected / f'{i}.expected'}\n" for i, pool in enumerate(self._pools)
         )
         emulator, *options = self.build.machine.emulator
         limits = json.dumps(asdict(MeasuringLimits()))
@@ -197,19 +197,17 @@ def run_kernel(
 
 def try_cheats(emulation: Emulation) -> tuple[int, list[str]]:
     """How many cheats were tried, and those that no case gave away on the first processor."""
-    mine = [
-        cheat for cheat in cheats(emulation.build.root)
-        if cheat.name.startswith(f"{emulation.target.name}/") and set(cheat.by) <= SEEN_IN_OUTPUTS
-    ]  # fmt: skip
+    root, name = emulation.build.root, emulation.target.name
+    mine = [cheat for cheat in load_cheats(root, name) if set(cheat.by) <= SEEN_IN_OUTPUTS]
     cpu, unseen = emulation.build.machine.cpus[0], []
     for cheat in mine:
         try:
-            library = emulation.build.build_kernel(emulation.target.name, cheat.path.read_bytes())
+            library = emulation.build.build_kernel(name, cheat.text)
         except RejectedKernel:
             continue
         results = emulation.check(library, cpu, "all", first=True)
         if all(result.outcome == "equal" for result in results):
-            unseen.append(cheat.name)
+            unseen.append(cheat.id)
     return len(mine), unseen
 
 
@@ -228,7 +226,7 @@ def run_target(build: CrossBuild, name: str, options: argparse.Namespace) -> boo
         tried, unseen = try_cheats(emulation)
     print(f"  {tried - len(unseen)} of {tried} wrong-output cheats found"
           + (f"; not found: {', '.join(unseen)}" if unseen else ""), flush=True)  # fmt: skip
-    if options.record:
+    if options.record and name in catalogue.names(root):
         entry = Entry(
             target=name,
             date=datetime.date.today().isoformat(),
@@ -305,16 +303,17 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def emulate(options: argparse.Namespace) -> int:
     """Everything that was asked for. Returns the exit code."""
     machine = MACHINES[options.machine]
+    known = catalogue.names(ROOT, hidden=True)
     if options.kernel and len(options.targets) != 1:
-        raise UsageError("--kernel needs one target", allowed=catalogue.names(ROOT))
-    if unknown := set(options.targets) - set(catalogue.names(ROOT)):
-        raise UsageError(f"no target named '{min(unknown)}'", allowed=catalogue.names(ROOT))
+        raise UsageError("--kernel needs one target", allowed=known)
+    for name in options.targets:
+        catalogue.directory(ROOT, name)
     if reason := prepare_machine(machine, ROOT, agreed=options.yes):
         print(f"skipped {machine.shown}: {reason}")
         return 1
     oracle.fetch(ROOT)
     build = CrossBuild(ROOT, machine)
-    good = [run_target(build, name, options) for name in options.targets or catalogue.names(ROOT)]
+    good = [run_target(build, name, options) for name in options.targets or known]
     if machine.linker and not options.kernel:
         names = ", ".join(path.name for path in build.build_programs())
         print(f"{names}: compiled for {machine.triple}; no emulator can run them")

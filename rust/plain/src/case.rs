@@ -3,19 +3,18 @@
 //! Compared twice, as the conductor's `check` does: with inputs and outputs that end where mapped
 //! pages end, and loose, packed as for timing or anywhere their elements may begin.
 
-use crate::container::{Pool, Want, WantWriter, header_of};
-use crate::equality::canonical;
+use crate::container::{Expected, ExpectedWriter, Pool, header_of};
+use crate::layout::{Flush, Inputs, SLACK, Slots, slot_bytes};
 use crate::library::Library;
 use crate::limits::{Limits, mib};
 use crate::memory;
-use crate::place::{Flush, Inputs, SLACK, Slots, slot_bytes};
 use crate::poison::Poison;
 use crate::rng::Rng;
 use crate::shm::Shared;
 use crate::verify::Seen;
 use crate::window::{Bases, Writer, table_bytes};
 use lar_abi::call::{HEADER_BYTES, Note, RawCall};
-use lar_abi::wire::{PAGE, Place, Span};
+use lar_abi::wire::{Layout, PAGE, Span};
 use std::path::Path;
 
 /// What is done with the outputs.
@@ -61,7 +60,7 @@ impl Case<'_> {
         let mut rng = Rng::new(0, 3);
         let inputs = Inputs::packed(&[pool], &mut rng)?;
         let mut field = Field::new(pool, inputs, most, None, 1, arena, rng)?;
-        let mut writer = WantWriter::new(&pool.combo);
+        let mut writer = ExpectedWriter::new(&pool.combo);
         for call in 0..pool.calls.len() {
             field.slots.packed(pool, &[call], 0);
             field.run(pool, library, &[call])?;
@@ -79,7 +78,7 @@ impl Case<'_> {
         library: &Library,
         arena: *mut u8,
     ) -> Result<Option<String>, String> {
-        let expected = Want::open(self.expected, pool)?;
+        let expected = Expected::open(self.expected, pool)?;
         let flush = Flush::for_pools(&[pool], &self.limits);
         let calls: Vec<usize> = (0..pool.calls.len()).collect();
         for loose in [false, true] {
@@ -142,7 +141,7 @@ impl Field {
             inputs: memory::view(inputs.memory.fd(), end, &inputs.spans, false)?,
             outputs: memory::view(outputs.fd(), len + PAGE, &spans.unwrap_or(all), true)?,
             arena: arena as u64,
-            place: Place::default(),
+            layout: Layout::default(),
         };
         let poison = Poison::new(&mut rng);
         let (writer, slots) = (Writer::default(), Slots::default());
@@ -169,10 +168,10 @@ impl Field {
     }
 
     /// The first fault of the calls just made, in words.
-    fn difference(&self, pool: &Pool, want: &Want, calls: &[usize]) -> Option<String> {
+    fn difference(&self, pool: &Pool, expected: &Expected, calls: &[usize]) -> Option<String> {
         let seen = Seen {
             pool,
-            want,
+            expected,
             calls,
             run: calls.len(),
             slots: &self.slots,
@@ -191,12 +190,12 @@ impl Field {
             fault.differs,
             fault.total,
             fault.got_hex,
-            fault.want_hex
+            fault.expected_hex
         ))
     }
 
     /// Adds the outputs of the call just made; what is wrong with them, if anything.
-    fn push(&self, pool: &Pool, call: usize, writer: &mut WantWriter) -> Option<String> {
+    fn push(&self, pool: &Pool, call: usize, writer: &mut ExpectedWriter) -> Option<String> {
         let (memory, at) = (self.outputs.bytes(), self.slots.headers[0]);
         let bytes = &memory[at..at + HEADER_BYTES];
         let header = header_of(bytes);
@@ -207,7 +206,7 @@ impl Field {
         let part =
             |(p, &(at, _)): (usize, &(usize, usize))| &memory[at..at + header.len[p] as usize];
         let written: Vec<&[u8]> = parts.iter().enumerate().map(part).collect();
-        let sorted = pool.is_heap().then(|| canonical(written[0], written[1]));
+        let sorted = pool.rows.map(|order| order.arrange(written[0], written[1]));
         let shown =
             sorted.as_ref().map_or(written, |rows| rows.iter().map(Vec::as_slice).collect());
         let ties = pool.calls[call].ties.as_deref();

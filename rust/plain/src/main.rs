@@ -17,8 +17,6 @@
 
 #![allow(dead_code)] // The modules below are shared; each program uses a part of them.
 
-#[path = "../../conductor/src/checksum.rs"]
-mod checksum;
 #[path = "../../conductor/src/container.rs"]
 mod container;
 #[path = "../../conductor/src/cpu.rs"]
@@ -27,10 +25,10 @@ mod cpu;
 mod equality;
 #[path = "../../conductor/src/fault.rs"]
 mod fault;
+#[path = "../../conductor/src/layout.rs"]
+mod layout;
 #[path = "../../conductor/src/limits.rs"]
 mod limits;
-#[path = "../../conductor/src/place.rs"]
-mod place;
 #[path = "../../conductor/src/poison.rs"]
 mod poison;
 #[path = "../../conductor/src/rng.rs"]

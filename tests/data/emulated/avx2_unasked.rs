@@ -1,43 +1,35 @@
-//! Kernel of pq-l2 for tests/targets/test_emulated.py: right on a processor with AVX2, which it uses
-//! without asking; on another one the scan traps.
+//! Kernel of _toy for tests/targets/test_emulated.py: right where there is AVX2, which it uses without
+//! asking; elsewhere `compact` traps.
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn clear(out: &mut [f32]) {
-    use core::arch::x86_64::{_mm256_set1_epi32, _mm256_storeu_si256};
-    let (lines, rest) = out.as_chunks_mut::<8>();
-    let zero = _mm256_set1_epi32(core::hint::black_box(0));
-    for line in lines {
-        // SAFETY: a line has 32 bytes.
-        unsafe { _mm256_storeu_si256(line.as_mut_ptr().cast(), zero) };
-    }
-    rest.fill(0.0);
+fn count_kept(input: &[u8]) -> usize {
+    use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set1_epi8};
+    let zeros = _mm256_cmpeq_epi8(_mm256_set1_epi8(core::hint::black_box(0)), _mm256_set1_epi8(0));
+    let all = _mm256_movemask_epi8(zeros) == -1;
+    input.iter().filter(|&&byte| byte != 0 && all).count()
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn clear(out: &mut [f32]) {
-    out.fill(0.0);
+fn count_kept(input: &[u8]) -> usize {
+    input.iter().filter(|&&byte| byte != 0).count()
 }
 
-pub fn scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
+pub fn blend(input: &[f32], weights: &[f32], out: &mut [f32]) -> usize {
+    for (out, &x) in out.iter_mut().zip(input) {
+        *out = weights.iter().fold(0.0, |sum, &weight| sum * x + weight);
+    }
+    input.len()
+}
+
+pub fn compact(input: &[u8], out: &mut [u8]) -> usize {
     // SAFETY: none; that is the point.
     #[allow(unused_unsafe)]
-    unsafe {
-        clear(out)
-    };
-    let rows = out.len();
-    for part in 0..m {
-        for (sum, &code) in out.iter_mut().zip(&codes[part * rows..]) {
-            *sum += table[256 * part + code as usize];
-        }
+    let kept = unsafe { count_kept(input) };
+    let bytes = input.iter().filter(|&&byte| byte != 0);
+    for (out, &byte) in out.iter_mut().zip(bytes).take(kept) {
+        *out = byte;
     }
-}
-
-pub fn table_l2(codebook: &[f32], m: usize, query: &[f32], out: &mut [f32]) {
-    let dsub = query.len() / m;
-    for (part, row) in out.chunks_exact_mut(256).enumerate() {
-        let centroids = &codebook[256 * dsub * part..][..256 * dsub];
-        prelude::l2_distance_batch_into(&query[dsub * part..][..dsub], centroids, dsub, row);
-    }
+    kept
 }
