@@ -195,20 +195,44 @@ def run_kernel(
     return cases, [wrong[i] for i in sorted(wrong)]
 
 
-def try_cheats(emulation: Emulation) -> tuple[int, list[str]]:
-    """How many cheats were tried, and those that no case gave away on the first processor."""
+@dataclass(frozen=True, slots=True)
+class CheatRun:
+    """What became of the cheats that only their outputs give away."""
+
+    played: int
+    unseen: tuple[str, ...]
+    """Those whose outputs were all equal: the run shows nothing."""
+    uncompiled: tuple[str, ...]
+    """Those that do not compile for the machine."""
+
+
+def try_cheats(emulation: Emulation) -> CheatRun:
+    """Every such cheat of the target, on the first processor with all its features."""
     root, name = emulation.build.root, emulation.target.name
-    mine = [cheat for cheat in load_cheats(root, name) if set(cheat.by) <= SEEN_IN_OUTPUTS]
-    cpu, unseen = emulation.build.machine.cpus[0], []
-    for cheat in mine:
+    cpu, played = emulation.build.machine.cpus[0], 0
+    unseen: list[str] = []
+    uncompiled: list[str] = []
+    for cheat in load_cheats(root, name):
+        if not set(cheat.by) <= SEEN_IN_OUTPUTS:
+            continue
         try:
             library = emulation.build.build_kernel(name, cheat.text)
         except RejectedKernel:
+            uncompiled.append(cheat.id)
             continue
+        played += 1
         results = emulation.check(library, cpu, "all", first=True)
         if all(result.outcome == "equal" for result in results):
             unseen.append(cheat.id)
-    return len(mine), unseen
+    return CheatRun(played, tuple(unseen), tuple(uncompiled))
+
+
+def describe_cheats(run: CheatRun) -> str:
+    """One line."""
+    line = f"{run.played - len(run.unseen)} of {run.played} wrong-output cheats found"
+    for what, names in (("not found", run.unseen), ("do not compile here", run.uncompiled)):
+        line += f"; {what}: {', '.join(names)}" if names else ""
+    return line
 
 
 def run_target(build: CrossBuild, name: str, options: argparse.Namespace) -> bool:
@@ -223,9 +247,8 @@ def run_target(build: CrossBuild, name: str, options: argparse.Namespace) -> boo
         cases, wrong = run_kernel(emulation, text, verbose=options.verbose)
         if options.kernel:
             return not wrong
-        tried, unseen = try_cheats(emulation)
-    print(f"  {tried - len(unseen)} of {tried} wrong-output cheats found"
-          + (f"; not found: {', '.join(unseen)}" if unseen else ""), flush=True)  # fmt: skip
+        found = try_cheats(emulation)
+    print(f"  {describe_cheats(found)}", flush=True)
     if options.record and name in catalogue.names(root):
         entry = Entry(
             target=name,
@@ -238,11 +261,11 @@ def run_target(build: CrossBuild, name: str, options: argparse.Namespace) -> boo
             cases=cases,
             equal=cases - len(wrong),
             wrong=tuple(wrong),
-            cheats=tried,
-            cheats_found=tried - len(unseen),
+            cheats=found.played,
+            cheats_found=found.played - len(found.unseen),
         )
         print(f"  recorded in {save_entry(root, machine.name, entry)}")
-    return not wrong and not unseen
+    return not wrong and not found.unseen
 
 
 def _ask_version(machine: Machine) -> str:
