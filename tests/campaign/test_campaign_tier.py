@@ -82,7 +82,7 @@ def test_trials_of_a_narrow_campaign_are_recorded_as_such(tmp_path: Path) -> Non
         [LAR, "start", TARGET, "--tier", "scalar"], capture_output=True, text=True, cwd=root
     )
     assert done.returncode == 0 and "optimised at tier scalar" in done.stdout
-    wrong = ROOT / "records" / "ideas" / TARGET / "avx2-5-fused-table.rs"
+    wrong = ROOT / "records" / "ideas" / TARGET / "fused-everywhere.rs"
     record = tmp_path / "record"
     record.mkdir()
     (record / "lineage.toml").write_text(f'[[kernel]]\nfile = "{wrong}"\nhypothesis = "fuse"\n')

@@ -69,7 +69,7 @@ def test_the_log_prints_it_stripped_in_every_form(
     assert max(map(len, log.render_table(rows).splitlines())) < 200
     assert not FORBIDDEN.search(dump_trials(rows))
     monkeypatch.setenv("LAR_ROOT", str(tmp_path))
-    monkeypatch.setattr("lance_autoresearch.campaign.campaign.repair", lambda _: [])
+    monkeypatch.setattr("lance_autoresearch.campaign.campaign.repair_campaigns", lambda _: [])
     for form in ({}, {"json": True}, {"tsv": True}):
         assert log.show_log(**form) == 0
         assert not FORBIDDEN.search(capsys.readouterr().out)

@@ -1,6 +1,6 @@
 """Quoted figures as files that travel: one for each CPU kind, day, host and target.
 
-    save_record(root, MachineRecord(...))    records/machines/zen3/2026-11-30-1f2e3d4c-pq-l2.json
+    save_record(root, MachineRecord(...))    records/machines/zen3/2026-11-30-1f2e3d4c-hamming.json
     load_records(root)                       every file, oldest first
     find_staleness(root, record)             "" or why the figure is not today's
 

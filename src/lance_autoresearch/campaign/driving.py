@@ -1,6 +1,6 @@
 """A loop from its command to its end: opens or begins the campaign, runs the loop, prints its end.
 
-    drive_loop(root, "pq-l2", TuneAgent(), Budget(trials=20))
+    drive_loop(root, "hamming", TuneAgent(), Budget(trials=20))
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`lar demo`: a short real campaign on pq-l2, from Lance's own code."""
+"""`lar demo`: a short real campaign on one target, from Lance's own code."""
 
 from __future__ import annotations
 
