@@ -16,6 +16,7 @@ admission and audit, and one of the others must stop it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -58,6 +59,7 @@ STOPS: Mapping[str, str] = {
 comparing; tests in tests/judge/test_threats.py with `alone` in their name tell what exposed it."""
 
 
+@functools.cache
 def cheats(root: Path = ROOT) -> list[Cheat]:
     """Every committed cheat, those that are made from templates included."""
     from lance_autoresearch.targets import catalogue
