@@ -23,15 +23,19 @@ from functools import cached_property
 from pathlib import Path
 
 from lance_autoresearch.build.builder import LIMITS
-from lance_autoresearch.build.compiler import compiler_message, loader, refuse
-from lance_autoresearch.build.flags import COMMON, rust_flags
-from lance_autoresearch.build.kit import digest_of, expand, place_in_cache
+from lance_autoresearch.build.compiler import (
+    build_loader_environment,
+    extract_compiler_message,
+    reject_failed_step,
+)
+from lance_autoresearch.build.flags import COMMON, select_rust_flags
+from lance_autoresearch.build.kit import expand_extracts, hash_parts, place_in_cache
 from lance_autoresearch.errors import BuildFault, MachineError
-from lance_autoresearch.host.checkout import lar_dir
-from lance_autoresearch.host.files import atomic_write
-from lance_autoresearch.host.sandbox import run
+from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.sandbox import run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import extracts_dir
+from lance_autoresearch.oracle import ensure_extracts
 
 CROSS_RUSTC, CROSS_CARGO = "/usr/bin/rustc", "/usr/bin/cargo"
 """Debian's compiler (rustc-web): its AArch64 standard library fits only it."""
@@ -166,7 +170,7 @@ class CrossBuild:
     def _options(self) -> list[str]:
         """rustc options of every crate."""
         named = ("-Ctarget-cpu", "-Ctarget-feature")
-        flags = rust_flags(self.machine.triple, "quote")
+        flags = select_rust_flags(self.machine.triple, "quote")
         own = [flag for flag in flags if not flag.startswith(named)]
         link = [f"-Clinker={self.machine.linker}"] if self.machine.linker else []
         if self.tools.lld:  # rustc's wrapper of lld needs /proc, which the sandbox does not have
@@ -182,8 +186,8 @@ class CrossBuild:
         """
         home = self.root / "targets" / target
         shim = self._compile("lar_shim", self._shim_files, {}, "rlib", entry="shim/lib.rs")
-        slices = extracts_dir(self.root, target) / "prelude"
-        prelude_text = expand((home / "prelude.rs").read_bytes(), slices)
+        slices = ensure_extracts(self.root, target) / "prelude"
+        prelude_text = expand_extracts((home / "prelude.rs").read_bytes(), slices)
         trusted = {"lar_shim": shim}
         prelude = self._compile("prelude", {"prelude.rs": prelude_text}, trusted, "rlib")
         trusted["prelude"] = prelude
@@ -208,22 +212,23 @@ class CrossBuild:
         product = f"lib{name}.{'rlib' if kind == 'rlib' else 'so'}"
         listed = [part for item in sorted(files.items()) for part in item]
         used = [part for item in sorted(crates.items()) for part in map(str, item)]
-        key = digest_of(self.tools.verbose, " ".join([*self._options, kind]), *used, *listed)
+        key = hash_parts(self.tools.verbose, " ".join([*self._options, kind]), *used, *listed)
 
         def make(folder: Path) -> None:
             for path, data in files.items():
-                atomic_write(folder / path, data)
+                write_atomically(folder / path, data)
             externs = [part for crate, path in crates.items()
                        for part in ("--extern", f"{crate}={path}", "-L", path.parent)]  # fmt: skip
             argv = [self.tools.rustc, *self._options, "--crate-name", name, "--crate-type", kind,
                     *map(str, externs), entry or f"{name}.rs"]  # fmt: skip
             readable = [Path(self.tools.sysroot), *(path.parent for path in crates.values())]
-            done = run(argv, workdir=folder, readable=readable, env=loader(self.tools),
-                       limits=LIMITS)  # fmt: skip
+            env = build_loader_environment(self.tools)
+            done = run_sandboxed(argv, workdir=folder, readable=readable, env=env, limits=LIMITS)
             if name in ("kernels", "contract"):
-                refuse(done, f"does not compile for {self.machine.shown}")
+                reject_failed_step(done, f"does not compile for {self.machine.shown}")
             elif done.code:
-                raise BuildFault(compiler_message(done)[0], where=f"{name} for {self.machine.name}")
+                where = f"{name} for {self.machine.name}"
+                raise BuildFault(extract_compiler_message(done)[0], where=where)
 
         shelf = f"{self.machine.name}-{name}"
         return place_in_cache(self.root, shelf, key, product, make) / product
@@ -238,7 +243,7 @@ class CrossBuild:
 
     def _cargo(self, *packages: str) -> list[Path]:
         triple = self.machine.triple
-        folder = lar_dir(self.root, "cache") / f"{self.machine.name}-rust"
+        folder = ensure_lar_dir(self.root, "cache") / f"{self.machine.name}-rust"
         flags = " ".join(self.machine.flags)
         env = {**os.environ, "RUSTC": self.tools.rustc, "RUSTFLAGS": flags}
         if self.machine.linker:

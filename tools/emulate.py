@@ -46,13 +46,13 @@ from emulated_records import Entry, digest_cases, save_entry
 
 from lance_autoresearch import oracle
 from lance_autoresearch.bench.pools import make_pools
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.build.kit import compile_maker
-from lance_autoresearch.calibration.public import SEED
+from lance_autoresearch.calibration.public_inputs import SEED
 from lance_autoresearch.errors import BuildFault, LarError, RejectedKernel, UsageError
-from lance_autoresearch.host.checkout import lar_dir
+from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.kernel_file import read_kernel
-from lance_autoresearch.host.sandbox import Limits, run
+from lance_autoresearch.host.sandbox import ResourceLimits, run_sandboxed
 from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.rules.policy import MeasuringLimits
 from lance_autoresearch.targets import catalogue
@@ -65,7 +65,7 @@ SEEN_IN_OUTPUTS = set("EFGKNT")
 """Letters of the defences (SECURITY.md) that look at nothing but outputs."""
 FEATURES = ("0", "all")
 """Features words of a run: no feature may be asked for, or all that the processor has."""
-RUN = Limits(seconds=3600, memory_bytes=32 << 30, file_bytes=1 << 30, output_bytes=16 << 20)
+RUN = ResourceLimits(seconds=3600, memory_bytes=32 << 30, file_bytes=1 << 30, output_bytes=16 << 20)
 """Bounds of one run of the driver. An emulator needs address space, not memory."""
 
 
@@ -91,7 +91,7 @@ class Emulation:
         self.build, self.target, self.folder = build, target, folder
         root = build.root
         self._driver = build.build_driver()
-        self._oracle = build.build_kernel(target.name, first_kernel(root, target.name))
+        self._oracle = build.build_kernel(target.name, compose_first_kernel(root, target.name))
         maker = _find_maker(root, target)
         checks = make_pools(target, target.checks, folder / "checks", SEED + 1, maker, public=True)
         timed = make_pools(target, target.timed, folder / "timed", SEED, maker, public=True)
@@ -139,7 +139,9 @@ class Emulation:
         readable = [self._driver, library, self.folder / "checks", self.folder / "timed"]
         if mode == "check":
             readable.append(expected)
-        done = run(argv, workdir=workdir, readable=readable, limits=RUN, stdin=cases.encode())
+        done = run_sandboxed(
+            argv, workdir=workdir, readable=readable, limits=RUN, stdin=cases.encode()
+        )
         results = [CaseResult(**json.loads(line)) for line in done.stdout.splitlines()]
         stopped = first and results and results[-1].outcome != "equal"
         if done.code or (len(results) != len(self._pools) and not stopped):
@@ -238,18 +240,18 @@ def describe_cheats(run: CheatRun) -> str:
 def run_target(build: CrossBuild, name: str, options: argparse.Namespace) -> bool:
     """One target from its oracle to its record; whether everything is as it should be."""
     root, machine = build.root, build.machine
-    target = catalogue.load(root, name)
-    champion = read_champion(root, name) or first_kernel(root, name)
+    target = catalogue.load_target(root, name)
+    champion = read_champion(root, name) or compose_first_kernel(root, name)
     text = read_kernel(options.kernel) if options.kernel else champion
     print(f"{name} on {machine.shown}, compiled by rustc {build.tools.version}:", flush=True)
-    with tempfile.TemporaryDirectory(prefix="emulated-", dir=lar_dir(root, "tmp")) as folder:
+    with tempfile.TemporaryDirectory(prefix="emulated-", dir=ensure_lar_dir(root, "tmp")) as folder:
         emulation = Emulation(build, target, Path(folder))
         cases, wrong = run_kernel(emulation, text, verbose=options.verbose)
         if options.kernel:
             return not wrong
         found = try_cheats(emulation)
     print(f"  {describe_cheats(found)}", flush=True)
-    if options.record and name in catalogue.names(root):
+    if options.record and name in catalogue.list_targets(root):
         entry = Entry(
             target=name,
             date=datetime.date.today().isoformat(),
@@ -326,15 +328,15 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def emulate(options: argparse.Namespace) -> int:
     """Everything that was asked for. Returns the exit code."""
     machine = MACHINES[options.machine]
-    known = catalogue.names(ROOT, hidden=True)
+    known = catalogue.list_targets(ROOT, hidden=True)
     if options.kernel and len(options.targets) != 1:
         raise UsageError("--kernel needs one target", allowed=known)
     for name in options.targets:
-        catalogue.directory(ROOT, name)
+        catalogue.find_target_dir(ROOT, name)
     if reason := prepare_machine(machine, ROOT, agreed=options.yes):
         print(f"skipped {machine.shown}: {reason}")
         return 1
-    oracle.fetch(ROOT)
+    oracle.fetch_upstream(ROOT)
     build = CrossBuild(ROOT, machine)
     good = [run_target(build, name, options) for name in options.targets or known]
     if machine.linker and not options.kernel:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import hash_text
@@ -114,10 +114,10 @@ def _decode(name: str, fields: Mapping[str, Any]) -> Entry:
 def find_staleness(root: Path, entry: Entry) -> str:
     """`an older champion`, `older cases`, both, or an empty string."""
     marks = []
-    champion = read_champion(root, entry.target) or first_kernel(root, entry.target)
+    champion = read_champion(root, entry.target) or compose_first_kernel(root, entry.target)
     if hash_text(champion) != entry.champion:
         marks.append("an older champion")
-    if digest_cases(root, catalogue.load(root, entry.target)) != entry.inputs:
+    if digest_cases(root, catalogue.load_target(root, entry.target)) != entry.inputs:
         marks.append("older cases")
     return " and ".join(marks)
 
@@ -152,6 +152,6 @@ def list_rows(root: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows = [
         (f"`{name}`", *(describe_entry(root, machine, found.get(name))
                         for machine, found in columns.items()))
-        for name in catalogue.names(root)
+        for name in catalogue.list_targets(root)
     ]  # fmt: skip
     return ("target", *(PLACES[machine] for machine in columns)), rows

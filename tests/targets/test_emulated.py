@@ -24,7 +24,7 @@ from emulated_records import (
     save_entry,
 )
 
-from lance_autoresearch.build.builder import first_kernel
+from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.targets import catalogue
@@ -49,7 +49,7 @@ def need(name: str) -> Machine:
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("target", catalogue.names(ROOT, hidden=True))
+@pytest.mark.parametrize("target", catalogue.list_targets(ROOT, hidden=True))
 @pytest.mark.parametrize("name", MACHINES)
 def test_the_champion_has_lances_bits_and_the_cheats_have_not(
     name: str, target: str, capfd: pytest.CaptureFixture[str]
@@ -145,11 +145,11 @@ def test_a_kernel_needs_one_target(capfd: pytest.CaptureFixture[str]) -> None:
 
 def entry_of(target: str) -> Entry:
     """A full result of today's champion."""
-    champion = read_champion(ROOT, target) or first_kernel(ROOT, target)
+    champion = read_champion(ROOT, target) or compose_first_kernel(ROOT, target)
     return Entry(
         target=target, date="2026-11-30", toolchain="rustc 1.96.0", emulator="qemu-aarch64 7.2.22",
         cpus=("cortex-a53", "max"), champion=hash_text(champion),
-        inputs=digest_cases(ROOT, catalogue.load(ROOT, target)), cases=5, equal=5, wrong=(),
+        inputs=digest_cases(ROOT, catalogue.load_target(ROOT, target)), cases=5, equal=5, wrong=(),
         cheats=2, cheats_found=2,
     )  # fmt: skip
 
@@ -185,7 +185,7 @@ def test_a_result_of_another_champion_or_of_other_cases_is_stale() -> None:
 
 def test_every_target_has_its_lines() -> None:
     head, rows = list_rows(ROOT)
-    assert [row[0] for row in rows] == [f"`{name}`" for name in catalogue.names(ROOT)]
+    assert [row[0] for row in rows] == [f"`{name}`" for name in catalogue.list_targets(ROOT)]
     assert all(len(row) == len(head) for row in rows)
-    for name in catalogue.names(ROOT):
+    for name in catalogue.list_targets(ROOT):
         assert len(describe_target(ROOT, name).splitlines()) == len(MACHINES)
