@@ -240,7 +240,10 @@ def describe_champion(target: str) -> str:
     sys.path.insert(0, str(ROOT / "tools"))
     import machine_tables  # type: ignore[import-not-found, unused-ignore]
 
-    return str(machine_tables.target_page(target))
+    import emulated_records  # type: ignore[import-not-found, unused-ignore]
+
+    emulated = emulated_records.describe_target(ROOT, target)
+    return f"{machine_tables.target_page(target)}\n\n{emulated}"
 
 
 CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
