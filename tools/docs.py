@@ -238,9 +238,8 @@ def list_champions() -> str:
 def describe_champion(target: str) -> str:
     """One champion against Lance, combo by combo, from records/machines/."""
     sys.path.insert(0, str(ROOT / "tools"))
-    import machine_tables  # type: ignore[import-not-found, unused-ignore]
-
     import emulated_records  # type: ignore[import-not-found, unused-ignore]
+    import machine_tables  # type: ignore[import-not-found, unused-ignore]
 
     emulated = emulated_records.describe_target(ROOT, target)
     return f"{machine_tables.target_page(target)}\n\n{emulated}"
