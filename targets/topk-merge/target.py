@@ -83,6 +83,7 @@ TARGET = Target(
         combo(0, 100, 2, "cold gaussian"),
         combo(1 << 40, 300, 3, "cold ties"),
         combo(2, 60_001, 1, "cold gaussian", 1),
+        *(combo(k, 140_001, 1, f"{x} descending", 1) for k in (10, 300) for x in ("cold", "warm")),
         combo(300, 5, 40, "cold gaussian"),
         *(combo(k, n, 2, f"{x} gaussian", 4, rest=r) for x in ("cold", "warm") for k, n, r in REST),
     ),
