@@ -39,7 +39,8 @@ ROOM = [{"less": 1}, {"less": 500}, {"fewer": 8}, {"more": 1}, {"more": -3}, {"m
 IN_ROOM = [[], [(TAB, 5, 0)], [(TAB, 50, 9)], [(TAB, 3, 0)], [(OFF, 4, 9)]]
 HELD_OUT = [("words", 333, 8), ("few", 1000, 8), ("accents", 100, 8), ("lognormal", 50, 8),
             ("noise", 300, 8), ("prose", 1, 8), ("names-mutated", 40, 64),
-            ("noise-mutated", 20, 64), ("few", 70_001, 1), ("names", 70_001, 1), *((k, 8, len(v)) for k, v in BROKEN.items()),
+            ("noise-mutated", 20, 64), ("few", 70_001, 1), ("names", 70_001, 1),
+            *((k, 8, len(v)) for k, v in BROKEN.items()),
             ("rooms", 8, len(ROOM) * len(IN_ROOM))]  # fmt: skip
 TIMED = [("decompress_i32", d, *n) for d, *n in (("names", 256, 247), ("urls", 128, 121),
          ("prose", 64, 61), ("hex", 128, 121), ("sparse", 512, 487), ("noise", 128, 121))] + [

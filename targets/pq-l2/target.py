@@ -75,7 +75,7 @@ TARGET = Target(
     checks=(
         *(scan(m, n, "uniform", 2) for m, n in ((1, 1), (1, 63), (3, 64), (16, 65), (2, 127))),
         *(scan(m, n, "skewed", 2) for m, n in ((16, 0), (7, 200), (255, 70), (192, 2000))),
-        *(scan(m, n, "clustered", 1) for m, n in ((16, 8191), (16, 8192), (3, 140_001), (96, 1023))),
+        *(scan(m, n, "clustered", 1) for m, n in ((16, 8191), (16, 8192), (3, 140001), (96, 1023))),
         *(scan(m, n, dist, 1) for dist in HARD for m, n in ((1, 70), (16, 333), (33, 129))),
         *(table(m, dsub, "residual", 2) for m in (1, 6) for dsub in (1, 4, 8, 12, 16, 17, 32, 128)),
         *(table(m, dsub, "residual", 1) for m, dsub in ((192, 8), (24, 32), (16, 24), (8, 7))),
