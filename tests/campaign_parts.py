@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from lance_autoresearch.campaign import campaign
+from lance_autoresearch.host.git import Git
 from lance_autoresearch.ledger import hash_bytes
 from lance_autoresearch.ledger.results_json import decode_results
 from lance_autoresearch.records import TrialRecord, Verdict
@@ -70,3 +72,21 @@ def checkout(directory: Path) -> Path:
     git(directory, "add", "-A")
     git(directory, "commit", "-q", "-m", "start")
     return directory
+
+
+def begin_campaign(place: Path) -> campaign.Campaign:
+    """A fresh campaign in a fresh checkout."""
+    return campaign.create_campaign(checkout(place), TARGET, FIRST, origin="upstream", era="14.0.2")
+
+
+def kept(mine: campaign.Campaign, n: int) -> bytes:
+    """Keep kernel n over whatever is champion now."""
+    text = kernel(n)
+    mine.kernel_path.write_bytes(text)
+    mine.record_trial(record(text, mine.read_champion(), Verdict.KEEP), text)
+    return text
+
+
+def tip(mine: campaign.Campaign) -> bytes | None:
+    """The kernel at the tip of the campaign's branch."""
+    return Git(mine.root).read_file(mine.branch, mine.desk.kernel)

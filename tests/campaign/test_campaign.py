@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
+from campaign_parts import FIRST, TARGET, begin_campaign, checkout, git, kept, kernel, record, tip
 
 from lance_autoresearch.campaign import campaign
 from lance_autoresearch.errors import LedgerError, RejectedKernel, UsageError
@@ -23,22 +23,7 @@ from lance_autoresearch.records import Verdict
 @pytest.fixture
 def mine(tmp_path: Path) -> campaign.Campaign:
     """A fresh campaign in a fresh checkout."""
-    return campaign.create_campaign(
-        checkout(tmp_path / "r"), TARGET, FIRST, origin="upstream", era="14.0.2"
-    )
-
-
-def kept(mine: campaign.Campaign, n: int) -> bytes:
-    """Keep kernel n over whatever is champion now."""
-    text = kernel(n)
-    mine.kernel_path.write_bytes(text)
-    mine.record_trial(record(text, mine.read_champion(), Verdict.KEEP), text)
-    return text
-
-
-def tip(mine: campaign.Campaign) -> bytes | None:
-    """The kernel at the tip of the campaign's branch."""
-    return Git(mine.root).read_file(mine.branch, mine.desk.kernel)
+    return begin_campaign(tmp_path / "r")
 
 
 def test_a_campaign_leaves_the_checkout_alone(tmp_path: Path) -> None:

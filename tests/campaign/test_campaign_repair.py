@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
+from campaign_parts import FIRST, begin_campaign, git, kept, kernel, record, tip
 
 from lance_autoresearch.campaign import campaign
 from lance_autoresearch.campaign.settle import Intent
@@ -21,22 +21,8 @@ from lance_autoresearch.records import Verdict
 @pytest.fixture
 def mine(tmp_path: Path) -> campaign.Campaign:
     """A fresh campaign in a fresh checkout."""
-    return campaign.create_campaign(
-        checkout(tmp_path / "r"), TARGET, FIRST, origin="upstream", era="14.0.2"
-    )
+    return begin_campaign(tmp_path / "r")
 
-
-def kept(mine: campaign.Campaign, n: int) -> bytes:
-    """Keep kernel n over whatever is champion now."""
-    text = kernel(n)
-    mine.kernel_path.write_bytes(text)
-    mine.record_trial(record(text, mine.read_champion(), Verdict.KEEP), text)
-    return text
-
-
-def tip(mine: campaign.Campaign) -> bytes | None:
-    """The kernel at the tip of the campaign's branch."""
-    return Git(mine.root).read_file(mine.branch, mine.desk.kernel)
 
 def test_a_commit_without_a_row_changes_nothing(mine: campaign.Campaign) -> None:
     mine.kernel_path.write_bytes(kernel(1))
