@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from original_gate import keeps  # noqa: E402
 
-from lance_autoresearch.campaign.calibration import read_calibration_rows  # noqa: E402
+from lance_autoresearch.campaign.calibration_rows import read_calibration_rows  # noqa: E402
 from lance_autoresearch.errors import LarError  # noqa: E402
 from lance_autoresearch.ledger import Ledger  # noqa: E402
 from lance_autoresearch.ledger.pairs_json import decode_trial  # noqa: E402

@@ -19,11 +19,8 @@ from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.calibration import dosing
 from lance_autoresearch.calibration.dosing import find_dose
 from lance_autoresearch.calibration.scores import parse_tsv, score_trials
-from lance_autoresearch.campaign.calibration import (
-    keep_core_busy,
-    list_calibration_trials,
-    run_calibration,
-)
+from lance_autoresearch.campaign.calibration import keep_core_busy, run_calibration
+from lance_autoresearch.campaign.calibration_rows import list_calibration_trials
 from lance_autoresearch.cli.app import run_command_line as lar
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host import machine

@@ -6,7 +6,7 @@ import pytest
 
 from lance_autoresearch.agents import Proposal
 from lance_autoresearch.agents.replay import Idea
-from lance_autoresearch.cli.demo import introduce, summarise
+from lance_autoresearch.cli.demo_output import introduce, summarise
 from lance_autoresearch.host.machine import describe_machine
 from lance_autoresearch.ledger import Row, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict

@@ -15,11 +15,12 @@ from kernels import around
 from tiers import FAST_TARGET, fast_for
 
 from lance_autoresearch.bench.conductor import CheckResult
-from lance_autoresearch.calibration.validation import is_caught_late
+from lance_autoresearch.calibration.validation import CAUGHT_LATE
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge import prepare
 from lance_autoresearch.records import Fault, FaultKind, ReasonKind, TrialRecord, Verdict
+from lance_autoresearch.targets.cheats import load_cheats
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_OP = {"pq-l2": "scan8", "topk-merge": "accumulate", "fsst": "decompress_i32"}
@@ -182,14 +183,13 @@ def test_a_real_improvement_is_kept(delayed: Coordinator) -> None:
 
 @pytest.mark.deep
 def test_every_cheat_is_refused(coordinator: Coordinator) -> None:
-    folder = ROOT / "targets" / coordinator.target.name / "cheats"
-    for path in sorted(folder.glob("*.rs")):
-        text = path.read_bytes()
-        record = judge(coordinator, text, kind="cheat")
+    for cheat in load_cheats(ROOT, coordinator.target.name):
+        record = judge(coordinator, cheat.text, kind="cheat")
         refused = (Verdict.INCORRECT, Verdict.REJECTED)
         # What only confirmation stops may be undecided here on a busy machine, never kept.
         late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)
-        assert record.verdict in (late_ends if is_caught_late(text) else refused), path.name
+        allowed = late_ends if cheat.by in CAUGHT_LATE else refused
+        assert record.verdict in allowed, f"{cheat.id}: {record.verdict} {record.reason}"
 
 
 @pytest.mark.deep

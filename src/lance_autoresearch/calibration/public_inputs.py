@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.epoch import make_epoch
-from lance_autoresearch.calibration.validation import ProofLine
+from lance_autoresearch.calibration.null_validation import ProofLine
 from lance_autoresearch.calibration.wording import describe_early_verdict
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.judge.job import Job

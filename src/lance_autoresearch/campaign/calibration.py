@@ -18,29 +18,23 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lance_autoresearch.build.link import SHUFFLED
-from lance_autoresearch.build.provenance import measure_provenance
 from lance_autoresearch.calibration.dosing import Dose, find_dose
 from lance_autoresearch.calibration.rulesets import find_equal_rulesets
-from lance_autoresearch.calibration.scores import CalibrationTrial
+from lance_autoresearch.campaign.calibration_rows import select_rows
 from lance_autoresearch.campaign.coordinator import Coordinator, Story
 from lance_autoresearch.campaign.nulls import make_null
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import TrialKind, TrialRecord
-from lance_autoresearch.rules.policy import DEFAULT
-from lance_autoresearch.targets import catalogue
 
 FASTER = 0.03
 """What a `regress` kernel gains in every other combo."""
-ONCE = ("setup", "session", "pools", "lock", "waited", "python_cpu", "dose")
-"""Phases that do not count in the cost of one more trial on a quiet machine."""
 DOSES = 2
 """How often a dose is measured again while a combo, or the mean of all, is off."""
 PATIENCE = 20
@@ -88,7 +82,7 @@ def run_calibration(
         bench = coordinator.bench
         base = bench.first_kernel if kind.name == "identity" else coordinator.champion_text
         rules = find_equal_rulesets(root, target, coordinator.ruleset)
-        done = len(_select_rows(coordinator.ledger, target, kind.label, rules))
+        done = len(select_rows(coordinator.ledger, target, kind.label, rules))
         while (trials is None or done < trials) and (end is None or time.monotonic() < end):
             coordinator.begin_phases(Phases(show))
             try:
@@ -171,62 +165,3 @@ def keep_core_busy(cores: tuple[int, int], load: str | None) -> Iterator[None]:
         process.kill()
         with contextlib.suppress(OSError):
             process.wait()
-
-
-def list_calibration_trials(root: Path, targets: Sequence[str]) -> list[CalibrationTrial]:
-    """Every calibration trial of some targets that was judged under today's rules."""
-    with Ledger.open(root) as ledger:
-        return [
-            _make_calibration_trial(record)
-            for record in read_calibration_rows(ledger, root, targets)
-        ]
-
-
-def read_calibration_rows(
-    ledger: Ledger, root: Path, targets: Sequence[str]
-) -> Iterator[TrialRecord]:
-    """The rows of those trials, target by target, oldest first."""
-    for name in targets:
-        today = measure_provenance(root, catalogue.load_target(root, name), DEFAULT)["all"]
-        rules = find_equal_rulesets(root, name, today)
-        yield from _select_rows(ledger, name, None, rules)
-
-
-def _select_rows(
-    ledger: Ledger, target: str, label: str | None, rules: frozenset[str]
-) -> list[TrialRecord]:
-    rows = (row.record for row in ledger.list_trials(target=target, kind=label))
-    return [record for record in rows if _is_counted(record, rules)]
-
-
-def _is_counted(record: TrialRecord, rules: frozenset[str]) -> bool:
-    """Was this trial a calibration under these rules (`immutable["all"]`)?
-
-    A delay without a measured size comes from a version that did not measure it: of the 1.5 %
-    requested, such delays had 1.2 to 2 %.
-    """
-    whole = TrialKind.parse(record.kind).name != "delay" or bool(record.results.dose)
-    return record.agent == "calibrate" and record.immutable.get("all") in rules and whole
-
-
-def _make_calibration_trial(record: TrialRecord) -> CalibrationTrial:
-    gate, reason = record.results.screening, record.results.reason
-    spent = sum(seconds for phase, seconds in record.phases.items() if phase not in ONCE)
-    return CalibrationTrial(
-        record.target,
-        record.kind,
-        str(record.verdict),
-        0 if gate is None else gate.pairs,
-        0.0 if gate is None else gate.components[0].gain,
-        round(spent, 2),
-        record.pairs_blob or "",
-        str(reason.kind) if reason is not None else record.reason.partition("\n")[0],
-    )
-
-
-def resolve_targets(root: Path, target: str) -> tuple[str, ...]:
-    """One target by name, or every one for `all`."""
-    found = tuple(t.name for t in catalogue.load_targets(root))
-    if target != "all" and target not in found:
-        raise UsageError(f"no target '{target}'", allowed=["all", *found])
-    return found if target == "all" else (target,)

@@ -47,7 +47,10 @@ def calibrate_gate(
         json: one object per trial, then one per line of the table.
     """
     from lance_autoresearch.calibration.scores import format_tsv, score_trials
-    from lance_autoresearch.campaign.calibration import list_calibration_trials, resolve_targets
+    from lance_autoresearch.campaign.calibration_rows import (
+        list_calibration_trials,
+        resolve_targets,
+    )
     from lance_autoresearch.records import TrialKind
 
     root = checkout.find_root()
@@ -69,7 +72,8 @@ def calibrate_gate(
 def _run_trials(
     root: Path, target: str, kind: TrialKind, trials: int | None, hours: float | None, json: bool
 ) -> None:
-    from lance_autoresearch.campaign.calibration import list_calibration_trials, run_calibration
+    from lance_autoresearch.campaign.calibration import run_calibration
+    from lance_autoresearch.campaign.calibration_rows import list_calibration_trials
     from lance_autoresearch.host.live import Live
     from lance_autoresearch.targets.champion import read_champion
     from lance_autoresearch.text.verdict_text import record_to_json

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lance_autoresearch.calibration.validation import ProofLine
+    from lance_autoresearch.calibration.null_validation import ProofLine
 
 EXIT_FAILED = 2
 
