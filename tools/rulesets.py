@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Continue calibration's counts over a change of the code that does not change a decision.
 
-    python tools/rulesets.py --from COMMIT     an earlier commit's digests lead to today's
+    python tools/rulesets.py --from COMMIT               an earlier commit's digests lead to today's
+    python tools/rulesets.py --from COMMIT --replace     and to nothing that lay between
 
 The earlier commit is checked out into a temporary clone and set up there (some minutes); it says
 its own digests. Then every recorded comparison (`records/*/`) is judged again by today's rules;
 only if all numbers are equal to the bit, a line per target is added to `records/rulesets.toml`.
+With `--replace` earlier lines of the same target and the same old digest are dropped: they led to
+digests of a tree that was never published.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
+HEAD = "[[ruleset]]"
 ASK = """
 import importlib, json, pathlib, sys
 root = pathlib.Path.cwd()
@@ -71,8 +75,14 @@ def judge_records_again() -> dict[str, int]:
     return counts
 
 
-def add_lines(commit: str, olds: dict[str, str], counts: dict[str, int]) -> int:
-    """Write the lines that are not there yet; returns their number."""
+def add_lines(commit: str, olds: dict[str, str], counts: dict[str, int], replace: bool) -> int:
+    """Write the lines that are not there yet; returns their number.
+
+    Args:
+        replace: drop earlier lines from the same digests first.
+    """
+    if replace:
+        drop_lines(olds)
     known = {(line["target"], line["old"], line["new"]) for line in read_table(ROOT)}
     text = ""
     for target in catalogue.load_targets(ROOT):
@@ -87,16 +97,25 @@ def add_lines(commit: str, olds: dict[str, str], counts: dict[str, int]) -> int:
         )
     with (ROOT / TABLE).open("a", encoding="utf-8") as file:
         file.write(text)
-    return text.count("[[ruleset]]")
+    return text.count(HEAD)
+
+
+def drop_lines(olds: dict[str, str]) -> None:
+    """Drop the lines that lead from one of these digests of a target."""
+    parts = (ROOT / TABLE).read_text(encoding="utf-8").split(HEAD)
+    lead = [f'target = "{target}"\nold = "{old}"\n' for target, old in olds.items()]
+    kept = [parts[0], *(p for p in parts[1:] if not p.lstrip("\n").startswith(tuple(lead)))]
+    (ROOT / TABLE).write_text(HEAD.join(kept), encoding="utf-8")
 
 
 def main() -> int:
     """Compare, then write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--from", dest="commit", required=True, help="the earlier commit")
-    commit = parser.parse_args().commit
+    parser.add_argument("--replace", action="store_true", help="drop what lay between")
+    asked = parser.parse_args()
     counts = judge_records_again()
-    added = add_lines(commit, ask_digests(commit), counts)
+    added = add_lines(asked.commit, ask_digests(asked.commit), counts, asked.replace)
     print(f"{added} lines added to {TABLE}")
     return 0
 
