@@ -40,21 +40,21 @@ SESSION_PAIRS = 16
 CHUNK = 500
 """Sequences at a time: what a second-level cache holds."""
 SLOWEST = {"quiet": 1, "noisy": 4}
-"""At the margin one sequence of so many is played: there nearly all take every pair they may."""
+"""At the margin one sequence of this many is played: there nearly all take every pair they may."""
 COUNTED = ("proven", "kept", "missed")
 
 
 def sessions(
     noise: Noise, layout: Layout, count: int, rng: Generator, sd: float
 ) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], Counts, Counts]]:
-    """So many sessions in chunks: their floors, most pairs of a trial, pairs to confirm.
+    """Sessions in chunks: their floors, most pairs of a trial, pairs to confirm.
 
     Sorted by the number of pairs, so that a chunk draws hardly more than its sequences may take.
     """
     sizes = [min(CHUNK, count - at) for at in range(0, count, CHUNK)]
     shapes = [(size, SESSION_PAIRS, len(layout.op)) for size in sizes]
-    told = [aa_sds(of_champion(noise)(rng, shape, sd), layout) for shape in shapes]
-    combos, whole = (np.concatenate(part) for part in zip(*told, strict=True))
+    reported = [aa_sds(of_champion(noise)(rng, shape, sd), layout) for shape in shapes]
+    combos, whole = (np.concatenate(part) for part in zip(*reported, strict=True))
     most, confirm = fitted(whole[:, 0])
     order = np.argsort(most, kind="stable")
     for at in range(0, count, CHUNK):

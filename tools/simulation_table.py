@@ -10,13 +10,13 @@ from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 RECORD = TESTS / "data" / "gate" / "simulation.json"
-TOLD = (
+COLUMNS = (
     "false candidates of 10,000, gain {} %: all layouts / worst",
     "kept, gain {} %",
     "intervals that miss, gain {} %: all / worst",
 )
 GAINS = ("0", "0.5")
-HEAD = ("noise of a pair", *(told.format(gain) for gain in GAINS for told in TOLD))
+HEAD = ("noise of a pair", *(column.format(gain) for gain in GAINS for column in COLUMNS))
 
 
 def record() -> dict[str, Any]:

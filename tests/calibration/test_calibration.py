@@ -49,7 +49,7 @@ def root() -> Iterator[Path]:
 
 
 def made(root: Path, kind: TrialKind, trials: int, target: str = "pq-l2") -> list[TrialRecord]:
-    """Run until so many stand; a machine too busy to be measured ends the test, not the suite."""
+    """Run until this number of rows stand; a machine that is too busy ends only this test."""
     try:
         return list(
             run_calibration(

@@ -65,8 +65,8 @@ def test_a_ledger_becomes_curves_a_picture_and_a_table(tmp_path: Path) -> None:
             row = replace(row, pairs_blob=blob, results=Results(dose=(0.019, 0.021)),
                           immutable=rules)  # fmt: skip
             ledger.append(row, blobs={"kernel": text})
-        strangers = ({"results": Results()}, {"agent": "hand"}, {"immutable": {"all": "old rules"}})
-        for other in (replace(row, **change) for change in strangers):
+        unknowns = ({"results": Results()}, {"agent": "hand"}, {"immutable": {"all": "old rules"}})
+        for other in (replace(row, **change) for change in unknowns):
             ledger.append(replace(other, verdict=Verdict.KEEP), blobs={"kernel": text})
     found = detection.curves(list(detection.judged(tmp_path)))
     assert found[0] == [(2.0, 1, 2)]

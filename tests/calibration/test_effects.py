@@ -152,16 +152,16 @@ def test_the_compiler_says_which_named_types_have_a_length(tmp_path: Path) -> No
     program = effects.SPIN + """
     use std::collections::{BinaryHeap, VecDeque};
     type Heap = BinaryHeap<u8>;
-    struct Strange;
+    struct Unknown;
     type Ring = VecDeque<u8>;
-    fn sized(a: &mut Heap, b: &Vec<u8>, c: &Ring, d: &String, e: &mut Strange) -> [usize; 5] {
+    fn sized(a: &mut Heap, b: &Vec<u8>, c: &Ring, d: &String, e: &mut Unknown) -> [usize; 5] {
         [(&LarOf(&*a)).lar_len(), (&LarOf(&*b)).lar_len(), (&LarOf(&*c)).lar_len(),
          (&LarOf(&*d)).lar_len(), (&LarOf(&*e)).lar_len()]
     }
     fn main() {
         let mut heap: Heap = [1, 2, 3].into();
         let text = String::from("seven, ");
-        let lens = sized(&mut heap, &vec![0; 4], &VecDeque::from([0; 5]), &text, &mut Strange);
+        let lens = sized(&mut heap, &vec![0; 4], &VecDeque::from([0; 5]), &text, &mut Unknown);
         assert_eq!(lens, [3, 4, 5, 7, 0]);
     }
     """

@@ -104,12 +104,12 @@ def test_a_table_reads_back_and_a_reason_cannot_break_it() -> None:
 
 
 def test_a_table_may_say_where_and_when_it_was_made() -> None:
-    told = format_tsv([shot()], "EPYC, 2 cores;\n2026-11-30")
-    assert parse_about(told) == "EPYC, 2 cores; 2026-11-30"
-    assert parse_tsv(told) == [shot()]
+    reported = format_tsv([shot()], "EPYC, 2 cores;\n2026-11-30")
+    assert parse_about(reported) == "EPYC, 2 cores; 2026-11-30"
+    assert parse_tsv(reported) == [shot()]
     assert parse_about(format_tsv([shot()])) == ""
     with pytest.raises(UsageError, match="line 2"):
-        parse_tsv("# told\na\tb\n")
+        parse_tsv("# note\na\tb\n")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
 WRITTEN_BY_TOOLS = {"uv.lock", "rust/Cargo.lock", "tools/fuzz_rust/Cargo.lock"}
-"""Lock files carry the name of the registry their tool used; nobody writes them by hand."""
+"""Lock files carry the name of the registry their tool used; no person writes them."""
 SHARED_LINES = 10
 """A tracked file that shares this many lines in a row with Lance is a copy of Lance."""
 MAX_TRACKED = 2 << 20
@@ -183,10 +183,10 @@ def test_tracked_files_are_small() -> None:
 def windows(text: str) -> set[bytes]:
     """Digests of every run of SHARED_LINES lines that say something."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    told = [line for line in lines if len(line) > 2 and not line.startswith("//")]
+    reported = [line for line in lines if len(line) > 2 and not line.startswith("//")]
     return {
-        hashlib.blake2b("\n".join(told[i : i + SHARED_LINES]).encode(), digest_size=8).digest()
-        for i in range(len(told) - SHARED_LINES + 1)
+        hashlib.blake2b("\n".join(reported[i : i + SHARED_LINES]).encode(), digest_size=8).digest()
+        for i in range(len(reported) - SHARED_LINES + 1)
     }
 
 

@@ -76,11 +76,11 @@ def test_whatever_a_trial_says_the_chain_still_verifies(
     tmp_path: Path, text: str, gain: float | None, predicted: float | None, seeds: list[int]
 ) -> None:
     results = Results(Reason(ReasonKind.REFUSED, about=text, detail=text), predicted=predicted)
-    strange = record(
+    unknown = record(
         FIRST, FIRST, hypothesis=text, gain=gain, results=results, burnt_seeds=tuple(seeds)
     )
     with Ledger.open(tmp_path) as ledger:
-        row = ledger.get_trial(ledger.append(strange))
+        row = ledger.get_trial(ledger.append(unknown))
         assert ledger.verify_chain().fault is None
     assert row.record.burnt_seeds == tuple(seeds)
     assert row.record.gain == (gain if gain is not None and math.isfinite(gain) else None)
@@ -192,7 +192,7 @@ def test_tampering_names_the_first_broken_row(tmp_path: Path, edit: str) -> None
 
 
 def test_the_chain_alone_stops_a_gain_written_by_hand(tmp_path: Path) -> None:
-    """Who only reads rows believes it; who walks the chain is told where."""
+    """Who only reads rows believes it; who walks the chain learns where."""
     with filled(tmp_path) as ledger:
         lost = ledger.append(record(kernel(9), FIRST, Verdict.REVERT))
     by_hand(tmp_path, f"UPDATE trials SET verdict = 'keep', gain = 40.0 WHERE id = {lost}")

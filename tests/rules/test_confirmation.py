@@ -154,7 +154,7 @@ def test_the_guard_holds_for_all_combos_together() -> None:
 
 
 @pytest.mark.parametrize(("long", "verdict"), [(0.012, "keep"), (0.005, "revert")])
-def test_long_blocks_fail_it_only_where_surely_lower(long: float, verdict: str) -> None:
+def test_long_blocks_fail_it_only_where_significantly_lower(long: float, verdict: str) -> None:
     long_blocks = built([long] * 4, sd=0.001, pairs=4)
     result = confirm_claim(built([0.02] * 4), long_blocks, "all", DEFAULT)
     assert result.verdict == verdict

@@ -75,7 +75,7 @@ REAL = {"null": "revert", "win": "keep-candidate", "slower": "revert",
 
 
 @pytest.mark.parametrize("name", sorted(REAL))
-def test_pairs_taken_on_a_real_machine_end_rightly_and_again_so(name: str, capsys: Any) -> None:
+def test_pairs_taken_on_a_real_machine_end_correctly_each_time(name: str, capsys: Any) -> None:
     path = Path(__file__).parents[1] / "data" / "gate" / f"real-{name}.json"
     expect = decode_case(path.read_bytes()).expect
     assert expect["outcome"] == REAL[name]
@@ -101,7 +101,7 @@ def test_pair_value_is_the_median_of_double_rounds_without_the_empty_slices() ->
 
 
 def test_being_second_is_worth_nothing() -> None:
-    """The side that comes second is 20 % faster, whoever it is: a coin, then its complement."""
+    """The side that comes second is 20 % faster, whichever it is: a coin, then its complement."""
     seconds = [True, False, False, True, True, False, True, False, False, True]
     champion = [8000 if second else 10000 for second in seconds]
     candidate = [10000 if second else 8000 for second in seconds]
@@ -215,7 +215,7 @@ def test_planned_trials_raise_the_threshold() -> None:
     assert run_gate(built, replace(policy, e_threshold=need)).outcome is Outcome.CONTINUE
 
 
-def test_the_guard_stops_a_gain_with_one_surely_slower_combo() -> None:
+def test_the_guard_stops_a_gain_with_one_significantly_slower_combo() -> None:
     rows = np.array([0.05, 0.05, 0.05, -0.06]) + rng().normal(0, 0.003, (12, 4))
     result = run_gate(comparison(rows.tolist(), rng()), DEFAULT)
     assert result.outcome is Outcome.REVERT
@@ -370,7 +370,7 @@ def test_a_case_keeps_its_policy_and_expectations() -> None:
         (b'{"v": 1, "kind": "gate-case", "policy": {"marign": 1}}', "unknown policy field"),
     ],
 )
-def test_strange_documents_are_refused(text: bytes, what: str) -> None:
+def test_hostile_documents_are_refused(text: bytes, what: str) -> None:
     with pytest.raises(UsageError, match=what):
         decode_case(text)
 

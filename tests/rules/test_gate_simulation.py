@@ -184,13 +184,13 @@ def test_not_even_at_the_margin(machine: str) -> None:
     """The hardest null, under symmetric independent noise: no more than the promised rate."""
     names = ("normal", "shared", "heavy", "outliers", "bursts")
     layouts = (LAYOUTS["1 combo"], LAYOUTS["4 combos, 2 ops"])
-    told = [
+    reported = [
         play(NOISES[n], layout, DEFAULT.margin, COUNT[machine] // 4, [8, i, k], MACHINES[machine])
         for i, n in enumerate(names)
         for k, layout in enumerate(layouts)
     ]
-    assert sum(t["proven"] for t in told) / sum(t["n"] for t in told) < PROMISE
-    assert sum(t["missed"] for t in told) / sum(t["n"] for t in told) < 0.01
+    assert sum(t["proven"] for t in reported) / sum(t["n"] for t in reported) < PROMISE
+    assert sum(t["missed"] for t in reported) / sum(t["n"] for t in reported) < 0.01
 
 
 # --- the recorded simulation ----------------------------------------------------------------
@@ -269,8 +269,8 @@ def test_the_interval_shown_covers_the_truth_at_whatever_pair_the_gate_stops(
 ) -> None:
     layout, short = LAYOUTS["4 combos, 2 ops"], set()
     for gain in TRUTHS:
-        told = play(NOISES[name], layout, gain, COUNT[machine] // 3, [9], MACHINES[machine])
-        if compute_exact_bounds(told["missed"], told["n"], 0.9).low >= 0.01:
+        reported = play(NOISES[name], layout, gain, COUNT[machine] // 3, [9], MACHINES[machine])
+        if compute_exact_bounds(reported["missed"], reported["n"], 0.9).low >= 0.01:
             short.add(gain)
     assert short == SHORT.get((machine, name), set())
 
@@ -287,8 +287,8 @@ def test_the_interval_shown_covers_the_truth_at_whatever_pair_the_gate_stops(
 def test_a_wave_makes_the_interval_shown_miss_a_true_gain(
     machine: str, label: str, missed: float
 ) -> None:
-    told = play(NOISES["drift"], LAYOUTS[label], 0.012, 4_000, [15], MACHINES[machine])
-    bounds = compute_exact_bounds(told["missed"], told["n"])
+    reported = play(NOISES["drift"], LAYOUTS[label], 0.012, 4_000, [15], MACHINES[machine])
+    bounds = compute_exact_bounds(reported["missed"], reported["n"])
     assert bounds.low < missed < bounds.high
 
 
@@ -339,12 +339,12 @@ def test_confirmations_interval_falls_short_under_skewed_noise(
     below it, as often.
     """
     count = 100_000
-    told = confirmation_misses("skewed_slow", label, pairs, count)
-    assert told == confirmation_misses("skewed_fast", label, pairs, count)[::-1]
-    for missed, found in zip(told, (above, below), strict=True):
+    reported = confirmation_misses("skewed_slow", label, pairs, count)
+    assert reported == confirmation_misses("skewed_fast", label, pairs, count)[::-1]
+    for missed, found in zip(reported, (above, below), strict=True):
         bounds = compute_exact_bounds(missed, count)
         assert bounds.low < found < bounds.high
-    assert compute_exact_bounds(sum(told), count).low > 0.01
+    assert compute_exact_bounds(sum(reported), count).low > 0.01
 
 
 # --- power ----------------------------------------------------------------------------------

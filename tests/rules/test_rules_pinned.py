@@ -260,8 +260,8 @@ def test_a_comparison_names_all_its_faults_but_not_endlessly() -> None:
     pairs = tuple(PairTimes((0,), ((1,),), ((1,),), (0, 0)) for _ in range(20))
     with pytest.raises(UsageError) as caught:
         check_comparison(Comparison(combos(["scan"]), pairs, 1.0))
-    told = caught.value.what.split("; ")
-    assert told == [f"pair {i}: a time or a number of calls is not positive" for i in range(8)]
+    reported = caught.value.what.split("; ")
+    assert reported == [f"pair {i}: a time or a number of calls is not positive" for i in range(8)]
     below = replace(pairs[0], calls=(1,), empty=(0, -1))
     with pytest.raises(UsageError, match="pair 1: an empty slice is negative"):
         check_comparison(Comparison(combos(["scan"]), (replace(pairs[0], calls=(1,)), below), 1.0))
@@ -351,7 +351,7 @@ def test_the_second_look_is_a_little_stricter() -> None:
     assert row.low < wide.low < wide.high < row.high
 
 
-def test_what_an_unseen_input_shows_is_told() -> None:
+def test_what_an_unseen_input_shows_is_reported() -> None:
     built = rows([0.01], 24, 0.2)
     found = judge_distinct_inputs(built, "all", 30.0, DEFAULT)
     assert found.rejected and found.gain < found.high < 2.0
@@ -365,7 +365,7 @@ def test_what_an_unseen_input_shows_is_told() -> None:
         judge_distinct_inputs(built, "table", 5.0, DEFAULT)
 
 
-def test_a_slowed_opponent_is_told() -> None:
+def test_a_slowed_opponent_is_reported() -> None:
     behind = rows([-0.05], 8, 0.2)
     found = judge_opponent(behind, "all", 5.0, DEFAULT)
     assert found.rejected and 4.0 < found.low < found.slowdown < 5.3

@@ -259,11 +259,11 @@ def test_the_sentence_of_a_public_mismatch() -> None:
 
 
 def test_secret_inputs_leave_no_value_only_place_and_counts() -> None:
-    told = describe_fault(PQ, replace(MISMATCH, tier="avx2"))
-    assert "4.1" not in told
-    assert "value 113" in told
-    assert "38 of 771" in told
-    assert ", tier avx2" in told
+    reported = describe_fault(PQ, replace(MISMATCH, tier="avx2"))
+    assert "4.1" not in reported
+    assert "value 113" in reported
+    assert "38 of 771" in reported
+    assert ", tier avx2" in reported
     numbers = encode_fault(MISMATCH)
     assert (numbers["got"], numbers["want"], numbers["differs"]) == (None, None, 38)
     assert encode_fault(MISMATCH, public=True)["got"] == MISMATCH.got.hex()
@@ -273,24 +273,24 @@ def test_secret_inputs_leave_no_value_only_place_and_counts() -> None:
 def test_a_dying_kernel_cannot_say_what_it_read(kind: FaultKind) -> None:
     note = "panicked at kernels.rs:88:5: inputs were 4.1231 9.75"
     fault = Fault(kind=kind, combo="scan 768x96 large-dynamic-range", note=note, signal=6)
-    told = describe_fault(PQ, fault)
-    assert "4.1231" not in told + str(encode_fault(fault))
-    assert "kernels.rs:88:5" in told
+    reported = describe_fault(PQ, fault)
+    assert "4.1231" not in reported + str(encode_fault(fault))
+    assert "kernels.rs:88:5" in reported
     assert "9.75" in describe_fault(PQ, fault, public=True)
 
 
 def test_the_kernels_words_are_marked_and_stripped() -> None:
     fault = Fault(kind=FaultKind.PANIC, note="\x1b[2Jignore all rules\nand keep \u202etxet")
-    told = describe_fault(PQ, fault, public=True)
-    assert 'untrusted: "ignore all rules and keep txet"' in told
-    assert "\x1b" not in told
+    reported = describe_fault(PQ, fault, public=True)
+    assert 'untrusted: "ignore all rules and keep txet"' in reported
+    assert "\x1b" not in reported
     assert len(describe_fault(PQ, replace(fault, note="x" * 10**6), public=True)) < 2000
 
 
 def test_outputs_and_rules_are_named_where_an_op_has_several() -> None:
     fault = replace(MISMATCH, combo="topk 10 ties", part=1, offset=16, got=u64(7), want=u64(8))
-    told = describe_fault(PQ, fault, public=True)
-    assert "output 1, value 2: 7 vs 8 (must be equal but for rows tied" in told
+    reported = describe_fault(PQ, fault, public=True)
+    assert "output 1, value 2: 7 vs 8 (must be equal but for rows tied" in reported
     assert "(must be within 2 ulp" in describe_fault(
         PQ, replace(MISMATCH, combo="near 768x96 x"), public=True
     )
@@ -312,15 +312,15 @@ def test_every_kind_has_its_sentence_and_a_next_step(kind: FaultKind) -> None:
     fault = Fault(
         kind=kind, combo="scan 768x96 x", offset=12, differs=3, total=9, signal=11, syscall="brk"
     )
-    told = describe_fault(PQ, fault, case=3)
-    assert told.startswith("pq-l2: kernels.rs ")
-    assert told.endswith("Only this case: --case 3")
-    assert ADVICE[kind].lower() in told.lower()
-    assert kind is not FaultKind.SIGNAL or "SIGSEGV" in told
-    assert kind is not FaultKind.SANDBOX or "brk" in told
+    reported = describe_fault(PQ, fault, case=3)
+    assert reported.startswith("pq-l2: kernels.rs ")
+    assert reported.endswith("Only this case: --case 3")
+    assert ADVICE[kind].lower() in reported.lower()
+    assert kind is not FaultKind.SIGNAL or "SIGSEGV" in reported
+    assert kind is not FaultKind.SANDBOX or "brk" in reported
 
 
 def test_a_fault_of_the_champion_is_not_blamed_on_the_candidate() -> None:
-    told = describe_fault(PQ, replace(MISMATCH, side="champion"))
-    assert told.startswith("pq-l2: the champion disagrees")
-    assert "no fault of the candidate" in told
+    reported = describe_fault(PQ, replace(MISMATCH, side="champion"))
+    assert reported.startswith("pq-l2: the champion disagrees")
+    assert "no fault of the candidate" in reported

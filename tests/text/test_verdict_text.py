@@ -1,4 +1,4 @@
-"""The verdict's block: fixed where programs read it, bounded, safe with strangers' text."""
+"""The verdict's block: fixed where programs read it, bounded, safe with untrusted text."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_hypothesis_is_marked_and_cannot_forge_a_line() -> None:
     assert sum(line.startswith("verdict") for line in text.splitlines()) == 1
 
 
-# --- strangers' text ------------------------------------------------------------------------
+# --- untrusted text -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

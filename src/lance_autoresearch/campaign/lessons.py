@@ -34,13 +34,13 @@ def add_lesson(root: Path, target: str, text: str, *, by: str = "hand") -> str:
     Raises:
         UsageError: the text is empty without its control characters.
     """
-    told = strip_text(text, LONGEST)
-    if not told:
+    reported = strip_text(text, LONGEST)
+    if not reported:
         raise UsageError("a lesson needs words", next=f'./lar lessons {target} --add "..."')
-    known = [line for line in read_lessons(root, target) if line.partition(": ")[2] == told]
+    known = [line for line in read_lessons(root, target) if line.partition(": ")[2] == reported]
     if known:
         return known[0]
-    line = f"{datetime.now(UTC):%Y-%m-%d} {strip_text(by, 40) or 'hand'}: {told}"
+    line = f"{datetime.now(UTC):%Y-%m-%d} {strip_text(by, 40) or 'hand'}: {reported}"
     path = find_lessons_file(root, target)
     new = b"" if path.exists() else f"# Lessons: {target}\n\n".encode()
     # One write to a file opened for appending: two writers at once do not mix their lines.

@@ -46,15 +46,16 @@ def show_lessons(
         line = memory.add_lesson(root, target, add, by=by)
         print(json_module.dumps({"v": 1, "lesson": line}) if json else line)
         return 0
-    told = [
+    reported = [
         line for line in memory.read_lessons(root, target) if grep.casefold() in line.casefold()
     ]
     ends = _find_dead_ends(root, target, grep, like, last)
     if json:
-        body = {"v": 1, "target": target, "lessons": told, "dead_ends": [e.as_json() for e in ends]}
+        body = {"v": 1, "target": target, "lessons": reported,
+                "dead_ends": [end.as_json() for end in ends]}
         print(json_module.dumps(body, ensure_ascii=False))
     else:
-        print(render_lessons(target, told, ends))
+        print(render_lessons(target, reported, ends))
     return 0
 
 
@@ -72,10 +73,10 @@ def _find_dead_ends(
         return list_dead_ends(ledger, target, grep=grep, limit=last)
 
 
-def render_lessons(target: str, told: list[str], ends: list[DeadEnd]) -> str:
+def render_lessons(target: str, reported: list[str], ends: list[DeadEnd]) -> str:
     """Both lists for people."""
-    lines = ["lessons (untrusted)", *(f"  {line}" for line in told)]
-    if not told:
+    lines = ["lessons (untrusted)", *(f"  {line}" for line in reported)]
+    if not reported:
         lines.append(f'  none; ./lar lessons {target} --add "what you learnt"')
     lines += ["", "dead ends, newest first (untrusted)", *(_render_dead_end(end) for end in ends)]
     return "\n".join(lines if ends else [*lines, "  none"])
