@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lance_autoresearch.targets.space import Space
+
 Maker = Callable[[bytes], bytes]
 """Runs the target's maker program (built from upstream's own code): request -> answer."""
 
@@ -129,10 +131,19 @@ class Target:
     checks: tuple[Combo, ...]
     """Further shapes, distributions and edge cases: compared, never timed."""
     inputs: Inputs
+    spaces: tuple[Space, ...] = ()
+    """One for each op, in any order: all calls that secret cases are drawn from."""
     demo: bool = False
     """`lar demo` plays the recorded ideas of this target."""
     tiers: tuple[str, ...] = ("native", "avx2", "scalar")
     """CPU tiers every kernel is checked at: native, avx512, avx2, scalar."""
+
+    def find_space(self, op: str) -> Space:
+        """The space of an op. Raises KeyError if it has none."""
+        for space in self.spaces:
+            if space.op == op:
+                return space
+        raise KeyError(op)
 
     def find_op_index(self, name: str) -> int:
         """Number of an op in the library. Raises KeyError for an unknown name."""
