@@ -66,6 +66,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "diff", "diff:show_differences", TRIAL, "Compare a kernel with Lance and show the values."
     ),
+    Verb("explain", "explain:explain", TRIAL, "Show a kernel's loops and how fast memory is."),
     Verb(
         "bench",
         "bench:measure_champion",
