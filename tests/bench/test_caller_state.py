@@ -50,7 +50,7 @@ CHANGES = {
     "direction": ("__writeeflags(__readeflags() | 0x400)", CSR, "direction"),
     "alignment": ("__writeeflags(__readeflags() | 0x40000)", CSR, "direction or the alignment"),
 }
-"""Statements that change the state, the items that they need, the word by which the note names it."""
+"""Statements that change the state, the items that they need, what the note says of it."""
 
 
 def test_an_array_of_512_kib_lies_on_the_stack(bench: Bench) -> None:
