@@ -76,7 +76,7 @@ pub struct Init {
 pub struct Note {
     /// One of the `NOTE_*` kinds.
     pub kind: u32,
-    /// The number of the refused system call.
+    /// The number of the refused system call, or of the signal.
     pub value: u32,
     /// Bytes of `text` in use.
     pub len: u32,
@@ -87,11 +87,15 @@ pub const NOTE_NONE: u32 = 0;
 pub const NOTE_PANIC: u32 = 1;
 pub const NOTE_SYSCALL: u32 = 2;
 pub const NOTE_LOAD: u32 = 3;
+pub const NOTE_SIGNAL: u32 = 4;
+pub const NOTE_STACK: u32 = 5;
 
 /// Exit statuses by which a worker says why it ended (a courtesy: kernels can forge them).
 pub const EXIT_PANIC: i32 = 96;
 pub const EXIT_SYSCALL: i32 = 97;
 pub const EXIT_LOAD: i32 = 98;
+pub const EXIT_SIGNAL: i32 = 99;
+pub const EXIT_STACK: i32 = 100;
 
 /// CPU features a kernel may ask for. The number is the bit in the features word.
 #[repr(u32)]

@@ -7,7 +7,8 @@
 //! cmd = op, table, ranges; turn += 1; wake   prepare the calls; touch inputs, own output lines
 //!                                            ready = turn            (spins on `go`)
 //! t0; go = turn << 32 | calls                run `calls` calls
-//! t1 when done == turn                       done = turn; sleep on `turn`
+//! t1 when done == turn                       done = turn
+//!                                            state = what changed of the processor; sleep on `turn`
 //! requeue turn -> parked == 1: it sleeps
 //! ```
 
@@ -19,6 +20,7 @@ pub const FD_PLAN: i32 = 4;
 pub const FD_INPUT: i32 = 5;
 pub const FD_OUTPUT: i32 = 6;
 pub const FD_LIBRARY: i32 = 7;
+pub const FD_SCRATCH: i32 = 8;
 /// The spawner's socket.
 pub const FD_SPAWNER: i32 = 3;
 
@@ -27,6 +29,10 @@ pub const PAGE: usize = 4096;
 pub const CONTROL_BYTES: usize = 3 * PAGE;
 pub const SETUP_AT: usize = PAGE;
 pub const NOTE_AT: usize = 2 * PAGE;
+/// The scratch memory begins with the stack on which a refused system call and a fault are handled...
+pub const SIGNAL_STACK: usize = 16 << 10;
+/// ...behind it lies the kernel's stack. Below that one, so much is never mapped.
+pub const STACK_GUARD: usize = 64 << 20;
 /// Operation number of an empty slice.
 pub const NOP_OP: u32 = u32::MAX;
 
@@ -61,6 +67,8 @@ pub struct Command {
     pub n_out: AtomicU32,
     /// Calls in the table; *go* asks for as many or fewer.
     pub armed: AtomicU32,
+    /// 1: the processor's state is compared after each call, not only after the last one.
+    pub watched: AtomicU32,
     /// `RawCall` array.
     pub calls: AtomicU64,
     /// `Range` arrays.
@@ -75,6 +83,8 @@ pub struct Control {
     pub shot: Line<Shot>,
     pub ready: Line<AtomicU32>,
     pub command: Line<Command>,
+    /// What the slice changed of the processor's state: `(call + 1) << 32 | changes`, 0 for nothing.
+    pub state: Line<AtomicU64>,
 }
 
 /// A span of the worker's memory.
@@ -115,6 +125,9 @@ pub struct Setup {
     /// Memory for the state prepared before a slice.
     pub arena_base: u64,
     pub arena_len: u64,
+    /// Stack on which the kernel runs; it begins at its end.
+    pub stack_base: u64,
+    pub stack_len: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
     /// Random places in the worker; see `Layout`.
@@ -137,15 +150,14 @@ pub struct Layout {
     pub pad: u16,
 }
 
-/// Conductor to spawner; five descriptors ride along.
+/// Conductor to spawner; six descriptors ride along.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnRequest {
     pub id: u32,
     pub core: u32,
-    /// Bytes of stack that a kernel may use.
+    /// Bytes of stack that the worker's own set-up may use.
     pub stack: u64,
-    pub layout: Layout,
 }
 
 /// Spawner (or the child before its exec) to conductor.

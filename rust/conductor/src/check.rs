@@ -87,7 +87,7 @@ fn one_worker(
             runner.slice(
                 sandbox,
                 &mut worker,
-                Play { pool, expected: Some(expected), calls, run, tables },
+                Play { pool, expected: Some(expected), calls, run, tables, watched: true },
             )?;
         }
         Ok(groups.iter().map(|(_, calls)| calls.len()).sum())

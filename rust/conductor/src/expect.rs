@@ -49,7 +49,7 @@ fn all(
         let shots = runner.slice(
             sandbox,
             worker,
-            Play { pool, expected: None, calls: &[call], run: 1, tables },
+            Play { pool, expected: None, calls: &[call], run: 1, tables, watched: true },
         )?;
         times.push(runner.terms.rate.ns(shots.run));
         record(runner, pool, call, &mut writer).map_err(|fault| worker.blame(*fault))?;

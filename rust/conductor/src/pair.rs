@@ -245,8 +245,8 @@ impl<'a> Match<'a> {
         self.runner.slots.packed(pool, &window, self.shift[c]);
         let tables = self.runner.tables(pool, c, &window);
         for &side in order {
-            let play = Play { pool, expected: Some(expected), calls: &window, run: calls, tables };
-            seen(side, self.runner.slice(self.sandbox, self.workers[side], play)?);
+            let timed = Play::timed(pool, expected, &window, calls, tables);
+            seen(side, self.runner.slice(self.sandbox, self.workers[side], timed)?);
         }
         Ok(())
     }
@@ -353,11 +353,8 @@ impl<'a> Match<'a> {
                 self.runner.slots.packed(pool, &window, self.shift[c]);
                 let tables = self.runner.tables(pool, c, &window);
                 let worker = &mut *self.workers[side];
-                let shots = self.runner.slice(
-                    self.sandbox,
-                    worker,
-                    Play { pool, expected: Some(expected), calls: &window, run: calls, tables },
-                )?;
+                let timed = Play::timed(pool, expected, &window, calls, tables);
+                let shots = self.runner.slice(self.sandbox, worker, timed)?;
                 sums[side].run += shots.run;
                 sums[side].arm = shots.arm;
                 sums[side].look = sums[side].look.max(shots.look);

@@ -13,6 +13,7 @@ use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
 use crate::window::{Bases, Tables, Writer};
 use crate::worker::{Shots, Start, Worker};
+use lar_abi::processor;
 use lar_abi::wire::*;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +44,21 @@ pub struct Play<'a> {
     /// How many of them *go* asks for.
     pub run: usize,
     pub tables: Tables,
+    /// The processor's state is compared after each call, which takes time.
+    pub watched: bool,
+}
+
+impl<'a> Play<'a> {
+    /// The first `run` of the window's calls, timed.
+    pub fn timed(
+        pool: &'a Pool,
+        expected: &'a Expected,
+        calls: &'a [usize],
+        run: usize,
+        tables: Tables,
+    ) -> Self {
+        Play { pool, expected: Some(expected), calls, run, tables, watched: false }
+    }
 }
 
 /// The memories of one command and its randomness.
@@ -60,13 +76,14 @@ pub struct SliceRunner {
     pub slots: Slots,
 }
 
-/// Four areas of the address space that no loader uses, also with 39-bit addresses.
+/// Areas of the address space that no loader uses, also with 39-bit addresses.
 fn bases(rng: &mut Rng) -> Bases {
     let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
     let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
+    let stack = area(4) + STACK_GUARD as u64;
     let mut some = || rng.below(256) as u16;
     let layout = Layout { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, arena, layout }
+    Bases { plan, inputs, outputs, arena, stack, layout }
 }
 
 impl SliceRunner {
@@ -107,8 +124,9 @@ impl SliceRunner {
 
     /// Starts a worker for one side; `settle` it before its first slice.
     pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
+        let stack_len = mib(self.terms.limits.stack_mb as usize);
         let setup = Setup {
-            version: 2,
+            version: 3,
             features: side.features,
             heap: mib(self.terms.limits.heap_mb as usize) as u64,
             library: u64::from(side.library.is_some()),
@@ -118,6 +136,8 @@ impl SliceRunner {
             out_base: self.bases.outputs,
             arena_base: self.bases.arena,
             arena_len: mib(self.terms.limits.arena_mb as usize) as u64,
+            stack_base: self.bases.stack,
+            stack_len: stack_len as u64,
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             layout: self.bases.layout,
         };
@@ -125,7 +145,7 @@ impl SliceRunner {
         let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
         Worker::start(
             sandbox,
-            &Start {
+            Start {
                 side: side.name,
                 core: self.terms.core_a,
                 limits: self.terms.limits,
@@ -133,6 +153,7 @@ impl SliceRunner {
                 plan: &self.plan,
                 inputs: &self.inputs.memory,
                 outputs: &self.outputs,
+                scratch: Shared::new(SIGNAL_STACK + stack_len, false)?,
                 library: library.as_ref(),
             },
         )
@@ -162,7 +183,7 @@ impl SliceRunner {
         calls: usize,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
-        let armed = worker.arm(NOP_OP, &tables);
+        let armed = worker.arm(NOP_OP, &tables, false);
         let ready = worker.wait_ready(sandbox, limit)?;
         let (run, look) = worker.fire(sandbox, calls as u32, limit)?;
         worker.wait_asleep(sandbox, limit)?;
@@ -181,7 +202,7 @@ impl SliceRunner {
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
-        let armed = worker.arm(play.pool.op, &play.tables);
+        let armed = worker.arm(play.pool.op, &play.tables, play.watched);
         let ready = worker.wait_ready(sandbox, limit).map_err(|stop| self.locate(stop, play))?;
         self.still_standing(worker, play.pool)?;
         let fired = worker.fire(sandbox, play.run as u32, limit);
@@ -194,7 +215,7 @@ impl SliceRunner {
                 |seen| seen.fault(),
             )
         });
-        match fault {
+        match fault.or_else(|| state_fault(worker, play)) {
             Some(fault) => Err(worker.blame(fault).into()),
             None => Ok(Shots { arm: ready.wrapping_sub(armed), run, look }),
         }
@@ -276,6 +297,18 @@ impl SliceRunner {
             ..Fault::with_note(FaultKind::LateWrite, "written after the call had returned")
         })
     }
+}
+
+/// What a kernel must keep of the processor's state, and did not.
+fn state_fault(worker: &Worker, play: Play) -> Option<Fault> {
+    let (i, changes) = worker.changed_state()?;
+    let call = play.calls.get(i).or(play.calls.last()).copied().unwrap_or(0);
+    let combo = play.pool.combo.clone();
+    Some(Fault {
+        combo,
+        call,
+        ..Fault::with_note(FaultKind::ProcessorState, processor::describe(changes))
+    })
 }
 
 /// One output line as it was at *done*.

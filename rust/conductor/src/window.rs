@@ -13,6 +13,7 @@ pub struct Bases {
     pub inputs: u64,
     pub outputs: u64,
     pub arena: u64,
+    pub stack: u64,
     pub layout: lar_abi::wire::Layout,
 }
 

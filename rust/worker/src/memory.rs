@@ -11,10 +11,21 @@ pub struct Memory {
     pub features: *const u64,
     pub note: *mut Note,
     pub arena: *mut u8,
+    /// Where signals are handled, `SIGNAL_STACK` bytes.
+    pub signal_stack: *mut u8,
 }
 
-/// Maps one span; ends the process if that fails, since nothing can be done then.
+/// Maps one span with all its pages; ends the process if that fails, since nothing can be done then.
 fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
+    map_with(libc::MAP_POPULATE, addr, len, write, fd, at)
+}
+
+/// Maps a piece of the scratch memory; its pages appear when they are first used.
+fn map_scratch(addr: u64, len: usize, at: u64) -> *mut u8 {
+    map_with(0, addr, len, true, FD_SCRATCH, at)
+}
+
+fn map_with(more: i32, addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
     let prot = if write { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let fixed = if addr == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
     // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
@@ -23,7 +34,7 @@ fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
             addr as *mut _,
             len,
             prot,
-            libc::MAP_SHARED | libc::MAP_POPULATE | fixed,
+            libc::MAP_SHARED | more | fixed,
             fd,
             at as libc::off_t,
         )
@@ -54,7 +65,8 @@ pub fn open() -> Memory {
         map(base + span.at, span.len as usize, write, fd, span.at);
     }
     let arena = map_arena(setup.arena_base, setup.arena_len as usize);
-    for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT] {
+    let signal_stack = map_stack(&setup);
+    for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT, FD_SCRATCH] {
         // SAFETY: our own descriptors, not used again.
         unsafe { libc::close(fd) };
     }
@@ -66,8 +78,28 @@ pub fn open() -> Memory {
             features: &raw const (*setup_page.cast::<Setup>()).features,
             note,
             arena,
+            signal_stack,
         }
     }
+}
+
+/// Maps the kernel's stack, with a guard below it in which nothing is ever mapped, and the stack of
+/// the signal handlers, whose address it returns.
+fn map_stack(setup: &Setup) -> *mut u8 {
+    let (base, len) = (setup.stack_base, setup.stack_len as usize);
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let guard = base - STACK_GUARD as u64;
+    // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
+    let p = unsafe {
+        let fixed = kind | libc::MAP_FIXED_NOREPLACE;
+        libc::mmap(guard as *mut _, STACK_GUARD, libc::PROT_NONE, fixed, -1, 0)
+    };
+    if p as u64 != guard {
+        crate::note::die(&format!("cannot keep {STACK_GUARD} bytes free at {guard:#x}"));
+    }
+    map_scratch(base, len, SIGNAL_STACK as u64);
+    crate::note::set_stack(base);
+    map_scratch(base + (len + PAGE) as u64, SIGNAL_STACK, 0)
 }
 
 /// Private memory for prepared state; its pages appear at the first write, untimed.

@@ -162,8 +162,9 @@ class MeasuringLimits:
     """A kernel that needs more heap is at fault (`memory`)."""
     arena_mb: int = 64
     """Memory for all that a contract prepares for one slice; a contract that needs more panics."""
-    stack_mb: int = 8
-    """A kernel that needs more stack dies of a signal."""
+    stack_mb: int = 2
+    """A kernel that needs more stack is at fault (`stack`). Lance runs kernels on threads of Tokio
+    and of std, whose stacks are 2 MiB by default, and sets no other size."""
     call_ms: int = 2000
     """A slice that takes longer is a `timeout`."""
     load_ms: int = 5000
