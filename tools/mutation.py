@@ -36,9 +36,9 @@ from own_venv import install  # noqa: E402
 HOME = ROOT / ".lar" / "mutation"
 WORK = HOME / "work"
 RULES = "src/lance_autoresearch/rules"
-FILES = ("gate", "stats", "estimator", "confirmation")
+FILES = ("gate", "stats", "estimator", "confirmation", "defences")
 TESTS = ("rules/test_gate.py", "rules/test_stats.py", "rules/test_confirmation.py",
-         "rules/test_rules_pinned.py")  # fmt: skip
+         "rules/test_defences.py", "rules/test_rules_pinned.py")  # fmt: skip
 PARTS = ("gate_cases.py", "gate_vectors.py", "gate_noise.py", "data/gate")
 REASONS = ROOT / "docs" / "mutation.toml"
 FIGURES = ROOT / "docs" / "figures" / "mutation.toml"

@@ -187,7 +187,8 @@ def only_where_inputs_repeat(
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """
     from lance_autoresearch.judge.defences import measure_distinct
-    from lance_autoresearch.rules.confirmation import judge_distinct_inputs
+    from lance_autoresearch.records import Claim
+    from lance_autoresearch.rules.defences import judge_distinct_inputs
 
     bench, policy = coordinator.bench, coordinator.policy
     gain = repeated_gain(coordinator, sides, pools)
@@ -200,7 +201,7 @@ def only_where_inputs_repeat(
         seen = measure_distinct(bench, sides, distinct, policy)
         if 2 * sum(pair.void is None for pair in seen.pairs) < len(seen.pairs):
             continue
-        refused = judge_distinct_inputs(seen, "all", gain, policy).rejected
+        refused = judge_distinct_inputs(seen, Claim("all", gain), policy).rejected
         return "distinct" if refused else "passes"
     return "undecided"
 

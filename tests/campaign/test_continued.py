@@ -97,9 +97,10 @@ def test_what_a_document_without_a_policy_means_never_changes() -> None:
     named = {k: v for k, v in asdict(BASE).items() if v != getattr(DEFAULT, k)}
     assert named == {
         "max_pairs": 24, "long_block_errors": 3.0, "slow_floor": -99.0, "most_times": 1.0,
+        "defence_level": 0.0,
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
-    assert digest == "f7c1bb5fac4a1d34913a7a35cad349e9982f546311da4c6177e4956a0aebcb6a"
+    assert digest == "ba6fff35aa3a689fd42c84ecce6b52f89c2c4fd4477af63a5d4dd319aaa2f95a"
 
 
 def test_lar_rejudge_reads_a_continued_trial(tmp_path: Path) -> None:

@@ -14,8 +14,14 @@ from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.judge.defences import measure_distinct
-from lance_autoresearch.records import ComboId, Comparison, DistinctInputsResult, PairTimes
-from lance_autoresearch.rules.confirmation import judge_distinct_inputs
+from lance_autoresearch.records import (
+    Claim,
+    ComboId,
+    Comparison,
+    DistinctInputsResult,
+    PairTimes,
+)
+from lance_autoresearch.rules.defences import judge_distinct_inputs
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets.champion import read_champion
 from lance_autoresearch.targets.spec import Target
@@ -63,7 +69,7 @@ def cold(ratio: float) -> Comparison:
 def test_a_gain_must_be_there_on_unseen_inputs(
     ratio: float, claimed: float, rejected: bool
 ) -> None:
-    assert judge_distinct_inputs(cold(ratio), "all", claimed, DEFAULT).rejected is rejected
+    assert judge_distinct_inputs(cold(ratio), Claim("all", claimed), DEFAULT).rejected is rejected
 
 
 @pytest.mark.timing
@@ -83,7 +89,7 @@ def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Coo
     for _ in range(10):
         seen = measure_distinct(rig.bench, sides, strange, DEFAULT)
         if is_half_valid(seen):
-            assert judge_distinct_inputs(seen, "all", gain, DEFAULT).rejected
+            assert judge_distinct_inputs(seen, Claim("all", gain), DEFAULT).rejected
             return
 
 
@@ -103,7 +109,7 @@ def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Coor
             found = measure_pairs(meter, pairs)
         if sum(pair.void is None for pair in found.pairs) < 4:
             pytest.skip("the machine is too busy to measure anything")
-        return judge_distinct_inputs(found, "all", 100.0, DEFAULT)
+        return judge_distinct_inputs(found, Claim("all", 100.0), DEFAULT)
 
     few, many = DEFAULT.distinct_rounds, DEFAULT.distinct_rounds * DEFAULT.distinct_pairs
     living, fresh = seen(8, many), seen(24, few)
@@ -157,8 +163,8 @@ def test_a_kernel_that_is_fast_at_known_sizes_only_is_refused(
     known, strange = (measure_distinct(rig.bench, sides, p, DEFAULT) for p in inputs)
     if not (is_half_valid(known) and is_half_valid(strange)):
         pytest.skip("the machine is too busy to measure anything")
-    assert not judge_distinct_inputs(known, "all", gain, DEFAULT).rejected
-    assert judge_distinct_inputs(strange, "all", gain, DEFAULT).rejected
+    assert not judge_distinct_inputs(known, Claim("all", gain), DEFAULT).rejected
+    assert judge_distinct_inputs(strange, Claim("all", gain), DEFAULT).rejected
 
 
 @pytest.mark.deep
@@ -179,4 +185,4 @@ def test_an_honest_gain_is_there_on_inputs_met_once(
     if gain is not None and gain > 1:
         seen = measure_distinct(rig.bench, sides, rig.bench.inputs.make_distinct(), DEFAULT)
         if is_half_valid(seen):
-            assert not judge_distinct_inputs(seen, "all", gain, DEFAULT).rejected
+            assert not judge_distinct_inputs(seen, Claim("all", gain), DEFAULT).rejected

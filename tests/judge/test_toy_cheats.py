@@ -15,8 +15,9 @@ from test_threats import programs
 
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import count_output_bytes
-from lance_autoresearch.records import ComboId, Comparison
-from lance_autoresearch.rules.confirmation import find_floor_flags, judge_opponent, measure_bias
+from lance_autoresearch.records import Claim, ComboId, Comparison
+from lance_autoresearch.rules.confirmation import measure_bias
+from lance_autoresearch.rules.defences import find_floor_flags, judge_opponent
 from lance_autoresearch.rules.policy import DEFAULT
 
 LINES = 1024
@@ -108,7 +109,8 @@ def test_same_treatment_alone_stops_a_slowed_opponent(chase: Toys) -> None:
     with Conductor(ROOT, bin_dir=programs("lar-worker/test-no-touch")) as off:
         won = gain(chase.compared(off, "flush"))
         assert won > 5, "untouched, the flush pays"
-        found = judge_opponent(chase.compared(off, "flush", opponent=True), "all", won, DEFAULT)
+        behind = chase.compared(off, "flush", opponent=True)
+        found = judge_opponent(behind, Claim("all", won), DEFAULT)
         assert found.rejected and found.slowdown > 20, "the measurement alone sees it"
     with Conductor(ROOT) as on:
         assert gain(chase.compared(on, "flush")) < 0, "touched, it only costs"
@@ -118,7 +120,7 @@ def test_same_treatment_alone_stops_a_slowed_opponent(chase: Toys) -> None:
 def test_an_honest_opponent_is_not_accused(chase: Toys) -> None:
     with Conductor(ROOT) as on:
         behind = chase.compared(on, "honest", opponent=True)
-    assert not judge_opponent(behind, "all", 1.0, DEFAULT).rejected
+    assert not judge_opponent(behind, Claim("all", 1.0), DEFAULT).rejected
 
 
 @pytest.mark.timing

@@ -21,6 +21,7 @@ from lance_autoresearch.records import (
     ComboRow,
     Component,
     ConfirmResult,
+    DefenceRow,
     DistinctInputsResult,
     Estimate,
     Fault,
@@ -97,6 +98,13 @@ tiers = st.builds(
 )
 
 
+def rows_of(bounds: st.SearchStrategy) -> st.SearchStrategy:  # type: ignore[type-arg]
+    """Rows of a defence; none in older rows."""
+    combo = st.builds(ComboId, words, words, st.sampled_from([1.0, 2.5]))
+    row = st.builds(DefenceRow, combo, finite, finite, bounds, st.booleans())
+    return st.lists(row, max_size=3).map(tuple)
+
+
 @st.composite
 def results(draw: st.DrawFn) -> Results:
     """Results with any stage reached or not."""
@@ -110,8 +118,9 @@ def results(draw: st.DrawFn) -> Results:
         screening_facts=draw(st.none() | facts) if screening is not None else None,
         confirmation=confirmation,
         distinct_inputs=draw(st.none() | st.builds(
-            DistinctInputsResult, finite, highs, st.booleans())),
-        opponent=draw(st.none() | st.builds(OpponentResult, finite, lows, st.booleans())),
+            DistinctInputsResult, finite, highs, st.booleans(), rows_of(highs))),
+        opponent=draw(st.none() | st.builds(
+            OpponentResult, finite, lows, st.booleans(), rows_of(lows))),
         lower_tiers=tuple(draw(st.lists(tiers, max_size=2))),
         fault=draw(st.none() | faults),
         code=draw(st.none() | st.builds(CodeFacts, words, st.booleans(), st.none() | counts)),
@@ -136,6 +145,7 @@ def test_every_field_of_the_results_is_stored() -> None:
     one = Estimate("all", 1.0, -math.inf, math.inf, 1)
     reason = Reason(ReasonKind.CONFIRMED, at_confirmation=True)
     component = Component("all", 1.0, -math.inf, math.inf, 5.0, 0.0)
+    lost = DefenceRow(ComboId("scan", "8 x", 2.0), 5.0, -74.0, -70.0, rejected=True)
     whole = Results(
         reason=reason,
         checked=7,
@@ -145,8 +155,8 @@ def test_every_field_of_the_results_is_stored() -> None:
         ),
         screening_facts=ScreeningFacts(3240, 1.5, 1, one, 48, 2),
         confirmation=ConfirmResult(Verdict.KEEP, reason, "all", (one,), (row,), one, 16, 2),
-        distinct_inputs=DistinctInputsResult(1.0, math.inf, rejected=True),
-        opponent=OpponentResult(1.0, -math.inf, rejected=True),
+        distinct_inputs=DistinctInputsResult(1.0, math.inf, False, (lost,)),
+        opponent=OpponentResult(1.0, -math.inf, True, (lost,)),
         lower_tiers=(TierResult("scalar", reason, (one,), (row,), 16, 2),),
         fault=Fault(FaultKind.MISMATCH, "scan 8 x", 1, 2, 3, 4, 5, tier="avx2"),
         code=CodeFacts("ab" * 32, cached=True, text_bytes=99),
@@ -161,6 +171,7 @@ def test_every_field_of_the_results_is_stored() -> None:
     assert same == []
     text = json.dumps(encode_results(whole), allow_nan=False)
     assert "Infinity" not in text and decode_results(json.loads(text)) == whole
+    assert json.loads(text)["distinct_inputs"]["rejected"], "a combo alone rejects"
 
 
 def test_what_was_not_reached_is_left_out() -> None:
@@ -195,7 +206,7 @@ OLD = {
 def test_names_of_version_1_are_read() -> None:
     found = decode_results(OLD, "confirmed on fresh inputs, sizes and layouts")
     assert found.reason is not None and found.reason.kind is ReasonKind.CONFIRMED
-    assert found.distinct_inputs == DistinctInputsResult(1.0, math.inf, rejected=False)
+    assert found.distinct_inputs == DistinctInputsResult(1.0, math.inf, claim_rejected=False)
     assert found.dose == (0.01, 0.02)
     assert (found.margin, found.level) == (0.4, 0.98)
     assert found.confirmation is not None

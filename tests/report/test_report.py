@@ -17,7 +17,14 @@ from pace import least_ratio, own_seconds, pace_seconds
 from lance_autoresearch.cli.report import report_campaign
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import Ledger
-from lance_autoresearch.records import NoiseSession, Results, Verdict
+from lance_autoresearch.records import (
+    ComboId,
+    DefenceRow,
+    DistinctInputsResult,
+    NoiseSession,
+    Results,
+    Verdict,
+)
 from lance_autoresearch.report import CampaignData, gather_campaign, write_report
 from lance_autoresearch.report.page import NOTHING, TIMES, Card, render_page
 from lance_autoresearch.report.sections import (
@@ -88,6 +95,17 @@ def test_it_counts_keeps_and_shows_the_change(root: Path) -> None:
     spans = {attrs.get("class") for tag, attrs in seen.elements if tag == "span"}
     assert {"a", "d", "h"} <= spans
     assert "+pub fn scan8() { fast(); }" in seen.text and "-pub fn scan8() {}" in seen.text
+
+
+def test_what_the_defences_saw_stands_beside_a_keep(root: Path) -> None:
+    night = small_night(root)
+    row = DefenceRow(ComboId("scan8", "16x2048 clustered"), 9.0, 8.5, 9.9, rejected=False)
+    seen = Results(distinct_inputs=DistinctInputsResult(8.0, 9.0, False, (row,)))
+    two = b"// kernel 9\npub fn scan8() { faster(); }\n"
+    night.record_trial(trial(two, FAST, Verdict.KEEP, (9.0, 9.0, 9.0), results=seen), two)
+    text = Page(page(root)).text
+    assert text.count("what the defences saw") == 1, "the first keep is of an older form"
+    assert "scan8 16x2048 clustered +9.0% +8.5% +9.9% ok" in text
 
 
 def test_every_trial_is_a_mark_with_its_verdict_in_both_drawings(root: Path) -> None:

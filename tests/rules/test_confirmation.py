@@ -13,6 +13,7 @@ from scipy import stats as oracle
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import (
+    Claim,
     ComboId,
     Comparison,
     Guard,
@@ -24,11 +25,10 @@ from lance_autoresearch.records import (
 )
 from lance_autoresearch.rules.confirmation import (
     confirm_claim,
-    find_floor_flags,
-    judge_opponent,
     measure_bias,
     measure_spread,
 )
+from lance_autoresearch.rules.defences import find_floor_flags, judge_opponent
 from lance_autoresearch.rules.estimator import compute_samples
 from lance_autoresearch.rules.policy import DEFAULT
 
@@ -213,7 +213,7 @@ def behind(slowdowns: Sequence[float]) -> Comparison:
 
 def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
     def rejected(slowdowns: Sequence[float], claimed: float = 5.0) -> bool:
-        return judge_opponent(behind(slowdowns), "all", claimed, DEFAULT).rejected
+        return judge_opponent(behind(slowdowns), Claim("all", claimed), DEFAULT).rejected
 
     assert rejected([0.05, 0.051, 0.049, 0.05])
     assert not rejected([0.05, -0.01, 0.03, 0.0])
@@ -224,7 +224,7 @@ def test_a_slowed_opponent_is_rejected_only_with_certainty() -> None:
 
 def test_the_opponents_bound_is_one_sided() -> None:
     slower = np.array([0.02, 0.03, 0.025, 0.035])
-    result = judge_opponent(behind(slower.tolist()), "all", 5.0, replace(DEFAULT, clip=99.0))
+    result = judge_opponent(behind(slower.tolist()), Claim("all", 5.0), replace(DEFAULT, clip=99.0))
     low = slower.mean() - oracle.t.ppf(0.99, 3) * slower.std(ddof=1) / 2
     assert result.low == pytest.approx(100 * np.expm1(low), rel=1e-6)
 

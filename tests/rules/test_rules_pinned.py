@@ -14,6 +14,7 @@ from gate_cases import combos, comparison
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import (
+    Claim,
     ComboId,
     Comparison,
     ConfirmResult,
@@ -29,8 +30,10 @@ from lance_autoresearch.records import (
 from lance_autoresearch.rules import stats
 from lance_autoresearch.rules.confirmation import (
     confirm_claim,
-    find_floor_flags,
     is_worth_more_pairs,
+)
+from lance_autoresearch.rules.defences import (
+    find_floor_flags,
     judge_distinct_inputs,
     judge_opponent,
 )
@@ -353,31 +356,32 @@ def test_the_second_look_is_a_little_stricter() -> None:
 
 def test_what_an_unseen_input_shows_is_reported() -> None:
     built = rows([0.01], 24, 0.2)
-    found = judge_distinct_inputs(built, "all", 30.0, DEFAULT)
+    found = judge_distinct_inputs(built, Claim("all", 30.0), DEFAULT)
     assert found.rejected and found.gain < found.high < 2.0
     assert found.gain == pytest.approx(1.0, abs=0.1)
-    assert not judge_distinct_inputs(built, "all", 5.0, DEFAULT).rejected
+    assert not judge_distinct_inputs(built, Claim("all", 5.0), DEFAULT).rejected
     strict = replace(DEFAULT, distinct_slack=0.0, distinct_share=0.9)
-    assert judge_distinct_inputs(built, "all", 5.0, strict).rejected
-    assert not judge_distinct_inputs(rows([0.08], 24, 0.2), "all", 30.0, DEFAULT).rejected
-    assert judge_distinct_inputs(rows([0.05], 24, 0.2), "all", 30.0, DEFAULT).rejected
+    assert judge_distinct_inputs(built, Claim("all", 5.0), strict).rejected
+    assert not judge_distinct_inputs(rows([0.08], 24, 0.2), Claim("all", 30.0), DEFAULT).rejected
+    assert judge_distinct_inputs(rows([0.05], 24, 0.2), Claim("all", 30.0), DEFAULT).rejected
     with pytest.raises(StopIteration):
-        judge_distinct_inputs(built, "table", 5.0, DEFAULT)
+        judge_distinct_inputs(built, Claim("table", 5.0), DEFAULT)
 
 
 def test_a_slowed_opponent_is_reported() -> None:
     behind = rows([-0.05], 8, 0.2)
-    found = judge_opponent(behind, "all", 5.0, DEFAULT)
+    found = judge_opponent(behind, Claim("all", 5.0), DEFAULT)
     assert found.rejected and 4.0 < found.low < found.slowdown < 5.3
     assert found.slowdown == pytest.approx(5.13, abs=0.15)
-    assert judge_opponent(behind, "all", 40.0, DEFAULT).rejected
-    assert not judge_opponent(behind, "all", 80.0, DEFAULT).rejected
+    assert judge_opponent(behind, Claim("all", 40.0), DEFAULT).rejected
+    assert not judge_opponent(behind, Claim("all", 80.0), DEFAULT).rejected
     share = 1.0001 * math.log1p(found.low / 100) / math.log1p(0.5)
-    assert not judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    claim = Claim("all", 50.0)
+    assert not judge_opponent(behind, claim, replace(DEFAULT, opponent_share=share)).rejected
     share *= 0.9998
-    assert judge_opponent(behind, "all", 50.0, replace(DEFAULT, opponent_share=share)).rejected
+    assert judge_opponent(behind, claim, replace(DEFAULT, opponent_share=share)).rejected
     with pytest.raises(StopIteration):
-        judge_opponent(behind, "table", 5.0, DEFAULT)
+        judge_opponent(behind, Claim("table", 5.0), DEFAULT)
 
 
 def test_a_floor_flag_tells_the_time_that_was_too_short() -> None:

@@ -24,6 +24,7 @@ from lance_autoresearch.records import (
     ComboRow,
     Component,
     ConfirmResult,
+    DefenceRow,
     DistinctInputsResult,
     Estimate,
     GateResult,
@@ -149,12 +150,39 @@ def test_a_combo_that_may_be_slower_says_by_how_much() -> None:
 
 def test_defences_are_shown_where_they_were_run() -> None:
     assert print_defences(Results()) == ""
-    distinct = DistinctInputsResult(2.0, math.inf, rejected=False)
-    opponent = OpponentResult(3.0, 2.5, rejected=True)
+    distinct = DistinctInputsResult(2.0, math.inf, claim_rejected=False)
+    opponent = OpponentResult(3.0, 2.5, claim_rejected=True)
     assert print_defences(Results(distinct_inputs=distinct, opponent=opponent)).splitlines() == [
         "defence ok  on inputs and sizes never met before: gain +2.00%, at most open%",
         "rejected  champion slowed by running behind this kernel: +3.00%, at least +2.50%",
     ]
+
+
+def test_every_combo_is_shown_before_the_defences() -> None:
+    """A memo lost three quarters of its speed in one combo, and the verdict said ok."""
+    names = [ComboId("scan", "16x256 uniform"), ComboId("table", "96x8 residual")]
+    lost = (DefenceRow(names[0], 55.0, -74.0, -70.0, rejected=True),
+            DefenceRow(names[1], 4.0, 3.9, math.inf, rejected=False))  # fmt: skip
+    slowed = (DefenceRow(names[0], 55.0, 0.1, -2.5, rejected=False),
+              DefenceRow(names[1], 4.0, 20.0, 15.0, rejected=True))  # fmt: skip
+    shown = print_defences(
+        Results(
+            distinct_inputs=DistinctInputsResult(30.0, 31.0, False, lost),
+            opponent=OpponentResult(0.0, -1.0, False, slowed),
+        )
+    )
+    assert shown.splitlines() == [
+        "rejected  on inputs and sizes never met before: gain +30.00%, at most +31.00%",
+        "rejected  champion slowed by running behind this kernel: +0.00%, at least -1.00%",
+        "combo                confirmed  met once   at most  opponent  at least  defences",
+        "scan 16x256 uniform     +55.0%    -74.0%    -70.0%     +0.1%     -2.5%  fails met once",
+        "table 96x8 residual      +4.0%     +3.9%      open    +20.0%    +15.0%  fails opponent",
+    ]
+    once = print_defences(Results(distinct_inputs=DistinctInputsResult(30.0, 31.0, False, lost)))
+    assert once.splitlines()[-1] == (
+        "table 96x8 residual      +4.0%     +3.9%      open                      ok"
+    )
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_blocks_are_bounded() -> None:

@@ -23,6 +23,7 @@ from lance_autoresearch.judge.job import EarlyVerdict, Prepared
 from lance_autoresearch.judge.lower_tiers import LowerTiers, time_lower_tiers
 from lance_autoresearch.judge.screen import Screening
 from lance_autoresearch.records import (
+    Claim,
     Comparison,
     ConfirmResult,
     GateResult,
@@ -76,8 +77,8 @@ def confirm(
     first = _decide(bench, short, long, screening, policy, floor, seed)
     doubtful = is_worth_more_pairs(first.result, policy)
     if first.result.verdict is Verdict.KEEP or doubtful:
-        claimed = first.result.claimed
-        found = defend(bench, first.comparison, layouts, pools, claimed, policy)
+        claim = Claim.make_from_confirmation(first.result)
+        found = defend(bench, first.comparison, layouts, pools, claim, policy)
         first = replace(first, defences=found, end=found.end or first.end)
         if found.end is not None:
             return first

@@ -3,6 +3,8 @@
     floor             no call is faster than its outputs can be written
     distinct inputs   the gain exists on inputs that no process has met before
     opponent          the champion is not slower behind the candidate than behind other code
+
+Each judges the claim and every combo, and returns its results with its pairs.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ from lance_autoresearch.bench.meter import Sides, measure_pairs
 from lance_autoresearch.bench.pools import Pool, count_output_bytes
 from lance_autoresearch.judge.job import EarlyVerdict
 from lance_autoresearch.records import (
+    Claim,
     Comparison,
     DistinctInputsResult,
-    Estimate,
     OpponentResult,
     Reason,
     ReasonKind,
     Verdict,
 )
-from lance_autoresearch.rules.confirmation import (
+from lance_autoresearch.rules.defences import (
+    explain_distinct,
+    explain_floor,
+    explain_opponent,
     find_floor_flags,
     judge_distinct_inputs,
     judge_opponent,
@@ -35,12 +40,12 @@ from lance_autoresearch.rules.policy import Policy
 class Defences:
     """What the defences measured and decided; None if one was not run."""
 
+    claim: Claim | None = None
+    """The gains by which they judged; None: none was run."""
     distinct_pairs: Comparison | None = None
     distinct: DistinctInputsResult | None = None
     opponent_pairs: Comparison | None = None
     opponent: OpponentResult | None = None
-    claim: float | None = None
-    """Gain of the claim in %, the reference of the defences."""
     end: EarlyVerdict | None = None
 
 
@@ -49,7 +54,7 @@ def defend(
     comparison: Comparison,
     layouts: Sequence[Sides],
     pools: Sequence[Pool],
-    claimed: Estimate,
+    claim: Claim,
     policy: Policy,
 ) -> Defences:
     """Run the defences until one forbids the keep.
@@ -57,33 +62,28 @@ def defend(
     Args:
         comparison: the confirmation's pairs.
         layouts: champion and candidate in fresh layouts; at least two.
-        claimed: the claim as confirmed.
+        claim: the gains as confirmed by these pairs.
 
     Raises:
         KernelAtFault, MachineError: as `Meter.measure_pair`.
     """
-    if (end := refuse_too_fast(comparison, pools, policy)) is not None:
-        return Defences(end=end)
-    found = _defend_distinct(bench, layouts[0], claimed, policy)
-    if found.end is not None:
-        return found
-    return _defend_opponent(bench, layouts, pools, claimed, policy, found)
+    found = Defences(claim, end=refuse_too_fast(comparison, pools, policy))
+    if found.end is None:
+        found = _defend_distinct(bench, layouts[0], claim, policy, found)
+    if found.end is None:
+        found = _defend_opponent(bench, layouts, pools, claim, policy, found)
+    return found
 
 
 def _defend_distinct(
-    bench: Bench, sides: Sides, claimed: Estimate, policy: Policy
+    bench: Bench, sides: Sides, claim: Claim, policy: Policy, found: Defences
 ) -> Defences:
     with bench.phases("fresh"):
         pools = bench.inputs.make_distinct()
-    seen = measure_distinct(bench, sides, pools, policy)
-    found = Defences(seen, claim=claimed.gain)
-    if (end := _refuse_mostly_void(seen, "short pairs")) is not None:
-        return replace(found, end=end)
-    result = judge_distinct_inputs(seen, claimed.name, claimed.gain, policy)
-    reason = Reason(ReasonKind.REPEATED_INPUTS, f"{claimed.name} {claimed.gain:+.1f}%",
-                    result.gain, result.high, at_confirmation=True)  # fmt: skip
-    end = EarlyVerdict(Verdict.REJECTED, reason) if result.rejected else None
-    return replace(found, distinct=result, end=end)
+    pairs = measure_distinct(bench, sides, pools, policy)
+    result = judge_distinct_inputs(pairs, claim, policy)
+    end = _end_with(pairs, "short pairs", explain_distinct(result, claim))
+    return replace(found, distinct_pairs=pairs, distinct=result, end=end)
 
 
 def measure_distinct(
@@ -97,18 +97,13 @@ def measure_distinct(
 
 
 def _defend_opponent(
-    bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], claimed: Estimate,
+    bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], claim: Claim,
     policy: Policy, found: Defences,
 ) -> Defences:  # fmt: skip
-    behind = measure_opponent(bench, layouts, pools, policy)
-    found = replace(found, opponent_pairs=behind)
-    if (end := _refuse_mostly_void(behind, "pairs behind another program")) is not None:
-        return replace(found, end=end)
-    result = judge_opponent(behind, claimed.name, claimed.gain, policy)
-    reason = Reason(ReasonKind.SLOWED_OPPONENT, f"{claimed.name} {claimed.gain:+.1f}%",
-                    result.slowdown, result.low, at_confirmation=True)  # fmt: skip
-    end = EarlyVerdict(Verdict.REJECTED, reason) if result.rejected else None
-    return replace(found, opponent=result, end=end)
+    pairs = measure_opponent(bench, layouts, pools, policy)
+    result = judge_opponent(pairs, claim, policy)
+    end = _end_with(pairs, "pairs behind another program", explain_opponent(result, claim))
+    return replace(found, opponent_pairs=pairs, opponent=result, end=end)
 
 
 def measure_opponent(
@@ -132,18 +127,23 @@ def refuse_too_fast(
         comparison.combos, map(count_output_bytes, (p.expected for p in pools)), strict=True
     )
     floors = {combo.label: size / policy.store_bytes_per_ns for combo, size in written}
-    for flag in find_floor_flags(comparison, floors):
-        reason = Reason(ReasonKind.TOO_FAST, flag.combo, flag.candidate_ns, flag.floor_ns,
-                        at_confirmation=True)  # fmt: skip
-        return EarlyVerdict(Verdict.REJECTED, reason)
-    return None
+    return _reject(explain_floor(find_floor_flags(comparison, floors)))
 
 
-def _refuse_mostly_void(seen: Comparison, what: str) -> EarlyVerdict | None:
-    """Inconclusive if more than half of the pairs are void."""
-    valid = sum(pair.void is None for pair in seen.pairs)
-    if 2 * valid >= len(seen.pairs):
-        return None
-    reason = Reason(ReasonKind.FEW_VALID_PAIRS, what, count=valid, total=len(seen.pairs),
-                    at_confirmation=True)  # fmt: skip
-    return EarlyVerdict(Verdict.INCONCLUSIVE, reason)
+def _end_with(pairs: Comparison, what: str, reason: Reason | None) -> EarlyVerdict | None:
+    """The verdict against a keep, if there is one.
+
+    Args:
+        what: which pairs they are.
+        reason: why these pairs forbid it, or None.
+    """
+    valid = sum(pair.void is None for pair in pairs.pairs)
+    if 2 * valid >= len(pairs.pairs):
+        return _reject(reason)
+    few = Reason(ReasonKind.FEW_VALID_PAIRS, what, count=valid, total=len(pairs.pairs),
+                 at_confirmation=True)  # fmt: skip
+    return EarlyVerdict(Verdict.INCONCLUSIVE, few)
+
+
+def _reject(reason: Reason | None) -> EarlyVerdict | None:
+    return None if reason is None else EarlyVerdict(Verdict.REJECTED, reason)

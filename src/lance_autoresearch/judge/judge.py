@@ -185,6 +185,7 @@ def _gather_pairs(found: _Evidence) -> TrialPairs | None:
     confirmed = found.confirmation
     if confirmed is None:
         return TrialPairs(found.screening.comparison, before=found.screening.before)
+    claim = confirmed.defences.claim
     return TrialPairs(
         screening=found.screening.comparison,
         confirmation=confirmed.comparison,
@@ -193,5 +194,5 @@ def _gather_pairs(found: _Evidence) -> TrialPairs | None:
         opponent=confirmed.defences.opponent_pairs,
         lower_tiers=dict(confirmed.tiers.pairs),
         before=found.screening.before,
-        judged_claim=confirmed.defences.claim,
+        judged_claim=None if claim is None else claim.gain,
     )

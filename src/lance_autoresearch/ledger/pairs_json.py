@@ -42,7 +42,10 @@ TIER = "tier "
 """Prefix of a part that holds the pairs of a lower CPU tier."""
 MOST_PARTS = 12
 """Comparisons of one trial."""
-BASE = replace(DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0)
+BASE = replace(
+    DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0,
+    defence_level=0.0,
+)  # fmt: skip
 """The policy of a document that names none. A change of a default adds the old value here;
 a new rule adds the value that turns it off."""
 OLD_FIELDS: Mapping[str, str] = {

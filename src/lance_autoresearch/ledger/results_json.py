@@ -9,25 +9,34 @@ the sentence here, in one table, and nowhere else.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lance_autoresearch.ledger.defences_json import (
+    decode_distinct,
+    decode_opponent,
+    encode_defence,
+)
+from lance_autoresearch.ledger.json_numbers import (
+    decode_combo_id,
+    drop_infinite,
+    encode_combo_id,
+    encode_numbers,
+    parse_lower,
+    parse_upper,
+)
 from lance_autoresearch.records import (
     CodeFacts,
-    ComboId,
     ComboRow,
     Component,
     ConfirmResult,
-    DistinctInputsResult,
     Estimate,
     Fault,
     FaultKind,
     GateResult,
     Guard,
-    OpponentResult,
     Outcome,
     Reason,
     ReasonKind,
@@ -76,9 +85,9 @@ def encode_results(results: Results) -> dict[str, Any]:
     if results.confirmation is not None:
         fields["confirm"] = encode_confirm(results.confirmation, results.margin, results.level)
     if results.distinct_inputs is not None:
-        fields["distinct_inputs"] = _encode(asdict(results.distinct_inputs))
+        fields["distinct_inputs"] = encode_defence(results.distinct_inputs)
     if results.opponent is not None:
-        fields["opponent"] = _encode(asdict(results.opponent))
+        fields["opponent"] = encode_defence(results.opponent)
     if results.lower_tiers:
         fields["lower_tiers"] = [_encode_tier(found) for found in results.lower_tiers]
     if results.fault is not None:
@@ -103,14 +112,14 @@ def encode_gate(
         "reason": encode_reason(result.reason),
         "claim": result.claim,
         "gain": claimed.gain,
-        "low": _drop_infinite(claimed.low),
-        "high": _drop_infinite(claimed.high),
+        "low": drop_infinite(claimed.low),
+        "high": drop_infinite(claimed.high),
         "margin": margin,
         "e": result.e,
         "need": result.threshold,
         "pairs": result.pairs,
         "void": result.void,
-        "components": [_encode(asdict(c)) for c in result.components],
+        "components": [encode_numbers(asdict(c)) for c in result.components],
         "combos": [_encode_combo(row) for row in result.combos],
         "facts": None if facts is None else _encode_facts(facts),
     }
@@ -128,15 +137,15 @@ def encode_confirm(
         "reason": encode_reason(result.reason),
         "claim": result.claim,
         "gain": claimed.gain,
-        "low": _drop_infinite(claimed.low),
-        "high": _drop_infinite(claimed.high),
+        "low": drop_infinite(claimed.low),
+        "high": drop_infinite(claimed.high),
         "level": level,
         "margin": margin,
         "pairs": result.pairs,
         "void": result.void,
-        "components": [_encode(asdict(c)) for c in result.components],
+        "components": [encode_numbers(asdict(c)) for c in result.components],
         "combos": [_encode_combo(row) for row in result.combos],
-        "long_blocks": None if long_blocks is None else _encode(asdict(long_blocks)),
+        "long_blocks": None if long_blocks is None else encode_numbers(asdict(long_blocks)),
     }
 
 
@@ -144,7 +153,7 @@ def _encode_tier(result: TierResult) -> dict[str, Any]:
     return {
         "tier": result.tier,
         "reason": None if result.reason is None else encode_reason(result.reason),
-        "components": [_encode(asdict(c)) for c in result.components],
+        "components": [encode_numbers(asdict(c)) for c in result.components],
         "combos": [_encode_combo(row) for row in result.combos],
         "pairs": result.pairs,
         "void": result.void,
@@ -155,7 +164,7 @@ def encode_reason(reason: Reason) -> dict[str, Any]:
     """Only the fields that say something."""
     fields = asdict(reason)
     silent = [k for k, v in fields.items() if v is None or v is False or v in ("", ())]
-    kept = {k: _drop_infinite(v) for k, v in fields.items() if k not in silent}
+    kept = {k: drop_infinite(v) for k, v in fields.items() if k not in silent}
     return {**kept, "kind": str(reason.kind)}
 
 
@@ -208,12 +217,8 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         screening=decode_gate(gate) if gate else None,
         screening_facts=_decode_facts(facts) if facts else None,
         confirmation=decode_confirm(confirm) if confirm else None,
-        distinct_inputs=DistinctInputsResult(
-            distinct["gain"], _parse_upper(distinct["high"]), distinct["rejected"]
-        ) if distinct else None,
-        opponent=OpponentResult(
-            opponent["slowdown"], _lower(opponent["low"]), opponent["rejected"]
-        ) if opponent else None,
+        distinct_inputs=decode_distinct(distinct) if distinct else None,
+        opponent=decode_opponent(opponent) if opponent else None,
         lower_tiers=tuple(map(_decode_tier, fields.get("lower_tiers", ()))),
         fault=_decode_fault(fault) if fault else None,
         code=CodeFacts(code.get("digest", ""), code.get("cached", False), code.get("text_bytes"))
@@ -259,7 +264,7 @@ def decode_gate(fields: Mapping[str, Any]) -> GateResult:
         e=float(fields["e"]),
         threshold=float(fields["need"]),
         components=tuple(
-            Component(c["name"], c["gain"], _lower(c["low"]), _parse_upper(c["high"]),
+            Component(c["name"], c["gain"], parse_lower(c["low"]), parse_upper(c["high"]),
                       float(c["e"]), float(c["e_below"]))
             for c in fields["components"]
         ),
@@ -303,19 +308,19 @@ def _decode_facts(fields: Mapping[str, Any]) -> ScreeningFacts:
 
 
 def _decode_estimate(fields: Mapping[str, Any]) -> Estimate:
-    low, high = _lower(fields["low"]), _parse_upper(fields["high"])
+    low, high = parse_lower(fields["low"]), parse_upper(fields["high"])
     return Estimate(fields["name"], fields["gain"], low, high, fields["n"])
 
 
 def _decode_combo(fields: Mapping[str, Any]) -> ComboRow:
     guard = str(fields["guard"])
     return ComboRow(
-        combo=ComboId(fields["op"], fields["name"], fields.get("weight", 1.0)),
+        combo=decode_combo_id(fields),
         champion_ns=fields["champion_ns"],
         candidate_ns=fields["candidate_ns"],
         gain=fields["gain"],
-        low=_lower(fields["low"]),
-        high=_parse_upper(fields["high"]),
+        low=parse_lower(fields["low"]),
+        high=parse_upper(fields["high"]),
         # Version 1 wrote `may be -5.12%`.
         guard=Guard.MAY_BE_SLOWER if guard.startswith("may be") else Guard(guard),
     )
@@ -335,29 +340,9 @@ def _decode_fault(fields: Mapping[str, Any]) -> Fault:
 
 def _encode_combo(row: ComboRow) -> dict[str, Any]:
     fields = {k: v for k, v in asdict(row).items() if k not in ("combo", "guard")}
-    combo: dict[str, Any] = {"op": row.combo.op, "name": row.combo.name}
-    if row.combo.weight != 1.0:
-        combo["weight"] = row.combo.weight
-    return {**combo, **_encode(fields), "guard": str(row.guard)}
+    return {**encode_combo_id(row.combo), **encode_numbers(fields), "guard": str(row.guard)}
 
 
 def _encode_facts(facts: ScreeningFacts) -> dict[str, Any]:
-    aa = None if facts.aa is None else _encode(asdict(facts.aa))
+    aa = None if facts.aa is None else encode_numbers(asdict(facts.aa))
     return {**asdict(facts), "aa": aa}
-
-
-def _encode(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _drop_infinite(v) for k, v in fields.items()}
-
-
-def _drop_infinite(value: Any) -> Any:
-    """None in place of an infinite end: JSON has no infinity."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _lower(end: float | None) -> float:
-    return -math.inf if end is None else float(end)
-
-
-def _parse_upper(end: float | None) -> float:
-    return math.inf if end is None else float(end)

@@ -14,10 +14,12 @@ from lance_autoresearch.records.comparison import (
 )
 from lance_autoresearch.records.kind import TrialKind
 from lance_autoresearch.records.results import (
+    Claim,
     CodeFacts,
     ComboRow,
     Component,
     ConfirmResult,
+    DefenceRow,
     DistinctInputsResult,
     Estimate,
     FloorFlag,
@@ -40,9 +42,9 @@ from lance_autoresearch.records.verdict import (
 )
 
 __all__ = [
-    "INSIDE", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component", "ConfirmResult",
-    "DistinctInputsResult", "EpochFacts", "Estimate", "Fault", "FaultKind", "FloorFlag",
-    "GateResult", "Guard", "NoiseSession", "OpponentResult", "Outcome", "PairTimes", "Reason",
-    "ReasonKind", "Results", "ScreeningFacts", "TierResult", "TrialKind", "TrialPairs",
-    "TrialRecord", "Verdict", "Void", "VoidCause",
+    "INSIDE", "Claim", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component",
+    "ConfirmResult", "DefenceRow", "DistinctInputsResult", "EpochFacts", "Estimate", "Fault",
+    "FaultKind", "FloorFlag", "GateResult", "Guard", "NoiseSession", "OpponentResult", "Outcome",
+    "PairTimes", "Reason", "ReasonKind", "Results", "ScreeningFacts", "TierResult", "TrialKind",
+    "TrialPairs", "TrialRecord", "Verdict", "Void", "VoidCause",
 ]  # fmt: skip

@@ -106,14 +106,52 @@ class ConfirmResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """The confirmed gains, %, by which the defences judge."""
+
+    name: str
+    """The component that is claimed."""
+    gain: float
+    combos: tuple[float, ...] = ()
+    """Of each combo; empty: only the claim is judged."""
+
+    @classmethod
+    def make_from_confirmation(cls, result: ConfirmResult) -> Claim:
+        """The gains of a confirmation's first look."""
+        gains = tuple(row.gain for row in result.combos)
+        return cls(result.claim, result.claimed.gain, gains)
+
+
+@dataclass(frozen=True, slots=True)
+class DefenceRow:
+    """One combo before a defence."""
+
+    combo: ComboId
+    claimed: float
+    """Its gain at confirmation."""
+    seen: float
+    """Distinct inputs: its gain there. Opponent: the champion's slowdown."""
+    bound: float
+    """The end of the interval of `seen` that decides; it holds for all combos together."""
+    rejected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DistinctInputsResult:
-    """The claim on inputs that no process meets twice."""
+    """The claim, and each combo, on inputs that no process meets twice."""
 
     gain: float
-    """Mean over the pairs."""
+    """Of the claim, mean over the pairs."""
     high: float
     """Upper end of its interval."""
-    rejected: bool
+    claim_rejected: bool
+    combos: tuple[DefenceRow, ...] = ()
+    """Empty in rows written before combos were judged."""
+
+    @property
+    def rejected(self) -> bool:
+        """The claim or a combo forbids the keep."""
+        return self.claim_rejected or any(row.rejected for row in self.combos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +159,17 @@ class OpponentResult:
     """How much slower the champion was behind the candidate than behind other code."""
 
     slowdown: float
-    """Mean over the pairs; positive is slower."""
+    """Of the claim's component, mean over the pairs; positive is slower."""
     low: float
     """One-sided lower bound."""
-    rejected: bool
+    claim_rejected: bool
+    combos: tuple[DefenceRow, ...] = ()
+    """Empty in rows written before combos were judged."""
+
+    @property
+    def rejected(self) -> bool:
+        """The claim or a combo forbids the keep."""
+        return self.claim_rejected or any(row.rejected for row in self.combos)
 
 
 @dataclass(frozen=True, slots=True)

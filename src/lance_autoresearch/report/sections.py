@@ -16,6 +16,7 @@ from lance_autoresearch.ledger import Row
 from lance_autoresearch.records import FaultKind, TrialRecord, Verdict
 from lance_autoresearch.report.campaign_data import CampaignData
 from lance_autoresearch.text.curve import find_overall_gain
+from lance_autoresearch.text.defence_text import print_defences
 from lance_autoresearch.text.difference import Difference, compute_difference
 from lance_autoresearch.text.reasons import summarize_reason
 
@@ -35,6 +36,8 @@ class Keep(NamedTuple):
     """The component that was proven, if it is not `all`: `hamming +92.0%`."""
     changed: Difference | None
     """None if a text is gone."""
+    defences: str
+    """The lines of `lar log` about the defences; empty if none was run."""
 
 
 class Failure(NamedTuple):
@@ -123,7 +126,8 @@ def list_keeps(night: CampaignData, line: Sequence[float]) -> list[Keep]:
         before, after = (night.kernels.get(name) for name in (record.champion, record.kernel))
         gone = before is None or after is None
         changed = None if gone else compute_difference(before or b"", after or b"")
-        found.append(Keep(row, find_overall_gain(record), speed, _format_claim(record), changed))
+        claim, defences = _format_claim(record), print_defences(record.results)
+        found.append(Keep(row, find_overall_gain(record), speed, claim, changed, defences))
     return found
 
 

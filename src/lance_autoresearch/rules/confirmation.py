@@ -1,11 +1,8 @@
 """Confirmation: what a would-be keep must still show, on fresh pools, sizes and layouts.
 
     confirm_claim(comparison, long_blocks, ...)  16 pairs or more, 4 with long blocks: keep, revert
-    judge_distinct_inputs(comparison, ...)       is it faster on inputs it has never met?
     judge_tier(comparison, tier, ...)            is it slower on a processor that has less?
-    judge_opponent(comparison, ...)              did the candidate slow its opponent down?
     measure_spread, measure_bias                 the session's noise: champion against its copy
-    floor_flags                                  times too short to be true
 
 Here n is fixed beforehand, so the intervals are Student's t, not the wider ones of the gate;
 they are 99 % intervals of data that screening never used. The ledger holds this estimate: that
@@ -15,18 +12,15 @@ of screening was selected for its size, and therefore overstates the gain.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import (
     ComboRow,
     Comparison,
     ConfirmResult,
-    DistinctInputsResult,
     Estimate,
-    FloorFlag,
     Guard,
-    OpponentResult,
     Reason,
     ReasonKind,
     TierResult,
@@ -38,10 +32,8 @@ from lance_autoresearch.rules.estimator import (
     Samples,
     call_ns,
     compute_samples,
-    count_unmeasurable_rounds,
     count_voids,
     has_too_many_void,
-    select_valid_pairs,
 )
 from lance_autoresearch.rules.policy import Policy
 
@@ -288,50 +280,6 @@ def _find_tier_fault(
     return None
 
 
-def judge_distinct_inputs(
-    comparison: Comparison, claim: str, claimed: float, policy: Policy
-) -> DistinctInputsResult:
-    """Does the gain exist on inputs that the process never met before?
-
-    A kernel that finds its earlier answers in memory it has freed is right and fast, and no
-    output reveals it. It must compute only the inputs that it meets for the first time.
-
-    Args:
-        comparison: pairs of fresh processes in which no window repeats.
-        claimed: gain of the claim if windows do repeat, %.
-    """
-    sample = _find_claimed(compute_samples(comparison, policy), claim)
-    high = sample.compute_fixed_bounds(policy.confirm_level).high
-    claimed_log = math.log1p(claimed / 100.0)
-    lost = max(policy.distinct_slack, (1.0 - policy.distinct_share) * claimed_log)
-    short = claimed_log - high > lost
-    return DistinctInputsResult(
-        stats.convert_to_percent(sample.mean), stats.convert_to_percent(high), short
-    )
-
-
-def judge_opponent(
-    comparison: Comparison, claim: str, claimed: float, policy: Policy
-) -> OpponentResult:
-    """Is the champion slower behind the candidate than behind another layout of it?
-
-    Args:
-        comparison: pairs whose times are both the champion's, of one process: `champion` those
-            behind that, `candidate` those behind the candidate.
-        claimed: gain of the claim, %.
-    Rejected if the one-sided lower bound of the slowdown exceeds `opponent_slack` and
-    `opponent_share` of the claim.
-    """
-    sample = _find_claimed(compute_samples(comparison, policy), claim)
-    low = -sample.compute_fixed_bounds(2.0 * policy.opponent_level - 1.0).high
-    least = max(policy.opponent_slack, policy.opponent_share * math.log1p(claimed / 100.0))
-    return OpponentResult(
-        slowdown=stats.convert_to_percent(-sample.mean),
-        low=stats.convert_to_percent(low),
-        rejected=low > least,
-    )
-
-
 def measure_spread(comparison: Comparison, policy: Policy) -> tuple[float, ...]:
     """SDs of one pair's value in an A/A, in the layout of `Comparison.aa_sd`.
 
@@ -347,27 +295,6 @@ def measure_spread(comparison: Comparison, policy: Policy) -> tuple[float, ...]:
 def measure_bias(comparison: Comparison, policy: Policy) -> Estimate:
     """Gain of the champion over its own copy, all combos, with its fixed-n interval."""
     return _estimate_gain(compute_samples(comparison, policy).components[0], policy.confirm_level)
-
-
-def find_floor_flags(
-    comparison: Comparison, floors_ns: Mapping[str, float]
-) -> tuple[FloorFlag, ...]:
-    """Combos whose candidate is faster than possible.
-
-    Args:
-        floors_ns: least time of one call by combo label: the bytes that it must write over the
-            most a core can store. A missing label has no such floor.
-    A combo is flagged at any floor if half of its rounds took no longer than an empty slice.
-    """
-    flags = []
-    for i, combo in enumerate(comparison.combos):
-        floor = floors_ns.get(combo.label, 0.0)
-        _, candidate_ns = call_ns(comparison, i)
-        short = count_unmeasurable_rounds(comparison, i)
-        rounds = sum(len(p.candidate[i]) for p in select_valid_pairs(comparison))
-        if candidate_ns < floor or 0 < rounds <= 2 * short:
-            flags.append(FloorFlag(combo.label, candidate_ns, floor, short))
-    return tuple(flags)
 
 
 def _find_claimed(data: Samples, claim: str) -> Sample:

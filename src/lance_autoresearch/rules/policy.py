@@ -85,6 +85,13 @@ class Policy:
     """Rejected if the upper bound of the gain on such inputs is below this share of the claim..."""
     distinct_slack: float = 0.05
     """...and more than this below the claim: code and heap of a new process are cold."""
+    distinct_combo_slack: float = 0.25
+    """The same for each combo, which is one call in a cold process: in three recorded keeps the
+    gain of one combo of 2 µs moved by up to 0.29 there, at larger calls by up to 0.16 beside the
+    share."""
+    defence_level: float = 0.99
+    """The defences' bounds hold at this level for all combos together (Bonferroni). 0: combos are
+    not judged one by one, as before 2026-11-30."""
     opponent_pairs: int = 8
     """Pairs at confirmation: the champion behind the candidate and behind another layout."""
     opponent_slack: float = 0.01
@@ -94,6 +101,8 @@ class Policy:
     a cheat. Half of it counts, since in half of the rounds the champion is first..."""
     opponent_level: float = 0.99
     """...at this one-sided level."""
+    opponent_combo_slack: float = 0.03
+    """The same for each combo, at `defence_level`."""
     tier_pairs: int = 8
     """Pairs at confirmation at each lower CPU tier for which a kernel has code..."""
     tier_most_pairs: int = 32

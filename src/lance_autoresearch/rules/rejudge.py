@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lance_autoresearch.records import ConfirmResult, Results, TrialPairs
-from lance_autoresearch.rules.confirmation import (
-    confirm_claim,
-    judge_distinct_inputs,
-    judge_opponent,
-    judge_tier,
-)
+from lance_autoresearch.records import Claim, ConfirmResult, Results, TrialPairs
+from lance_autoresearch.rules.confirmation import confirm_claim, judge_tier
+from lance_autoresearch.rules.defences import judge_distinct_inputs, judge_opponent
 from lance_autoresearch.rules.gate import replay_gate
 from lance_autoresearch.rules.policy import Policy
 
@@ -34,16 +30,29 @@ def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
 def _add_defences(
     results: Results, confirmed: ConfirmResult, pairs: TrialPairs, policy: Policy
 ) -> Results:
-    """The defences, with the claim that the trial used, if it is recorded."""
-    gain = pairs.judged_claim
-    gain = confirmed.claimed.gain if gain is None else gain
+    """The defences, by the claim that the trial used."""
+    claim = _find_claim(confirmed, pairs, policy)
     distinct = opponent = None
     if pairs.distinct_inputs is not None:
-        distinct = judge_distinct_inputs(pairs.distinct_inputs, confirmed.claim, gain, policy)
+        distinct = judge_distinct_inputs(pairs.distinct_inputs, claim, policy)
     if pairs.opponent is not None:
-        opponent = judge_opponent(pairs.opponent, confirmed.claim, gain, policy)
+        opponent = judge_opponent(pairs.opponent, claim, policy)
     tiers = pairs.lower_tiers.items()
     return replace(
         results, distinct_inputs=distinct, opponent=opponent,
         lower_tiers=tuple(judge_tier(found, tier, policy) for tier, found in tiers),
     )  # fmt: skip
+
+
+def _find_claim(confirmed: ConfirmResult, pairs: TrialPairs, policy: Policy) -> Claim:
+    """The gains of the first look: the defences run before the second one.
+
+    Documents from before this was recorded were judged by the gain of all pairs.
+    """
+    if pairs.judged_claim is None or pairs.confirmation is None:
+        return Claim(confirmed.claim, confirmed.claimed.gain)
+    seen = pairs.confirmation.pairs[: policy.confirm_pairs]
+    first = confirm_claim(
+        replace(pairs.confirmation, pairs=seen), pairs.long_blocks, confirmed.claim, policy
+    )
+    return replace(Claim.make_from_confirmation(first), gain=pairs.judged_claim)

@@ -12,7 +12,6 @@ marked (`mark_untrusted`).
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,10 +22,8 @@ from lance_autoresearch.records import (
     ComboRow,
     Comparison,
     ConfirmResult,
-    DistinctInputsResult,
     GateResult,
     Guard,
-    OpponentResult,
     Outcome,
     ReasonKind,
     Results,
@@ -34,6 +31,8 @@ from lance_autoresearch.records import (
     TrialRecord,
     Verdict,
 )
+from lance_autoresearch.text.defence_text import print_defences
+from lance_autoresearch.text.ends import format_ends
 from lance_autoresearch.text.plain_text import mark_untrusted, strip_text
 from lance_autoresearch.text.reasons import describe_reason
 
@@ -75,7 +74,7 @@ def print_gate(
         confirm_pairs: how many a confirmation would take, if that is known.
     """
     claimed = result.claimed
-    ends = _format_ends(claimed.low, claimed.high, 2)
+    ends = format_ends(claimed.low, claimed.high, 2)
     head = (
         f"gate {result.outcome} ({strip_text(result.claim, 24)})  gain {claimed.gain:+.2f}%  "
         f"[valid at any stop {ends}]  margin {margin:.2f}%  "
@@ -90,7 +89,7 @@ def print_gate(
 def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 0.99) -> str:
     """The confirmation's block."""
     claimed = result.claimed
-    ends = _format_ends(claimed.low, claimed.high, 2)
+    ends = format_ends(claimed.low, claimed.high, 2)
     head = (
         f"confirm {result.verdict} ({strip_text(result.claim, 24)})  "
         f"gain {claimed.gain:+.2f}%  [{100 * level:g}% {ends}]  "
@@ -100,7 +99,7 @@ def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 
     if result.long_blocks is not None:
         others.append(("long blocks", result.long_blocks))
     beside = "  ".join(
-        f"{strip_text(name, 24)} {c.gain:+.2f}% [{_format_ends(c.low, c.high, 2)}]"
+        f"{strip_text(name, 24)} {c.gain:+.2f}% [{format_ends(c.low, c.high, 2)}]"
         for name, c in others
     )
     return "\n".join(
@@ -113,31 +112,6 @@ def print_confirm(result: ConfirmResult, *, margin: float = 0.5, level: float = 
     )
 
 
-def print_defences(results: Results) -> str:
-    """The results of the defences; empty if none was run."""
-    lines = []
-    if (seen := results.distinct_inputs) is not None:
-        words = f"gain {seen.gain:+.2f}%, at most {_end(seen.high, 2)}%"
-        lines.append(f"{_describe_decision(seen)}  on inputs and sizes never met before: {words}")
-    if (opponent := results.opponent) is not None:
-        words = f"{opponent.slowdown:+.2f}%, at least {_end(opponent.low, 2)}%"
-        lines.append(
-            f"{_describe_decision(opponent)}  champion slowed by running behind this kernel: "
-            f"{words}"
-        )
-    for tier in results.lower_tiers:
-        word = "rejected" if tier.reason is not None else "defence ok"
-        whole = tier.components[0]
-        ends = _format_ends(whole.low, whole.high, 2)
-        lines.append(f"{word}  at tier {tier.tier}: {whole.gain:+.2f}% [{ends}], "
-                     f"{tier.pairs} pairs (void {tier.void})")
-    return "\n".join(lines)
-
-
-def _describe_decision(found: DistinctInputsResult | OpponentResult) -> str:
-    return "rejected" if found.rejected else "defence ok"
-
-
 def print_trial(record: TrialRecord, number: int | None = None) -> str:
     """A trial's block: verdict first, then who and what, then its measurements.
 
@@ -146,7 +120,7 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
     """
     gain = ""
     if record.gain is not None:
-        gain = f"  gain {record.gain:+.2f}% [{_format_ends(record.low, record.high, 2)}]"
+        gain = f"  gain {record.gain:+.2f}% [{format_ends(record.low, record.high, 2)}]"
     row = "" if number is None else f"  trial {number}"
     lines = _wrap_line(f"verdict {record.verdict}  {strip_text(record.target, 40)}{gain}{row}")
     lines += _wrap_line(f"why: {strip_text(record.reason, 2048)}")
@@ -221,7 +195,7 @@ def render_combo_table(rows: Sequence[ComboRow]) -> list[str]:
         gain = f"{row.gain:+.1f}%"
         lines.append(
             f"{name:{width}} {_time(row.champion_ns):>12} {_time(row.candidate_ns):>11}   "
-            f"{gain:7} {_format_ends(row.low, row.high, 1):14} {describe_guard(row)}"
+            f"{gain:7} {format_ends(row.low, row.high, 1):14} {describe_guard(row)}"
         )
     if len(rows) > MAX_ROWS:
         lines.append(f"... {len(rows) - MAX_ROWS} more combos")
@@ -233,18 +207,6 @@ def describe_guard(row: ComboRow) -> str:
     if row.guard is Guard.MAY_BE_SLOWER:
         return f"may be {row.low:+.2f}%"
     return str(row.guard)
-
-
-def _format_ends(low: float | None, high: float | None, digits: int) -> str:
-    """Both ends of an interval, at most 14 columns."""
-    return f"{_end(low, digits)} {_end(high, digits)}"
-
-
-def _end(end: float | None, digits: int) -> str:
-    if end is None or not math.isfinite(end):
-        return "open"
-    shown = digits if abs(end) < 999 else 0
-    return f"{end:+.{shown}f}" if abs(end) < 99_999 else f"{end:+.0e}"
 
 
 def _shorten_e_value(e: float) -> str:
