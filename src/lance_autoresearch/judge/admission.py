@@ -56,8 +56,8 @@ HIDDEN_MACROS: Mapping[str, str] = {
         ("is_x86_feature_detected", "is_aarch64_feature_detected", "is_arm_feature_detected"), _HAS
     ),
 }
-"""Macros refused where they are called or imported, and as a word inside the kernel's own macros,
-which can put a call together. Elsewhere the word is a name like any other."""
+"""Macros refused where they are called or imported, and as a word inside the kernel's own macros
+if these can put a call together. Elsewhere the word is a name like any other."""
 
 HIDDEN_ATTRIBUTES: Mapping[str, str] = {
     "naked": _INTRINSICS,

@@ -14,10 +14,10 @@ pub struct Names {
     pub anywhere: HashSet<String>,
     /// Keywords that are refused; `r#name` is none.
     pub keywords: HashSet<String>,
-    /// Macros refused where they are called or imported, and inside every macro of the kernel's
-    /// own, which can put a call together from its arguments.
+    /// Macros refused where they are called or imported, and inside macros of the kernel's own if
+    /// these can put a call together from their arguments.
     pub hidden_macros: HashSet<String>,
-    /// Attributes refused where one stands, where it is imported, and inside own macros.
+    /// Attributes refused where one stands, where it is imported, and in such macros.
     pub hidden_attributes: HashSet<String>,
     /// Macros refused where they are called or imported.
     pub macros: HashSet<String>,
@@ -100,6 +100,7 @@ pub fn check(tokens: &[Token], names: &Names) -> Option<Refusal> {
         trees: Trees::new(tokens, &names.plain_macros),
         types: Types::read(tokens),
         writes_attributes: writes_attributes(tokens),
+        assembles: assembles(tokens),
         in_use: false,
     };
     (0..tokens.len()).find_map(|i| scan.step(i))
@@ -118,12 +119,34 @@ fn writes_attributes(tokens: &[Token]) -> bool {
     })
 }
 
+/// Whether own macros can put `name!(...)` or a path together from single tokens of their arguments.
+///
+/// A lone `!` or `#` is matched by the fragment `tt` alone. Without one, a `!` behind an argument is
+/// written in the macro itself: right behind a metavariable `check_metavariable` refuses it, and
+/// behind a repetition it counts here, as does an argument in a `use` declaration.
+fn assembles(tokens: &[Token]) -> bool {
+    let mut in_use = false;
+    tokens.iter().enumerate().any(|(i, token)| {
+        let before = i.checked_sub(1).map_or("", |b| &*tokens[b].text);
+        match (token.kind, &*token.text) {
+            (Kind::Word, "use") => in_use = true,
+            (Kind::Sign, ";") => in_use = false,
+            (Kind::Sign, "$") if in_use => return true,
+            (Kind::Sign, "!") if matches!(before, "*" | "+" | "?") => return true,
+            (Kind::Word | Kind::RawWord, "tt") if before == ":" => return true,
+            _ => {}
+        }
+        false
+    })
+}
+
 struct Scan<'a> {
     tokens: &'a [Token<'a>],
     names: &'a Names,
     trees: Trees<'a>,
     types: Types<'a>,
     writes_attributes: bool,
+    assembles: bool,
     /// Inside a `use` declaration.
     in_use: bool,
 }
@@ -175,9 +198,11 @@ impl Scan<'_> {
         if names.anywhere.contains(word)
             || (keyword && names.keywords.contains(word))
             || (names.hidden_macros.contains(word)
-                && (called || self.in_use || self.trees.is_hostile()))
+                && (called || self.in_use || (self.assembles && self.trees.is_hostile())))
             || (names.hidden_attributes.contains(word)
-                && (self.trees.is_attribute() || self.in_use || self.trees.is_hostile()))
+                && (self.trees.is_attribute()
+                    || self.in_use
+                    || ((self.assembles || self.writes_attributes) && self.trees.is_hostile())))
         {
             return self.refuse(i, Rule::Word);
         }
