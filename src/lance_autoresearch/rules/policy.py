@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 MAX_KERNEL_BYTES = 1 << 20
 """Largest kernel text in bytes: admission refuses a longer one, and no more is read."""
+MAX_NESTING = 256
+"""Brackets that may be open at once in a kernel's text: twice rustc's own `recursion_limit`. At
+some thousands rustc 1.95 ends with SIGSEGV on a stack of 8 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
