@@ -69,7 +69,7 @@ TEXTS = [
     ("API Error: 529 Overloaded. This is a server-side issue, usually temporary — try again in a "
      "moment.", K.OVERLOADED),  # run
     ("Selected model is at capacity. Please try a different model.", K.OVERLOADED),  # run
-    ("We\u2019re currently experiencing high demand, which may cause temporary errors.", K.OVERLOADED),
+    ("We\u2019re currently experiencing high demand, which may cause errors.", K.OVERLOADED),
     ("API Error: 500 authentication service unavailable · Please run /login", K.OVERLOADED),
     ('API Error: 503 {"type":"error","error":{"type":"authentication_error","message":"x"}}',
      K.OVERLOADED),
