@@ -9,32 +9,19 @@ time) has still proposed what the file holds, if it changed; one that broke off 
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import AgentFailed, Proposal, Settings, Turn
+from lance_autoresearch.agents.failures import Complaint, FailureKind
 from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.agent_sandbox import ProgramResult, ProgramRun, run_program
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.text.plain_text import strip_text
-
-BUSY = re.compile(
-    r"\b(?:429|500|502|503|504|529)\b|rate.?limit|overload|usage limit|too many requests|"
-    r"internal server error|service unavailable|connection (?:error|refused|reset)|"
-    r"stream (?:disconnected|error)|error sending request|timed? ?out",
-    re.I,
-)
-"""Complaints that pass with time."""
-SIGNED_OUT = re.compile(
-    r"not logged in|/login|invalid.api.key|\b401\b|unauthori[sz]ed|authentication|"
-    r"missing environment variable|api key", re.I
-)
-"""Complaints that need a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +30,8 @@ class TurnReport:
 
     text: str
     """Its last message."""
-    error: str = ""
-    """Why it ended early, in its own words; empty: it ended by itself."""
+    error: Complaint | None = None
+    """Why it ended early; None: it ended by itself."""
     stopped: bool = False
     """It ended early because a limit of ours was reached."""
     tokens: int | None = None
@@ -63,6 +50,10 @@ class Driven:
     """The program's name on PATH."""
     sign_in = ""
     """The command that signs a person in."""
+    add_credit = "add credit to the account that the program uses, or sign in to another one"
+    """The command or the place that adds credit."""
+    get_access = "ask who runs the account for access, or sign in to another one"
+    """The step after a refusal."""
     keeps: tuple[str, ...] = ()
     """Files of the person's home that sign the program in; copied into its private home."""
 
@@ -78,7 +69,7 @@ class Driven:
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
                               tokens=said.tokens, cost_usd=said.cost_usd)
-        broken = bool(said.error) and not said.stopped and not ended.killed
+        broken = said.error is not None and not said.stopped and not ended.killed
         if broken or after in (before, turn.champion):
             raise self.make_failure(ended, said)
         return Proposal(
@@ -114,21 +105,29 @@ class Driven:
         )
 
     def make_failure(self, ended: ProgramResult, said: TurnReport) -> AgentFailed:
-        """Why a turn brought no candidate, and whether asking again can help."""
-        cost = {"tokens": said.tokens, "cost_usd": said.cost_usd}
+        """Why a turn brought no candidate, of which kind, and the command that fixes it."""
+        tokens, cost = said.tokens, said.cost_usd
         if ended.killed:
             what = f"did not end within {self.settings.minutes:g} minutes"
-            return AgentFailed(what, tokens=said.tokens, cost_usd=said.cost_usd)
-        if not said.error and ended.code == 0:
+            return AgentFailed(what, tokens=tokens, cost_usd=cost)
+        complaint = said.error
+        if complaint is None:
             end = f", saying {strip_text(said.text, 160)!r}" if said.text else ""
-            return AgentFailed(f"ended its turn without changing the file{end}", **cost)  # type: ignore[arg-type]
-        tail = ended.stderr.strip()[-400:]
-        complaint = strip_text(said.error or tail or f"exit status {ended.code}", 300)
-        if BUSY.search(complaint) and not SIGNED_OUT.search(complaint):
-            return AgentFailed(complaint, "busy", **cost)  # type: ignore[arg-type]
-        if SIGNED_OUT.search(complaint):
-            return AgentFailed(complaint, "fatal", next=self.sign_in or None, **cost)  # type: ignore[arg-type]
-        return AgentFailed(complaint, **cost)  # type: ignore[arg-type]
+            what = f"ended its turn without changing the file{end}"
+            return AgentFailed(what, tokens=tokens, cost_usd=cost)
+        complaint = replace(complaint, shown=strip_text(complaint.shown, 300))
+        failed = AgentFailed(complaint, tokens=tokens, cost_usd=cost)
+        failed.next = self.find_fix(failed.kind)
+        return failed
+
+    def find_fix(self, kind: FailureKind) -> str | None:
+        """The command or the step that ends a failure which a person has to fix."""
+        return {
+            FailureKind.SIGNED_OUT: self.sign_in or None,
+            FailureKind.NO_CREDIT: self.add_credit,
+            FailureKind.REFUSED: self.get_access,
+            FailureKind.UNUSABLE: "look at --model, --program and --agent-args",
+        }.get(kind)
 
     # -- methods of a driver ---------------------------------------------------------------
 
@@ -191,3 +190,12 @@ def _read_kernel(turn: Turn) -> bytes | None:
         return read_kernel(turn.kernel, inside=turn.kernel.parents[3])
     except RejectedKernel:
         return None
+
+
+def describe_death(ended: ProgramResult) -> Complaint:
+    """The complaint about a program that ended without its result: its last line of stderr."""
+    lines = [line for line in ended.stderr[-4000:].splitlines() if line.strip()]
+    last = strip_text(lines[-1], 200) if lines else ""
+    shown = f"ended in mid-turn with exit status {ended.code}" + (f": {last}" if last else "")
+    kind = FailureKind.CRASHED if ended.code else FailureKind.NONSENSE
+    return Complaint(shown, last, otherwise=kind)

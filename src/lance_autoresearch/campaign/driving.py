@@ -23,6 +23,7 @@ from lance_autoresearch.campaign.loop_output import (
     print_trial,
 )
 from lance_autoresearch.campaign.tally import Run, load_run, lock_loop
+from lance_autoresearch.campaign.waiting import Clock
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.live import Live
 from lance_autoresearch.host.phases import Phases
@@ -41,6 +42,7 @@ def drive_loop(
     resume: bool = False,
     hooks: Hooks | None = None,
     patience: RetryDelays | None = None,
+    clock: Clock | None = None,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
@@ -74,7 +76,7 @@ def drive_loop(
             progress = run_loop(
                 coordinator, where, agent, budget, show,
                 lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
-                patience=patience,
+                patience=patience, clock=clock,
             )
     print_end(progress, where, json, hooks)
     return progress

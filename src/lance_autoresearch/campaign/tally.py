@@ -15,7 +15,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,9 @@ from lance_autoresearch.records import Results, TrialRecord, Verdict
 
 WHOLE = 50
 """The newest trials, this many, are held with all their numbers: prompts look no further back."""
+
+RETYPED = ("acp:", "cmd:", "replay")
+"""Agents whose name does not tell the command line or the record they were started with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class Run:
     """Why it ended, for people; empty: it runs, or was killed."""
     may_go_on: bool = False
     """It ended before its time (interrupted, keeps suspended): `--resume` goes on with it."""
+    wait_until: float | None = None
+    """While it waits: until then, unix seconds..."""
+    wait_why: str = ""
+    """...for this reason."""
     pid: int = field(default_factory=os.getpid)
     v: int = 1
 
@@ -101,6 +108,24 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
         return Run(**fields | {"budget": Budget(**fields["budget"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def format_resume(campaign: str, target: str, agent: str) -> str:
+    """The command that goes on with a campaign's loop; a command line has to be given again."""
+    words = f"./lar loop {target} --resume --campaign {campaign}"
+    return f"{words} --agent ... (as before)" if agent.startswith(RETYPED) else words
+
+
+def is_loop_running(desk: CampaignWorkspace) -> bool:
+    """Whether a process holds the loop's lock, in this or another PID namespace."""
+    try:
+        with (find_loop_dir(desk) / "loop.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager
@@ -130,6 +155,8 @@ class Tally:
     """The campaign's trials before this run, oldest first."""
     trials: list[TrialRecord] = field(default_factory=list)
     """Trials of this run, also those of an earlier process; without remembered ones."""
+    now: Callable[[], float] = time.time
+    """Unix seconds."""
 
     @classmethod
     def count_run(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
@@ -181,12 +208,18 @@ class Tally:
         kept = (r.gain or 0.0 for r in self.history if r.verdict is Verdict.KEEP)
         return 100.0 * (math.prod(1.0 + gain / 100.0 for gain in kept) - 1.0)
 
+    @property
+    def deadline(self) -> float | None:
+        """When --hours are over, unix seconds; None: no limit."""
+        hours = self.run.budget.hours
+        return None if hours is None else self.run.begun + hours * 3600
+
     def find_reached_limit(self) -> str:
         """The limit that is reached, in words, or an empty string."""
         budget = self.run.budget
         if budget.trials is not None and self.count >= budget.trials:
             return f"{budget.trials} trials done"
-        if budget.hours is not None and time.time() - self.run.begun >= budget.hours * 3600:
+        if budget.hours is not None and self.now() - self.run.begun >= budget.hours * 3600:
             if budget.hours < 0.1:
                 return f"{3600 * budget.hours:.0f} s are over"
             return f"{budget.hours:g} hours are over"
