@@ -117,8 +117,8 @@ def space(op, bound):
     )
 
 
-NARROW = ("offsets have 32 bits in Lance; here the values of a call are at most 8 MiB, since memory "
-          "ends there, and offsets beyond the codes come from changed pages")  # fmt: skip
+NARROW = ("offsets have 32 bits in Lance; here the values of a call are at most 8 MiB, since "
+          "memory ends there, and offsets beyond the codes come from changed pages")  # fmt: skip
 TARGET = Target(
     name="fsst",
     summary="FSST strings: the decompressor, and a mini-block chunk to the block builder",

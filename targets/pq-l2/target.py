@@ -24,7 +24,6 @@ from .fixtures import (
     uniform_codes,
 )
 
-
 HARD = {name: VALUES[name] for name in VALUES if name != "gaussian"} | {
     "hard": lambda rng, n: mix(rng, n, list(VALUES.values()))
 }

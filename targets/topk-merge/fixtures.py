@@ -198,7 +198,9 @@ def heap_of(seen: Floats, k: int, rng: Generator) -> Floats:
     return from_total_order((-np.array(heap, np.int64)).astype(np.int32))
 
 
-def kth_band(k: int, lower: float, upper: float, held: int, ids: Ids, dists: Floats) -> Ids:
+def kth_band(
+    k: int, lower: float, upper: float, held: int, ids: Ids, dists: Floats, rest: int = 0
+) -> Ids:
     """Sorted ids of all rows at the k-th distance: any of them may take the last places.
 
     Args:
@@ -206,11 +208,13 @@ def kth_band(k: int, lower: float, upper: float, held: int, ids: Ids, dists: Flo
         lower, upper: rows in `[lower, upper)` by `total_cmp` are admitted.
         held: so many rows at the front are in the heap already, whatever the bounds.
         ids, dists: all rows, u64[n] and f32[n].
+        rest: so many rows at the end go in by push and pop, whatever the bounds.
     """
     order = total_order(dists)
     low, high = total_order(np.array([lower, upper], np.float32))
     admitted = (order >= low) & (order < high)
     admitted[:held] = True
+    admitted[order.size - rest :] = True
     order, ids = order[admitted], ids[admitted]
     if k == 0 or not order.size:
         return ids[:0]

@@ -63,7 +63,7 @@ def drawn_call(
 ) -> Call:
     """Drawn distances, bounds and heap; `every` holds different ids, for the heap's rows as well.
 
-    Rows behind the last partition are as near as the heap's own, so that they go in by push and pop.
+    Rows behind the last partition are as near as the heap's own, so most go in by push and pop.
     """
     kind = DRAWN_KINDS.get(name, name)
     rows, rest = shape["n"] * shape["p"], shape.get("rest", 0)
@@ -91,7 +91,8 @@ def make_call(
     both = np.concatenate([heap_ids, ids]), np.concatenate([heap, dists])
     size = min(k, both[0].size)
     args = (np.array([k], np.uint64), lower, upper, heap_ids, heap, ends, ids, dists)
-    return Call(args, (4 * size, 8 * size), kth_band(k, *edges, heap.size, *both))
+    band = kth_band(k, *edges, heap.size, *both, rest=shape.get("rest", 0))
+    return Call(args, (4 * size, 8 * size), band)
 
 
 def combo(k: int, n: int, p: int, dist: str, calls=2, confirm: int | None = None, rest=0) -> Combo:
@@ -108,7 +109,7 @@ DRAWN_NAMES = ("gaussian", "ties", "bounded", "descending", "mixed", "cut", "asc
 
 
 def count_bytes(shape: Shape) -> int:
-    """Inputs and outputs of a call: ids and distances of rows, of the earlier heap, of the result."""
+    """Bytes of a call: ids and distances of all rows, of the earlier heap, of the result."""
     rows, k = shape["n"] * shape["p"] + shape["rest"], shape["k"]
     return 64 + 8 * shape["p"] + 12 * (rows + min(k, EARLIER) + min(k, rows + EARLIER))
 

@@ -110,7 +110,12 @@ class Combo:
     @property
     def name(self) -> str:
         """`16x2048 clustered`; the same name at confirmation."""
-        return "x".join(str(v) for v in self.shape.values()) + f" {self.dist}"
+        return ("x".join(str(v) for v in self.shape.values()) + f" {self.dist}").strip()
+
+    @property
+    def drawn_dist(self) -> str:
+        """The form of its distribution whose parameters are drawn."""
+        return DRAWN + self.dist.removeprefix(DRAWN)
 
 
 Inputs = Callable[
