@@ -33,6 +33,9 @@ GOOD = Target(
 )  # fmt: skip
 
 
+OTHER_SPACE = replace(GOOD.spaces[0], ranges={"m": Range(1, 9)}, call_bytes=lambda _: 4)
+
+
 def test_good_target_has_no_problem() -> None:
     assert catalogue.find_problems(GOOD) == []
 
@@ -63,7 +66,7 @@ def combo(**changes: object) -> Combo:
         ({"tiers": ("native", "mmx")}, "tiers"),
         ({"spaces": ()}, "op 'sum' has no space"),
         ({"spaces": GOOD.spaces * 2}, "appears twice"),
-        ({"spaces": (replace(GOOD.spaces[0], ranges={"m": Range(1, 9)}),)}, "has no n"),
+        ({"spaces": (OTHER_SPACE,)}, "has no n"),
         ({"spaces": (replace(GOOD.spaces[0], ranges={"n": Range(1, 9)}),)}, "does not reach"),
         ({"spaces": (replace(GOOD.spaces[0], bound=""),)}, "bound is empty"),
     ],
