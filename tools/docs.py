@@ -245,6 +245,15 @@ def describe_champion(target: str) -> str:
     return f"{machine_tables.target_page(target)}\n\n{emulated}"
 
 
+def describe_spaces(target: str) -> str:
+    """The calls of a target that secret cases are drawn from."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import spaces_table as made
+
+    spaces = made.load_spaces(ROOT, target)
+    return f"{format_table(made.HEAD, made.list_rows(spaces))}\n\n{made.describe_spaces(spaces)}"
+
+
 CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
 """Targets that have a champion: `champion-fsst` and so on are tables."""
 
@@ -304,6 +313,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "threats": list_threats,
     "fuzz": summarise_fuzzing,
     **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
+    **{f"space-{name}": partial(describe_spaces, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},
 }
 
