@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from red_calls import Surface
+import threats
+from red_calls import Surface, read_surface
 from red_kernels import Effect, list_slow, list_wrong, write_kernel
 from red_kinds import Bin, Harm, Kind, Stage
 from red_mutants import Generator, draw_region
@@ -19,11 +20,15 @@ from red_record import Row, Series, parse_rows, tabulate
 from red_regions import EVERYWHERE, Region, list_states
 from red_space import World
 from red_trials import RedBench
+from red_twins import read_twins, write_twin
 from tiers import FAST_TARGET, fast_for
 
 from lance_autoresearch.bench.pools import Pool, write_pool
+from lance_autoresearch.build.builder import build_kernel
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.judge.admission import admit
 from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.champion import read_champion
 from lance_autoresearch.targets.spec import Call, Combo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,3 +197,25 @@ def test_a_series_goes_on_and_refuses_another_command(tmp_path: Path) -> None:
         Series.begin(path, "zen3, another")
     with pytest.raises(UsageError):
         parse_rows(path.read_text() + "nonsense\n")
+
+
+TWINS = read_twins()
+QUICK = ("vectors-97-to-191", "k-in-32-bits", "offsets-in-33-bits")
+
+
+def test_every_twin_names_a_row_of_the_catalogue() -> None:
+    known = {number for threat in threats.threats() for number in threats.numbers(threat)}
+    assert {twin.row for twin in TWINS} <= known
+    assert len(TWINS) > 90
+
+
+@pytest.mark.parametrize("name", fast_for([twin.name for twin in TWINS], *QUICK))
+def test_a_twin_is_a_kernel_that_admission_accepts(name: str) -> None:
+    twin = next(twin for twin in TWINS if twin.name == name)
+    target = catalogue.load_target(ROOT, twin.target)
+    honest = read_champion(ROOT, twin.target)
+    assert honest is not None
+    surface = read_surface(honest, ROOT, twin.target, twin.op)
+    text = write_twin(twin, honest, target, surface)
+    admit(text)
+    assert build_kernel(ROOT, twin.target, text).digest
