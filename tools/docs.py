@@ -294,6 +294,14 @@ def summarise_calibration() -> str:
     return "\n\n".join([*parts, made])
 
 
+def summarise_red_team() -> str:
+    """Kernels that are wrong or slow on a part of the inputs, from records/red/."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from red_record import FOLDER, render_tables
+
+    return str(render_tables(ROOT / FOLDER, format_table))
+
+
 MEASURED = ("again", "bias", "conductor", "detection", "endurance", "layout", "mutation", "names",
             "noise", "phases", "sandbox")  # fmt: skip
 """Tables kept in docs/figures/, written by the command that each names."""
@@ -312,6 +320,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": summarise_calibration,
     "threats": list_threats,
     "fuzz": summarise_fuzzing,
+    "red": summarise_red_team,
     **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
     **{f"space-{name}": partial(describe_spaces, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},

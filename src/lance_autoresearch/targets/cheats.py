@@ -136,8 +136,8 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
         UsageError: the kernel has no such op, or the template not one `surface!` block.
     """
     source = Source("kernel.rs", kernel.encode())
-    node = _find_op(source, op)
-    kinds = _list_parameters(source, node)
+    node = find_op(source, op)
+    kinds = list_parameters(source, node)
     views = ", ".join(f"view({name})" for name, kind in kinds.items() if kind.startswith("&["))
     begins = BEGINS.search(template)
     template = BEGINS.sub("", template)
@@ -171,14 +171,15 @@ def _unescape(text: str) -> str:
     return re.sub(r"\\u\{([0-9a-f]{1,6})\}", lambda found: chr(int(found[1], 16)), text)
 
 
-def _find_op(source: Source, op: str) -> Node:
+def find_op(source: Source, op: str) -> Node:
+    """The function of a kernel's surface. Raises UsageError if there is none."""
     for node in source.root.named_children:
         if node.type == "function_item" and source.get_name(node) == op:
             return node
     raise UsageError(f"the first kernel has no `pub fn {op}`")
 
 
-def _list_parameters(source: Source, node: Node) -> dict[str, str]:
+def list_parameters(source: Source, node: Node) -> dict[str, str]:
     """Name -> type of the parameters of a function, in order."""
     listed = node.child_by_field_name("parameters")
     return {
