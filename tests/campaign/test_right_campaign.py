@@ -15,8 +15,8 @@ from lance_autoresearch.campaign import campaign
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.driving import drive_loop
 from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign, resolve_kernel
+from lance_autoresearch.campaign.quoting import choose_kernel
 from lance_autoresearch.campaign.tally import Budget
-from lance_autoresearch.cli.bench import _choose_kernel
 from lance_autoresearch.errors import LarError, UsageError
 from lance_autoresearch.targets.champion import find_kernel_path, read_champion
 
@@ -80,7 +80,7 @@ def test_bench_quotes_the_newest_campaign_whether_its_worktree_is_there_or_not(
     a, b = two
     shutil.rmtree(b.worktree)
     assert find_newest_campaign(b.root, TARGET) == b
-    assert _choose_kernel(b.root, TARGET, None, None, False) == FIRST != a.read_champion()
+    assert choose_kernel(b.root, TARGET, None, None, False) == FIRST != a.read_champion()
 
 
 @pytest.mark.parametrize("what", ["gone", "dangling link", "named pipe", "directory"])

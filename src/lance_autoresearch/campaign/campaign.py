@@ -29,11 +29,12 @@ from lance_autoresearch.campaign.settle import (
     repair_campaigns,
     settle_campaign,
 )
+from lance_autoresearch.campaign.witnesses import verify_ledger
 from lance_autoresearch.errors import LarError, LedgerError, UsageError
 from lance_autoresearch.host.git import CHECKOUT_TRAILER, HEAD_TRAILER, Git
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.host.tier import LOWER_TIERS, read_requested_tier, request_tier
-from lance_autoresearch.ledger import Champion, Ledger, Verified, hash_bytes
+from lance_autoresearch.ledger import Champion, Ledger, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -373,32 +374,3 @@ def _check_worktree_root(worktree: Path, root: Path) -> None:
             f"this worktree belongs to the checkout {outer}", where=str(worktree),
             next="unset LAR_ROOT, or cd into the checkout that it names",
         )  # fmt: skip
-
-
-def verify_ledger(root: Path) -> Verified:
-    """Walk the ledger's chain with git's commits as witnesses."""
-    with Ledger.open(root) as ledger:
-        return ledger.verify_chain(_collect_witnesses(Git(root), ledger))
-
-
-def _collect_witnesses(git: Git, ledger: Ledger) -> dict[str, str]:
-    """Commit -> ledger head of every commit of ours; commits of other checkouts do not count.
-
-    A commit belongs to this ledger if a row names it, if it says that it was made in this
-    checkout or in one whose commits the rows name, or if it does not say where it was made.
-    """
-    rows = ledger.list_campaigns()
-    try:
-        said = git.read_testimony()
-        own = {git.read_checkout_id(), ""}
-    except LedgerError:
-        if rows:
-            raise
-        return {}                   # there may be no git beside a ledger without a campaign
-    named = {commit for row in rows for commit in ledger.list_commits(row.name)}
-    own |= {said[commit].checkout for commit in named if commit in said}
-    return {
-        commit: testimony.head
-        for commit, testimony in said.items()
-        if commit in named or testimony.checkout in own
-    }
