@@ -95,9 +95,9 @@ def list_exit_codes() -> str:
             ("1", "revert: slower, not proven faster, or one combo is too slow"),
             ("2", "incorrect: the output differs from Lance's"),
             ("3", "rejected before or while it ran: admission, compiler, audit, sandbox"),
-            ("4", "inconclusive: the machine failed, not the kernel; run it again"),
+            ("4", "inconclusive, or this machine, its disk or its repository is at fault"),
             ("64", "wrong option, name or combination"),
-            ("70", "a defect of this tool, with a traceback"),
+            ("70", "a defect of this tool, with a traceback; `lar log --verify`: altered records"),
             ("130", "interrupted; nothing half-done is left"),
         ],
     )

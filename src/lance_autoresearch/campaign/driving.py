@@ -14,7 +14,7 @@ from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks
-from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
+from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign, require_kernel
 from lance_autoresearch.campaign.loop import Budget, Progress, RetryDelays, run_loop
 from lance_autoresearch.campaign.loop_output import (
     make_event_printer,
@@ -62,6 +62,7 @@ def drive_loop(
     if where.target != target:
         raise UsageError(f"campaign '{where.name}' is on {where.target}",
                          next=f"./lar loop {where.target} --campaign {where.name}")
+    require_kernel(where)
     campaigns.enter_tier(where)
     with lock_loop(where.desk), Live(enabled=not json) as live:
         run = find_interrupted_run(where) if resume else None

@@ -10,7 +10,7 @@ cannot know: where the loop began, its limits, and what turns without a candidat
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import math
 import os
@@ -23,10 +23,14 @@ from pathlib import Path
 from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.lock_files import BusyLock, hold_lock_file, is_locked
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Results, TrialRecord, Verdict
 
+LOOP_LOCK = "loop.lock"
+PROBE_S = 0.2
+"""`lar status` holds a loop's lock for an instant to see whether it is free."""
 WHOLE = 50
 """The newest trials, this many, are held with all their numbers: prompts look no further back."""
 
@@ -131,10 +135,11 @@ def is_loop_running(desk: CampaignWorkspace) -> bool:
 @contextmanager
 def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
     """One loop a campaign at a time. Raises UsageError if another runs."""
-    with (find_loop_dir(desk) / "loop.lock").open("ab") as file:
+    with contextlib.ExitStack() as stack:
+        lock = find_loop_dir(desk) / LOOP_LOCK
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            stack.enter_context(hold_lock_file(lock, "exclusive", wait_s=PROBE_S))
+        except BusyLock as error:
             raise UsageError(
                 f"another loop runs in campaign '{desk.name}'",
                 next=f"./lar loop {desk.target} --campaign OTHER, or ./lar start {desk.target}",
@@ -144,6 +149,11 @@ def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
         ):  # of a loop that was killed in `save_run`
             part.unlink(missing_ok=True)
         yield
+
+
+def is_loop_running(desk: CampaignWorkspace) -> bool:
+    """Whether a process, of whatever namespace, holds the campaign's loop."""
+    return is_locked(find_loop_dir(desk) / LOOP_LOCK)
 
 
 @dataclass(slots=True)

@@ -139,7 +139,8 @@ OLD_NAMES: tuple[Verb, ...] = (
 
 EPILOGUE = (
     "Exit codes: 0 keep or done, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive or the "
-    "machine is at fault, 64 wrong usage, 70 a defect of this tool, 130 interrupted."
+    "machine is at fault, 64 wrong usage, 70 a defect of this tool (lar log --verify: altered "
+    "records), 130 interrupted."
 )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json as json_module
 import shutil
 import time
@@ -11,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lance_autoresearch.campaign.tally import LOOP_LOCK
 from lance_autoresearch.host import checkout, scratch
+from lance_autoresearch.host.lock_files import is_locked
 
 DAY_S = 86_400.0
 FRESH_S = 3_600.0
@@ -90,7 +90,7 @@ def list_disposable(root: Path) -> list[DisposableDir]:
     """Builds, homes of agents, forgotten scratch directories; least recently used first."""
     lar = checkout.ensure_lar_dir(root)
     found = [path for kind in PRODUCTS for path in (lar / "cache" / kind).glob("*")]
-    found += [path for path in (lar / "tmp").glob("*") if not scratch.is_in_use(path)]
+    found += scratch.list_abandoned(root)
     found += (lar / "demo").glob("*")
     made = [
         DisposableDir(path, measure_size(path), _find_last_use(path))
@@ -112,18 +112,8 @@ def _list_agent_homes(lar: Path) -> list[DisposableDir]:
             max(_find_last_use(home), _find_last_use(home.parent / "loop.json")),
         )
         for home in homes
-        if home.is_dir() and not _is_loop_running(home.parent)
+        if home.is_dir() and not is_locked(home.parent / LOOP_LOCK)
     ]
-
-
-def _is_loop_running(loop: Path) -> bool:
-    """Whether a process holds the loop's lock."""
-    with contextlib.suppress(FileNotFoundError), (loop / "loop.lock").open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _list_programs(lar: Path) -> list[DisposableDir]:

@@ -50,12 +50,19 @@ def show_status(target: str | None = None, *, watch: bool = False, json: bool = 
 
 
 def collect_status(root: Path, target: str | None) -> dict[str, Any]:
-    """All campaigns and the ledger's counts, as JSON-able fields."""
+    """All campaigns and the ledger's counts, as JSON-able fields.
+
+    Raises:
+        UsageError: neither the checkout nor the ledger knows the target.
+    """
+    from lance_autoresearch.cli.names import check_names
     from lance_autoresearch.ledger import Ledger, find_ledger_path
 
     if not find_ledger_path(root).exists():
+        check_names(root, None, target)
         return {"v": 1, "campaigns": [], "trials": {}}
     with Ledger.open(root) as ledger:
+        check_names(root, ledger, target)
         found = [describe_campaign(root, ledger, row) for row in ledger.list_campaigns(target)]
         return {"v": 1, "campaigns": found, "trials": ledger.count_verdicts()}
 
