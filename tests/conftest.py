@@ -1,9 +1,13 @@
 """Fixtures that several test files share, and the order in which files run."""
 
+import os
 from pathlib import Path
 
 import pytest
 from conductor_parts import bench
+
+os.environ.setdefault("LAR_AHEAD", "0")
+"""No process makes secret cases ahead unless a test asks for it: it would outlive the test."""
 
 __all__ = ["bench"]
 

@@ -9,8 +9,10 @@ compact   the bytes of the input that are not zero: a variable length
 
 import numpy as np
 
+from lance_autoresearch.fixtures.drawn import mix, move_scale, rearrange
 from lance_autoresearch.fixtures.floats import VALUES
-from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+from lance_autoresearch.targets.space import Range, Space
+from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Op, Out, Target
 
 WEIGHTS = 8
 """Coefficients of the polynomial."""
@@ -22,15 +24,45 @@ LENGTHS = (0, 1, 7, 8, 63, 64, 65, 200, 257, 1000, 4999)
 
 def inputs(op, shape, dist, rng, calls, make):
     """Fresh data for each call. `sparse`: three bytes in four are zero."""
-    n = shape["n"]
+    drawn, kind = dist.startswith(DRAWN), dist.removeprefix(DRAWN)
     for _ in range(calls):
-        if op == "blend":
-            weights = rng.standard_normal(WEIGHTS).astype(np.float32)
-            yield Call((VALUES[dist](rng, n), weights), (4 * n,))
-        else:
-            high = 256 if dist == "dense" else 1024
-            values = rng.integers(0, high, n)
-            yield Call((np.where(values < 256, values, 0).astype(np.uint8),), (n,))
+        make_call = blend_call if op == "blend" else compact_call
+        yield make_call(shape["n"], kind, drawn, rng)
+
+
+def blend_call(n, kind, drawn, rng):
+    """`drawn`: another scale, another order; `mixed`: two kinds of floats."""
+    if kind == "mixed":
+        values = rearrange(rng, mix(rng, n, list(VALUES.values())))
+    else:
+        values = move_scale(rng, VALUES[kind](rng, n), 1e3) if drawn else VALUES[kind](rng, n)
+    return Call((values, rng.standard_normal(WEIGHTS).astype(np.float32)), (4 * n,))
+
+
+def compact_call(n, kind, drawn, rng):
+    """`drawn`: another share of zeros; `mixed`: two shares, in another order."""
+    dense, sparse = 1 / 256, 3 / 4
+    if drawn:
+        dense, sparse = rng.uniform(0, 0.02), rng.uniform(0.4, 1.0)
+
+    def draw_bytes(zeros):
+        return lambda rng, n: np.where(rng.random(n) < zeros, 0, rng.integers(1, 256, n))
+
+    kinds = {"dense": draw_bytes(dense), "sparse": draw_bytes(sparse)}
+    if kind == "mixed":
+        return Call((rearrange(rng, mix(rng, n, list(kinds.values()))).astype(np.uint8),), (n,))
+    return Call((kinds[kind](rng, n).astype(np.uint8),), (n,))
+
+
+BOUND = "any size; it ends at 2^17 since a check must be short"
+DRAWN_BYTES = tuple(DRAWN + kind for kind in ("dense", "sparse", "mixed"))
+DRAWN_FLOATS = tuple(DRAWN + kind for kind in (*VALUES, "mixed", "mixed"))
+SPACES = (
+    Space("blend", {"n": Range(0, 1 << 17)}, DRAWN_FLOATS,
+          max_bytes=2 << 20, bound=BOUND, call_bytes=lambda shape: 64 + 8 * shape["n"]),
+    Space("compact", {"n": Range(0, 1 << 17)}, DRAWN_BYTES,
+          max_bytes=1 << 20, bound=BOUND, call_bytes=lambda shape: 64 + 2 * shape["n"]),
+)  # fmt: skip
 
 
 def combos(op, dists):
@@ -54,4 +86,5 @@ TARGET = Target(
         *(Combo("compact", {"n": n}, d, 2) for n in LENGTHS for d in ("dense", "sparse")),
     ),
     inputs=inputs,
+    spaces=SPACES,
 )

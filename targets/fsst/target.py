@@ -8,10 +8,17 @@ Every expected output, failures included, is upstream's.
 
 import numpy as np
 
+from lance_autoresearch.fixtures.drawn_text import (
+    DRAWN_CORPORA,
+    DRAWN_STREAMS,
+    cut_text,
+    substitute,
+)
 from lance_autoresearch.fixtures.textgen import CORPORA, draw_prose
-from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+from lance_autoresearch.targets.space import Range, Space
+from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Op, Out, Target
 
-from .fixtures import encoded, hand_made, mini_block, mutated, patched
+from .fixtures import encoded, hand_made, mini_block, mutated, patched, widened
 
 OPS = {"decompress_i32": np.int32, "decompress_i64": np.int64, "decode_chunk": np.int32}
 TAB, COD, OFF, ALL = "table", "codes", "off", slice(None)
@@ -42,6 +49,7 @@ HELD_OUT = [("words", 333, 8), ("few", 1000, 8), ("accents", 100, 8), ("lognorma
             ("noise-mutated", 20, 64), ("few", 70_001, 1), ("names", 70_001, 1),
             *((k, 8, len(v)) for k, v in BROKEN.items()),
             ("rooms", 8, len(ROOM) * len(IN_ROOM))]  # fmt: skip
+CHANGES = {"mutated": mutated, "wide": widened}
 TIMED = [("decompress_i32", d, *n) for d, *n in (("names", 256, 247), ("urls", 128, 121),
          ("prose", 64, 61), ("hex", 128, 121), ("sparse", 512, 487), ("noise", 128, 121))] + [
          ("decompress_i64", "names", 256, 247), ("decode_chunk", "names", 256, 247),
@@ -62,7 +70,9 @@ def call(op, page, less=0, fewer=0, more=0, cut=0, base=None):
 def inputs(op, shape, dist, rng, calls, make):
     """`calls` chunks of one column, each broken where the distribution says so."""
     n = shape["values"]
-    if dist in BROKEN:
+    if dist.startswith(DRAWN):
+        yield from drawn_calls(op, shape, dist.removeprefix(DRAWN), rng, calls, make)
+    elif dist in BROKEN:
         yield from (call(op, patched(hand_made(rng), p)) for p in BROKEN[dist])
     elif dist == "rooms":
         yield from (call(op, patched(hand_made(rng), p), **r) for p in IN_ROOM for r in ROOM)
@@ -75,6 +85,40 @@ def inputs(op, shape, dist, rng, calls, make):
             yield call(op, mutated(rng, page) if broken else page)
 
 
+def drawn_calls(op, shape, dist, rng, calls, make):
+    """Text of drawn alphabets, vocabularies and lengths; pages changed as the name says."""
+    kind, *changes = dist.split("-")
+    n, lead = shape["values"], None
+    if "length" in shape:
+        text = cut_text(rng, DRAWN_STREAMS[kind], n * calls, shape["length"])
+    else:
+        text = substitute(rng, DRAWN_CORPORA[kind](rng, n * calls))
+    if kind == "noise" and ("length" not in shape or rng.random() < 0.5):
+        lead = cut_text(rng, DRAWN_STREAMS["words"], 256, 64)
+    column = encoded(text, make, lead)
+    for i in range(0, n * calls, n):
+        page = column.values(i, i + n)
+        for change in changes:
+            page = CHANGES[change](rng, page)
+        yield call(op, page)
+
+
+def space(op, bound):
+    """Values of drawn lengths; codes may be as many bytes as the text, twice as many if escaped."""
+    streams = [f"{DRAWN}{kind}" for kind in (*DRAWN_STREAMS, "words", "mixed", "noise")]
+    broken = [f"{DRAWN}mixed-mutated", f"{DRAWN}words-mutated", f"{DRAWN}mixed-wide"]
+    return Space(
+        op,
+        {"values": Range(1, 1 << 17), "length": Range(0, 1 << 16)},
+        (*streams, *broken),
+        max_bytes=8 << 20,
+        bound=bound,
+        call_bytes=lambda shape: 2400 + shape["values"] * (3 * shape["length"] + 16) + 16,
+    )
+
+
+NARROW = ("offsets have 32 bits in Lance; here the values of a call are at most 8 MiB, since "
+          "memory ends there, and offsets beyond the codes come from changed pages")  # fmt: skip
 TARGET = Target(
     name="fsst",
     summary="FSST strings: the decompressor, and a mini-block chunk to the block builder",
@@ -87,4 +131,11 @@ TARGET = Target(
     ),
     checks=tuple(Combo(op, {"values": n}, dist, k) for op in OPS for dist, n, k in HELD_OUT),
     inputs=inputs,
+    spaces=(
+        space("decompress_i32", NARROW),
+        space("decompress_i64", "offsets have 64 bits in Lance, and 2^31 bytes of codes exceed "
+              "memory here: offsets from 2^31 to 2^63 come from changed pages, which Lance "
+              "refuses; sound values of a call are at most 8 MiB"),
+        space("decode_chunk", NARROW),
+    ),
 )

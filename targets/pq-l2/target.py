@@ -8,10 +8,26 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from lance_autoresearch.fixtures.drawn import mix
 from lance_autoresearch.fixtures.floats import VALUES, draw_gaussian
-from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, Target
+from lance_autoresearch.targets.space import Range, Shape, Space
+from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Maker, Op, Out, Target
 
-from .fixtures import CENTROIDS, CODES, residual_codebook, residual_table, uniform_codes
+from .fixtures import (
+    CENTROIDS,
+    CODES,
+    DRAWN_CODES,
+    drawn_codebook,
+    drawn_table,
+    residual_codebook,
+    residual_table,
+    uniform_codes,
+)
+
+HARD = {name: VALUES[name] for name in VALUES if name != "gaussian"} | {
+    "hard": lambda rng, n: mix(rng, n, list(VALUES.values()))
+}
+"""Floats that are hard to sum; `hard` are two kinds of them in one array."""
 
 
 def inputs(
@@ -19,24 +35,41 @@ def inputs(
     make: Maker | None,
 ) -> Iterator[Call]:  # fmt: skip
     """Scan: a fresh query and partition per call. Table: one codebook, a fresh query per call."""
-    m = np.array([shape["m"]], np.uint64)
-    cells = shape["m"] * CENTROIDS
-    if op == "scan8":
-        codes = CODES.get(dist, uniform_codes)
-        for _ in range(calls):
-            hard = VALUES.get(dist)
-            table = hard(rng, cells) if hard else residual_table(rng, shape["m"])
-            yield Call((table, m, codes(rng, shape["m"], shape["n"])), (4 * shape["n"],))
-        return
-    dsub = shape["dsub"]
-    floats = VALUES.get(dist)
+    make_calls = scan_calls if op == "scan8" else table_calls
+    yield from make_calls(shape, dist.removeprefix(DRAWN), dist.startswith(DRAWN), rng, calls)
+
+
+def scan_calls(
+    shape: Shape, kind: str, drawn: bool, rng: np.random.Generator, calls: int
+) -> Iterator[Call]:
+    """Codes of a kind, or hard floats in the table; `drawn`: with drawn parameters."""
+    m, n = shape["m"], shape["n"]
+    codes = DRAWN_CODES.get(kind, DRAWN_CODES["mixed"]) if drawn else CODES.get(kind, uniform_codes)
+    for _ in range(calls):
+        if hard := HARD.get(kind):
+            table = hard(rng, m * CENTROIDS)
+        else:
+            table = drawn_table(rng, m) if drawn else residual_table(rng, m)
+        yield Call((table, np.array([m], np.uint64), codes(rng, m, n)), (4 * n,))
+
+
+def table_calls(
+    shape: Shape, kind: str, drawn: bool, rng: np.random.Generator, calls: int
+) -> Iterator[Call]:
+    """A codebook and queries; dimensions beyond the last sub-vector are not read (`tail`)."""
+    m, dsub, tail = shape["m"], shape["dsub"], shape.get("tail", 0) % shape["m"]
+    size, floats = m * dsub + tail, HARD.get(kind)
     for i in range(calls):
         if i % 16 == 0:  # another index has another codebook
-            residual = residual_codebook(rng, shape["m"], dsub)
-            codebook = floats(rng, cells * dsub) if floats else residual
-        size = shape["m"] * dsub + shape.get("tail", 0)
-        query = floats(rng, size) if floats else np.float32(0.14) * draw_gaussian(rng, size)
-        yield Call((codebook, m, query), (4 * cells,))
+            scale = 1.0
+            if floats:
+                codebook = floats(rng, m * CENTROIDS * dsub)
+            elif drawn:
+                codebook, scale = drawn_codebook(rng, m, dsub)
+            else:
+                codebook = residual_codebook(rng, m, dsub)
+        query = floats(rng, size) if floats else np.float32(0.14 * scale) * draw_gaussian(rng, size)
+        yield Call((codebook, np.array([m], np.uint64), query), (4 * m * CENTROIDS,))
 
 
 def scan(m: int, n: int, dist: str, calls: int, confirm: int | None = None) -> Combo:
@@ -53,7 +86,29 @@ def table(
     return Combo("table_l2", shape, dist, calls, second, window_kib=1024 if m > 16 else 512)
 
 
-HARD = ("wide", "specials", "subnormal", "minus-zero", "huge", "bits")
+HARD_CHECKS = ("wide", "specials", "subnormal", "minus-zero", "huge", "bits")
+SCANS = Space(
+    "scan8",
+    {"m": Range(1, 2048), "n": Range(0, 1 << 20)},
+    tuple(DRAWN + kind for kind in (*DRAWN_CODES, *HARD)),
+    max_bytes=16 << 20,
+    bound="rows of a partition and sub-vectors are 32-bit numbers in Lance; here they end at 2^20 "
+    "and 2,048, and a call at 16 MiB, since memory and time do",
+    call_bytes=lambda shape: 8 + shape["m"] * (4 * CENTROIDS + shape["n"]) + 4 * shape["n"],
+)
+TABLES = Space(
+    "table_l2",
+    {"m": Range(1, 2048), "dsub": Range(1, 4096), "tail": Range(0, 300)},
+    (DRAWN + "residual", *HARD),
+    max_bytes=16 << 20,
+    bound="dimensions of a vector are a 32-bit number in Lance; here a codebook of 256 centroids "
+    "for 2,048 sub-vectors or 4,096 dimensions each, at most 16 MiB, since memory ends there",
+    call_bytes=lambda shape: (
+        8
+        + 4 * (CENTROIDS + 1) * shape["m"] * shape["dsub"]
+        + 4 * (CENTROIDS * shape["m"] + shape["tail"])
+    ),
+)
 TARGET = Target(
     name="pq-l2",
     summary="8-bit product quantization: scanning a partition and building the L2 table",
@@ -76,15 +131,16 @@ TARGET = Target(
         *(scan(m, n, "uniform", 2) for m, n in ((1, 1), (1, 63), (3, 64), (16, 65), (2, 127))),
         *(scan(m, n, "skewed", 2) for m, n in ((16, 0), (7, 200), (255, 70), (192, 2000))),
         *(scan(m, n, "clustered", 1) for m, n in ((16, 8191), (16, 8192), (3, 140001), (96, 1023))),
-        *(scan(m, n, dist, 1) for dist in HARD for m, n in ((1, 70), (16, 333), (33, 129))),
+        *(scan(m, n, dist, 1) for dist in HARD_CHECKS for m, n in ((1, 70), (16, 333), (33, 129))),
         *(table(m, dsub, "residual", 2) for m in (1, 6) for dsub in (1, 4, 8, 12, 16, 17, 32, 128)),
         *(table(m, dsub, "residual", 1) for m, dsub in ((192, 8), (24, 32), (16, 24), (8, 7))),
-        *(table(5, dsub, dist, 1) for dist in HARD for dsub in (4, 8, 16, 19, 32)),
+        *(table(5, dsub, dist, 1) for dist in HARD_CHECKS for dsub in (4, 8, 16, 19, 32)),
         table(7, 9, "residual", 1, tail=1),
         table(20, 1, "residual", 1, tail=19),
         table(4, 16, "residual", 1, tail=3),
         table(6, 8, "specials", 1, tail=5),
     ),
     inputs=inputs,
+    spaces=(SCANS, TABLES),
     demo=True,
 )

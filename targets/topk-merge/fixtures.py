@@ -4,8 +4,9 @@
     dists = DISTANCES["gaussian"](rng, 2048)           # f32[2048]
     heap = heap_of(dists, 10, rng)                     # f32[10], the array of a max-heap
 
-DISTANCES: gaussian, ascending, descending, equal, ties, zeros, nans, specials, bits. The same
-generator state gives the same bytes.
+DISTANCES: gaussian, ascending, descending, equal, ties, zeros, nans, specials, bits.
+DRAWN_DISTANCES: the same kinds with drawn parameters, and mixed. `draw_ids` draws row ids of the
+full 64 bits. The same generator state gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lance_autoresearch.fixtures.floats import draw_bits, draw_specials
+from lance_autoresearch.fixtures.drawn import (
+    draw_log,
+    draw_log_integer,
+    mix,
+    move_scale,
+    rearrange,
+)
+from lance_autoresearch.fixtures.floats import VALUES, draw_bits, draw_specials
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -81,6 +89,90 @@ DISTANCES: Mapping[str, Callable[[Generator, int], Floats]] = {
 }
 
 
+def drawn_gaussian(rng: Generator, n: int) -> Floats:
+    """Chi-squared with 1 to 256 degrees of freedom, drawn scale and shift. f32[n]."""
+    return move_scale(rng, rng.chisquare(draw_log(rng, 1, 256), n).astype(np.float32))
+
+
+def drawn_ascending(rng: Generator, n: int) -> Floats:
+    """Sorted upwards. f32[n]."""
+    return np.sort(drawn_gaussian(rng, n))
+
+
+def drawn_descending(rng: Generator, n: int) -> Floats:
+    """Sorted downwards. f32[n]."""
+    return drawn_ascending(rng, n)[::-1].copy()
+
+
+def drawn_equal(rng: Generator, n: int) -> Floats:
+    """One distance for all rows. f32[n]."""
+    return np.full(n, drawn_gaussian(rng, 1)[0], np.float32)
+
+
+def drawn_ties(rng: Generator, n: int) -> Floats:
+    """Distances on 16 to 256 levels. f32[n]."""
+    levels = np.sort(drawn_gaussian(rng, draw_log_integer(rng, 16, 256)))
+    place = rng.chisquare(draw_log(rng, 4, 64), n)
+    place *= levels.size / (1 + 3 * place.mean()) if n else 1.0
+    return levels[np.minimum(place.astype(np.int64), levels.size - 1)]
+
+
+def drawn_mixed(rng: Generator, n: int) -> Floats:
+    """Two kinds in front of or among each other, sorted, half sorted, in runs or blocks. f32[n]."""
+    return rearrange(rng, mix(rng, n, [drawn_gaussian, drawn_ties, drawn_equal, VALUES["wide"]]))
+
+
+DRAWN_DISTANCES: Mapping[str, Callable[[Generator, int], Floats]] = DISTANCES | {
+    "gaussian": drawn_gaussian,
+    "ascending": drawn_ascending,
+    "descending": drawn_descending,
+    "equal": drawn_equal,
+    "ties": drawn_ties,
+    "mixed": drawn_mixed,
+}
+
+
+def row_addresses(rng: Generator, n: int) -> Ids:
+    """Row addresses of 8 fragments: a fragment's number above 32 bits, a row's below. u64[n]."""
+    return (rng.integers(0, 8, n) << 32 | rng.permutation(n)).astype(np.uint64)
+
+
+def draw_ids(rng: Generator, n: int) -> Ids:
+    """Different ids from all 64 bits: addresses, any numbers, or neighbours of a border. u64[n]."""
+    kind, mixed = rng.integers(0, 4), rng.permutation(n).astype(np.uint64)
+    if kind == 0:  # row addresses of any fragment
+        return rng.integers(0, 2**32, n, dtype=np.uint64) << np.uint64(32) | mixed
+    if kind == 1:  # any numbers: two alike are as rare as 1 in 2^40
+        return rng.integers(0, 2**64, n, dtype=np.uint64)
+    if kind == 2:  # different above a border only, or below it only
+        return mixed << np.uint64(rng.integers(16, 64 - n.bit_length()))
+    border = (1 << int(rng.choice((31, 32, 40, 48, 53, 63, 64)))) - int(rng.integers(0, n + 1))
+    return mixed + np.uint64(border % 2**64)
+
+
+def draw_near(rng: Generator, n: int, k: int, dists: Floats) -> Floats:
+    """Distances between those of the `k` nearest rows: most of them enter the heap. f32[n]."""
+    finite = np.sort(dists[np.isfinite(dists)])[: k + k // 8 + 1]
+    if not finite.size:
+        return drawn_gaussian(rng, n)
+    with np.errstate(over="ignore"):
+        picks = finite[rng.integers(0, finite.size, (2, n))]
+        return (picks[0] / 2 + picks[1] / 2).astype(np.float32)
+
+
+def draw_bounds(rng: Generator, dists: Floats, wide: bool) -> tuple[Floats, Floats]:
+    """A lower and an upper bound at drawn places of the distances, each f32[0] or f32[1].
+
+    Args:
+        wide: any two places, one bound or both or none; else both, and most rows lie between them.
+    """
+    order = np.sort(total_order(dists)) if dists.size else total_order(np.zeros(1, np.float32))
+    shares = np.sort(rng.random(2)) if wide else rng.uniform((0.0, 0.7), (0.3, 1.0))
+    both = from_total_order(order[(shares * order.size).astype(np.int64)])
+    low, high = (rng.random(2) < 0.7).tolist() if wide else (True, True)
+    return both[: int(low)], both[1 : 1 + int(high)]
+
+
 def total_order(values: Floats) -> Ints:
     """Integers in the order of Rust's `f32::total_cmp` (IEEE 754 totalOrder). i32[n].
 
@@ -106,7 +198,9 @@ def heap_of(seen: Floats, k: int, rng: Generator) -> Floats:
     return from_total_order((-np.array(heap, np.int64)).astype(np.int32))
 
 
-def kth_band(k: int, lower: float, upper: float, held: int, ids: Ids, dists: Floats) -> Ids:
+def kth_band(
+    k: int, lower: float, upper: float, held: int, ids: Ids, dists: Floats, rest: int = 0
+) -> Ids:
     """Sorted ids of all rows at the k-th distance: any of them may take the last places.
 
     Args:
@@ -114,11 +208,13 @@ def kth_band(k: int, lower: float, upper: float, held: int, ids: Ids, dists: Flo
         lower, upper: rows in `[lower, upper)` by `total_cmp` are admitted.
         held: so many rows at the front are in the heap already, whatever the bounds.
         ids, dists: all rows, u64[n] and f32[n].
+        rest: so many rows at the end go in by push and pop, whatever the bounds.
     """
     order = total_order(dists)
     low, high = total_order(np.array([lower, upper], np.float32))
     admitted = (order >= low) & (order < high)
     admitted[:held] = True
+    admitted[order.size - rest :] = True
     order, ids = order[admitted], ids[admitted]
     if k == 0 or not order.size:
         return ids[:0]

@@ -9,9 +9,19 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lance_autoresearch.fixtures.floats import MAX
-from lance_autoresearch.targets.spec import Call, Combo, Maker, Op, Out, RowOrder, Target
+from lance_autoresearch.targets.space import Range, Shape, Space
+from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Maker, Op, Out, RowOrder, Target
 
-from .fixtures import DISTANCES, heap_of, kth_band
+from .fixtures import (
+    DISTANCES,
+    DRAWN_DISTANCES,
+    draw_bounds,
+    draw_ids,
+    draw_near,
+    heap_of,
+    kth_band,
+    row_addresses,
+)
 
 EARLIER = 40_000
 BOUNDS = {  # kind: (kind of the distances, lower, upper)
@@ -20,31 +30,69 @@ BOUNDS = {  # kind: (kind of the distances, lower, upper)
     "any": ("bits", -np.nan, np.nan), "nans": ("nans", -np.nan, np.nan),
     "none": ("gaussian", 9, 9), "unit": ("specials", 0, 1), "twins": ("gaussian", None, None),
 }  # fmt: skip
+DRAWN_BOUNDS = {"bounded": False, "cut": True, "any": True, "nans": True}
+"""Kinds whose bounds are drawn from their own distances -> at any place of them."""
+DRAWN_KINDS = {"cut": "gaussian"} | {kind: row[0] for kind, row in BOUNDS.items()}
 
 
 def inputs(
     op: str, shape: Mapping[str, int], dist: str, rng: np.random.Generator, calls: int,
     make: Maker | None,
 ) -> Iterator[Call]:  # fmt: skip
-    """Row ids as Lance's row addresses; the calls of a pool score the same rows anew."""
-    (state, name), k, rest = dist.split(), shape["k"], shape.get("rest", 0)
-    rows = shape["n"] * shape["p"] + rest
+    """The calls of a pool score the same rows anew."""
+    state, name = dist.removeprefix(DRAWN).split()
+    rows = shape["n"] * shape["p"] + shape.get("rest", 0)
+    if dist.startswith(DRAWN):
+        every = draw_ids(rng, rows + min(shape["k"], EARLIER))
+        for _ in range(calls):
+            yield drawn_call(shape, state == "warm", name, rng, every)
+        return
     kind, *limits = BOUNDS.get(name, (name, None, None))
     lower, upper = (np.array([] if b is None else [b], np.float32) for b in limits)
-    edges = [e if b is None else b for e, b in zip((-MAX, MAX), limits, strict=True)]
-    ids = (rng.integers(0, 8, rows) << 32 | rng.permutation(rows)).astype(np.uint64)
+    ids = row_addresses(rng, rows)
     ids = ids % np.uint64(97) if name == "twins" else ids
-    ends = np.arange(1, shape["p"] + 1, dtype=np.uint64) * np.uint64(shape["n"])
-    first = np.array([k], np.uint64)
     for _ in range(calls):
-        earlier = EARLIER if state == "warm" else 0
-        heap = heap_of(DISTANCES[kind](rng, earlier), k, rng)
+        heap = heap_of(DISTANCES[kind](rng, EARLIER if state == "warm" else 0), shape["k"], rng)
         heap_ids = np.uint64(1 << 40) + rng.permutation(heap.size).astype(np.uint64)
         dists = DISTANCES[kind](rng, rows)
-        both = np.concatenate([heap_ids, ids]), np.concatenate([heap, dists])
-        size = min(k, both[0].size)
-        args = (first, lower, upper, heap_ids, heap, ends, ids, dists)
-        yield Call(args, (4 * size, 8 * size), kth_band(k, *edges, heap.size, *both))
+        yield make_call(shape, lower, upper, heap_ids, heap, ids, dists)
+
+
+def drawn_call(
+    shape: Shape, warm: bool, name: str, rng: np.random.Generator, every: np.ndarray
+) -> Call:
+    """Drawn distances, bounds and heap; `every` holds different ids, for the heap's rows as well.
+
+    Rows behind the last partition are as near as the heap's own, so most go in by push and pop.
+    """
+    kind = DRAWN_KINDS.get(name, name)
+    rows, rest = shape["n"] * shape["p"], shape.get("rest", 0)
+    # One distribution for both: a heap of other distances would admit all rows or none.
+    seen = DRAWN_DISTANCES[kind](rng, rows + (EARLIER if warm else 0))
+    scored, earlier = seen[:rows], seen[rows:]
+    if rng.random() < 0.5:
+        scored, earlier = seen[seen.size - rows :], seen[: seen.size - rows]
+    heap = heap_of(earlier, shape["k"], rng)
+    lower = upper = np.array([], np.float32)
+    if name in DRAWN_BOUNDS:
+        lower, upper = draw_bounds(rng, scored, DRAWN_BOUNDS[name])
+    near = draw_near(rng, rest, shape["k"], np.concatenate([heap, scored]))
+    heap_ids, ids = every[rows + rest :][: heap.size], every[: rows + rest]
+    return make_call(shape, lower, upper, heap_ids, heap, ids, np.concatenate([scored, near]))
+
+
+def make_call(
+    shape: Shape, lower: np.ndarray, upper: np.ndarray, heap_ids: np.ndarray, heap: np.ndarray,
+    ids: np.ndarray, dists: np.ndarray,
+) -> Call:  # fmt: skip
+    """The arguments in the contract's order, and the rows tied at the k-th place."""
+    k, ends = shape["k"], np.arange(1, shape["p"] + 1, dtype=np.uint64) * np.uint64(shape["n"])
+    edges = [b[0] if b.size else e for e, b in ((-MAX, lower), (MAX, upper))]
+    both = np.concatenate([heap_ids, ids]), np.concatenate([heap, dists])
+    size = min(k, both[0].size)
+    args = (np.array([k], np.uint64), lower, upper, heap_ids, heap, ends, ids, dists)
+    band = kth_band(k, *edges, heap.size, *both, rest=shape.get("rest", 0))
+    return Call(args, (4 * size, 8 * size), band)
 
 
 def combo(k: int, n: int, p: int, dist: str, calls=2, confirm: int | None = None, rest=0) -> Combo:
@@ -55,6 +103,31 @@ def combo(k: int, n: int, p: int, dist: str, calls=2, confirm: int | None = None
 
 REST = ((10, 99, 50), (100, 333, 300), (1000, 777, 900), (7, 3, 20))  # by push and pop: a heap?
 EDGES = ((1, 0), (10, 1), (10, 9), (3, 31), (1, 33), (100, 100), (64, 199), (65, 1000), (5000, 777))
+LARGE_K = tuple(2**bits + near for bits in (16, 31, 32) for near in (-1, 0, 1))
+DRAWN_NAMES = ("gaussian", "ties", "bounded", "descending", "mixed", "cut", "ascending", "mixed",
+               "specials", "bits", "any", "nans", "zeros", "equal")  # fmt: skip
+
+
+def count_bytes(shape: Shape) -> int:
+    """Bytes of a call: ids and distances of all rows, of the earlier heap, of the result."""
+    rows, k = shape["n"] * shape["p"] + shape["rest"], shape["k"]
+    return 64 + 8 * shape["p"] + 12 * (rows + min(k, EARLIER) + min(k, rows + EARLIER))
+
+
+QUERIES = Space(
+    "accumulate",
+    {
+        "k": Range(0, 20_000, borders=(*LARGE_K, 2**64 - 1)),
+        "n": Range(0, 1 << 19),
+        "p": Range(1, 256),
+        "rest": Range(0, 3000),
+    },
+    tuple(f"{DRAWN}{state} {kind}" for kind in DRAWN_NAMES for state in ("cold", "warm")),
+    max_bytes=16 << 20,
+    bound="rows of a partition are counted in 32 bits in Lance, k in 64; here rows end at 2^19 and "
+    "a call at 16 MiB, since memory does; row ids are drawn from all 64 bits",
+    call_bytes=count_bytes,
+)
 KINDS = ("gaussian", "ascending", "descending", "equal", "ties", "zeros", "specials", *BOUNDS)
 TARGET = Target(
     name="topk-merge",
@@ -88,4 +161,5 @@ TARGET = Target(
         *(combo(k, n, 2, f"{x} gaussian", 4, rest=r) for x in ("cold", "warm") for k, n, r in REST),
     ),
     inputs=inputs,
+    spaces=(QUERIES,),
 )

@@ -10,6 +10,7 @@ import pytest
 
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.targets import catalogue
+from lance_autoresearch.targets.space import Range, Space
 from lance_autoresearch.targets.spec import Combo, Op, Out, Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,16 @@ GOOD = Target(
     timed=(Combo("sum", {"n": 1024}, "random", confirm={"n": 1100}),),
     checks=(Combo("sum", {"n": 1}, "random"),),
     inputs=lambda *_: (),
-)
+    spaces=(
+        Space(
+            "sum", {"n": Range(0, 1 << 20)}, ("drawn random",), max_bytes=8 << 20, bound="memory",
+            call_bytes=lambda shape: 4 * shape["n"],
+        ),
+    ),
+)  # fmt: skip
+
+
+OTHER_SPACE = replace(GOOD.spaces[0], ranges={"m": Range(1, 9)}, call_bytes=lambda _: 4)
 
 
 def test_good_target_has_no_problem() -> None:
@@ -54,6 +64,11 @@ def combo(**changes: object) -> Combo:
         ({"ops": (Op("sum", outputs=(Out("float"),)),)}, "dtype"),
         ({"ops": (*GOOD.ops, Op("idle", outputs=(Out("u8"),)))}, "never timed"),
         ({"tiers": ("native", "mmx")}, "tiers"),
+        ({"spaces": ()}, "op 'sum' has no space"),
+        ({"spaces": GOOD.spaces * 2}, "appears twice"),
+        ({"spaces": (OTHER_SPACE,)}, "has no n"),
+        ({"spaces": (replace(GOOD.spaces[0], ranges={"n": Range(1, 9)}),)}, "does not reach"),
+        ({"spaces": (replace(GOOD.spaces[0], bound=""),)}, "bound is empty"),
     ],
 )
 def test_each_rule_is_checked(changed: dict[str, object], complaint: str) -> None:

@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 
 from lance_autoresearch.bench import tiers
 from lance_autoresearch.bench.conductor import CheckResult, Conductor, PairResult
+from lance_autoresearch.bench.drawn import hide_case
 from lance_autoresearch.bench.inputs import Inputs, draw_seed
 from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
 from lance_autoresearch.bench.pools import Pool
@@ -114,8 +115,14 @@ class Bench:
     def check_library(
         self, library: Path, tier: str, pools: Sequence[Pool] | None = None
     ) -> CheckResult:
-        """Every checked and timed case once, at a CPU tier, in a fresh secret order."""
-        cases = self.inputs.select_cases(tier) if pools is None else pools
+        """Every fixed, drawn and timed case once, at a CPU tier, in a fresh secret order.
+
+        At a tier that is another one on this processor, the drawn cases are left out.
+        """
+        if pools is None:
+            cases = self.inputs.select_cases(tier, drawn=tier in self.list_tiers())
+        else:
+            cases = list(pools)
         paths = [(pool.path, pool.expected) for pool in cases]
         features = tiers.find_feature_mask(tier, self.opened.features)
         found = self.ask_in_time(
@@ -123,7 +130,11 @@ class Bench:
         )
         if found.fault is None:
             return found
-        return replace(found, fault=replace(found.fault, tier=tier))
+        return replace(found, fault=replace(hide_case(cases, found.fault), tier=tier))
+
+    def list_tiers(self) -> list[str]:
+        """The target's tiers that this processor can run and that differ on it."""
+        return tiers.list_distinct(self.target.tiers, self.opened.features)
 
     def ask_in_time(self, ask: Callable[[], Answered]) -> Answered:
         """Return an answer; ask once more for the first answer of a trial that was too late.

@@ -2,6 +2,7 @@
 
     epoch = get_current_epoch(target, ...)  # made on demand, reused for 10 minutes or 50 trials
     epoch.timed, epoch.checks     # pools with upstream's answers
+    epoch.drawn                   # cases whose sizes and data are drawn as well
 
 The seed stays in the epoch's directory (mode 0700, hidden from driven agents) until the epoch
 ends. Then the directory is removed and a note keeps the seed until the ledger has published it, so
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lance_autoresearch.bench.drawn import DrawKind, list_draw, write_draw
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.targets.spec import Combo, Maker, Target
@@ -42,6 +44,7 @@ class Epoch:
     directory: Path
     timed: tuple[Pool, ...]
     checks: tuple[Pool, ...]
+    drawn: tuple[Pool, ...] = ()
     lease: int | None = None
     """Descriptor of a shared lock, held while a process measures with these pools. No other
     process ends an epoch in use; else its seed would be public and its files gone in mid-trial."""
@@ -80,9 +83,10 @@ def make_epoch(
     checks = make_pools(
         target, target.checks, directory / "checks", chosen + 1, maker, public=public
     )
-    for pool in (*timed, *checks):
+    drawn = write_draw(target, directory / "drawn", chosen, maker, DrawKind.SMALL, public=public)
+    for pool in (*timed, *checks, *drawn):
         answer(pool)
-    return Epoch(directory.name, chosen, directory, tuple(timed), tuple(checks))
+    return Epoch(directory.name, chosen, directory, tuple(timed), tuple(checks), tuple(drawn))
 
 
 @contextmanager
@@ -119,6 +123,24 @@ def get_current_epoch(
         note = {"seed": epoch.seed, "key": key, "created": time.time()}
         (directory / "epoch.json").write_text(json.dumps(note))
         return replace(epoch, lease=_take_lease(directory))
+
+
+@contextmanager
+def hold_epoch(directory: Path, key: str) -> Iterator[Callable[[], bool] | None]:
+    """Hold a lease on an epoch that another process opened.
+
+    Yields:
+        whether the epoch is still young, to be asked again and again; None: it is over already.
+    """
+    note = _read_note(directory)
+    if note is None or note["key"] != key:
+        yield None
+        return
+    lease = _take_lease(directory)
+    try:
+        yield lambda: _is_young(directory, note)
+    finally:
+        os.close(lease)
 
 
 def list_ended(parent: Path) -> tuple[tuple[str, int], ...]:
@@ -166,7 +188,8 @@ def _load_epoch(target: Target, directory: Path, key: str) -> Epoch | None:
         )
         for kind, combos in (("timed", target.timed), ("checks", target.checks))
     ]
-    return Epoch(directory.name, note["seed"], directory, pools[0], pools[1])
+    drawn = list_draw(target, directory / "drawn", note["seed"], DrawKind.SMALL)
+    return Epoch(directory.name, note["seed"], directory, pools[0], pools[1], tuple(drawn))
 
 
 def _load_pool(path: Path, combo: Combo) -> Pool:

@@ -4,19 +4,24 @@
     inputs.epoch.timed            pools of the current epoch
     inputs.make_fresh()           new secret pools at every combo's second size, and their seed
     inputs.make_distinct()        few calls, no two alike
+    inputs.take_draw()            a full draw of secret cases, used once
 """
 
 from __future__ import annotations
 
 import secrets
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
 from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.bench.drawn import DrawKind, list_draw, write_draw
 from lance_autoresearch.bench.epoch import Epoch, forget_ended, get_current_epoch, list_ended
 from lance_autoresearch.bench.pools import Pool, make_pools
+from lance_autoresearch.bench.stock import Stock
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.build.kit import compile_maker
 from lance_autoresearch.errors import BuildFault
@@ -28,6 +33,8 @@ from lance_autoresearch.targets.spec import Maker, Target
 SEED_BITS = 62
 MANY_CALLS = 64
 """Timed pools of more calls than this are checked at the native tier only."""
+DRAW_WAIT_S = 120.0
+"""A confirmation that waits longer for the maker of draws makes its own."""
 
 
 def draw_seed() -> int:
@@ -91,6 +98,7 @@ class Inputs:
         if self._epoch is not None and self._epoch.over:
             self.release()
         self.epoch.count_trial()
+        self._start_maker()
 
     def release(self) -> None:
         """Release the epoch; the next process may end it."""
@@ -107,14 +115,60 @@ class Inputs:
         """New secret pools of few calls, no two alike in size, data or tables."""
         return self._make_answered("strange", draw_seed(), strange=True)
 
-    def select_cases(self, tier: str) -> list[Pool]:
+    @contextmanager
+    def take_draw(self) -> Iterator[tuple[list[Pool], int]]:
+        """A full draw of secret cases with Lance's outputs, and its seed; removed afterwards.
+
+        It comes from the epoch's stock. If that is empty, this waits for the process that fills it,
+        or makes the draw.
+        """
+        place = self._scratch / f"draw-{secrets.token_hex(4)}"
+        with self._phases()("draw"):
+            stock = Stock(self.epoch.directory)
+            seed = stock.take(place)
+            if seed is None:
+                self._phases().say("waiting for the secret cases of this confirmation")
+                seed = stock.wait(place, DRAW_WAIT_S)
+            if seed is None:
+                seed = self.make_draw(place)
+            self._start_maker()
+        try:
+            yield list_draw(self._target, place, seed, DrawKind.FULL), seed
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def make_draw(
+        self, place: Path, holding: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> int:
+        """Write a full draw with Lance's outputs into a new directory; returns its seed.
+
+        Args:
+            holding: a context that is held during each step.
+        """
+        seed = draw_seed()
+        pools = write_draw(
+            self._target, place, seed, self.maker, DrawKind.FULL, holding=holding
+        )  # fmt: skip
+        for pool in pools:
+            with holding():
+                self.write_expected(pool)
+        return seed
+
+    def _start_maker(self) -> None:
+        """Let another process make the next full draws while this one works or waits."""
+        Stock(self.epoch.directory).start_maker(self._root, self._target.name, self._key)
+
+    def select_cases(self, tier: str, *, drawn: bool = True) -> list[Pool]:
         """All cases of a check; at lower tiers without the timed pools of very many calls.
 
         Those hold more of the same data as the checks (pools of up to a thousand chunks), and the
         conductor compares every timed slice anyway, at the tier that is timed.
+
+        Args:
+            drawn: with the epoch's drawn cases.
         """
         timed = [p for p in self.epoch.timed if tier == "native" or p.combo.calls <= MANY_CALLS]
-        return [*self.epoch.checks, *timed]
+        return [*self.epoch.checks, *(self.epoch.drawn if drawn else ()), *timed]
 
     @cached_property
     def maker(self) -> Maker | None:

@@ -45,6 +45,13 @@ class Pool:
     combo: Combo
     path: Path
     expected: Path
+    cases: tuple[Combo, ...] = ()
+    """Drawn cases: what each of its calls was drawn from."""
+
+    @property
+    def label(self) -> str:
+        """The name by which faults of its calls are reported."""
+        return f"{self.combo.op} {self.combo.name}"
 
 
 def write_pool(
@@ -147,23 +154,24 @@ def count_output_bytes(expected: Path) -> float:
 def generate_calls(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None, *, confirm: bool = False
 ) -> Iterable[Call]:
-    """The calls of one combo from a seed; at confirmation with its second size."""
+    """The calls of one combo from a seed; at confirmation with its second size and drawn data."""
     import numpy as np
 
     shape = combo.confirm if confirm and combo.confirm is not None else combo.shape
+    dist = combo.drawn_dist if confirm else combo.dist
     rng = np.random.default_rng(list(seed))
-    return target.inputs(combo.op, shape, combo.dist, rng, combo.calls, maker)
+    return target.inputs(combo.op, shape, dist, rng, combo.calls, maker)
 
 
 def generate_distinct_inputs(
     target: Target, combo: Combo, seed: Sequence[int], maker: Maker | None
 ) -> Iterator[Call]:
-    """`STRANGERS` calls that share nothing: each has its own size and its own tables."""
+    """`STRANGERS` calls that share nothing: each has its own size, tables and parameters."""
     import numpy as np
 
     for i in range(STRANGERS):
-        rng = np.random.default_rng([*seed, i])
-        yield from target.inputs(combo.op, draw_near_shape(combo, rng), combo.dist, rng, 1, maker)
+        rng, dist = np.random.default_rng([*seed, i]), combo.drawn_dist
+        yield from target.inputs(combo.op, draw_near_shape(combo, rng), dist, rng, 1, maker)
 
 
 def draw_near_shape(combo: Combo, rng: np.random.Generator) -> dict[str, int]:
@@ -196,7 +204,7 @@ def make_pools(
     """Write the pools of the given combos into a fresh directory (mode 0700).
 
     Args:
-        confirm: at every combo's second size.
+        confirm: at every combo's second size, with drawn parameters of its distribution.
         strange: few calls, each of another size, that share no data with a call before.
         public: not a secret: messages may show values.
     """

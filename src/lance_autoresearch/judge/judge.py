@@ -1,8 +1,8 @@
 """One trial: a job in, one verdict out. The first verdict ends it.
 
-    prepare ─────────────── check ─── screen ─── confirm ── defences
-    tokens, rustc, object   outputs   pairs      fresh pools, fresh layouts
-    in its sandbox          vs Lance  vs champion
+    prepare ─────────────── check ─── screen ─── secret cases ── confirm ── defences
+    tokens, rustc, object   outputs   pairs      outputs         fresh pools,
+    in its sandbox          vs Lance  vs champion  vs Lance      fresh layouts
 
 Only the rooms `judge` and `rules` decide. Of the agent's files the judge reads only the bytes it
 is given, and it writes nothing: the caller records, keeps and reverts.
@@ -21,6 +21,7 @@ from lance_autoresearch.judge.confirm import Confirmation, confirm
 from lance_autoresearch.judge.job import EarlyVerdict, Job, JudgedTrial, Prepared, hash_text
 from lance_autoresearch.judge.prepare import prepare
 from lance_autoresearch.judge.screen import Screening, screen
+from lance_autoresearch.judge.secret_cases import SecretCases, check_secret_cases
 from lance_autoresearch.records import (
     NoiseSession,
     Reason,
@@ -44,6 +45,7 @@ class _Evidence:
     noise: NoiseSession | None = None
     new_noise: NoiseSession | None = None
     screening: Screening | None = None
+    secret_cases: SecretCases | None = None
     confirmation: Confirmation | None = None
 
 
@@ -65,6 +67,7 @@ def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
             or _refuse_same_program(job, prepared)
             or _check(prepared, bench, found)
             or _screen(job, prepared, bench, found)
+            or _check_secret_cases(prepared, bench, found)
             or _confirm(prepared, bench, found)
             or EarlyVerdict(Verdict.KEEP, Reason(ReasonKind.CONFIRMED))
         )
@@ -109,6 +112,16 @@ def _screen(job: Job, prepared: Prepared, bench: Bench, found: _Evidence) -> Ear
     return found.screening.end
 
 
+def _check_secret_cases(
+    prepared: Prepared, bench: Bench, found: _Evidence
+) -> EarlyVerdict | None:
+    """Compare a full draw of secret sizes and data with Lance, before anything is confirmed."""
+    assert prepared.built is not None
+    found.secret_cases = check_secret_cases(bench, prepared.built)
+    found.checked += found.secret_cases.calls
+    return found.secret_cases.end
+
+
 def _confirm(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
     """The same claim on fresh pools and layouts, then the defences."""
     assert found.screening is not None and found.noise is not None
@@ -132,7 +145,9 @@ def _finish(
         champion_digest=hash_text(job.champion),
         sessions=(found.new_noise,) if found.new_noise is not None else (),
         epochs=bench.inputs.facts,
-        burnt_seeds=(confirmed.seed,) if confirmed is not None else (),
+        burnt_seeds=tuple(
+            used.seed for used in (found.secret_cases, confirmed) if used is not None
+        ),
         memory_key=prepared.memory_key,
         provenance=bench.provenance(job.policy),
         host=dict(bench.machine),

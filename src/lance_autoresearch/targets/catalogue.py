@@ -25,6 +25,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.targets.space import find_space_problems
 from lance_autoresearch.targets.spec import RULES, Combo, Op, Target
 
 MAX_TIMED = 12
@@ -154,6 +155,31 @@ def find_problems(target: Target) -> list[str]:
         if target.timed and not any(c.op == op.name for c in target.timed):
             out.append(f"op '{op.name}' is never timed")
     out += [f for c in target.timed for f in _find_timed_problems(c)]
+    return out + _find_spaces_problems(target)
+
+
+def _find_spaces_problems(target: Target) -> list[str]:
+    """Each op has one sound space, which holds every shape that is timed or checked."""
+    out = _find_repeated([space.op for space in target.spaces], "space of op")
+    out += [f for space in target.spaces for f in find_space_problems(space)]
+    known = {space.op: space for space in target.spaces}
+    for op in target.ops:
+        if op.name not in known:
+            out.append(
+                f"op '{op.name}' has no space: `spaces=(Space(...),)` says which sizes a call may "
+                "have in Lance, so that secret ones can be drawn (CONTRIBUTING.md, A target)"
+            )
+    for combo in (*target.timed, *target.checks):
+        if combo.op not in known:
+            continue
+        ranges = known[combo.op].ranges
+        if unknown := set(combo.shape) - set(ranges):
+            out.append(f"'{combo.op} {combo.name}': its space has no {', '.join(sorted(unknown))}")
+    for combo in target.timed:
+        ranges = known[combo.op].ranges if combo.op in known else {}
+        for name in set(combo.shape) & set(ranges):
+            if not ranges[name].low <= combo.shape[name] <= ranges[name].high:
+                out.append(f"'{combo.op} {combo.name}': its space does not reach that {name}")
     return out
 
 

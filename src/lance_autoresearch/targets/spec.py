@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 Maker = Callable[[bytes], bytes]
 """Runs the target's maker program (built from upstream's own code): request -> answer."""
 
+DRAWN = "drawn "
+"""A distribution whose name begins with this draws its parameters too: scale, shift, mixture,
+order, duplicates, skew. Of a timed distribution it is the form used at confirmation."""
+
 RULES = ("bytes", "bits32", "bits64", "tieband")
 """Equality rules the conductor knows; `ulp32:N` is also accepted."""
 
@@ -106,7 +110,12 @@ class Combo:
     @property
     def name(self) -> str:
         """`16x2048 clustered`; the same name at confirmation."""
-        return "x".join(str(v) for v in self.shape.values()) + f" {self.dist}"
+        return ("x".join(str(v) for v in self.shape.values()) + f" {self.dist}").strip()
+
+    @property
+    def drawn_dist(self) -> str:
+        """The form of its distribution whose parameters are drawn."""
+        return DRAWN + self.dist.removeprefix(DRAWN)
 
 
 Inputs = Callable[

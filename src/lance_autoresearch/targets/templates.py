@@ -15,20 +15,35 @@ FIXTURES = '''"""Inputs for `{op}`: change them to what Lance sees at the call s
 
 import numpy as np
 
+from lance_autoresearch.fixtures.drawn import mix, rearrange
+from lance_autoresearch.targets.spec import DRAWN
+
 
 def values(dtype, n, dist, rng):
-    """n values of a NumPy dtype: random, skewed (small values, wide range), extremes."""
+    """n values of a NumPy dtype: random, skewed (small values, wide range), extremes, mixed.
+
+    A name that begins with DRAWN draws scale and centre as well, so that no kernel knows them.
+    """
+    kind, drawn = dist.removeprefix(DRAWN), dist.startswith(DRAWN)
+    if kind == "mixed":
+        kinds = [lambda rng, n, k=k: values(dtype, n, DRAWN + k, rng) for k in ("random", "skewed")]
+        return rearrange(rng, mix(rng, n, kinds))
     if np.issubdtype(dtype, np.floating):
-        if dist == "extremes":
+        if kind == "extremes":
             odd = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, np.finfo(dtype).tiny]
             return rng.choice(np.array(odd, dtype), n)
-        wide = np.exp2(rng.uniform(-20, 20, n)) if dist == "skewed" else 1.0
-        return (rng.standard_normal(n) * wide).astype(dtype)
+        spread = rng.uniform(1, 40) if drawn else 20
+        wide = np.exp2(rng.uniform(-spread, spread, n)) if kind == "skewed" else 1.0
+        scale, shift = (2.0 ** rng.uniform(-20, 20), rng.uniform(-4, 4)) if drawn else (1.0, 0.0)
+        return ((rng.standard_normal(n) + shift) * wide * scale).astype(dtype)
     low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    if dist == "extremes":
+    if kind == "extremes":
         return rng.choice(np.array([low, 0, 1, high], dtype), n)
-    if dist == "skewed":
-        return np.minimum(rng.geometric(0.2, n), high).astype(dtype)
+    if kind == "skewed":
+        share = rng.uniform(0.02, 0.9) if drawn else 0.2
+        return np.minimum(rng.geometric(share, n), high).astype(dtype)
+    if drawn:  # any part of the range
+        low, high = np.sort(rng.integers(low, high, 2, dtype, endpoint=True)).tolist()
     return rng.integers(low, high, n, dtype, endpoint=True)
 '''
 """fixtures.py of a new target: values by NumPy type and distribution."""
@@ -86,6 +101,7 @@ def render_target_py(card: TargetDraft) -> str:
     outs = ", ".join(f'Out("{t}", rule="{_choose_rule(t)}")' for _, t in card.signature.outputs)
     args = ", ".join(_render_argument(p) for p in card.signature.inputs)
     caps = ", ".join(_render_capacity(card, n, t) for n, t in card.signature.outputs)
+    size = f'{_count_fixed_bytes(card)} + {_count_row_bytes(card)} * shape["n"]'
     return f'''"""{card.name}: `{card.op}` of {card.source}, as Lance calls it.
 
 Slices of one call have the same length n, a `usize` is n. Where Lance calls it otherwise,
@@ -94,7 +110,8 @@ Slices of one call have the same length n, a `usize` is n. Where Lance calls it 
 
 import numpy as np
 
-from lance_autoresearch.targets.spec import Call, Combo, Op, Out, Target
+from lance_autoresearch.targets.space import Range, Space
+from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Op, Out, Target
 
 from .fixtures import values
 
@@ -103,7 +120,7 @@ CONFIRM = {{256: 270, 1024: 1100, 4096: 4400}}
 
 
 def inputs(op, shape, dist, rng, calls, make):
-    """Calls of `{card.op}`."""
+    """Calls of `{card.op}`; a name that begins with DRAWN draws the parameters of its values."""
     n = shape["n"]
     for _ in range(calls):
         yield Call(
@@ -129,8 +146,37 @@ TARGET = Target(
         for dist in ("random", "skewed", "extremes")
     ),
     inputs=inputs,
+    spaces=(
+        Space(
+            "{card.op}",
+            {{"n": Range(0, 1 << 18)}},
+            (DRAWN + "random", DRAWN + "skewed", DRAWN + "extremes", DRAWN + "mixed"),
+            max_bytes=8 << 20,
+            bound="(say here what Lance's format allows; 2^18 is a bound of memory)",
+            call_bytes=lambda shape: {size},
+        ),
+    ),
 )
 '''
+
+
+def _count_row_bytes(card: TargetDraft) -> int:
+    """Bytes that a call grows by with n: one element of each slice, in and out."""
+    inputs = sum(WIDTH[p.wire] for p in card.signature.inputs if p.kind != "scalar")
+    return inputs + sum(
+        WIDTH[wire] for name, wire in card.signature.outputs if _has_rows(card, name)
+    )
+
+
+def _count_fixed_bytes(card: TargetDraft) -> int:
+    """Bytes of a call of no rows: its scalars, in and out."""
+    scalars = sum(1 for p in card.signature.inputs if p.kind == "scalar")
+    return 8 * (scalars + len(card.signature.outputs))
+
+
+def _has_rows(card: TargetDraft, name: str) -> bool:
+    """Whether an output has a value for each row."""
+    return name != "returned" or card.signature.returns_vec
 
 
 def _choose_rule(wire: str) -> str:
@@ -153,8 +199,7 @@ def _render_argument(param: Param) -> str:
 
 
 def _render_capacity(card: TargetDraft, name: str, wire: str) -> str:
-    whole = name != "returned" or card.signature.returns_vec
-    return f"{WIDTH[wire]} * n" if whole else str(WIDTH[wire])
+    return f"{WIDTH[wire]} * n" if _has_rows(card, name) else str(WIDTH[wire])
 
 
 def render_contract_rs(card: TargetDraft) -> str:
