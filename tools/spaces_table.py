@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lance_autoresearch.targets.catalogue import load_target
 from lance_autoresearch.targets.space import WIDTHS, Range, Space
 from lance_autoresearch.targets.spec import DRAWN
 

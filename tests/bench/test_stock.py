@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -106,7 +105,7 @@ def test_a_process_of_its_own_fills_the_stock_of_an_epoch(bench: Bench) -> None:
     stock = Stock(bench.inputs.epoch.directory)
     end = time.monotonic() + 240
     while stock.count_ready() == 0:
-        assert time.monotonic() < end, os.listdir(bench.inputs.epoch.directory)
+        assert time.monotonic() < end, list(bench.inputs.epoch.directory.iterdir())
         time.sleep(0.2)
     with bench.inputs.take_draw() as (pools, seed):
         assert seed > 0

@@ -120,18 +120,6 @@ def format_resume(campaign: str, target: str, agent: str) -> str:
     return f"{words} --agent ... (as before)" if agent.startswith(RETYPED) else words
 
 
-def is_loop_running(desk: CampaignWorkspace) -> bool:
-    """Whether a process holds the loop's lock, in this or another PID namespace."""
-    try:
-        with (find_loop_dir(desk) / "loop.lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
 @contextmanager
 def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
     """One loop a campaign at a time. Raises UsageError if another runs."""
