@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conductor_parts import read_container
+from conductor_parts import programs, read_container
 from tiers import fast_for
 
 from lance_autoresearch.bench import conductor
@@ -115,25 +115,6 @@ def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Coordinato
 
 
 # ---- each defence alone ------------------------------------------------------------------
-
-
-@functools.cache
-def programs(*features: str) -> Path:
-    """Conductor and worker with a defence taken away, built beside the shipped ones."""
-    cache = ROOT / ".lar" / "cache" / "rust-tests"
-    home = cache / f"{'+'.join(features).replace('/', '.')}-{hash_sources(ROOT)[:12]}"
-    if not (home / "lar-worker").is_file():
-        command = ["cargo", "build", "--release", "--locked", "--target-dir", str(cache / "target"),
-                   "--features", ",".join(features)]
-        done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        home.mkdir(parents=True, exist_ok=True)
-        for name in conductor.PROGRAMS:       # another test process may be running the old file
-            part = home / f".{name}.{os.getpid()}"
-            part.write_bytes((cache / "target" / "release" / name).read_bytes())
-            part.chmod(0o755)
-            part.replace(home / name)
-    return home
 
 
 def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -> Fault | None:

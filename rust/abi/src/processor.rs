@@ -1,4 +1,5 @@
-//! The state of the processor that the calling convention makes a callee keep for its caller.
+//! The state of the processor that the calling convention makes a callee keep for its caller, and the
+//! registers in which a kernel could leave something for its next slice.
 //!
 //! The status bits of floating-point arithmetic are not part of it, and vector registers are the
 //! caller's to save, but for the lower halves of v8 to v15 on AArch64. It is read by the code that
@@ -14,7 +15,7 @@ mod machine;
 #[path = "processor_x86_64.rs"]
 mod machine;
 
-pub use machine::{call_watched, changes, set_defaults};
+pub use machine::{call_watched, changes, clear_registers, set_defaults};
 
 /// Bits of the answers of `changes` and `call_watched`.
 pub const MXCSR: u32 = 1;

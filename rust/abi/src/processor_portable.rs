@@ -5,6 +5,9 @@ use crate::call::{CallFn, RawCall};
 /// Nothing to put back.
 pub fn set_defaults() {}
 
+/// Nothing is known of the registers.
+pub fn clear_registers() {}
+
 /// Nothing is compared.
 pub fn changes() -> u32 {
     0

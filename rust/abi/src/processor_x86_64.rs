@@ -3,6 +3,8 @@
 use super::{FLAGS, MXCSR, X87_CONTROL, X87_TAGS};
 use crate::call::{CallFn, RawCall};
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const MXCSR_DEFAULT: u32 = 0x1f80;
 const MXCSR_STATUS: u32 = 0x3f;
@@ -19,6 +21,66 @@ pub fn set_defaults() {
     // SAFETY: the values of a fresh process; the flag bits that are cleared hold no results.
     unsafe {
         asm!("fninit", "ldmxcsr [{mxcsr}]", "push 2", "popfq", mxcsr = in(reg) &MXCSR_DEFAULT);
+    }
+}
+
+/// State components of the instruction `xrstor`, less those of AMX, which a process must ask for.
+static COMPONENTS: AtomicU64 = AtomicU64::new(0);
+/// `COMPONENTS` of a processor or system without `xrstor`.
+const NONE: u64 = 1 << 63;
+
+/// What `xrstor` reads: no component is present, so that all take their initial values.
+#[repr(C, align(64))]
+struct Initial([u8; 576]);
+static INITIAL: Initial = Initial({
+    let mut bytes = [0; 576];
+    bytes[0] = X87_CONTROL_DEFAULT.to_le_bytes()[0];
+    bytes[1] = X87_CONTROL_DEFAULT.to_le_bytes()[1];
+    bytes[24] = MXCSR_DEFAULT.to_le_bytes()[0];
+    bytes[25] = MXCSR_DEFAULT.to_le_bytes()[1];
+    bytes
+});
+
+fn find_components() -> u64 {
+    const OSXSAVE: u32 = 1 << 27;
+    const AMX: u64 = 3 << 17;
+    if __cpuid(1).ecx & OSXSAVE == 0 {
+        return NONE;
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: the system allows it, says OSXSAVE.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack)) };
+    (u64::from(high) << 32 | u64::from(low)) & !AMX
+}
+
+/// Clears every register that no caller needs: x87, vector and mask registers, and the general ones
+/// that a callee may change.
+#[inline(always)]
+pub fn clear_registers() {
+    let mut components = COMPONENTS.load(Relaxed);
+    if components == 0 {
+        components = find_components();
+        COMPONENTS.store(components, Relaxed);
+    }
+    // SAFETY: all registers that change are named, but for those that compiled code uses only in
+    // functions for newer processors, and saves nowhere.
+    unsafe {
+        if components == NONE {
+            asm!("fxrstor64 [{}]", in(reg) &INITIAL, out("xmm0") _, out("xmm1") _, out("xmm2") _,
+                out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _,
+                out("xmm13") _, out("xmm14") _, out("xmm15") _, options(nostack));
+        } else {
+            asm!("xrstor64 [{}]", in(reg) &INITIAL, in("eax") components as u32,
+                in("edx") (components >> 32) as u32, out("xmm0") _, out("xmm1") _, out("xmm2") _,
+                out("xmm3") _, out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _, out("xmm12") _,
+                out("xmm13") _, out("xmm14") _, out("xmm15") _, options(nostack));
+        }
+        asm!("xor eax, eax", "xor ecx, ecx", "xor edx, edx", "xor esi, esi", "xor edi, edi",
+            "xor r8d, r8d", "xor r9d, r9d", "xor r10d, r10d", "xor r11d, r11d", out("rax") _,
+            out("rcx") _, out("rdx") _, out("rsi") _, out("rdi") _, out("r8") _, out("r9") _,
+            out("r10") _, out("r11") _, options(nostack));
     }
 }
 

@@ -82,7 +82,7 @@ fn one_worker(
                 Lie::Flush => flush.slots(&mut runner.slots, pool, calls),
                 Lie::Loose => runner.slots.loose(pool, calls, &mut places),
             }
-            let tables = runner.tables(pool, *p, calls);
+            let tables = runner.tables([&worker], pool, *p, calls);
             let run = calls.len();
             runner.slice(
                 sandbox,

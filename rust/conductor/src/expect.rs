@@ -45,7 +45,7 @@ fn all(
     let mut times = Vec::with_capacity(pool.calls.len());
     for call in 0..pool.calls.len() {
         runner.slots.packed(pool, &[call], 0);
-        let tables = runner.tables(pool, 0, &[call]);
+        let tables = runner.tables([&*worker], pool, 0, &[call]);
         let shots = runner.slice(
             sandbox,
             worker,

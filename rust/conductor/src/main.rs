@@ -31,6 +31,7 @@ mod pool_cache;
 mod protocol;
 mod rng;
 mod sandbox;
+mod scratch;
 mod selftest;
 mod serve;
 mod shm;

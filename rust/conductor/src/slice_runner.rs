@@ -8,6 +8,7 @@ use crate::limits::{Limits, mib};
 use crate::poison::Poison;
 use crate::rng::Rng;
 use crate::sandbox::Sandbox;
+use crate::scratch::Pages;
 use crate::shm::{Frozen, Shared};
 use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
@@ -74,16 +75,17 @@ pub struct SliceRunner {
     rng: Rng,
     writer: Writer,
     pub slots: Slots,
+    pages: Pages,
 }
 
 /// Areas of the address space that no loader uses, also with 39-bit addresses.
 fn bases(rng: &mut Rng) -> Bases {
     let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
     let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
-    let stack = area(4) + STACK_GUARD as u64;
+    let (stack, heap) = (area(4) + STACK_GUARD as u64, area(5));
     let mut some = || rng.below(256) as u16;
     let layout = Layout { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, arena, stack, layout }
+    Bases { plan, inputs, outputs, arena, stack, heap, layout }
 }
 
 impl SliceRunner {
@@ -119,30 +121,39 @@ impl SliceRunner {
             rng,
             writer: Writer::default(),
             slots: Slots::default(),
+            pages: Pages::default(),
         })
     }
 
-    /// Starts a worker for one side; `settle` it before its first slice.
-    pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
-        let stack_len = mib(self.terms.limits.stack_mb as usize);
-        let setup = Setup {
-            version: 3,
-            features: side.features,
-            heap: mib(self.terms.limits.heap_mb as usize) as u64,
-            library: u64::from(side.library.is_some()),
+    /// What a worker needs to start, with a library or without one.
+    fn setup(&self, features: u64, library: bool) -> Setup {
+        let limits = &self.terms.limits;
+        let bytes = |count: u64| mib(count as usize) as u64;
+        Setup {
+            version: 4,
+            features,
+            library: u64::from(library),
             plan_base: self.bases.plan,
             plan_len: self.plan_len as u64,
             in_base: self.bases.inputs,
             out_base: self.bases.outputs,
             arena_base: self.bases.arena,
-            arena_len: mib(self.terms.limits.arena_mb as usize) as u64,
+            arena_len: bytes(limits.arena_mb),
             stack_base: self.bases.stack,
-            stack_len: stack_len as u64,
+            stack_len: bytes(limits.stack_mb),
+            heap_base: self.bases.heap,
+            heap_len: bytes(limits.heap_mb),
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             layout: self.bases.layout,
-        };
+        }
+    }
+
+    /// Starts a worker for one side; `settle` it before its first slice.
+    pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
+        let setup = self.setup(side.features, side.library.is_some());
         let library = side.library.map(Frozen::copy_of).transpose();
         let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
+        let [.., (before, _, len)] = scratch_pieces(&setup);
         Worker::start(
             sandbox,
             Start {
@@ -153,7 +164,7 @@ impl SliceRunner {
                 plan: &self.plan,
                 inputs: &self.inputs.memory,
                 outputs: &self.outputs,
-                scratch: Shared::new(SIGNAL_STACK + stack_len, false)?,
+                scratch: Shared::new((before + len) as usize, false)?,
                 library: library.as_ref(),
             },
         )
@@ -164,10 +175,20 @@ impl SliceRunner {
         self.terms.limits.loading()
     }
 
-    /// Writes the tables of a window whose `slots` are laid out. All workers must sleep.
-    pub fn tables(&mut self, pool: &Pool, p: usize, calls: &[usize]) -> Tables {
-        let at = &self.inputs.at[p];
-        self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots)
+    /// Writes the tables of a window whose `slots` are laid out, for all of these workers alike. They
+    /// must sleep.
+    pub fn tables<'a>(
+        &mut self,
+        workers: impl IntoIterator<Item = &'a Worker>,
+        pool: &Pool,
+        p: usize,
+        calls: &[usize],
+    ) -> Tables {
+        self.pages.survey(workers.into_iter().map(Worker::scratch));
+        let wipes = self.pages.ranges(&self.setup(0, true));
+        let fill = 1 + self.rng.below(255) as u8;
+        let (at, wipes) = (&self.inputs.at[p], (&wipes[..], fill));
+        self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots, wipes)
     }
 
     fn limit(&self) -> u64 {

@@ -24,7 +24,7 @@ pub struct Start<'a> {
     pub plan: &'a Shared,
     pub inputs: &'a Frozen,
     pub outputs: &'a Shared,
-    /// Stacks, its own.
+    /// Its own stacks, heap and arena.
     pub scratch: Shared,
     /// None: only empty slices.
     pub library: Option<&'a Frozen>,
@@ -40,6 +40,7 @@ pub struct Worker {
     limits: Limits,
     id: u32,
     control: Shared,
+    scratch: Shared,
     pidfd: Option<OwnedFd>,
     turn: u32,
     killed: bool,
@@ -82,6 +83,7 @@ impl Worker {
             limits: start.limits,
             id,
             control,
+            scratch: start.scratch,
             pidfd: None,
             turn: 0,
             killed: false,
@@ -122,6 +124,11 @@ impl Worker {
         Ok(())
     }
 
+    /// Its stacks, heap and arena.
+    pub fn scratch(&self) -> &Shared {
+        &self.scratch
+    }
+
     fn page(&self) -> &Control {
         // SAFETY: page 0 of the control memory is the Control; it is all atomics.
         unsafe { &*self.control.ptr().cast::<Control>() }
@@ -159,6 +166,9 @@ impl Worker {
         command.n_in.store(tables.ins.1, Ordering::Relaxed);
         command.outs.store(tables.outs.0, Ordering::Relaxed);
         command.n_out.store(tables.outs.1, Ordering::Relaxed);
+        command.wipes.store(tables.wipes.0, Ordering::Relaxed);
+        command.n_wipe.store(tables.wipes.1, Ordering::Relaxed);
+        command.fill.store(u32::from(tables.fill), Ordering::Relaxed);
         let next = self.turn.wrapping_add(1);
         let t = ticks();
         page.turn.0.turn.store(next, Ordering::Release);

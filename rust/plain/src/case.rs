@@ -44,7 +44,9 @@ impl Case<'_> {
         let library = Library::open(self.library)?;
         let arena = mib(self.limits.arena_mb as usize);
         let start = memory::fresh(arena, false)?;
-        library.init(Box::leak(Box::new(self.features)), note, (start, arena));
+        let room = mib(self.limits.heap_mb as usize);
+        let heap = (memory::fresh(room, false)?, room);
+        library.init(Box::leak(Box::new(self.features)), note, (start, arena), heap);
         match self.mode {
             Mode::Expect => self.record(pool, &library, start),
             Mode::Check => self.compare(pool, &library, start),
@@ -143,6 +145,7 @@ impl Field {
             outputs: memory::view(outputs.fd(), len + PAGE, &spans.unwrap_or(all), true)?,
             arena: arena as u64,
             stack: 0,
+            heap: 0,
             layout: Layout::default(),
         };
         let poison = Poison::new(&mut rng);
@@ -154,7 +157,7 @@ impl Field {
     /// with the processor's state afterwards, if anything.
     fn run(&mut self, pool: &Pool, library: &Library, calls: &[usize]) -> Option<String> {
         let Field { plan, inputs, bases, slots, .. } = self;
-        let tables = self.writer.write(plan, *bases, pool, &inputs.at[0], calls, slots);
+        let tables = self.writer.write(plan, *bases, pool, &inputs.at[0], calls, slots, (&[], 0));
         self.poison.renew(&mut self.rng);
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);

@@ -15,9 +15,9 @@ pub fn before_exec(stack: u64) {
     limit(libc::RLIMIT_CORE, 0);
 }
 
-/// After loading and before any kernel code.
-pub fn process(heap: u64) {
-    limit(libc::RLIMIT_DATA, heap + (64 << 20));
+/// After loading and before any kernel code. Heap and arena are shared memory, and no part of the data.
+pub fn process() {
+    limit(libc::RLIMIT_DATA, 64 << 20);
     limit(libc::RLIMIT_FSIZE, 0);
     limit(libc::RLIMIT_NPROC, 0);
     limit(libc::RLIMIT_NOFILE, 0);

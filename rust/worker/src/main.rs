@@ -17,6 +17,7 @@ mod note;
 mod run;
 mod spawn;
 mod stack;
+mod wipe;
 
 fn main() {
     let mut args = std::env::args_os().skip(1);

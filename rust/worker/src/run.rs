@@ -2,11 +2,11 @@
 
 use crate::library::Library;
 use crate::memory::Memory;
-use crate::{confine, fence, memory, stack};
+use crate::{confine, fence, memory, stack, wipe};
 use lar_abi::call::{CallFn, RawCall};
 use lar_abi::processor;
 use lar_abi::wire::*;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 /// What a worker needs for its slices.
 struct Ready {
@@ -24,8 +24,7 @@ pub fn worker() -> ! {
         _ => Library::open(),
     };
     library.init(&memory);
-    confine::process(memory.setup.heap + memory.setup.arena_len);
-    memory::ready_heap(memory.setup.heap as usize, memory.setup.layout.heap);
+    confine::process();
     fence::while_running();
     let ready = Ready { memory, library };
     stack::enter(&ready.memory.setup, &ready, slices)
@@ -70,6 +69,7 @@ fn slice(memory: &Memory, library: &Library, turn: u32) {
     let op = command.op.load(Ordering::Relaxed);
     let calls = command.calls.load(Ordering::Relaxed) as *const RawCall;
     let call = if op == NOP_OP { library.nop } else { library.call };
+    wipe::all(memory, command);
     if op != NOP_OP {
         let armed = command.armed.load(Ordering::Relaxed) as usize;
         // SAFETY: the conductor's table holds `armed` valid calls.
@@ -79,6 +79,9 @@ fn slice(memory: &Memory, library: &Library, turn: u32) {
     }
     touch(command);
     let watched = command.watched.load(Ordering::Relaxed) != 0;
+    if !cfg!(feature = "test-no-wipe") {
+        processor::clear_registers();
+    }
     processor::set_defaults();
     control.ready.0.store(turn, Ordering::Release);
     let shot = &control.shot.0;
@@ -130,23 +133,28 @@ fn changed_by(call: usize, changes: u32) -> u64 {
     if changes == 0 { 0 } else { (call as u64 + 1) << 32 | u64::from(changes) }
 }
 
+/// A table of the conductor, mapped read-only for the life of the process.
+pub fn ranges(addr: &AtomicU64, n: &AtomicU32) -> &'static [Range] {
+    let (addr, n) = (addr.load(Ordering::Relaxed), n.load(Ordering::Relaxed));
+    if n == 0 {
+        return &[];
+    }
+    // SAFETY: `n` ranges lie there.
+    unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
+}
+
 /// Reads every line of the inputs and adds 0 to a word of every output line.
 fn touch(command: &Command) {
     if cfg!(feature = "test-no-touch") {
         return;
     }
-    let ranges = |addr: u64, n: u32| {
-        // SAFETY: the conductor's tables, mapped read-only for the life of the process.
-        unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
-    };
-    for range in ranges(command.ins.load(Ordering::Relaxed), command.n_in.load(Ordering::Relaxed)) {
+    for range in ranges(&command.ins, &command.n_in) {
         for addr in lines(range) {
             // SAFETY: an address within a mapped range.
             unsafe { (*(addr as *const AtomicU8)).load(Ordering::Relaxed) };
         }
     }
-    let outs = command.outs.load(Ordering::Relaxed);
-    touch_outputs(ranges(outs, command.n_out.load(Ordering::Relaxed)));
+    touch_outputs(ranges(&command.outs, &command.n_out));
 }
 
 /// Adds 0 to a word of every line, so that this core owns it.
