@@ -13,6 +13,7 @@ from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.champion_check import check_champion
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks, notify
 from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign, require_kernel
@@ -66,6 +67,9 @@ def drive_loop(
     where = (
         campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
     )
+    if where is None and resume:
+        raise UsageError(f"no campaign on {target}, so no loop to go on with",
+                         next=f"./lar loop {target}")
     where = where or begin_campaign(root, target)
     if where.target != target:
         raise UsageError(f"campaign '{where.name}' is on {where.target}",
@@ -112,6 +116,7 @@ def _run_in_campaign(
         with Coordinator(
             where.root, where.target, champion=champion, phases=phases, policy=policy
         ) as coordinator:
+            check_champion(coordinator.bench, champion, where=f"campaign {where.name}")
             return run_loop(
                 coordinator, where, agent, budget, show,
                 lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
