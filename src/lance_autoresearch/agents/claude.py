@@ -76,6 +76,10 @@ class ClaudeAgent(Driven):
             "ANTHROPIC_", "CLAUDE_CODE_", "AWS_", "CLOUD_ML_", "GOOGLE_"
         )
 
+    def is_result(self, line: str) -> bool:
+        """The row of type `result` is the last one."""
+        return '"result"' in line and (_parse_row(line) or {}).get("type") == "result"
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """The `result` line; without one the program died in mid-turn."""
         rows = [row for row in map(_parse_row, ended.stdout.splitlines()) if row]

@@ -66,6 +66,11 @@ class CodexAgent(Driven):
             env.setdefault("CODEX_API_KEY", os.environ["OPENAI_API_KEY"])
         return env
 
+    def is_result(self, line: str) -> bool:
+        """The end of the turn, good or bad, is the last event."""
+        rows = _parse_rows(line) if '"turn.' in line else []
+        return any(row.get("type") in ("turn.completed", "turn.failed") for row in rows)
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Events: the last message, the tokens of the turn, the last error."""
         text, error, tokens, cost, complete = "", None, None, None, False

@@ -66,6 +66,10 @@ class CommandAgent(Driven):
         """The person's own environment, and the places of files."""
         return {**os.environ, "LAR_KERNEL": str(turn.kernel), "LAR_TARGET": turn.target}
 
+    def is_result(self, line: str) -> bool:
+        """An object with its hypothesis or its failure."""
+        return bool({"hypothesis", "failure"} & _parse_object(line).keys())
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Its last line, as JSON or as it is."""
         lines = [line for line in ended.stdout.splitlines() if line.strip()]

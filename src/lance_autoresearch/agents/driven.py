@@ -9,7 +9,6 @@ time) has still proposed what the file holds, if it changed; one that broke off 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +17,10 @@ from typing import Any
 from lance_autoresearch.agents import AgentFailed, Proposal, Settings, Turn
 from lance_autoresearch.agents.failures import Complaint, FailureKind
 from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
+from lance_autoresearch.agents.sign_in import SignInFiles
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.agent_sandbox import ProgramResult, ProgramRun, run_program
+from lance_autoresearch.host.disk_use import find_home_limit, is_larger
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -59,19 +60,24 @@ class Driven:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self._homes: set[Path] = set()
+        self.notes: list[str] = []
 
     def propose(self, turn: Turn) -> Proposal | None:
         """One turn. Raises AgentFailed if the file is as before, or no plain file."""
         before = _read_kernel(turn)
-        ended, said = self.converse(turn, self._prepare_home(turn))
+        home = self._prepare_home(turn)
+        try:
+            ended, said = self.converse(turn, home)
+        finally:
+            self.notes += self._find_sign_in(turn).collect(home)
         after = _read_kernel(turn)
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
                               tokens=said.tokens, cost_usd=said.cost_usd)
         broken = said.error is not None and not said.stopped and not ended.killed
+        broken = broken or ended.killed in ("full", "no-room")
         if broken or after in (before, turn.champion):
-            raise self.make_failure(ended, said)
+            raise self.make_failure(ended, said, home)
         return Proposal(
             after,
             extract_hypothesis(said.text),
@@ -102,11 +108,21 @@ class Driven:
             env=self.build_environment(turn, home),
             stdin=self.build_input(turn).encode(),
             seconds=60.0 * self.settings.minutes,
+            is_result=self.is_result,
+            most_bytes=find_home_limit(),
         )
 
-    def make_failure(self, ended: ProgramResult, said: TurnReport) -> AgentFailed:
+    def make_failure(
+        self, ended: ProgramResult, said: TurnReport, home: Path | None = None
+    ) -> AgentFailed:
         """Why a turn brought no candidate, of which kind, and the command that fixes it."""
         tokens, cost = said.tokens, said.cost_usd
+        if ended.killed in ("full", "no-room"):
+            why = ("almost filled the disk" if ended.killed == "no-room" else
+                   f"grew beyond {find_home_limit() / 1e9:g} GB (LAR_AGENT_HOME_GB)")
+            what = f"its home {home} {why}: its turn was ended"
+            return AgentFailed(what, FailureKind.UNUSABLE, tokens=tokens, cost_usd=cost,
+                               next=f"look what is in it, or rm -r {home}")
         if ended.killed:
             what = f"did not end within {self.settings.minutes:g} minutes"
             return AgentFailed(what, tokens=tokens, cost_usd=cost)
@@ -147,19 +163,36 @@ class Driven:
         """Its report, from its output."""
         raise NotImplementedError
 
+    def is_result(self, line: str) -> bool:
+        """Whether a line of its output is the result of the turn, after which nothing follows."""
+        return False
+
     def _prepare_home(self, turn: Turn) -> Path:
-        """Its private home, with the files that sign it in, copied once a loop."""
-        home = turn.home / self.name.split(":")[0]
+        """Its private home, with the files that sign it in.
+
+        Raises:
+            AgentFailed: the home is too large already.
+        """
+        name = self.name.split(":")[0]
+        home = turn.home / name
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if home not in self._homes:
-            self._homes.add(home)
-            for name in self.keeps:
-                theirs, ours = Path.home() / name, home / name
-                if theirs.is_file() and not ours.is_symlink():
-                    ours.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(theirs, ours)
-                    ours.chmod(0o600)
+        if is_larger((home,), find_home_limit()):
+            what = (f"its home {home} has more than {find_home_limit() / 1e9:g} GB "
+                    "(LAR_AGENT_HOME_GB)")
+            raise AgentFailed(what, FailureKind.UNUSABLE,
+                              next=f"look what is in it, or rm -r {home}; ./lar gc names it too")
+        self.notes += self._find_sign_in(turn).lend(home)
         return home
+
+    def _find_sign_in(self, turn: Turn) -> SignInFiles:
+        """The files that sign the program in."""
+        store = turn.root / ".lar" / "sign-in" / Path(self.usual or self.name).name
+        return SignInFiles(store, Path.home(), self.keeps, self.sign_in)
+
+    def take_notes(self) -> list[str]:
+        """What a person should know about the last turn, such as a renewed sign-in; once."""
+        notes, self.notes = self.notes, []
+        return notes
 
 
 def read_object(value: object) -> dict[str, Any]:

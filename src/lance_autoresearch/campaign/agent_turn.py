@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Turn
+from lance_autoresearch.agents.driven import Driven
 from lance_autoresearch.campaign.advice import find_advice
+from lance_autoresearch.campaign.campaign import list_other_edits
 from lance_autoresearch.campaign.progress import LoopContext, Progress
 from lance_autoresearch.campaign.tally import find_loop_dir, format_resume
 from lance_autoresearch.campaign.waiting import GiveUp, Wait, plan_next
@@ -16,7 +18,10 @@ def ask_agent(desk: LoopContext, progress: Progress) -> Proposal | None:
     """A candidate, or None: then the agent was done (`ended` says so) or it failed."""
     desk.enter_phase(progress, "agent", _describe_turn(desk.agent.name))
     try:
-        proposal = desk.agent.propose(_make_turn(desk, progress))
+        try:
+            proposal = desk.agent.propose(_make_turn(desk, progress))
+        finally:
+            _show_notes(desk)
     except AgentFailed as failure:
         _handle_failure(desk, progress, failure)
         return None
@@ -31,6 +36,16 @@ def ask_agent(desk: LoopContext, progress: Progress) -> Proposal | None:
                "(with --price IN,OUT tokens are counted)")
         progress.give_up(GiveUp(why, may_go_on=False))
     return proposal
+
+
+def _show_notes(desk: LoopContext) -> None:
+    """What the agent's driver wants a person to know, and edits beside the kernel."""
+    notes = desk.agent.take_notes() if isinstance(desk.agent, Driven) else []
+    others = list_other_edits(desk.campaign)
+    if others:
+        notes.append(f"edits of other files in the worktree have no effect: {others}")
+    for note in notes:
+        desk.show(Notice(f"{desk.agent.name}: {note}"))
 
 
 def _describe_turn(agent: str) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "create_campaign",
     "enter_tier",
     "find_campaign",
+    "list_other_edits",
     "load_campaign",
     "repair_campaigns",
     "verify_ledger",
@@ -318,6 +319,20 @@ def load_campaign(root: Path, name: str) -> Campaign:
                 found.desk.write_intent(Intent("create", row.start_kernel, 0))
                 settle_campaign(found.desk, ledger, git)
     return found
+
+
+def list_other_edits(campaign: Campaign) -> str:
+    """Files beside the kernel that were changed in a campaign's worktree, at most five named."""
+    git = Git(campaign.root)
+    try:
+        status = git.run("status", "--porcelain", "-z", at=campaign.worktree) or b""
+    except LedgerError:
+        return ""
+    entries = status.decode("utf-8", "replace").split("\0")
+    names = [entry[3:] for entry in entries if entry[2:3] == " "]
+    others = [strip_text(name, 80) for name in names if name != campaign.desk.kernel]
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return ", ".join(others[:5]) + more
 
 
 def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:

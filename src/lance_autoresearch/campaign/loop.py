@@ -15,6 +15,7 @@ instant, so nothing is lost either way).
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -26,7 +27,7 @@ from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial
 from lance_autoresearch.campaign.judge_turn import judge_proposal
 from lance_autoresearch.campaign.nulls import run_due_null
 from lance_autoresearch.campaign.progress import LoopContext, Progress
-from lance_autoresearch.campaign.tally import Budget, Run, Tally, save_run
+from lance_autoresearch.campaign.tally import Budget, Run, Tally, format_resume, save_run
 from lance_autoresearch.campaign.waiting import (
     Clock,
     GiveUp,
@@ -35,6 +36,7 @@ from lance_autoresearch.campaign.waiting import (
     describe_seconds,
 )
 from lance_autoresearch.errors import MachineError
+from lance_autoresearch.host.disk_use import check_room
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -97,7 +99,7 @@ def _run_turns(
     """Turn after turn until `ended` says why not."""
     progress.ended = progress.tally.find_reached_limit()
     while not progress.ended:
-        fair = _wait_for_fair_turn(desk, progress)
+        fair = _has_room(desk, progress) and _wait_for_fair_turn(desk, progress)
         proposal = ask_agent(desk, progress) if fair else None
         if proposal is not None:
             for done in judge_proposal(desk, progress, proposal):
@@ -108,6 +110,17 @@ def _run_turns(
 
 
 # -- before a turn -----------------------------------------------------------------------------
+
+
+def _has_room(desk: LoopContext, progress: Progress) -> bool:
+    """Whether the disk has room for a turn and its trial; False: the loop ends."""
+    try:
+        check_room(desk.coordinator.bench.root / ".lar")
+    except MachineError as error:
+        again = format_resume(desk.campaign.name, desk.campaign.target, desk.agent.name)
+        progress.give_up(GiveUp(f"{error.what} (next: {error.next}); then {again}"))
+        return False
+    return True
 
 
 def _wait_for_fair_turn(desk: LoopContext, progress: Progress) -> bool:
@@ -136,13 +149,17 @@ def _wait_for_fair_turn(desk: LoopContext, progress: Progress) -> bool:
 
 @contextmanager
 def raise_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise EndedBySignal, once; a SIGHUP that is ignored (nohup) stays so."""
+    """SIGTERM and SIGHUP raise EndedBySignal, once; a SIGHUP that is ignored (nohup) stays so.
+
+    In another thread than the main one, where no handler can be set, nothing changes.
+    """
     def end(number: int, _frame: FrameType | None) -> None:
         for name in caught:
             signal.signal(name, signal.SIG_IGN)
         raise EndedBySignal(number)
 
-    wanted = (signal.SIGTERM, signal.SIGHUP)
+    main = threading.current_thread() is threading.main_thread()
+    wanted = (signal.SIGTERM, signal.SIGHUP) if main else ()
     caught = [name for name in wanted if signal.getsignal(name) is not signal.SIG_IGN]
     before = [(name, signal.signal(name, end)) for name in caught]
     try:

@@ -56,6 +56,8 @@ def show_log(
     if export is not None:
         return _export_campaign(root, export, json)
     rows = _select_rows(root, target, campaign, last if last or json or tsv else 30, nulls)
+    if not rows:
+        _refuse_unknown(root, target, campaign)
     if json:
         for row in rows:
             print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
@@ -85,6 +87,17 @@ def _select_rows(
         rows = ledger.list_trials(target=target, campaign=campaign, limit=wide)
     found = [row for row in rows if nulls or not is_hidden(row.record)]
     return found if last is None else found[-last:]
+
+
+def _refuse_unknown(root: Path, target: str | None, campaign: str | None) -> None:
+    """Raises UsageError if there are no rows because no such target or campaign exists."""
+    from lance_autoresearch.campaign.campaign import load_campaign
+    from lance_autoresearch.targets import catalogue
+
+    if target is not None:
+        catalogue.load_target(root, target)
+    if campaign is not None:
+        load_campaign(root, campaign)
 
 
 def _verify_chain(root: Path, json: bool) -> int:

@@ -226,13 +226,14 @@ def _begin_from(
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch import oracle
     from lance_autoresearch.campaign import campaign as campaigns
-    from lance_autoresearch.cli.start import resolve_beginning
+    from lance_autoresearch.cli.start import check_first_champion, resolve_beginning
     from lance_autoresearch.targets import catalogue
 
     catalogue.load_target(root, target)
     oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
     begun = resolve_beginning(root, target, from_, era)
+    check_first_champion(root, target, begun)
     return campaigns.create_campaign(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign,
         tier=tier,

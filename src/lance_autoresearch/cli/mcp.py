@@ -190,6 +190,8 @@ def _add_reading_tools(made: MCPServer, jobs: Jobs) -> None:
         """The newest trials of a target: verdict, gain, hypothesis, reason."""
         done = jobs.run("log", f"--target={target}", f"--last={max(1, min(last, 100))}")
         rows = done["answer"] if isinstance(done.get("answer"), list) else [done.get("answer")]
+        if rows and isinstance(rows[0], dict) and "error" in rows[0]:
+            return {"error": rows[0]["error"]}
         keep = ("id", "verdict", "gain", "low", "high", "hypothesis", "reason", "agent", "campaign")
         return {"trials": [{k: row.get(k) for k in keep} for row in rows if row]}
 
@@ -235,4 +237,6 @@ def _make_server() -> MCPServer:
 def _explain_last(jobs: Jobs, target: str) -> str:
     done = jobs.run("log", f"--target={target}", "--last=1")
     row = done.get("answer")
+    if isinstance(row, dict) and "error" in row:
+        return f"error: {row['error'].get('what')}"
     return explain(row) if isinstance(row, dict) and "verdict" in row else "no trial yet"

@@ -30,8 +30,11 @@ def show_status(target: str | None = None, *, watch: bool = False, json: bool = 
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.host.checkout import find_root
+    from lance_autoresearch.targets.catalogue import load_target
 
     root = find_root()
+    if target is not None:
+        load_target(root, target)
     repaired = repair_campaigns(root)
     if not json:
         for line in repaired:
