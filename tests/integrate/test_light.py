@@ -44,7 +44,9 @@ def light() -> Workspace:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing here is a figure, so it need not wait for the machine."""
+    monkeypatch.setenv("LAR_LOCK_DIR", str(tmp_path_factory.getbasetemp()))
     for module in (controls, meter, server, verdict):
         monkeypatch.setattr(module, "QUERIES", SHORT)
 
