@@ -74,6 +74,12 @@ VERBS: tuple[Verb, ...] = (
         "Measure the champion against Lance: the figure to quote.",
     ),
     Verb(
+        "integrate",
+        "integrate:integrate",
+        TRIAL,
+        "Measure a kernel in whole queries of the real Lance.",
+    ),
+    Verb(
         "start",
         "start:start_campaign",
         CAMPAIGN,
