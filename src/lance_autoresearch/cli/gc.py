@@ -95,6 +95,8 @@ def format_summary(body: dict[str, Any], over: int) -> str:
 
 def list_largest(root: Path, dropped: Collection[Path]) -> list[dict[str, Any]]:
     """The five largest parts of .lar that stay: agents' homes one by one, else its directories."""
+    from lance_autoresearch.campaign.tally import LOOP_LOCK
+
     lar = checkout.ensure_lar_dir(root)
     homes = [home for home in (lar / "loops").glob("*/agent") if home not in dropped]
     parts = [(home, True) for home in homes]
@@ -103,7 +105,7 @@ def list_largest(root: Path, dropped: Collection[Path]) -> list[dict[str, Any]]:
              for path, agent in parts if path.exists()]
     return [
         {"path": str(path.relative_to(root)), "bytes": size, "agent": agent,
-         "why": "its loop runs" if agent and _is_loop_running(path.parent) else "used lately"}
+         "why": "its loop runs" if agent and is_locked(path.parent / LOOP_LOCK) else "used lately"}
         for size, path, agent in sorted(sizes, reverse=True)[:5]
     ]
 

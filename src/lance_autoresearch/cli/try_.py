@@ -46,7 +46,7 @@ def try_kernel(
         json: print the row as JSON.
     """
     from lance_autoresearch.campaign.briefing import collect_briefing, render_briefing
-    from lance_autoresearch.campaign.campaign import list_other_edits, repair_campaigns
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.coordinator import Coordinator, Story
     from lance_autoresearch.campaign.nulls import run_due_null
     from lance_autoresearch.host.live import Live
@@ -57,8 +57,7 @@ def try_kernel(
     for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     subject = _choose(root, target, kernel, tier)
-    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
-        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
+    _warn_of_other_edits(subject)
     _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
@@ -79,6 +78,14 @@ def try_kernel(
             print(f"this code was judged before, as trial {done.number}; nothing was measured\n")
         print(print_trial(done.record, number=done.number) + render_briefing(taught))
     return done.record.verdict.exit_code
+
+
+def _warn_of_other_edits(subject: KernelUnderTest) -> None:
+    """One line if files beside the kernel were edited in the worktree."""
+    from lance_autoresearch.campaign.campaign import list_other_edits
+
+    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
+        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
 
 
 def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> KernelUnderTest:
