@@ -60,9 +60,8 @@ def try_kernel(
     _warn_of_other_edits(subject)
     _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
-        phases = Phases(live.show)
         with Coordinator(
-            root, target, champion=subject.champion, phases=phases
+            root, target, champion=subject.champion, phases=Phases(live.show)
         ) as coordinator:
             text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
             if subject.campaign is not None:
