@@ -211,8 +211,8 @@ def _order_quantities(
 ) -> list[str]:
     """All quantities in the order in which they are drawn.
 
-    First the one with most borders to do, of integer widths above all; then, in random order, those of which a single large
-    size exceeds a case's share of memory; then the rest.
+    First the one with most borders to do, of integer widths above all; then, in random order, those
+    of which a single large size exceeds a case's share of memory; then the rest.
     """
 
     def is_light(name: str) -> bool:
