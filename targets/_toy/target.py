@@ -43,7 +43,7 @@ def compact_call(n, kind, drawn, rng):
     """`drawn`: another share of zeros; `mixed`: two shares, in another order."""
     dense, sparse = 1 / 256, 3 / 4
     if drawn:
-        dense, sparse = rng.uniform(0, 0.02), rng.uniform(0.4, 1.0)
+        dense, sparse = rng.uniform(0, 0.2), rng.uniform(0.4, 1.0)
 
     def draw_bytes(zeros):
         return lambda rng, n: np.where(rng.random(n) < zeros, 0, rng.integers(1, 256, n))

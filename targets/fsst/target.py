@@ -105,6 +105,7 @@ def drawn_calls(op, shape, dist, rng, calls, make):
 
 def space(op, bound):
     """Values of drawn lengths; codes may be as many bytes as the text, twice as many if escaped."""
+    offsets = 2 * np.dtype(OPS[op]).itemsize
     streams = [f"{DRAWN}{kind}" for kind in (*DRAWN_STREAMS, "words", "mixed", "noise")]
     broken = [f"{DRAWN}mixed-mutated", f"{DRAWN}words-mutated", f"{DRAWN}mixed-wide"]
     return Space(
@@ -113,7 +114,7 @@ def space(op, bound):
         (*streams, *broken),
         max_bytes=8 << 20,
         bound=bound,
-        call_bytes=lambda shape: 2400 + shape["values"] * (3 * shape["length"] + 16) + 16,
+        call_bytes=lambda shape: 2400 + (shape["values"] + 1) * (3 * shape["length"] + offsets),
     )
 
 

@@ -154,7 +154,7 @@ class DrawPlan:
     small_cases: int = 12
     """Of an op, in every trial of an epoch; all borders of integer widths that fit are among
     them."""
-    small_mib: float = 2.0
+    small_mib: float = 4.0
     """Inputs and outputs of these cases of an op together."""
     full_cases: int = 400
     """Of an op, before a keep, drawn for it alone: all borders are among them. A region of 1 % of

@@ -43,7 +43,7 @@ FULL = 1 / 8
 """...and in this share of the cases all that a call may have."""
 ROOM = 1.25
 """The other quantities may make a call this much larger than the first alone does."""
-MARGIN = 0.5
+MARGIN = 0.7
 """No case uses more than this share of the memory that is left."""
 
 
@@ -116,7 +116,7 @@ def draw_combos(
         max_bytes: of all cases together, as `call_bytes` counts; it is kept unless the smallest
             calls alone exceed it.
     """
-    todo = {name: _shuffle_borders(each, rng) for name, each in space.ranges.items()}
+    todo = {name: _list_todo(space, name, rng) for name in space.ranges}
     least = space.call_bytes(space.smallest)
     memory, shapes = _Memory(max_bytes - count * least, max_bytes // max(1, count)), []
     for done in range(count):
@@ -128,12 +128,14 @@ def draw_combos(
     return [Combo(space.op, shapes[i], families[j], 1) for j, i in enumerate(order)]
 
 
-def _shuffle_borders(each: Range, rng: np.random.Generator) -> list[int]:
-    """All borders in random order, those of integer widths first."""
-    sizes = each.list_borders()
-    widths = set(each.list_widths())
-    mixed = [sizes[i] for i in rng.permutation(len(sizes))]  # NumPy's integers end at 2^63.
-    return sorted(mixed, key=lambda size: size not in widths)
+def _list_todo(space: Space, name: str, rng: np.random.Generator) -> list[int]:
+    """All borders of a quantity: those of integer widths first, large before small; then the rest
+    in random order."""
+    each = space.ranges[name]
+    widths = each.list_widths()
+    others = [size for size in each.list_borders() if size not in set(widths)]
+    mixed = [others[i] for i in rng.permutation(len(others))]  # NumPy's integers end at 2^63.
+    return [*reversed(widths), *mixed]
 
 
 def _spread_evenly(names: Iterable[str], rng: np.random.Generator, count: int) -> list[str]:
@@ -172,17 +174,36 @@ def _draw_shape(
     leading = most if rng.random() < FULL else min(most, LEAD * usual)
     several = 2 * sum(map(len, todo.values())) > cases
     for place, name in enumerate(_order_quantities(space, rng, todo, memory.share)):
-        border = None
+        size = None
         if place == 0:
-            border = _take_border(space, shape, name, todo, most, give_up=True)
+            size = _take_border(space, shape, name, todo, most)
+            if size is None:
+                todo[name].clear()  # None will fit later: less memory is left then.
         elif several:
-            border = _take_border(space, shape, name, todo, leading)
-        if border is None:
+            size = _take_border(space, shape, name, todo, most)
+        if size is None:
             cap = leading if place == 0 else max(usual, int(ROOM * space.call_bytes(shape)))
             limit = find_limit(space, shape, name, min(most, cap))
-            border = draw_size(space.ranges[name], rng, limit)
-        shape[name] = border
+            size = draw_size(space.ranges[name], rng, limit)
+        shape[name] = size
+        if place == 0:  # From here on the borders that still must come keep their memory.
+            kept = memory.left - _count_border_bytes(space, todo)
+            most = max(space.call_bytes(shape), min(most, kept))
     return shape
+
+
+def _count_border_bytes(space: Space, todo: Mapping[str, list[int]]) -> int:
+    """Memory of the borders of integer widths that no case has yet, each in a call of its own."""
+    return sum(
+        space.call_bytes({**space.smallest, name: size})
+        for name in todo
+        for size in _list_owed_widths(space, name, todo)
+    )
+
+
+def _list_owed_widths(space: Space, name: str, todo: Mapping[str, list[int]]) -> set[int]:
+    """Borders of integer widths of a quantity that no case has yet."""
+    return set(space.ranges[name].list_widths()).intersection(todo[name])
 
 
 def _order_quantities(
@@ -190,32 +211,26 @@ def _order_quantities(
 ) -> list[str]:
     """All quantities in the order in which they are drawn.
 
-    First the one with most borders to do; then, in random order, those of which a single large
-    size exceeds a case's share of memory; then the rest.
+    First the one with most borders to do, of integer widths above all; then, in random order, those
+    of which a single large size exceeds a case's share of memory; then the rest.
     """
 
     def is_light(name: str) -> bool:
         return space.call_bytes({**space.smallest, name: space.ranges[name].high}) <= share
 
     names = [str(name) for name in rng.permutation(list(space.ranges))]
-    return sorted(names, key=lambda name: (-len(todo[name]), is_light(name)))
+    widths = {name: len(_list_owed_widths(space, name, todo)) for name in names}
+    return sorted(names, key=lambda name: (-widths[name], -len(todo[name]), is_light(name)))
 
 
 def _take_border(
-    space: Space, shape: Shape, name: str, todo: dict[str, list[int]], cap: int,
-    *, give_up: bool = False,
-) -> int | None:  # fmt: skip
-    """Remove the first border of a quantity that fits, or return None.
-
-    Args:
-        give_up: if none fits, none will: forget them.
-    """
-    for border in todo[name]:
-        if space.call_bytes({**shape, name: border}) <= cap:
-            todo[name].remove(border)
-            return border
-    if give_up:
-        todo[name].clear()
+    space: Space, shape: Shape, name: str, todo: dict[str, list[int]], cap: int
+) -> int | None:
+    """Remove the first border of a quantity that fits, or return None."""
+    for size in todo[name]:
+        if space.call_bytes({**shape, name: size}) <= cap:
+            todo[name].remove(size)
+            return size
     return None
 
 
