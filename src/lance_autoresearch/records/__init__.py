@@ -30,6 +30,15 @@ from lance_autoresearch.records.results import (
     TierResult,
 )
 from lance_autoresearch.records.session import EpochFacts, NoiseSession
+from lance_autoresearch.records.totals import (
+    InputClass,
+    OpInputs,
+    SlowInputs,
+    TotalsPair,
+    TotalsResult,
+    TotalsRow,
+    TotalTimes,
+)
 from lance_autoresearch.records.trial import INSIDE, TrialRecord
 from lance_autoresearch.records.verdict import (
     Fault,
@@ -44,7 +53,8 @@ from lance_autoresearch.records.verdict import (
 __all__ = [
     "INSIDE", "Claim", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component",
     "ConfirmResult", "DefenceRow", "DistinctInputsResult", "EpochFacts", "Estimate", "Fault",
-    "FaultKind", "FloorFlag", "GateResult", "Guard", "NoiseSession", "OpponentResult", "Outcome",
-    "PairTimes", "Reason", "ReasonKind", "Results", "ScreeningFacts", "TierResult", "TrialKind",
-    "TrialPairs", "TrialRecord", "Verdict", "Void", "VoidCause",
+    "FaultKind", "FloorFlag", "GateResult", "Guard", "InputClass", "NoiseSession", "OpInputs",
+    "OpponentResult", "Outcome", "PairTimes", "Reason", "ReasonKind", "Results", "ScreeningFacts",
+    "SlowInputs", "TierResult", "TotalTimes", "TotalsPair", "TotalsResult", "TotalsRow",
+    "TrialKind", "TrialPairs", "TrialRecord", "Verdict", "Void", "VoidCause",
 ]  # fmt: skip
