@@ -4,13 +4,14 @@
 
 PYTHON = .venv/bin/python
 
-.PHONY: help setup setup-dev extras demo test test-all check aarch64 nehalem size clean
+.PHONY: help setup setup-dev extras demo test test-all check red aarch64 nehalem size clean
 
 help:
 	@echo "make demo    set up (once, a minute), then real trials on this machine, a minute or two"
 	@echo "make test    set up, then what must pass before a commit (at most 10 minutes on two cores)"
 	@echo "make test-all  every target and case in depth, the vendors' agents (half an hour or more)"
 	@echo "make check   style, types, layers, fresh docs, size limits"
+	@echo "make red     kernels that are wrong or slow on a part of the inputs: how many are kept?"
 	@echo "make aarch64   do the champions have Lance's bits on AArch64? Emulated; asks before it installs"
 	@echo "make nehalem   the same on x86-64 without AVX (YES=1 to both: install without asking)"
 	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
@@ -44,6 +45,10 @@ check: setup-dev
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) tools/size.py --check
 	@$(PYTHON) tools/docs.py --check
+
+# ARGS="--n 170 --export" is a whole series, which takes hours; tools/red.py says more.
+red: setup-dev
+	@$(PYTHON) tools/red.py $(ARGS)
 
 # Packages of the system are installed only if you agree to the lines that are shown.
 aarch64 nehalem: setup-dev

@@ -33,7 +33,7 @@ from lance_autoresearch.records import Verdict
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = "pq-l2"
 PROGRAMS = {"claude": "claude_agent_sdk/_bundled/claude", "codex": "codex_cli_bin/bin/codex"}
-AT_ONCE = RetryDelays(failed=0.0, busy=0.1, tries=3, machine=0.5)
+AT_ONCE = RetryDelays(failed=0.0, crashed=0.0, busy=0.1, longest=0.2, tries=3, machine=0.2)
 COPIED = ("HARNESS.md", "targets", "rust", "upstream.toml", "upstream.lock", "records/ideas")
 SLOWER_MARK = "\n// once more as it was\n"
 """Behind the text of a delayed champion: right, and slower than the kernel without the delay."""

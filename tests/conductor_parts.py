@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lance_autoresearch.bench.conductor import Conductor
+from lance_autoresearch.bench.conductor import PROGRAMS, Conductor, hash_sources
 from lance_autoresearch.bench.pools import seal_pool
 from lance_autoresearch.records import Fault
 from lance_autoresearch.rules.policy import MeasuringLimits
@@ -37,6 +39,25 @@ pub fn op(call: &mut Call) {{
 }}
 lar_shim::ops!(op);
 """
+
+
+@functools.cache
+def programs(*features: str) -> Path:
+    """Conductor and worker with a defence taken away, built beside the shipped ones."""
+    cache = ROOT / ".lar" / "cache" / "rust-tests"
+    home = cache / f"{'+'.join(features).replace('/', '.')}-{hash_sources(ROOT)[:12]}"
+    if not (home / "lar-worker").is_file():
+        command = ["cargo", "build", "--release", "--locked", "--target-dir", str(cache / "target"),
+                   "--features", ",".join(features)]
+        done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        home.mkdir(parents=True, exist_ok=True)
+        for name in PROGRAMS:       # another test process may be running the old file
+            part = home / f".{name}.{os.getpid()}"
+            part.write_bytes((cache / "target" / "release" / name).read_bytes())
+            part.chmod(0o755)
+            part.replace(home / name)
+    return home
 
 
 @dataclass

@@ -26,81 +26,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from command_tables import describe_verbs, list_commands, list_exit_codes
+from markdown_table import format_table
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "lance_autoresearch"
 BLOCK = re.compile(r"(<!-- generated: (?P<cmd>[^\n]+?) -->\n)(?P<text>.*?)(<!-- end -->)", re.S)
 OURS = "python tools/docs.py "
-
-
-def format_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table; a pipe in a cell is escaped."""
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for row in rows:
-        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |")
-    return "\n".join(lines)
-
-
-def list_commands() -> str:
-    """Every verb with its one line."""
-    from lance_autoresearch.cli.app import list_verbs
-
-    rows = [(f"`lar {verb.name}`", verb.help) for verb in list_verbs()]
-    return format_table(("command", "what it does"), rows)
-
-
-def describe_verbs() -> str:
-    """Every verb with every option, from the functions' own docstrings."""
-    from lance_autoresearch.cli.app import build_app, list_verbs
-
-    app, parts = build_app(), []
-    for verb in list_verbs():
-        sub = app
-        for word in verb.name.split():
-            sub = sub[word]
-        parts.append(f"### `lar {verb.name}`\n\n{_read_prose(sub.default_command)}")
-        arguments = sub.assemble_argument_collection(parse_docstring=True)
-        rows = [_describe_option(argument) for argument in arguments if argument.show]
-        if rows:
-            parts.append(format_table(("option", "meaning", "default"), rows))
-    return "\n\n".join(parts)
-
-
-def _read_prose(function: object) -> str:
-    """A verb's docstring down to its first section."""
-    import inspect
-
-    doc = inspect.getdoc(function) or ""
-    return re.split(r"\n(?:Args|Parameters|Returns|Raises)\b.*\n", doc)[0].strip()
-
-
-def _describe_option(argument: object) -> tuple[str, str, str]:
-    """(names, help, default) of one option or positional argument."""
-    names = [n for n in argument.names if not n.startswith("--no-")]  # type: ignore[attr-defined]
-    if argument.index is not None:  # type: ignore[attr-defined]
-        names.insert(0, names[0].strip("-").upper())
-    default = argument.field_info.default  # type: ignore[attr-defined]
-    required = argument.required  # type: ignore[attr-defined]
-    shown = "required" if required else "" if default in (None, False, "") else str(default)
-    shown = "" if "empty" in shown or "UNSET" in shown else shown
-    text = " ".join(str(argument.parameter.help or "").split())  # type: ignore[attr-defined]
-    return ", ".join(f"`{n}`" for n in names), text, f"`{shown}`" if shown else ""
-
-
-def list_exit_codes() -> str:
-    """The meaning of each exit status."""
-    return format_table(
-        ("code", "meaning"),
-        [
-            ("0", "keep; for other verbs: done, nothing wrong"),
-            ("1", "revert: slower, not proven faster, or one combo is too slow"),
-            ("2", "incorrect: the output differs from Lance's"),
-            ("3", "rejected before or while it ran: admission, compiler, audit, sandbox"),
-            ("4", "inconclusive: the machine failed, not the kernel; run it again"),
-            ("64", "wrong option, name or combination"),
-            ("70", "a defect of this tool, with a traceback"),
-            ("130", "interrupted; nothing half-done is left"),
-        ],
-    )
 
 
 def list_thresholds() -> str:
@@ -245,6 +177,15 @@ def describe_champion(target: str) -> str:
     return f"{machine_tables.target_page(target)}\n\n{emulated}"
 
 
+def describe_spaces(target: str) -> str:
+    """The calls of a target that secret cases are drawn from."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import spaces_table as made
+
+    spaces = made.load_spaces(ROOT, target)
+    return f"{format_table(made.HEAD, made.list_rows(spaces))}\n\n{made.describe_spaces(spaces)}"
+
+
 CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
 """Targets that have a champion: `champion-fsst` and so on are tables."""
 
@@ -285,6 +226,14 @@ def summarise_calibration() -> str:
     return "\n\n".join([*parts, made])
 
 
+def summarise_red_team() -> str:
+    """Kernels that are wrong or slow on a part of the inputs, from records/red/."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    from red_record import FOLDER, render_tables
+
+    return str(render_tables(ROOT / FOLDER, format_table))
+
+
 MEASURED = ("again", "bias", "conductor", "detection", "endurance", "layout", "mutation", "names",
             "noise", "phases", "sandbox")  # fmt: skip
 """Tables kept in docs/figures/, written by the command that each names."""
@@ -303,7 +252,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "calibration": summarise_calibration,
     "threats": list_threats,
     "fuzz": summarise_fuzzing,
+    "red": summarise_red_team,
     **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
+    **{f"space-{name}": partial(describe_spaces, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},
 }
 

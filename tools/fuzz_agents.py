@@ -42,7 +42,8 @@ def agents(data: bytes) -> None:
     )
     assert said.tokens is None or (isinstance(said.tokens, int) and 0 <= said.tokens < 1 << 63)
     assert said.cost_usd is None or (math.isfinite(said.cost_usd) and said.cost_usd >= 0)
-    assert isinstance(said.text, str) and isinstance(said.error, str)
+    assert isinstance(said.text, str)
+    assert said.error is None or isinstance(said.error.shown, str)
     assert not FORBIDDEN.search(extract_hypothesis(said.text) + "".join(said.refused))
     assert (extract_prediction(said.text) or 0) <= 1e4
     driver.make_failure(ProgramResult(1, out, out, None, 1.0), said)

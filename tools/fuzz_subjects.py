@@ -38,9 +38,11 @@ def tokens(data: bytes) -> None:
     """Every token is a piece of the text, in order; no identifier of a sound file is missed."""
     from lance_autoresearch.judge.rust_tokens import split_tokens as scan
 
-    text, at = data.decode("utf-8", "replace"), 0
+    text, at = data.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n"), 0
     words = set()
-    for token in scan(text):
+    for token in scan(text) or [None]:
+        if token is None:
+            return  # rustc's lexer refuses it
         assert token.text and 1 <= token.line <= text.count("\n") + 1
         found = text.find(token.text, at)
         assert found >= 0 or token.kind == "word"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
-ROWS = range(1, 65)
+ROWS = range(1, 75)
 
 STOPS: Mapping[str, str] = {
     "admission": "A",
@@ -122,8 +122,8 @@ def stopped(
 ) -> str:
     """Where a kernel's trial ends: a key of STOPS, `does not build`, or `passes`.
 
-    Admission, build, audit, check, a pair on the epoch's pools, a check on fresh ones: all that
-    looks at outputs, nothing that looks at times.
+    Admission, build, audit, check, a pair on the epoch's pools, secret cases, a check on fresh
+    pools: all that looks at outputs, nothing that looks at times.
     """
     from lance_autoresearch.bench.conductor import audit_object as audit_object
     from lance_autoresearch.bench.meter import KernelAtFault, Sides
@@ -132,6 +132,7 @@ def stopped(
     from lance_autoresearch.judge.admission import admit, check_audit
     from lance_autoresearch.judge.check import check
     from lance_autoresearch.judge.extensions import check_features_guarded
+    from lance_autoresearch.judge.secret_cases import check_secret_cases
 
     bench, stage = coordinator.bench, "admission"
     try:
@@ -157,6 +158,8 @@ def stopped(
             meter.measure_pair()
     except KernelAtFault as caught:
         return str(caught.fault.kind)
+    if (wrong := check_secret_cases(bench, built).end) is not None:
+        return str(wrong.fault.kind) if wrong.fault else str(wrong.verdict)
     pools, _ = bench.inputs.make_fresh()
     if bench.check_library(built.so, "native", pools).fault is not None:
         return "confirmation"

@@ -31,6 +31,8 @@
 #[path = "../abi/src/call.rs"]
 #[doc(hidden)]
 pub mod abi;
+#[path = "heap.rs"]
+mod heap;
 #[cfg(all(target_arch = "aarch64", target_os = "linux"))]
 #[path = "libc.rs"]
 mod libc;
@@ -67,7 +69,7 @@ pub fn has(feature: Feature) -> bool {
     unsafe { *FEATURES.load(Ordering::Relaxed) & feature.bit() != 0 }
 }
 
-/// Remembers features page and arena, installs the panic hook. Called once by the worker.
+/// Remembers features page, arena and heap, installs the panic hook. Called once by the worker.
 ///
 /// # Safety
 /// `init` and what it points at must be valid for the life of the process.
@@ -76,6 +78,7 @@ pub unsafe fn init(init: *const abi::Init) {
     let init = unsafe { &*init };
     FEATURES.store(init.features.cast_mut(), Ordering::Relaxed);
     prepare::set_arena(init.arena, init.arena_len);
+    heap::set(init.heap, init.heap_len);
     note::install(init.note);
 }
 
@@ -85,7 +88,6 @@ pub unsafe fn init(init: *const abi::Init) {
 /// are functions of `prelude::prepare`, N the argument from whose bytes G reads.
 #[macro_export]
 macro_rules! ops {
-    ($($op:ident),+ $(,)?) => { $crate::export!($($crate::op!($op)),+); };
     ($($op:ident $(($($how:tt)+))?),+ $(,)?) => {
         #[global_allocator]
         static ALLOCATOR: $crate::prepare::Allocator = $crate::prepare::Allocator;

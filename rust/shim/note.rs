@@ -1,6 +1,6 @@
 //! A panic ends the process and leaves its place on the note page.
 
-use crate::abi::{EXIT_PANIC, NOTE_PANIC, NOTE_TEXT, Note};
+use crate::abi::{EXIT_MEMORY, EXIT_PANIC, NOTE_MEMORY, NOTE_PANIC, NOTE_TEXT, Note};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -42,6 +42,19 @@ pub fn install(note: *mut Note) {
         }
         leave(&text)
     }));
+}
+
+/// Ends the process, since the heap is used up.
+#[cold]
+pub fn out_of_memory() -> ! {
+    let note = NOTE.load(Ordering::Relaxed);
+    // SAFETY: `note` is null or the worker's note page; `_exit` does not return.
+    unsafe {
+        if !note.is_null() {
+            (*note).kind = NOTE_MEMORY;
+        }
+        _exit(EXIT_MEMORY)
+    }
 }
 
 fn leave(text: &Text) -> ! {

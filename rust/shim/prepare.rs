@@ -2,9 +2,11 @@
 //!
 //! Meanwhile every allocation comes from an arena, which starts at the same address on both sides and
 //! is empty again before each slice. So the kernel's own heap is where it would be without any
-//! set-up. A kernel's free of arena memory is ignored; a block that it grows moves to the heap.
+//! set-up. A kernel's free of arena memory is ignored; a block that it grows moves to the heap, which
+//! is empty at the start of a slice as well.
 
 use crate::abi::{Prepared, RawCall};
+use crate::heap;
 use crate::view::Inputs;
 use core::alloc::{GlobalAlloc, Layout};
 use core::mem::size_of;
@@ -17,6 +19,8 @@ static LEN: AtomicUsize = AtomicUsize::new(0);
 /// Bytes in use, counted from the base.
 static USED: AtomicUsize = AtomicUsize::new(0);
 static PREPARING: AtomicBool = AtomicBool::new(false);
+/// The heap is in use. Blocks of the time before (the panic hook's) are the system's.
+static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// One op of a contract and what it needs made ready.
 pub struct Op {
@@ -43,6 +47,9 @@ pub fn keep<T: 'static>(value: T) -> *mut u8 {
 /// # Safety
 /// `calls` must be `n` valid calls, whose `prepared` lie one behind the other from the arena's base.
 pub unsafe fn all(op: &Op, calls: *const RawCall, n: usize) -> usize {
+    // SAFETY: a slice begins, and no state outlives a slice.
+    unsafe { heap::reset() };
+    STARTED.store(true, Relaxed);
     if op.own.is_none() && op.shared.is_none() {
         return 0;
     }
@@ -95,52 +102,61 @@ fn holds(block: *mut u8) -> bool {
     (block as usize).wrapping_sub(BASE.load(Relaxed)) < LEN.load(Relaxed)
 }
 
-/// Takes from the arena while calls are prepared, from the system at all other times.
+/// Takes from the arena while calls are prepared, from the heap at all other times.
 pub struct Allocator;
 
-// SAFETY: both sources give blocks that fit their layout and do not overlap; a block goes back to
-// the source that it came from, and the arena takes none back before the next slice.
+// SAFETY: all sources give blocks that fit their layout and do not overlap; a block goes back to the
+// source that it came from, and the arena takes none back before the next slice.
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if PREPARING.load(Relaxed) {
             return take(layout);
         }
-        // SAFETY: promised by the caller.
-        unsafe { System.alloc(layout) }
+        // SAFETY: promised by the caller; the heap is used once it has been reset.
+        unsafe {
+            match STARTED.load(Relaxed) {
+                true => heap::take(layout),
+                false => System.alloc(layout),
+            }
+        }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if PREPARING.load(Relaxed) {
-            let block = take(layout);
-            // SAFETY: a fresh block of that size.
-            unsafe { block.write_bytes(0, layout.size()) };
-            return block;
+        // SAFETY: promised by the caller; a fresh block of that size.
+        unsafe {
+            let block = self.alloc(layout);
+            if !block.is_null() {
+                block.write_bytes(0, layout.size());
+            }
+            block
         }
-        // SAFETY: promised by the caller.
-        unsafe { System.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if !holds(block) {
-            // SAFETY: it came from the system.
-            unsafe { System.dealloc(block, layout) }
+        // SAFETY: it came from there.
+        unsafe {
+            if heap::holds(block) {
+                heap::give_back(block, layout);
+            } else if !holds(block) {
+                System.dealloc(block, layout);
+            }
         }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !holds(block) {
-            // SAFETY: it came from the system.
-            return unsafe { System.realloc(block, layout, size) };
-        }
         // SAFETY: alignment and size are sound, as the caller promises of both.
         unsafe {
+            if heap::holds(block) {
+                return heap::resize(block, layout, size);
+            }
             let grown = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !grown.is_null() {
                 ptr::copy_nonoverlapping(block, grown, layout.size().min(size));
+                self.dealloc(block, layout);
             }
             grown
         }

@@ -9,6 +9,7 @@ Every room answers one question, and imports only from rooms below it:
     calibration   Does the judge find what is known to be there, and nothing else?
     agents        Who proposes the next kernel?
     judge         May this kernel run, is it right, is it faster?
+    integrate     Is Lance itself faster with this kernel, in whole queries?
     bench         What do kernels do on this machine: inputs, expected outputs, process pairs?
     build         How does text become a library, and from what exactly was it made?
     text          How is a result put into words? Nothing here decides.

@@ -64,16 +64,28 @@ class MachineError(LarError):
     exit_code = 4
 
 
-class UpstreamError(LarError):
+class UpstreamError(MachineError):
     """Lance's source could not be fetched, verified or extracted as the manifest says."""
+
+    exit_code = 4
 
 
 class BuildFault(LarError):
     """Trusted code (shim, prelude, contract, upstream's slice, conductor) did not build."""
 
+    exit_code = 4
+
 
 class LedgerError(LarError):
     """The ledger or a campaign's branch is not in a state this command can work from."""
+
+    exit_code = 4
+
+
+class AlteredRecord(LedgerError):
+    """`lar log --verify` found that recorded trials were changed."""
+
+    exit_code = 70
 
 
 class RejectedKernel(LarError):

@@ -192,7 +192,7 @@ def test_a_busy_model_is_asked_again(mine: Campaign, drive: Drive, status: int) 
 def test_a_model_that_stays_busy_ends_the_loop(mine: Campaign, drive: Drive) -> None:
     with anthropic.Server([fail(429)] * 9) as server:
         progress = drive(server)
-    assert "was busy 3 times in a row" in progress.ended
+    assert "could not be asked 3 times in a row" in progress.ended
     assert_whole(mine)
 
 

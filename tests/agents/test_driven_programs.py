@@ -168,5 +168,5 @@ def test_not_signed_in_ends_the_loop_with_the_command_that_helps(
 def test_a_busy_model_is_asked_again_and_then_given_up(mine: Campaign, drive: Drive) -> None:
     rows = claude_rows("API Error: 429 rate limit", is_error=True)
     progress = drive("claude", script(rows=rows))
-    assert "was busy 3 times in a row" in progress.ended
+    assert "could not be asked 3 times in a row" in progress.ended
     assert_whole(mine)

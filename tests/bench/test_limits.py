@@ -14,7 +14,7 @@ from lance_autoresearch.rules.policy import LIMITS, MeasuringLimits
 
 DEEP = ("#[inline(never)] fn deep(n: u64) -> u64 { let a = [n; 128]; std::hint::black_box(&a); "
         "if n == 0 { 1 } else { deep(n - 1) + a[3] } }")
-"""A kilobyte a call: 12,000 of them need 12 MiB of stack."""
+"""A kilobyte a call: 4,000 of them need 4 MiB of stack."""
 LARGE = " let mut v = vec![1u8; 100 << 20]; std::hint::black_box(&mut v);"
 SLOW = (" if (a[0] * 16.0) as u32 == 3 "
         "{ for _ in 0..400_000_000u64 { std::hint::black_box(0); } }")
@@ -65,7 +65,7 @@ def test_few_rounds_are_not_judged_combo_by_combo(bench: Bench) -> None:
     [
         (library(HONEST + SLOW), MeasuringLimits(call_ms=25), FaultKind.TIMEOUT),
         (library(HONEST + LARGE), MeasuringLimits(heap_mb=64), FaultKind.MEMORY),
-        (library(HONEST + " std::hint::black_box(deep(12_000));", DEEP), LIMITS, FaultKind.SIGNAL),
+        (library(HONEST + " std::hint::black_box(deep(4_000));", DEEP), LIMITS, FaultKind.STACK),
     ],
     ids=["call_ms", "heap_mb", "stack_mb"],
 )

@@ -80,7 +80,8 @@ def test_a_refusal_names_the_word_its_line_and_the_honest_way(name: str) -> None
         admit(text)
     refusal = caught.value
     where = re.fullmatch(r"kernels\.rs:(\d+)", refusal.where or "")
-    word = re.search(r"`(?:#!?\[|\w+::)?(\w+)", refusal.what)
+    word = re.search(r"`(?:#!?\[|\w+::)?(\w+)|\(U\+([0-9A-F]{4})", refusal.what)
     assert where and word and refusal.allowed, str(refusal)
-    assert word[1] in text.decode().splitlines()[int(where[1]) - 1], str(refusal)
+    expected = word[1] or chr(int(word[2], 16))
+    assert expected in text.decode().splitlines()[int(where[1]) - 1], str(refusal)
     assert all(len(way) >= 3 for way in refusal.allowed)

@@ -133,12 +133,15 @@ def test_names_are_made_in_order_and_never_reused(tmp_path: Path) -> None:
 
 
 def test_the_campaign_of_a_directory(mine: campaign.Campaign) -> None:
-    assert campaign.find_campaign(mine.kernel_path.parent) == mine
-    assert campaign.find_campaign(mine.worktree) == mine
-    assert campaign.find_campaign(mine.root) is None
+    assert campaign.find_campaign(mine.root, mine.kernel_path.parent) == mine
+    assert campaign.find_campaign(mine.root, mine.worktree) == mine
+    assert campaign.find_campaign(mine.root, mine.root) is None
     stranger = mine.root / ".lar" / "work" / "stranger"
     stranger.mkdir()
-    assert campaign.find_campaign(stranger) is None
+    with pytest.raises(UsageError, match="'stranger', which the ledger lacks"):
+        campaign.find_campaign(mine.root, stranger)
+    with pytest.raises(UsageError, match="belongs to the checkout"):
+        campaign.find_campaign(mine.root.parent, mine.worktree)
 
 
 def test_a_removed_worktree_is_made_again_on_demand(mine: campaign.Campaign) -> None:

@@ -13,7 +13,8 @@ from campaign_parts import FIRST, begin_campaign, git, kept, kernel, record, tip
 from lance_autoresearch.campaign import campaign
 from lance_autoresearch.campaign.settle import Intent
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.host.git import Git, find_git_dir
+from lance_autoresearch.host.git import Git
+from lance_autoresearch.host.git_worktree import find_git_dir
 from lance_autoresearch.ledger import Ledger, find_ledger_path, hash_bytes
 from lance_autoresearch.records import Verdict
 

@@ -20,7 +20,7 @@ from campaign_parts import FIRST, TARGET, checkout, git, kernel, record
 from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign
-from lance_autoresearch.host.git import find_git_dir
+from lance_autoresearch.host.git_worktree import find_git_dir
 from lance_autoresearch.ledger import Ledger, hash_bytes
 from lance_autoresearch.records import Verdict
 

@@ -101,6 +101,6 @@ def check_consistent(campaign: campaigns.Campaign) -> None:
 
 
 def test_scratch_of_dead_trials_is_swept() -> None:
-    scratch.make_scratch(ROOT, "bench").rmdir()
-    left = (ROOT / ".lar" / "tmp").glob("bench-*")
-    assert all(scratch.is_alive(int(path.name.split("-")[1])) for path in left)
+    scratch.sweep_scratch(ROOT)
+    left = [path for path in (ROOT / ".lar" / "tmp").glob("bench-*") if path.is_dir()]
+    assert all(scratch.is_in_use(path) for path in left)

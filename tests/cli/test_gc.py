@@ -117,14 +117,16 @@ def test_blobs_go_no_further_than_the_limit_asks(root: Path) -> None:
 def test_forgotten_scratch_is_found(root: Path) -> None:
     left = root / ".lar" / "tmp" / "bench-abc"
     left.mkdir(parents=True)
-    mine = root / ".lar" / "tmp" / f"bench-{os.getpid()}-x"
-    mine.mkdir()
-    killed = root / ".lar" / "tmp" / "kernels-ab12_c"
+    killed = root / ".lar" / "tmp" / "kernels-ab12"
     killed.mkdir()
-    assert {thing.path for thing in list_disposable(root)} == {left, killed}, "ours lives"
-    aged(killed)
-    scratch.make_scratch(root, "bench")
-    assert not killed.exists() and not left.exists() and mine.exists()
+    killed.with_name("kernels-ab12.owner").touch()
+    with scratch.hold_scratch(root, "bench") as mine:
+        assert {thing.path for thing in list_disposable(root)} == set(), "ours lives, one is young"
+        left.mkdir(exist_ok=True)
+        aged(left)
+        assert {thing.path for thing in list_disposable(root)} == {left}
+        scratch.sweep_scratch(root)
+        assert not killed.exists() and not left.exists() and mine.exists()
 
 
 def aged(path: Path, days: float = 40.0) -> None:

@@ -56,24 +56,22 @@ def test_an_agent_can_try_wait_and_ask_why(root: Path) -> None:
     mine = fresh(root)
     spoiled = mine.read_kernel().replace(b"pub fn scan8", b"pub fn scan_eight")
     mine.kernel_path.write_bytes(spoiled)
-    names, status, tried, logged, why, formerly, lessons = talk(
+    names, status, tried, logged, why, lessons = talk(
         root,
         ("lar_status", {}),
         ("lar_try", {"target": TARGET, "hypothesis": "--json a name is no cost"}),
         ("lar_log", {"target": TARGET}),
         ("lar_why", {"target": TARGET}),
-        ("lar_explain", {"target": TARGET}),
         ("lar_lessons", {"target": TARGET}),
     )
     assert names == {"lar_try", "lar_wait", "lar_why", "lar_diff", "lar_validate", "lar_bench",
-                     "lar_status", "lar_log", "lar_lessons"}
+                     "lar_status", "lar_log", "lar_lessons", "lar_explain"}
     assert str(mine.kernel_path) in status
     done = json.loads(tried)
     assert done["state"] == "done" and done["exit_code"] == 3
     assert done["answer"]["verdict"] == "rejected"
     (trial,) = json.loads(logged)["trials"]
     assert trial["hypothesis"] == "--json a name is no cost" and "immutable" not in trial
-    assert formerly == why  # an old name is answered and not listed
     assert why.startswith("verdict rejected") and 'untrusted: "--json a name' in why
     assert "a name is no cost" in lessons
     assert mine.read_kernel() == mine.read_champion()

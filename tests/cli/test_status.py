@@ -15,7 +15,7 @@ from checkout_parts import interruptible
 from night_parts import small_night, trial
 
 from lance_autoresearch.campaign.campaign import Campaign
-from lance_autoresearch.campaign.tally import Budget, Run, save_run
+from lance_autoresearch.campaign.tally import Budget, Run, lock_loop, save_run
 from lance_autoresearch.cli.status import show_status
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.report import gather_campaign
@@ -48,7 +48,8 @@ def test_a_loop_that_runs_shows_counts_limits_and_phase(
     night: Campaign, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_run(night.desk, Run("claude", Budget(trials=50, usd=5.0), lost_usd=1.2, phase="agent"))
-    text = said(capsys)
+    with lock_loop(night.desk):
+        text = said(capsys)
     assert "claude: 5 of 50 trials, 1.20 of 5 USD, 4 since the last keep; now: agent" in text
 
 

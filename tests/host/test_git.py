@@ -14,7 +14,8 @@ import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kernel
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.host.git import Git, find_abandoned_locks, find_git_dir, parse_carried_head
+from lance_autoresearch.host.git import CommitNote, Git, parse_testimony
+from lance_autoresearch.host.git_worktree import find_abandoned_locks, find_git_dir
 
 KERNEL = f"targets/{TARGET}/kernel/kernels.rs"
 REF = f"refs/heads/lar/{TARGET}/a"
@@ -174,10 +175,10 @@ def test_testimony_is_what_our_commits_carry(tmp_path: Path) -> None:
         repo.make_tree(commit, KERNEL, kernel(2), tmp_path / "s"), commit, forged
     )
     repo.move_ref(REF, later, old=None)
-    assert repo.read_testimony() == {commit: "abc", later: "def"}
+    assert repo.read_testimony() == {commit: CommitNote("abc"), later: CommitNote("def")}
     assert repo.has_testimony(later)
     assert not repo.has_testimony(base)
-    assert parse_carried_head("no trailer") is None
+    assert parse_testimony("no trailer") is None
 
 
 def test_errors_name_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from lance_autoresearch.host import (
     sandbox,
     toolchain,
 )
+from lance_autoresearch.host.lock_files import is_locked
 
 BOXES = (
     ["bwrap"] * bool(sandbox.find_bubblewrap())
@@ -212,7 +213,8 @@ def test_who_waits_to_measure_is_not_overtaken_by_builds(lock_dir: Path) -> None
     first = Holder("shared")
     first.wait_held()
     waiting = Holder("exclusive")
-    time.sleep(0.5)
+    while not is_locked(lock_dir / "lar-machine.turn"):
+        time.sleep(0.01)
     with pytest.raises(MachineError), machine_lock.lock_machine("shared", timeout=0.1):
         pass
     first.let_go()

@@ -1,13 +1,11 @@
-"""What admission and audit refuse, what they must not, and that they say how to mend it."""
+"""What admission and audit refuse, what they must not, and that they say how to fix it."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
+from object_parts import SURFACE, report
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
@@ -15,13 +13,6 @@ from lance_autoresearch.host.checkout import find_root
 from lance_autoresearch.judge.admission import admit, check_audit
 from lance_autoresearch.judge.rust_tokens import split_tokens
 from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
-
-SURFACE = """
-pub fn scan8(t: &[f32], m: usize, c: &[u8], out: &mut [f32]) {
-    out.fill(t[0] + (m + c.len()) as f32)
-}
-pub fn table_l2(_: &[f32], _: usize, q: &[f32], out: &mut [f32]) { out.fill(q[0]) }
-"""
 
 REFUSED = {
     "asm": 'fn f() { unsafe { core::arch::asm!("rdtsc") } }',
@@ -83,7 +74,50 @@ REFUSED = {
     "shim init": "fn f() { unsafe { lar_shim::init(core::ptr::null()) } }",
     "shim glob": "use lar_shim::*;",
     "unknown attribute": "#[serde(x)] fn f() {}",
+    "macro by metavariable and tree": (
+        'macro_rules! m { ($n:ident $a:tt) => { $n ! $a } } m!(include_str ("/etc/passwd"));'
+    ),
+    "asm between raw strings": "const S: &str = r#\"\"#; fn f() { asm!() } // \"#",
+    "asm behind a C string": 'const S: &CStr = c"\\""; fn f() { asm!() } // "',
+    "asm behind a lifetime": "fn f<'a>() { asm!() } // '",
+    "asm behind a nested comment": "/* /* */ \" */ fn f() { asm!() } // \"",
+    "asm imported by an argument": (
+        "macro_rules! m { ($a:ident) => { use core::arch::$a as x; } } m!(asm);"
+    ),
+    "asm behind a repetition": 'macro_rules! m { ($($a:ident)*) => { $($a)* ! ("") } } m!(asm);',
+    "asm in an own assert": (
+        "macro_rules! assert { ($a:ident $b:tt $c:tt) => { $a $b $c } }"
+        'fn f() { assert!(asm ["" ] !) }'
+    ),
+    "asm in an imported assert": (
+        "macro_rules! m { ($a:ident $b:tt $c:tt) => { $a $c $b } }"
+        'use m as assert; fn f() { assert!(asm [""] !) }'
+    ),
+    "attribute from its pieces": (
+        "macro_rules! m { ($h:tt [$i:ident] $n:ident) => { $h [$n] pub fn f() {} } }"
+        "m!(#[inline] no_mangle);"
+    ),
+    "attribute by its path": "#[::core::prelude::v1::global_allocator] static A: u8 = 1;",
+    "attribute imported": "use core::prelude::v1::global_allocator as test;",
+    "std inside a tuple struct": "pub struct S(pub ::std::process::Child);",
+    "std in a nested group": "use std::{{fs as f}};",
+    "std behind a metavariable": "macro_rules! m { ($u:ident) => { $u ::std::fs; } }",
+    "static by alias": "type C = core::cell::Cell<u8>; struct S(C); static X: S = S(C::new(1));",
+    "static by renamed cell": (
+        "use core::cell::UnsafeCell as K; struct A { k: K<u8> } enum B { C(A) }"
+        "static X: [B; 4] = [];"
+    ),
+    "static behind a dyn": (
+        "struct S(core::cell::Cell<u8>); static X: &(dyn Sync + 'static) = &S(Cell::new(1));"
+    ),
+    "deep": "fn f() { " + "(" * 300 + "1" + ")" * 300 + " }",
     "bidi": "// \u202e hidden\n",
+    "byte order mark": "\ufefffn f() {}",
+    "zero width": "fn f() { let a\u200bb = 1; }",
+    "frontmatter": "---\n[package]\n---\nfn f() {}",
+    "unknown prefix": 'fn f() { let x = f"asm"; }',
+    "string that does not end": 'fn f() { let x = "; }',
+    "comment that does not end": "fn f() {} /* /* */",
     "nul": "fn f() {}\0",
     "empty": "",
     "only comments": "// nothing\n/* at /* all */ */\n",
@@ -149,6 +183,67 @@ ADMITTED = {
         lanes!(a => 1, b => 2);
         macro_rules! documented { ($(#[$m:meta])* $n:ident) => { $(#[$m])* pub fn $n() {} } }
         documented!(#[inline] c);""",
+    "names like forbidden words": """
+        pub struct Row { pub naked: bool, pub asm: u32, pub link_section: u8 }
+        pub enum Kind { naked, thread_local(u8) }
+        mod global_asm { pub fn export_name(naked: u32) -> u32 { naked } }
+        fn naked(asm: u32) -> u32 { asm }
+        pub fn f(no_mangle: usize, r: &Row) -> u32 {
+            let naked = no_mangle != 3;
+            let asm = if !naked { 1 } else { naked_once() };
+            assert!(naked || asm != 2, "{asm}");
+            debug_assert_eq!(vec![asm; 3].len(), 3);
+            let r#extern = r.asm + u32::from(r.naked);
+            let _ = (Kind::naked, Kind::thread_local(r.link_section));
+            r#extern + global_asm::export_name(asm) + crate::naked(asm)
+        }
+        fn naked_twice() {}
+        impl Row { pub fn global_allocator(&self) -> u8 { self.link_section } }
+        fn naked_once() -> u32 { 7 }
+        """,
+    "doc comments of every kind": r'''
+        //! `asm!("nop")` at the start
+        /** #[no_mangle] and extern "C" */
+        #[doc = "static mut X: AtomicU8 = std::fs"]
+        pub fn f() { /*! include!("x") */ }
+        ''',
+    "strings of every kind": r'''
+        pub const A: &str = r###"asm!("x")"## "###;
+        pub const B: &core::ffi::CStr = c"extern \"C\" static mut";
+        pub const C: &[u8] = br#"std::fs " include!("#;
+        pub const D: (char, u8, char) = ('"', b'"', '\u{22}');
+        pub const E: &str = "a \
+            asm!(\"x\") // not a comment";
+        ''',
+    "static table beside a local cell": """
+        use core::cell::Cell;
+        pub struct Row { pub a: u8, pub b: [u16; 4] }
+        pub static TABLE: [Row; 2] = [const { Row { a: 1, b: [1; 4] } }; 2];
+        static LENGTH: [u8; LEN] = [0; LEN];
+        const LEN: usize = 4;
+        pub fn f(i: usize) -> u8 {
+            let c = Cell::new(0u8);
+            c.set(TABLE[i & 1].a + LENGTH[i & 3]);
+            c.get()
+        }
+        pub struct Local(pub Cell<u8>);
+        """,
+    "macro names of its own": """
+        macro_rules! print_to { ($o:expr, $v:expr) => { $o[0] = $v }; }
+        macro_rules! env_of { ($a:expr) => { $a }; }
+        pub fn f(out: &mut [f32]) { print_to!(out, env_of!(2.0)); }
+        """,
+    "precise capturing": """
+        pub fn f<'a>(env: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
+            let asm = env; asm.iter().copied()
+        }
+        """,
+    "modules like those of std": """
+        pub mod fs { pub fn read() -> u8 { 1 } }
+        mod a { pub mod std { pub mod process { pub fn go() -> u8 { 2 } } } }
+        pub fn f() -> u8 { self::fs::read() + a::std::process::go() + crate::a::std::process::go() }
+        """,
+    "nested but shallow": "pub fn f() -> u8 { " + "(" * 100 + "1" + ")" * 100 + " }",
     "early return": "pub fn f(x: &[u8]) -> u8 { if x.is_empty() { return 0; } x[0] }",
     "tune knobs": "pub const UNROLL: usize = 4; // tune: 1 2 4 8",
     "cfg twins": """
@@ -164,12 +259,53 @@ ADMITTED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_dishonest_kernel_is_refused_with_line_and_mend(name: str) -> None:
+def test_a_dishonest_kernel_is_refused_with_line_and_fix(name: str) -> None:
     with pytest.raises(RejectedKernel) as caught:
-        admit(("\n\n" + REFUSED[name]).encode() if REFUSED[name] else b"")
+        admit((REFUSED[name] and "\n\n" + REFUSED[name]).encode())
     assert caught.value.allowed, "it says what an honest kernel does"
     assert re.fullmatch(r"kernels\.rs:\d+", caught.value.where or "")
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("\ufefffn f() {}", r"begins with a byte order mark \(U\+FEFF\)"),
+        ("fn f() {} // \ufeff", r"a byte order mark \(U\+FEFF\) inside the text"),
+        ("fn f() {}\0", r"a NUL character \(U\+0000\)"),
+        ("// \u202e", r"an invisible direction mark \(U\+202E RIGHT-TO-LEFT OVERRIDE\)"),
+        ("// \u2066", r"an invisible direction mark \(U\+2066 LEFT-TO-RIGHT ISOLATE\)"),
+        ("// \u200b", r"an invisible blank \(U\+200B ZERO WIDTH SPACE\)"),
+        ("---\nx\n---\nfn f() {}", "a frontmatter"),
+        ("fn f() { " + "[" * 300, "nested deeper than 256 levels"),
+        ("const S: &str = r#\"", "a raw string that does not begin or end as one"),
+    ],
+)
+def test_what_hides_or_breaks_a_text_is_named(text: str, expected: str) -> None:
+    with pytest.raises(RejectedKernel, match=expected):
+        admit(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ('#!/ "\nfn f() { unsafe { core::arch::asm!("nop") } } // "', "`asm` is"),
+        ('#!/ "\n#![no_builtins] // "\nfn f() {}', r"`#!\[no_builtins\]` is"),
+        ("#!/* x\nfn f() { asm!() } // */", "`asm` is"),
+        ("#! r#\"\nfn f() { asm!() } // \"#", "`asm` is"),
+        ("#!/ '\r\nfn f() { asm!() } // '", "`asm` is"),
+        ('\ufeff#!/ "\nfn f() { asm!() } // "', "byte order mark"),
+        ('#!/ "\n---\n"\n---\nfn f() { asm!() }', "frontmatter"),
+    ],
+)
+def test_a_shebang_line_hides_nothing(text: str, expected: str) -> None:
+    with pytest.raises(RejectedKernel, match=expected):
+        admit(text.encode())
+
+
+def test_a_shebang_line_is_no_part_of_the_kernel() -> None:
+    admit(b"#!/usr/bin/env asm! extern\n" + SURFACE.encode())
+    builder.build_kernel(find_root(), "pq-l2", b"#!/usr/bin/env asm! extern\n" + SURFACE.encode())
 
 
 @pytest.mark.parametrize("name", ADMITTED)
@@ -184,7 +320,8 @@ def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) 
 def test_upstream_and_our_own_kernels_pass_both() -> None:
     root = find_root()
     kernels = [(t, builder.compose_first_kernel(root, t)) for t in ("pq-l2", "topk-merge", "fsst")]
-    kernels += [(p.parent.name, p.read_bytes()) for p in root.glob("records/ideas/*/*.rs")]
+    ideas = [(p.parent.name, p.read_bytes()) for p in root.glob("records/ideas/*/*.rs")]
+    kernels += [(target, text) for target, text in ideas if not text.startswith(b"//! hack")]
     assert len(kernels) > 3
     for target, text in kernels:
         admit(text)
@@ -220,80 +357,3 @@ def test_tokens_are_rusts() -> None:
         ("word", "z"),
     ]  # fmt: skip
     assert [t.line for t in split_tokens("a\n\n'\\n' /*\n*/ b")] == [1, 3, 4]
-
-
-# ---- audit, on real objects of kernels that admission never saw -----------------------------
-
-HOSTILE = {
-    "static AtomicU64": (
-        "use std::sync::atomic::*; static N: AtomicU64 = AtomicU64::new(0);"
-        "pub fn n() -> u64 { N.fetch_add(1, Ordering::Relaxed) }",
-        r"writable state in \.(bss|data) \(kernels::N\)",
-    ),
-    "data": (
-        "static mut N: u64 = 5; pub fn n() -> u64 { unsafe { N += 1; N } }",
-        r"writable state in \.data",
-    ),
-    "init_array": (
-        '#[used] #[unsafe(link_section = ".init_array")] static I: extern "C" fn() = i;'
-        'extern "C" fn i() {}',
-        r"writable state in \.init_array",
-    ),
-    "own section": (
-        '#[unsafe(link_section = ".mine")] static mut N: u64 = 5;'
-        "pub fn n() -> u64 { unsafe { N += 1; N } }",
-        r"writable state in \.mine",
-    ),
-    "thread local": (
-        "use std::cell::Cell; thread_local! { static N: Cell<u32> = const { Cell::new(0) }; }"
-        "pub fn n() -> u32 { N.set(N.get() + 1); N.get() }",
-        "writable state in|needs `",
-    ),
-    "libc": (
-        'unsafe extern "C" { fn getpid() -> i32; } pub fn n() -> i32 { unsafe { getpid() } }',
-        "needs `getpid`",
-    ),
-    "clock": ("pub fn n() -> std::time::Instant { std::time::Instant::now() }", "needs `.*time"),
-    "print": ('pub fn n() { println!("forged") }', "needs `std::io::stdio"),
-    "detect": (
-        'pub fn n() -> bool { is_x86_feature_detected!("avx512vbmi") }',
-        "needs `std_detect",
-    ),
-    "hash map": (
-        "pub fn n() -> std::collections::HashMap<u8, u8> { std::collections::HashMap::new() }",
-        "needs `|writable",
-    ),
-    "exports": ("#[unsafe(no_mangle)] pub fn clock_gettime() -> i32 { 0 }", "exports `clock_get"),
-    "shim": (
-        "pub unsafe fn n() { unsafe { lar_shim::init(core::ptr::dangling()) } }",
-        "needs `lar_shim::|needs `std",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_the_audit_names_what_admission_would_have(name: str) -> None:
-    text, expected = HOSTILE[name]
-    built = builder.build_kernel(find_root(), "pq-l2", (text + SURFACE).encode())
-    with pytest.raises(RejectedKernel, match=expected) as caught:
-        check_audit(report(built.obj, built.so), ("\n" + text).encode())
-    assert caught.value.allowed
-    assert caught.value.where == "kernels.rs:2"
-
-
-def report(obj: Path, so: Path) -> dict[str, Any]:
-    """What `lar-conductor audit` says, by way of binutils."""
-    undefined = run("nm", "-uC", str(obj)).splitlines()
-    exports = run("nm", "-D", "--defined-only", str(so)).splitlines()
-    row = r"\]\s+(\.\S+)\s+\w+\s+\w+ \w+ (\w+) \w+\s+([A-Za-z]*)\s"
-    rows = re.findall(row, run("readelf", "-SW", str(obj)))
-    return {
-        "undefined": [line.split(maxsplit=1)[1] for line in undefined if line.strip()],
-        "sections": [{"name": n, "size": int(s, 16), "flags": f} for n, s, f in rows],
-        "exports": [line.split()[-1] for line in exports],
-    }
-
-
-def run(*argv: str) -> str:
-    """Standard output of a tool."""
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout

@@ -8,21 +8,17 @@ at outputs; with the defence in place the same cheat does not.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conductor_parts import read_container
+from conductor_parts import programs, read_container
 from tiers import fast_for
 
-from lance_autoresearch.bench import conductor
-from lance_autoresearch.bench.conductor import Conductor, hash_sources
+from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.build import builder
 from lance_autoresearch.build import kit as kits
@@ -83,7 +79,7 @@ def test_a_missing_attempt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     rows[5]["tests"] = ["tests/test_nothing.py::test_x"]
     monkeypatch.setattr(threats, "threats", lambda: rows[:-1])
     found = "\n".join(threats.gaps())
-    assert "row 64 stands 0 times" in found
+    assert "row 74 stands 0 times" in found
     assert "no test tests/test_nothing.py::test_x" in found
     assert "neither an attempt" in found
 
@@ -115,25 +111,6 @@ def test_the_named_defence_stops_the_cheat(name: str, rigs: dict[str, Coordinato
 
 
 # ---- each defence alone ------------------------------------------------------------------
-
-
-@functools.cache
-def programs(*features: str) -> Path:
-    """Conductor and worker with a defence taken away, built beside the shipped ones."""
-    cache = ROOT / ".lar" / "cache" / "rust-tests"
-    home = cache / f"{'+'.join(features).replace('/', '.')}-{hash_sources(ROOT)[:12]}"
-    if not (home / "lar-worker").is_file():
-        command = ["cargo", "build", "--release", "--locked", "--target-dir", str(cache / "target"),
-                   "--features", ",".join(features)]
-        done = subprocess.run(command, cwd=ROOT / "rust", capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        home.mkdir(parents=True, exist_ok=True)
-        for name in conductor.PROGRAMS:       # another test process may be running the old file
-            part = home / f".{name}.{os.getpid()}"
-            part.write_bytes((cache / "target" / "release" / name).read_bytes())
-            part.chmod(0o755)
-            part.replace(home / name)
-    return home
 
 
 def outcome(rig: Coordinator, text: bytes, conductor: Conductor | None = None) -> Fault | None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conductor_parts import LATE, ROOT, library, rustc, write_pool
-from test_threats import programs
+from conductor_parts import LATE, ROOT, library, programs, rustc, write_pool
 
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import count_output_bytes

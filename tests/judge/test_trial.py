@@ -19,6 +19,7 @@ from lance_autoresearch.calibration.validation import CAUGHT_LATE
 from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_record
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge import prepare
+from lance_autoresearch.judge.secret_cases import check_secret_cases
 from lance_autoresearch.records import Fault, FaultKind, ReasonKind, TrialRecord, Verdict
 from lance_autoresearch.targets.cheats import load_cheats
 
@@ -185,6 +186,10 @@ def test_a_real_improvement_is_kept(delayed: Coordinator) -> None:
 def test_every_cheat_is_refused(coordinator: Coordinator) -> None:
     for cheat in load_cheats(ROOT, coordinator.target.name):
         record = judge(coordinator, cheat.text, kind="cheat")
+        bench = coordinator.bench
+        if record.verdict is Verdict.REVERT and "G" in cheat.by:  # no faster, hence never drawn for
+            assert check_secret_cases(bench, bench.build(cheat.text)).end is not None, cheat.id
+            continue
         refused = (Verdict.INCORRECT, Verdict.REJECTED)
         # What only confirmation stops may be undecided here on a busy machine, never kept.
         late_ends = (*refused, Verdict.REVERT, Verdict.INCONCLUSIVE)

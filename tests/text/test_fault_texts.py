@@ -45,9 +45,11 @@ AGAIN = {
     "late_write": "Finish every write before returning; nothing may run on after a call.",
     "panic": "A panic is a wrong answer; handle this input.",
     "timeout": "Look for a loop that may not end on this input.",
-    "memory": "Use less memory; what lance's own code needs is always granted.",
+    "memory": "Use less memory; what Lance's own code needs is always granted.",
     "arm": "Do all work inside the call; between calls a kernel does nothing.",
     "sandbox": "A kernel may only compute: no system calls, threads, files or clocks.",
+    "stack": "Stack overflow: kernels have 2 MiB as on Lance's threads.",
+    "processor_state": "Restore before you return what the caller relies on.",
     "signal": "Look at indices, lengths and alignment in unsafe code.",
 }
 
@@ -67,6 +69,9 @@ AGAIN = {
         (Fault(FaultKind.MEMORY, "scan 8 x"),
          "asked for more memory than it may have at 8 x, op scan."),
         (Fault(FaultKind.ARM, "scan 8 x"), "was busy before its call began at 8 x, op scan."),
+        (Fault(FaultKind.STACK, "scan 8 x"), "overflowed its stack at 8 x, op scan."),
+        (Fault(FaultKind.PROCESSOR_STATE, "scan 8 x"),
+         "left the processor's state changed for its caller at 8 x, op scan."),
         (Fault(FaultKind.SANDBOX, "scan 8 x"), "reached out of its sandbox at 8 x, op scan."),
         (Fault(FaultKind.SANDBOX, "scan 8 x", syscall="brk"),
          "reached out of its sandbox by system call brk at 8 x, op scan."),

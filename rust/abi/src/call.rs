@@ -9,7 +9,7 @@ pub const HEADER_BYTES: usize = 64;
 /// Text a panic may leave behind.
 pub const NOTE_TEXT: usize = 1024;
 /// Version of everything in this file.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One input buffer.
 #[repr(C)]
@@ -69,6 +69,9 @@ pub struct Init {
     /// Memory for prepared state, at the same address on both sides of a pair.
     pub arena: *mut u8,
     pub arena_len: usize,
+    /// Memory of the kernel's heap, the same.
+    pub heap: *mut u8,
+    pub heap_len: usize,
 }
 
 /// The note page: read by the conductor after the worker's death, and shown as untrusted.
@@ -76,7 +79,7 @@ pub struct Init {
 pub struct Note {
     /// One of the `NOTE_*` kinds.
     pub kind: u32,
-    /// The number of the refused system call.
+    /// The number of the refused system call, or of the signal.
     pub value: u32,
     /// Bytes of `text` in use.
     pub len: u32,
@@ -87,11 +90,17 @@ pub const NOTE_NONE: u32 = 0;
 pub const NOTE_PANIC: u32 = 1;
 pub const NOTE_SYSCALL: u32 = 2;
 pub const NOTE_LOAD: u32 = 3;
+pub const NOTE_SIGNAL: u32 = 4;
+pub const NOTE_STACK: u32 = 5;
+pub const NOTE_MEMORY: u32 = 6;
 
 /// Exit statuses by which a worker says why it ended (a courtesy: kernels can forge them).
 pub const EXIT_PANIC: i32 = 96;
 pub const EXIT_SYSCALL: i32 = 97;
 pub const EXIT_LOAD: i32 = 98;
+pub const EXIT_SIGNAL: i32 = 99;
+pub const EXIT_STACK: i32 = 100;
+pub const EXIT_MEMORY: i32 = 101;
 
 /// CPU features a kernel may ask for. The number is the bit in the features word.
 #[repr(u32)]

@@ -4,10 +4,12 @@
 //!
 //! ```text
 //! conductor                                  worker (asleep on `turn`)
-//! cmd = op, table, ranges; turn += 1; wake   prepare the calls; touch inputs, own output lines
+//! cmd = op, table, ranges; turn += 1; wake   overwrite the scratch memory; prepare the calls; touch
+//!                                            inputs, own output lines; clear the registers
 //!                                            ready = turn            (spins on `go`)
 //! t0; go = turn << 32 | calls                run `calls` calls
-//! t1 when done == turn                       done = turn; sleep on `turn`
+//! t1 when done == turn                       done = turn
+//!                                            state = what changed of the processor; sleep on `turn`
 //! requeue turn -> parked == 1: it sleeps
 //! ```
 
@@ -19,6 +21,7 @@ pub const FD_PLAN: i32 = 4;
 pub const FD_INPUT: i32 = 5;
 pub const FD_OUTPUT: i32 = 6;
 pub const FD_LIBRARY: i32 = 7;
+pub const FD_SCRATCH: i32 = 8;
 /// The spawner's socket.
 pub const FD_SPAWNER: i32 = 3;
 
@@ -27,6 +30,11 @@ pub const PAGE: usize = 4096;
 pub const CONTROL_BYTES: usize = 3 * PAGE;
 pub const SETUP_AT: usize = PAGE;
 pub const NOTE_AT: usize = 2 * PAGE;
+/// The scratch memory, one for each worker, holds everything that a kernel writes and that is no
+/// output: the stack of the signal handlers, so long; then kernel's stack, heap and arena.
+pub const SIGNAL_STACK: usize = 16 << 10;
+/// Below the kernel's stack so much is never mapped.
+pub const STACK_GUARD: usize = 64 << 20;
 /// Operation number of an empty slice.
 pub const NOP_OP: u32 = u32::MAX;
 
@@ -59,13 +67,19 @@ pub struct Command {
     pub n_in: AtomicU32,
     /// Ranges of outputs to own.
     pub n_out: AtomicU32,
+    /// Ranges of scratch memory to overwrite, and the byte to overwrite them with.
+    pub n_wipe: AtomicU32,
+    pub fill: AtomicU32,
     /// Calls in the table; *go* asks for as many or fewer.
     pub armed: AtomicU32,
+    /// 1: the processor's state is compared after each call, not only after the last one.
+    pub watched: AtomicU32,
     /// `RawCall` array.
     pub calls: AtomicU64,
     /// `Range` arrays.
     pub ins: AtomicU64,
     pub outs: AtomicU64,
+    pub wipes: AtomicU64,
 }
 
 /// Page 0 of the control memory.
@@ -75,6 +89,8 @@ pub struct Control {
     pub shot: Line<Shot>,
     pub ready: Line<AtomicU32>,
     pub command: Line<Command>,
+    /// What the slice changed of the processor's state: `(call + 1) << 32 | changes`, 0 for nothing.
+    pub state: Line<AtomicU64>,
 }
 
 /// A span of the worker's memory.
@@ -103,8 +119,6 @@ pub struct Setup {
     pub version: u64,
     /// Features word handed to the library.
     pub features: u64,
-    /// Heap made ready for the kernel, bytes.
-    pub heap: u64,
     /// 1: load the library; 0: only empty slices are run.
     pub library: u64,
     /// Where plan, inputs and outputs are mapped.
@@ -115,6 +129,12 @@ pub struct Setup {
     /// Memory for the state prepared before a slice.
     pub arena_base: u64,
     pub arena_len: u64,
+    /// Stack on which the kernel runs; it begins at its end.
+    pub stack_base: u64,
+    pub stack_len: u64,
+    /// Memory of the kernel's heap.
+    pub heap_base: u64,
+    pub heap_len: u64,
     /// `Span`s at the start of the plan.
     pub n_spans: u64,
     /// Random places in the worker; see `Layout`.
@@ -137,15 +157,14 @@ pub struct Layout {
     pub pad: u16,
 }
 
-/// Conductor to spawner; five descriptors ride along.
+/// Conductor to spawner; six descriptors ride along.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnRequest {
     pub id: u32,
     pub core: u32,
-    /// Bytes of stack that a kernel may use.
+    /// Bytes of stack that the worker's own set-up may use.
     pub stack: u64,
-    pub layout: Layout,
 }
 
 /// Spawner (or the child before its exec) to conductor.
@@ -169,3 +188,15 @@ pub const EVENT_BORN: u32 = 1;
 pub const EVENT_ENDED: u32 = 2;
 pub const EVENT_NO_FORK: u32 = 3;
 pub const EVENT_UP: u32 = 4;
+
+/// Where a worker sees the pieces of its scratch memory: (offset in it, address, length).
+pub fn scratch_pieces(setup: &Setup) -> [(u64, u64, u64); 4] {
+    let signals = SIGNAL_STACK as u64;
+    let (stack, heap) = (signals + setup.stack_len, setup.heap_len);
+    [
+        (0, setup.stack_base + setup.stack_len + PAGE as u64, signals),
+        (signals, setup.stack_base, setup.stack_len),
+        (stack, setup.heap_base, heap),
+        (stack + heap, setup.arena_base, setup.arena_len),
+    ]
+}

@@ -30,6 +30,11 @@ pub fn verdict(status: i32, note: Note) -> Result<Fault, Void> {
             Fault { note: Some(text(&note)), ..Fault::new(FaultKind::Panic) }
         }
         (EXIT_SYSCALL, NOTE_SYSCALL) => refused(note.value),
+        (EXIT_SIGNAL, NOTE_SIGNAL) => {
+            Fault { signal: Some(note.value as i32), ..Fault::new(FaultKind::Signal) }
+        }
+        (EXIT_MEMORY, NOTE_MEMORY) => Fault::with_note(FaultKind::Memory, "the heap is used up"),
+        (EXIT_STACK, NOTE_STACK) => Fault::new(FaultKind::Stack),
         (EXIT_LOAD, NOTE_LOAD) => {
             Fault { note: Some(text(&note)), ..Fault::new(FaultKind::Sandbox) }
         }

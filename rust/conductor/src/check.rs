@@ -82,12 +82,12 @@ fn one_worker(
                 Lie::Flush => flush.slots(&mut runner.slots, pool, calls),
                 Lie::Loose => runner.slots.loose(pool, calls, &mut places),
             }
-            let tables = runner.tables(pool, *p, calls);
+            let tables = runner.tables([&worker], pool, *p, calls);
             let run = calls.len();
             runner.slice(
                 sandbox,
                 &mut worker,
-                Play { pool, expected: Some(expected), calls, run, tables },
+                Play { pool, expected: Some(expected), calls, run, tables, watched: true },
             )?;
         }
         Ok(groups.iter().map(|(_, calls)| calls.len()).sum())

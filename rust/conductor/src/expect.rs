@@ -45,11 +45,11 @@ fn all(
     let mut times = Vec::with_capacity(pool.calls.len());
     for call in 0..pool.calls.len() {
         runner.slots.packed(pool, &[call], 0);
-        let tables = runner.tables(pool, 0, &[call]);
+        let tables = runner.tables([&*worker], pool, 0, &[call]);
         let shots = runner.slice(
             sandbox,
             worker,
-            Play { pool, expected: None, calls: &[call], run: 1, tables },
+            Play { pool, expected: None, calls: &[call], run: 1, tables, watched: true },
         )?;
         times.push(runner.terms.rate.ns(shots.run));
         record(runner, pool, call, &mut writer).map_err(|fault| worker.blame(*fault))?;

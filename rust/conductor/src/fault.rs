@@ -24,6 +24,10 @@ pub enum FaultKind {
     Memory,
     /// The kernel worked before *go*.
     Arm,
+    /// The stack is used up.
+    Stack,
+    /// The processor's state is not as a caller may expect it.
+    ProcessorState,
 }
 
 /// The first fault, with its place. Field names are those of the protocol.
@@ -73,5 +77,6 @@ mod tests {
         let name = |kind: FaultKind| serde_json::to_value(kind).expect("a plain enum");
         assert_eq!(name(FaultKind::LateWrite), "late_write");
         assert_eq!(name(FaultKind::Arm), "arm");
+        assert_eq!(name(FaultKind::ProcessorState), "processor_state");
     }
 }

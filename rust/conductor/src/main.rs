@@ -3,11 +3,14 @@
 //! ```text
 //! lar-conductor serve                       one JSON command a line (see `protocol`)
 //! lar-conductor audit OBJECT [--lib SO]     what an object file needs and exports, as JSON
+//! lar-conductor admit RULES < KERNEL       what admission refuses in a text, as JSON
+//! lar-conductor tokens < KERNEL            its tokens
 //! lar-conductor selftest --limits JSON ...  what an empty slice costs
 //! ```
 //!
 //! It never loads a kernel; kernels run in workers, in the sandbox.
 
+mod admission;
 mod audit;
 mod autopsy;
 mod calibrate;
@@ -28,6 +31,7 @@ mod pool_cache;
 mod protocol;
 mod rng;
 mod sandbox;
+mod scratch;
 mod selftest;
 mod serve;
 mod shm;
@@ -44,10 +48,11 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let status = match args.as_slice() {
         ["serve"] => serve::serve(),
+        ["admit" | "tokens", ..] => admission::main(&args),
         ["audit", rest @ ..] => audit::main(rest),
         ["selftest", rest @ ..] => selftest::main(rest),
         _ => {
-            eprintln!("usage: lar-conductor serve | audit OBJECT [--lib SO] | selftest");
+            eprintln!("usage: lar-conductor serve | audit OBJECT [--lib SO] | admit RULES | tokens | selftest");
             64
         }
     };

@@ -23,6 +23,7 @@ use crate::sandbox::Sandbox;
 use crate::slice_runner::{Play, Side, SliceRunner, Terms};
 use crate::stop::{Failure, Stop, Void, VoidCause};
 use crate::walk::Walk;
+use crate::window::Tables;
 use crate::worker::{Shots, Worker};
 use std::path::Path;
 
@@ -248,12 +249,18 @@ impl<'a> Match<'a> {
         self.walks[c].advance(calls);
         let (pool, expected) = self.request.pools[c];
         self.runner.slots.packed(pool, &window, self.shift[c]);
-        let tables = self.runner.tables(pool, c, &window);
+        let tables = self.tables(c, &window);
         for &side in order {
-            let play = Play { pool, expected: Some(expected), calls: &window, run: calls, tables };
-            seen(side, self.runner.slice(self.sandbox, self.workers[side], play)?);
+            let timed = Play::timed(pool, expected, &window, calls, tables);
+            seen(side, self.runner.slice(self.sandbox, self.workers[side], timed)?);
         }
         Ok(())
+    }
+
+    /// The tables of a window of combo `c`, the same for all workers.
+    fn tables(&mut self, c: usize, window: &[usize]) -> Tables {
+        let workers = self.workers.iter().map(|worker| &**worker);
+        self.runner.tables(workers, self.request.pools[c].0, c, window)
     }
 
     /// Empty slices of both sides in turn; their medians.
@@ -261,7 +268,7 @@ impl<'a> Match<'a> {
         let (pool, _) = self.request.pools[0];
         let window = self.walks[0].window(1);
         self.runner.slots.packed(pool, &window, self.shift[0]);
-        let tables = self.runner.tables(pool, 0, &window);
+        let tables = self.tables(0, &window);
         let mut ticks = [vec![], vec![]];
         for i in 0..self.runner.terms.limits.empty_slices.max(1) {
             for side in [i % 2, 1 - i % 2] {
@@ -356,13 +363,10 @@ impl<'a> Match<'a> {
                 let window = self.walks[c].window(calls);
                 self.walks[c].advance(calls);
                 self.runner.slots.packed(pool, &window, self.shift[c]);
-                let tables = self.runner.tables(pool, c, &window);
+                let tables = self.tables(c, &window);
                 let worker = &mut *self.workers[side];
-                let shots = self.runner.slice(
-                    self.sandbox,
-                    worker,
-                    Play { pool, expected: Some(expected), calls: &window, run: calls, tables },
-                )?;
+                let timed = Play::timed(pool, expected, &window, calls, tables);
+                let shots = self.runner.slice(self.sandbox, worker, timed)?;
                 sums[side].run += shots.run;
                 sums[side].arm = shots.arm;
                 sums[side].look = sums[side].look.max(shots.look);

@@ -117,8 +117,9 @@ impl Sandbox {
         }
     }
 
-    /// Asks for a worker and gives it its id; `fds` are control, plan, inputs, outputs, library.
-    pub fn request(&mut self, ask: SpawnRequest, fds: [RawFd; 5]) -> Result<u32, Failure> {
+    /// Asks for a worker and gives it its id; `fds` are control, plan, inputs, outputs,
+    /// library, scratch.
+    pub fn request(&mut self, ask: SpawnRequest, fds: [RawFd; 6]) -> Result<u32, Failure> {
         let id = self.next_id;
         self.next_id += 1;
         let request = SpawnRequest { id, ..ask };

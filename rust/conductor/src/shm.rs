@@ -60,6 +60,31 @@ impl Shared {
         self.fd.as_raw_fd()
     }
 
+    /// Bytes that exist: those of pages that were ever read or written.
+    pub fn used(&self) -> u64 {
+        // SAFETY: `stat` is ours; a plain system call.
+        unsafe {
+            let mut stat: libc::stat = std::mem::zeroed();
+            libc::fstat(self.fd(), &mut stat);
+            512 * stat.st_blocks as u64
+        }
+    }
+
+    /// Offsets `(from, to)` of the pages that exist, in order.
+    pub fn data(&self) -> Vec<(u64, u64)> {
+        // SAFETY: plain system calls; nothing reads or writes by this descriptor's position.
+        let seek = |at, what| unsafe { libc::lseek(self.fd(), at, what) };
+        let (mut ranges, mut at) = (Vec::new(), 0);
+        loop {
+            let from = seek(at, libc::SEEK_DATA);
+            if from < 0 {
+                return ranges;
+            }
+            at = seek(from, libc::SEEK_HOLE);
+            ranges.push((from as u64, at as u64));
+        }
+    }
+
     /// Start of the mapping.
     pub fn ptr(&self) -> *mut u8 {
         self.ptr

@@ -8,11 +8,13 @@ use crate::limits::{Limits, mib};
 use crate::poison::Poison;
 use crate::rng::Rng;
 use crate::sandbox::Sandbox;
+use crate::scratch::Pages;
 use crate::shm::{Frozen, Shared};
 use crate::stop::{Failure, FailureCode, Stop};
 use crate::verify::Seen;
 use crate::window::{Bases, Tables, Writer};
 use crate::worker::{Shots, Start, Worker};
+use lar_abi::processor;
 use lar_abi::wire::*;
 use std::path::Path;
 use std::time::Duration;
@@ -43,6 +45,21 @@ pub struct Play<'a> {
     /// How many of them *go* asks for.
     pub run: usize,
     pub tables: Tables,
+    /// The processor's state is compared after each call, which takes time.
+    pub watched: bool,
+}
+
+impl<'a> Play<'a> {
+    /// The first `run` of the window's calls, timed.
+    pub fn timed(
+        pool: &'a Pool,
+        expected: &'a Expected,
+        calls: &'a [usize],
+        run: usize,
+        tables: Tables,
+    ) -> Self {
+        Play { pool, expected: Some(expected), calls, run, tables, watched: false }
+    }
 }
 
 /// The memories of one command and its randomness.
@@ -58,15 +75,17 @@ pub struct SliceRunner {
     rng: Rng,
     writer: Writer,
     pub slots: Slots,
+    pages: Pages,
 }
 
-/// Four areas of the address space that no loader uses, also with 39-bit addresses.
+/// Areas of the address space that no loader uses, also with 39-bit addresses.
 fn bases(rng: &mut Rng) -> Bases {
     let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
     let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
+    let (stack, heap) = (area(4) + STACK_GUARD as u64, area(5));
     let mut some = || rng.below(256) as u16;
     let layout = Layout { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, arena, layout }
+    Bases { plan, inputs, outputs, arena, stack, heap, layout }
 }
 
 impl SliceRunner {
@@ -102,30 +121,42 @@ impl SliceRunner {
             rng,
             writer: Writer::default(),
             slots: Slots::default(),
+            pages: Pages::default(),
         })
     }
 
-    /// Starts a worker for one side; `settle` it before its first slice.
-    pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
-        let setup = Setup {
-            version: 2,
-            features: side.features,
-            heap: mib(self.terms.limits.heap_mb as usize) as u64,
-            library: u64::from(side.library.is_some()),
+    /// What a worker needs to start, with a library or without one.
+    fn setup(&self, features: u64, library: bool) -> Setup {
+        let limits = &self.terms.limits;
+        let bytes = |count: u64| mib(count as usize) as u64;
+        Setup {
+            version: 4,
+            features,
+            library: u64::from(library),
             plan_base: self.bases.plan,
             plan_len: self.plan_len as u64,
             in_base: self.bases.inputs,
             out_base: self.bases.outputs,
             arena_base: self.bases.arena,
-            arena_len: mib(self.terms.limits.arena_mb as usize) as u64,
+            arena_len: bytes(limits.arena_mb),
+            stack_base: self.bases.stack,
+            stack_len: bytes(limits.stack_mb),
+            heap_base: self.bases.heap,
+            heap_len: bytes(limits.heap_mb),
             n_spans: (self.inputs.spans.len() + self.out_spans.len()) as u64,
             layout: self.bases.layout,
-        };
+        }
+    }
+
+    /// Starts a worker for one side; `settle` it before its first slice.
+    pub fn start(&self, sandbox: &mut Sandbox, side: &Side) -> Result<Worker, Stop> {
+        let setup = self.setup(side.features, side.library.is_some());
         let library = side.library.map(Frozen::copy_of).transpose();
         let library = library.map_err(|text| Failure::new(FailureCode::BadFile, text))?;
+        let [.., (before, _, len)] = scratch_pieces(&setup);
         Worker::start(
             sandbox,
-            &Start {
+            Start {
                 side: side.name,
                 core: self.terms.core_a,
                 limits: self.terms.limits,
@@ -133,6 +164,7 @@ impl SliceRunner {
                 plan: &self.plan,
                 inputs: &self.inputs.memory,
                 outputs: &self.outputs,
+                scratch: Shared::new((before + len) as usize, false)?,
                 library: library.as_ref(),
             },
         )
@@ -143,10 +175,20 @@ impl SliceRunner {
         self.terms.limits.loading()
     }
 
-    /// Writes the tables of a window whose `slots` are laid out. All workers must sleep.
-    pub fn tables(&mut self, pool: &Pool, p: usize, calls: &[usize]) -> Tables {
-        let at = &self.inputs.at[p];
-        self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots)
+    /// Writes the tables of a window whose `slots` are laid out, for all of these workers alike. They
+    /// must sleep.
+    pub fn tables<'a>(
+        &mut self,
+        workers: impl IntoIterator<Item = &'a Worker>,
+        pool: &Pool,
+        p: usize,
+        calls: &[usize],
+    ) -> Tables {
+        self.pages.survey(workers.into_iter().map(Worker::scratch));
+        let wipes = self.pages.ranges(&self.setup(0, true));
+        let fill = 1 + self.rng.below(255) as u8;
+        let (at, wipes) = (&self.inputs.at[p], (&wipes[..], fill));
+        self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots, wipes)
     }
 
     fn limit(&self) -> u64 {
@@ -162,7 +204,7 @@ impl SliceRunner {
         calls: usize,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
-        let armed = worker.arm(NOP_OP, &tables);
+        let armed = worker.arm(NOP_OP, &tables, false);
         let ready = worker.wait_ready(sandbox, limit)?;
         let (run, look) = worker.fire(sandbox, calls as u32, limit)?;
         worker.wait_asleep(sandbox, limit)?;
@@ -181,7 +223,7 @@ impl SliceRunner {
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
-        let armed = worker.arm(play.pool.op, &play.tables);
+        let armed = worker.arm(play.pool.op, &play.tables, play.watched);
         let ready = worker.wait_ready(sandbox, limit).map_err(|stop| self.locate(stop, play))?;
         self.still_standing(worker, play.pool)?;
         let fired = worker.fire(sandbox, play.run as u32, limit);
@@ -194,7 +236,7 @@ impl SliceRunner {
                 |seen| seen.fault(),
             )
         });
-        match fault {
+        match fault.or_else(|| state_fault(worker, play)) {
             Some(fault) => Err(worker.blame(fault).into()),
             None => Ok(Shots { arm: ready.wrapping_sub(armed), run, look }),
         }
@@ -276,6 +318,18 @@ impl SliceRunner {
             ..Fault::with_note(FaultKind::LateWrite, "written after the call had returned")
         })
     }
+}
+
+/// What a kernel must keep of the processor's state, and did not.
+fn state_fault(worker: &Worker, play: Play) -> Option<Fault> {
+    let (i, changes) = worker.changed_state()?;
+    let call = play.calls.get(i).or(play.calls.last()).copied().unwrap_or(0);
+    let combo = play.pool.combo.clone();
+    Some(Fault {
+        combo,
+        call,
+        ..Fault::with_note(FaultKind::ProcessorState, processor::describe(changes))
+    })
 }
 
 /// One output line as it was at *done*.

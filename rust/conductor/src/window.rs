@@ -2,6 +2,7 @@
 
 use crate::container::Pool;
 use crate::layout::Slots;
+use crate::scratch::MAX_WIPES;
 use crate::shm::Shared;
 use lar_abi::call::{Prepared, RawCall, RawPart, RawSlice, SlotHeader};
 use lar_abi::wire::Range;
@@ -13,6 +14,8 @@ pub struct Bases {
     pub inputs: u64,
     pub outputs: u64,
     pub arena: u64,
+    pub stack: u64,
+    pub heap: u64,
     pub layout: lar_abi::wire::Layout,
 }
 
@@ -24,6 +27,9 @@ pub struct Tables {
     pub armed: u32,
     pub ins: (u64, u32),
     pub outs: (u64, u32),
+    pub wipes: (u64, u32),
+    /// What wiped memory holds.
+    pub fill: u8,
 }
 
 /// Bytes that the tables of `calls` calls need at most.
@@ -32,7 +38,7 @@ pub fn table_bytes(pool: &Pool, calls: usize) -> usize {
     let call = size_of::<RawCall>()
         + args * (size_of::<RawSlice>() + size_of::<Range>())
         + pool.parts.len() * (size_of::<RawPart>() + size_of::<Range>());
-    calls * (call + 2 * size_of::<Range>()) + 4096
+    calls * (call + 2 * size_of::<Range>()) + MAX_WIPES * size_of::<Range>() + 4096
 }
 
 /// Writes plain tables one behind the other.
@@ -79,6 +85,7 @@ impl Writer {
         at: &[usize],
         calls: &[usize],
         slots: &Slots,
+        (wipes, fill): (&[Range], u8),
     ) -> Tables {
         self.gather(bases, pool, at, calls, slots);
         let mut pen = Pen { plan, base: bases.plan, cursor: 0 };
@@ -109,7 +116,9 @@ impl Writer {
         self.ins.push(Range { addr: bases.plan, len: pen.cursor as u64 });
         let ins = (pen.put(&self.ins), self.ins.len() as u32);
         let outs = (pen.put(&self.outs), self.outs.len() as u32);
-        Tables { calls: bases.plan + first as u64, armed: calls.len() as u32, ins, outs }
+        let wipes = (pen.put(wipes), wipes.len() as u32);
+        let (calls, armed) = (bases.plan + first as u64, calls.len() as u32);
+        Tables { calls, armed, ins, outs, wipes, fill }
     }
 
     fn gather(&mut self, bases: Bases, pool: &Pool, at: &[usize], calls: &[usize], slots: &Slots) {

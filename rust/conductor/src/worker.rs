@@ -2,7 +2,7 @@
 
 use crate::clock::ticks;
 use crate::fault::{Fault, FaultKind};
-use crate::limits::{Limits, mib};
+use crate::limits::Limits;
 use crate::machine;
 use crate::sandbox::Sandbox;
 use crate::shm::{Frozen, Shared};
@@ -24,10 +24,14 @@ pub struct Start<'a> {
     pub plan: &'a Shared,
     pub inputs: &'a Frozen,
     pub outputs: &'a Shared,
+    /// Its own stacks, heap and arena.
+    pub scratch: Shared,
     /// None: only empty slices.
     pub library: Option<&'a Frozen>,
 }
 
+/// Stack of a worker's own set-up: loading a library happens there, no kernel runs on it.
+const SETUP_STACK: u64 = 8 << 20;
 const GETTING_READY: &str = "getting ready";
 
 /// One worker.
@@ -36,6 +40,7 @@ pub struct Worker {
     limits: Limits,
     id: u32,
     control: Shared,
+    scratch: Shared,
     pidfd: Option<OwnedFd>,
     turn: u32,
     killed: bool,
@@ -59,7 +64,7 @@ pub struct Shots {
 
 impl Worker {
     /// Asks for the process; `settle` waits for it.
-    pub fn start(sandbox: &mut Sandbox, start: &Start) -> Result<Self, Stop> {
+    pub fn start(sandbox: &mut Sandbox, start: Start) -> Result<Self, Stop> {
         let mut control = Shared::new(CONTROL_BYTES, false)?;
         // SAFETY: page 1 of the control memory is the Setup.
         unsafe {
@@ -67,19 +72,18 @@ impl Worker {
         };
         // Without a library any descriptor fills its place.
         let library = start.library.map_or(start.plan.fd(), Frozen::fd);
-        let fds = [control.fd(), start.plan.fd(), start.inputs.fd(), start.outputs.fd(), library];
-        let request = SpawnRequest {
-            id: 0,
-            core: start.core as u32,
-            stack: mib(start.limits.stack_mb as usize) as u64,
-            layout: start.setup.layout,
-        };
+        let (inputs, outputs) = (start.inputs.fd(), start.outputs.fd());
+        let scratch = start.scratch.fd();
+        let fds = [control.fd(), start.plan.fd(), inputs, outputs, library, scratch];
+        let stack = SETUP_STACK;
+        let request = SpawnRequest { id: 0, core: start.core as u32, stack };
         let id = sandbox.request(request, fds)?;
         Ok(Worker {
             side: start.side,
             limits: start.limits,
             id,
             control,
+            scratch: start.scratch,
             pidfd: None,
             turn: 0,
             killed: false,
@@ -120,6 +124,11 @@ impl Worker {
         Ok(())
     }
 
+    /// Its stacks, heap and arena.
+    pub fn scratch(&self) -> &Shared {
+        &self.scratch
+    }
+
     fn page(&self) -> &Control {
         // SAFETY: page 0 of the control memory is the Control; it is all atomics.
         unsafe { &*self.control.ptr().cast::<Control>() }
@@ -144,9 +153,12 @@ impl Worker {
     }
 
     /// Wakes it with a command. It must be asleep.
-    pub fn arm(&mut self, op: u32, tables: &Tables) -> u64 {
+    /// `watched`: the processor's state is compared after each call.
+    pub fn arm(&mut self, op: u32, tables: &Tables, watched: bool) -> u64 {
         let page = self.page();
+        page.state.0.store(0, Ordering::Relaxed);
         let command = &page.command.0;
+        command.watched.store(u32::from(watched), Ordering::Relaxed);
         command.op.store(op, Ordering::Relaxed);
         command.calls.store(tables.calls, Ordering::Relaxed);
         command.armed.store(tables.armed, Ordering::Relaxed);
@@ -154,6 +166,9 @@ impl Worker {
         command.n_in.store(tables.ins.1, Ordering::Relaxed);
         command.outs.store(tables.outs.0, Ordering::Relaxed);
         command.n_out.store(tables.outs.1, Ordering::Relaxed);
+        command.wipes.store(tables.wipes.0, Ordering::Relaxed);
+        command.n_wipe.store(tables.wipes.1, Ordering::Relaxed);
+        command.fill.store(u32::from(tables.fill), Ordering::Relaxed);
         let next = self.turn.wrapping_add(1);
         let t = ticks();
         page.turn.0.turn.store(next, Ordering::Release);
@@ -198,6 +213,13 @@ impl Worker {
             (*shot).done.load(Ordering::Acquire) == turn
         })?;
         Ok((t1.wrapping_sub(t0), look))
+    }
+
+    /// What the slice changed of the processor's state: the call in its window, and the changes.
+    /// It must be asleep.
+    pub fn changed_state(&self) -> Option<(usize, u32)> {
+        let word = self.page().state.0.load(Ordering::Acquire);
+        (word != 0).then(|| (((word >> 32) as usize).saturating_sub(1), word as u32))
     }
 
     /// Spins until it sleeps again.

@@ -14,6 +14,7 @@ use crate::shm::Shared;
 use crate::verify::Seen;
 use crate::window::{Bases, Writer, table_bytes};
 use lar_abi::call::{HEADER_BYTES, Note, RawCall};
+use lar_abi::processor;
 use lar_abi::wire::{Layout, PAGE, Span};
 use std::path::Path;
 
@@ -43,7 +44,9 @@ impl Case<'_> {
         let library = Library::open(self.library)?;
         let arena = mib(self.limits.arena_mb as usize);
         let start = memory::fresh(arena, false)?;
-        library.init(Box::leak(Box::new(self.features)), note, (start, arena));
+        let room = mib(self.limits.heap_mb as usize);
+        let heap = (memory::fresh(room, false)?, room);
+        library.init(Box::leak(Box::new(self.features)), note, (start, arena), heap);
         match self.mode {
             Mode::Expect => self.record(pool, &library, start),
             Mode::Check => self.compare(pool, &library, start),
@@ -63,8 +66,8 @@ impl Case<'_> {
         let mut writer = ExpectedWriter::new(&pool.combo);
         for call in 0..pool.calls.len() {
             field.slots.packed(pool, &[call], 0);
-            field.run(pool, library, &[call])?;
-            if let Some(text) = field.push(pool, call, &mut writer) {
+            let wrong = field.run(pool, library, &[call]);
+            if let Some(text) = wrong.or_else(|| field.push(pool, call, &mut writer)) {
                 return Ok(Some(text));
             }
         }
@@ -98,8 +101,8 @@ impl Case<'_> {
                 } else {
                     flush.slots(&mut field.slots, pool, group);
                 }
-                field.run(pool, library, group)?;
-                if let Some(text) = field.difference(pool, &expected, group) {
+                let wrong = field.run(pool, library, group);
+                if let Some(text) = wrong.or_else(|| field.difference(pool, &expected, group)) {
                     return Ok(Some(text));
                 }
             }
@@ -141,6 +144,8 @@ impl Field {
             inputs: memory::view(inputs.memory.fd(), end, &inputs.spans, false)?,
             outputs: memory::view(outputs.fd(), len + PAGE, &spans.unwrap_or(all), true)?,
             arena: arena as u64,
+            stack: 0,
+            heap: 0,
             layout: Layout::default(),
         };
         let poison = Poison::new(&mut rng);
@@ -148,10 +153,11 @@ impl Field {
         Ok(Field { inputs, plan, outputs, bases, poison, rng, writer, slots })
     }
 
-    /// Fills the outputs, prepares the calls whose slots are laid out, and makes them.
-    fn run(&mut self, pool: &Pool, library: &Library, calls: &[usize]) -> Result<(), String> {
+    /// Fills the outputs, prepares the calls whose slots are laid out, and makes them. What is wrong
+    /// with the processor's state afterwards, if anything.
+    fn run(&mut self, pool: &Pool, library: &Library, calls: &[usize]) -> Option<String> {
         let Field { plan, inputs, bases, slots, .. } = self;
-        let tables = self.writer.write(plan, *bases, pool, &inputs.at[0], calls, slots);
+        let tables = self.writer.write(plan, *bases, pool, &inputs.at[0], calls, slots, (&[], 0));
         self.poison.renew(&mut self.rng);
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
@@ -160,11 +166,15 @@ impl Field {
         // SAFETY: the table holds as many valid calls, whose buffers do not overlap.
         unsafe {
             (library.prepare)(pool.op, table, calls.len());
-            for i in 0..calls.len() {
-                (library.call)(pool.op, table.add(i));
+            for (i, call) in calls.iter().enumerate() {
+                let changes = processor::call_watched(library.call, pool.op, table.add(i));
+                if changes != 0 {
+                    let what = processor::describe(changes);
+                    return Some(format!("processor_state: {}: call {call}: {what}", pool.combo));
+                }
             }
         }
-        Ok(())
+        None
     }
 
     /// The first fault of the calls just made, in words.

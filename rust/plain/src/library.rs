@@ -41,11 +41,18 @@ impl Library {
         }
     }
 
-    /// Tells the library its features, its note page and its arena, which must live on.
-    pub fn init(&self, features: &'static u64, note: *mut Note, arena: (*mut u8, usize)) {
-        let (arena, arena_len) = arena;
+    /// Tells the library its features, its note page, its arena and its heap, which must live on.
+    pub fn init(
+        &self,
+        features: &'static u64,
+        note: *mut Note,
+        arena: (*mut u8, usize),
+        heap: (*mut u8, usize),
+    ) {
+        let ((arena, arena_len), (heap, heap_len)) = (arena, heap);
+        let version = VERSION;
         // SAFETY: all of them live as long as the process.
-        unsafe { (self.init)(&Init { version: VERSION, features, note, arena, arena_len }) };
+        unsafe { (self.init)(&Init { version, features, note, arena, arena_len, heap, heap_len }) };
     }
 }
 

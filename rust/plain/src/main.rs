@@ -33,6 +33,8 @@ mod limits;
 mod poison;
 #[path = "../../conductor/src/rng.rs"]
 mod rng;
+#[path = "../../conductor/src/scratch.rs"]
+mod scratch;
 #[path = "../../conductor/src/shm.rs"]
 mod shm;
 #[path = "../../conductor/src/verify.rs"]

@@ -9,15 +9,15 @@ fn limit(what: libc::__rlimit_resource_t, value: u64) {
     unsafe { libc::setrlimit(what, &limit) };
 }
 
-/// Before the exec: the same stack for every worker, in bytes.
+/// Before the exec: the stack of the set-up, in bytes, the same for every worker.
 pub fn before_exec(stack: u64) {
     limit(libc::RLIMIT_STACK, stack);
     limit(libc::RLIMIT_CORE, 0);
 }
 
-/// After loading and before any kernel code.
-pub fn process(heap: u64) {
-    limit(libc::RLIMIT_DATA, heap + (64 << 20));
+/// After loading and before any kernel code. Heap and arena are shared memory, and no part of the data.
+pub fn process() {
+    limit(libc::RLIMIT_DATA, 64 << 20);
     limit(libc::RLIMIT_FSIZE, 0);
     limit(libc::RLIMIT_NPROC, 0);
     limit(libc::RLIMIT_NOFILE, 0);
@@ -26,7 +26,7 @@ pub fn process(heap: u64) {
     // SAFETY: plain system calls on this process alone.
     unsafe {
         libc::close(lar_abi::wire::FD_LIBRARY);
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
+        for signal in [libc::SIGBUS, libc::SIGILL, libc::SIGFPE] {
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::prctl(libc::PR_SET_DUMPABLE, 0);

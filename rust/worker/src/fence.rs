@@ -5,6 +5,8 @@
 //! signals are refused too, and a masked SIGSYS kills. The conductor checks from outside
 //! that both filters stand before it arms the first slice.
 
+use crate::memory::Memory;
+use lar_abi::wire::SIGNAL_STACK;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -94,24 +96,27 @@ fn install(rules: Rules) {
     std::mem::forget(program);
 }
 
-/// Handler of refused calls on a stack of its own.
-fn handler() {
-    const STACK: usize = 16 << 10;
-    let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
-    // SAFETY: the stack is leaked, the handler is async-signal-safe.
+/// Handlers of refused calls and of faults, on a stack of their own.
+fn handlers(memory: &Memory) {
+    let (ss_sp, ss_size) = (memory.signal_stack.cast(), SIGNAL_STACK);
+    // SAFETY: the stack is mapped for good, the handlers are async-signal-safe.
     unsafe {
-        let alt = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
+        let alt = libc::stack_t { ss_sp, ss_flags: 0, ss_size };
         libc::sigaltstack(&alt, std::ptr::null_mut());
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = crate::note::on_refused as *const () as usize;
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-        libc::sigaction(libc::SIGSYS, &action, std::ptr::null_mut());
+        let on = |signal: i32, handler: *const ()| {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handler as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+            libc::sigaction(signal, &action, std::ptr::null_mut());
+        };
+        on(libc::SIGSYS, crate::note::on_refused as *const ());
+        on(libc::SIGSEGV, crate::note::on_fault as *const ());
     }
 }
 
 /// While constructors of an unknown library may run: no processes, sockets, signals, writes.
-pub fn while_loading() {
-    handler();
+pub fn while_loading(memory: &Memory) {
+    handlers(memory);
     install(loading());
 }
 

@@ -53,13 +53,14 @@ impl Library {
         }
     }
 
-    /// Tells the library its features page, its note page and its arena.
+    /// Tells the library its features page, its note page, its arena and its heap.
     pub fn init(&self, memory: &Memory) {
-        let Memory { features, note, arena, .. } = *memory;
+        let Memory { features, note, arena, heap, heap_len, .. } = *memory;
         let arena_len = memory.setup.arena_len as usize;
         if let Some(init) = self.init {
-            // SAFETY: all three live as long as the process.
-            unsafe { init(&Init { version: VERSION, features, note, arena, arena_len }) };
+            let version = VERSION;
+            // SAFETY: all of them live as long as the process.
+            unsafe { init(&Init { version, features, note, arena, arena_len, heap, heap_len }) };
         }
     }
 }

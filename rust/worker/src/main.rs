@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lar-worker spawner [landlock]   forks and execs workers on request (trusted, in the sandbox)
-//! lar-worker worker               one library; descriptors 3..=7 as in `lar_abi::wire`
+//! lar-worker worker               one library; descriptors 3..=8 as in `lar_abi::wire`
 //! ```
 //!
 //! Argument and environment bytes of a worker are the same for every library, since their
@@ -16,6 +16,8 @@ mod memory;
 mod note;
 mod run;
 mod spawn;
+mod stack;
+mod wipe;
 
 fn main() {
     let mut args = std::env::args_os().skip(1);

@@ -1,4 +1,4 @@
-//! Maps what the conductor decided where the conductor decided, and readies the heap.
+//! Maps what the conductor decided where the conductor decided.
 
 use lar_abi::call::Note;
 use lar_abi::wire::*;
@@ -11,10 +11,18 @@ pub struct Memory {
     pub features: *const u64,
     pub note: *mut Note,
     pub arena: *mut u8,
+    pub heap: *mut u8,
+    pub heap_len: usize,
+    /// Where signals are handled, `SIGNAL_STACK` bytes.
+    pub signal_stack: *mut u8,
 }
 
-/// Maps one span; ends the process if that fails, since nothing can be done then.
+/// Maps one span with all its pages; ends the process if that fails, since nothing can be done then.
 fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
+    map_with(libc::MAP_POPULATE, addr, len, write, fd, at)
+}
+
+fn map_with(more: i32, addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
     let prot = if write { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
     let fixed = if addr == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
     // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
@@ -23,7 +31,7 @@ fn map(addr: u64, len: usize, write: bool, fd: i32, at: u64) -> *mut u8 {
             addr as *mut _,
             len,
             prot,
-            libc::MAP_SHARED | libc::MAP_POPULATE | fixed,
+            libc::MAP_SHARED | more | fixed,
             fd,
             at as libc::off_t,
         )
@@ -53,8 +61,8 @@ pub fn open() -> Memory {
         let write = span.which != 0 || cfg!(feature = "test-write-inputs");
         map(base + span.at, span.len as usize, write, fd, span.at);
     }
-    let arena = map_arena(setup.arena_base, setup.arena_len as usize);
-    for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT] {
+    let [signal_stack, _, heap, arena] = map_scratch(&setup);
+    for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT, FD_SCRATCH] {
         // SAFETY: our own descriptors, not used again.
         unsafe { libc::close(fd) };
     }
@@ -66,21 +74,29 @@ pub fn open() -> Memory {
             features: &raw const (*setup_page.cast::<Setup>()).features,
             note,
             arena,
+            heap: heap.wrapping_add(16 * usize::from(setup.layout.heap)),
+            heap_len: setup.heap_len as usize - 16 * usize::from(setup.layout.heap),
+            signal_stack,
         }
     }
 }
 
-/// Private memory for prepared state; its pages appear at the first write, untimed.
-fn map_arena(addr: u64, len: usize) -> *mut u8 {
-    let prot = libc::PROT_READ | libc::PROT_WRITE;
+/// Maps the scratch memory, with a guard below the stack in which nothing is ever mapped. Its pages
+/// appear when they are first used.
+fn map_scratch(setup: &Setup) -> [*mut u8; 4] {
     let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let guard = setup.stack_base - STACK_GUARD as u64;
     // SAFETY: a fresh mapping; NOREPLACE never touches an existing one.
-    let p =
-        unsafe { libc::mmap(addr as *mut _, len, prot, kind | libc::MAP_FIXED_NOREPLACE, -1, 0) };
-    if p as u64 != addr {
-        crate::note::die(&format!("cannot map an arena of {len} bytes at {addr:#x}"));
+    let p = unsafe {
+        let fixed = kind | libc::MAP_FIXED_NOREPLACE;
+        libc::mmap(guard as *mut _, STACK_GUARD, libc::PROT_NONE, fixed, -1, 0)
+    };
+    if p as u64 != guard {
+        crate::note::die(&format!("cannot keep {STACK_GUARD} bytes free at {guard:#x}"));
     }
-    p.cast()
+    crate::note::set_stack(setup.stack_base);
+    scratch_pieces(setup)
+        .map(|(at, addr, len)| map_with(0, addr, len as usize, true, FD_SCRATCH, at))
 }
 
 /// Takes some pages where the loader would put the library, so that it lies lower.
@@ -93,51 +109,3 @@ pub fn lower_library(pages: u16) {
         }
     }
 }
-
-/// Bytes of the heap touched ahead. Memory that a kernel needs beyond them faults in during the
-/// untimed slices and stays, since the heap never shrinks.
-const WARM: usize = 512 << 10;
-
-/// Makes glibc's heap grow once, now, and never again: later `malloc`s need no system call.
-#[cfg(target_env = "gnu")]
-pub fn ready_heap(bytes: usize, later: u16) {
-    // SAFETY: plain libc calls; `p` is written within its size and freed once.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-        libc::mallopt(libc::M_TOP_PAD, PAGE as i32);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-        // What loading a library left on the heap differs by a few bytes: start on a page.
-        let p = libc::memalign(PAGE, bytes);
-        if p.is_null() {
-            crate::note::die("no memory for the heap");
-        }
-        ptr::write_bytes(p.cast::<u8>(), 0, WARM.min(bytes));
-        libc::free(p);
-        use_up_below(p);
-        libc::malloc(16 * usize::from(later) + 8);
-    }
-}
-
-/// Takes every free chunk below `floor`, so that all later ones come from the same place.
-///
-/// # Safety
-/// `floor` must be an address that malloc returned.
-#[cfg(target_env = "gnu")]
-unsafe fn use_up_below(floor: *mut libc::c_void) {
-    for size in (1..=256).rev().map(|lines| lines * 16) {
-        loop {
-            // SAFETY: plain malloc and free; the low chunks are meant to leak.
-            unsafe {
-                let chunk = libc::malloc(size);
-                if chunk >= floor {
-                    libc::free(chunk);
-                    break;
-                }
-            }
-        }
-    }
-}
-
-#[cfg(not(target_env = "gnu"))]
-pub fn ready_heap(_bytes: usize, _later: u16) {}

@@ -1,7 +1,8 @@
 //! The note page from the worker's side: why this process ends.
 
 use lar_abi::call::*;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use lar_abi::wire::STACK_GUARD;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 static NOTE: AtomicPtr<Note> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -31,6 +32,27 @@ pub fn die(text: &str) -> ! {
     write(NOTE_LOAD, 0, text.as_bytes());
     // SAFETY: does not return.
     unsafe { libc::_exit(EXIT_LOAD) }
+}
+
+/// Where the kernel's stack begins: faults below it, within the guard, are overflows.
+static STACK: AtomicUsize = AtomicUsize::new(0);
+
+/// Names the lowest address of the kernel's stack.
+pub fn set_stack(lowest: u64) {
+    STACK.store(lowest as usize, Ordering::Relaxed);
+}
+
+/// SIGSEGV: tells an overflow of the stack from any other fault, and ends the process.
+pub extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _ctx: *mut libc::c_void) {
+    // SAFETY: the kernel passes a siginfo_t that holds the address.
+    let at = unsafe { (*info).si_addr() } as usize;
+    let lowest = STACK.load(Ordering::Relaxed);
+    let overflow = (lowest.saturating_sub(STACK_GUARD)..lowest).contains(&at);
+    let (kind, status) =
+        if overflow { (NOTE_STACK, EXIT_STACK) } else { (NOTE_SIGNAL, EXIT_SIGNAL) };
+    write(kind, signal as u32, b"");
+    // SAFETY: does not return.
+    unsafe { libc::_exit(status) }
 }
 
 /// SIGSYS: names the refused system call and ends the process; it never returns into it.

@@ -1,27 +1,42 @@
 //! A worker's life: map, load, fence, then one slice after another until it is killed.
 
-use crate::{confine, fence, library::Library, memory};
-use lar_abi::call::RawCall;
+use crate::library::Library;
+use crate::memory::Memory;
+use crate::{confine, fence, memory, stack, wipe};
+use lar_abi::call::{CallFn, RawCall};
+use lar_abi::processor;
 use lar_abi::wire::*;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
-/// Runs slices for ever; the conductor ends the process.
+/// What a worker needs for its slices.
+struct Ready {
+    memory: Memory,
+    library: Library,
+}
+
+/// Gets ready and runs slices for ever; the conductor ends the process.
 pub fn worker() -> ! {
     let memory = memory::open();
     memory::lower_library(memory.setup.layout.library);
-    fence::while_loading();
+    fence::while_loading(&memory);
     let library = match memory.setup.library {
         0 => Library::none(),
         _ => Library::open(),
     };
     library.init(&memory);
-    confine::process(memory.setup.heap + memory.setup.arena_len);
-    memory::ready_heap(memory.setup.heap as usize, memory.setup.layout.heap);
+    confine::process();
     fence::while_running();
+    let ready = Ready { memory, library };
+    stack::enter(&ready.memory.setup, &ready, slices)
+}
+
+/// One slice after another, on the kernel's stack.
+extern "C" fn slices(ready: &Ready) -> ! {
+    let Ready { memory, library } = ready;
     let mut turn = 0;
     loop {
         turn = sleep(memory.control, turn);
-        slice(&memory, &library, turn);
+        slice(memory, library, turn);
     }
 }
 
@@ -46,14 +61,15 @@ fn sleep(control: &Control, last: u32) -> u32 {
     }
 }
 
-/// One slice: prepare, touch, ready, wait for go, run, done.
+/// One slice: prepare, touch, ready, wait for go, run, done, and what became of the processor.
 #[inline(never)]
-fn slice(memory: &memory::Memory, library: &Library, turn: u32) {
+fn slice(memory: &Memory, library: &Library, turn: u32) {
     let control = memory.control;
     let command = &control.command.0;
     let op = command.op.load(Ordering::Relaxed);
     let calls = command.calls.load(Ordering::Relaxed) as *const RawCall;
     let call = if op == NOP_OP { library.nop } else { library.call };
+    wipe::all(memory, command);
     if op != NOP_OP {
         let armed = command.armed.load(Ordering::Relaxed) as usize;
         // SAFETY: the conductor's table holds `armed` valid calls.
@@ -62,6 +78,11 @@ fn slice(memory: &memory::Memory, library: &Library, turn: u32) {
         touch_outputs(&[Range { addr: memory.setup.arena_base, len }]);
     }
     touch(command);
+    let watched = command.watched.load(Ordering::Relaxed) != 0;
+    if !cfg!(feature = "test-no-wipe") {
+        processor::clear_registers();
+    }
+    processor::set_defaults();
     control.ready.0.store(turn, Ordering::Release);
     let shot = &control.shot.0;
     let n = loop {
@@ -70,13 +91,56 @@ fn slice(memory: &memory::Memory, library: &Library, turn: u32) {
             break go as u32 as usize;
         }
     };
-    for i in 0..n {
+    let mut state = 0;
+    if watched {
         // SAFETY: the conductor's table holds at least `n` valid calls.
-        unsafe { call(op, calls.add(i)) };
+        state = unsafe { run_watched(call, op, calls, n) };
+    } else {
+        for i in 0..n {
+            // SAFETY: the conductor's table holds at least `n` valid calls.
+            unsafe { call(op, calls.add(i)) };
+        }
     }
     // Drains streaming stores too: what the conductor samples at *done* is complete.
     fence(Ordering::SeqCst);
     shot.done.store(turn, Ordering::Release);
+    if !watched {
+        state = changed_by(n.saturating_sub(1), processor::changes());
+    }
+    if !cfg!(feature = "test-no-state") {
+        control.state.0.store(state, Ordering::Release);
+    }
+}
+
+/// Makes `n` calls, each from the processor's defaults; the first that changed them, and how.
+///
+/// # Safety
+/// `calls` must be `n` valid calls.
+unsafe fn run_watched(call: CallFn, op: u32, calls: *const RawCall, n: usize) -> u64 {
+    let mut first = 0;
+    for i in 0..n {
+        // SAFETY: promised by the caller.
+        let changes = unsafe { processor::call_watched(call, op, calls.add(i)) };
+        if first == 0 {
+            first = changed_by(i, changes);
+        }
+    }
+    first
+}
+
+/// The word of `Control::state`.
+fn changed_by(call: usize, changes: u32) -> u64 {
+    if changes == 0 { 0 } else { (call as u64 + 1) << 32 | u64::from(changes) }
+}
+
+/// A table of the conductor, mapped read-only for the life of the process.
+pub fn ranges(addr: &AtomicU64, n: &AtomicU32) -> &'static [Range] {
+    let (addr, n) = (addr.load(Ordering::Relaxed), n.load(Ordering::Relaxed));
+    if n == 0 {
+        return &[];
+    }
+    // SAFETY: `n` ranges lie there.
+    unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
 }
 
 /// Reads every line of the inputs and adds 0 to a word of every output line.
@@ -84,18 +148,13 @@ fn touch(command: &Command) {
     if cfg!(feature = "test-no-touch") {
         return;
     }
-    let ranges = |addr: u64, n: u32| {
-        // SAFETY: the conductor's tables, mapped read-only for the life of the process.
-        unsafe { std::slice::from_raw_parts(addr as *const Range, n as usize) }
-    };
-    for range in ranges(command.ins.load(Ordering::Relaxed), command.n_in.load(Ordering::Relaxed)) {
+    for range in ranges(&command.ins, &command.n_in) {
         for addr in lines(range) {
             // SAFETY: an address within a mapped range.
             unsafe { (*(addr as *const AtomicU8)).load(Ordering::Relaxed) };
         }
     }
-    let outs = command.outs.load(Ordering::Relaxed);
-    touch_outputs(ranges(outs, command.n_out.load(Ordering::Relaxed)));
+    touch_outputs(ranges(&command.outs, &command.n_out));
 }
 
 /// Adds 0 to a word of every line, so that this core owns it.

@@ -1,14 +1,14 @@
 //! The spawner: trusted, inside the sandbox; forks workers on request and reports their ends.
 //!
 //! It talks over one SOCK_SEQPACKET socket (descriptor 3). A request carries the worker's
-//! five descriptors; the child answers `EVENT_BORN` with its own pidfd just before its exec.
+//! six descriptors; the child answers `EVENT_BORN` with its own pidfd just before its exec.
 
 use crate::confine;
 use lar_abi::wire::*;
 use std::mem::{size_of, zeroed};
 
 /// Descriptors that ride along with a request, in the order of their final numbers.
-const RIDERS: usize = 5;
+const RIDERS: usize = 6;
 
 /// Serves until the conductor closes the socket.
 pub fn serve(landlock: bool) -> ! {
@@ -100,10 +100,7 @@ unsafe fn clone_with_pidfd(pidfd: &mut i32) -> libc::c_long {
 /// In the child: final descriptor numbers, core, limits, exec with fixed bytes.
 fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
     let argv = [c"lar-worker".as_ptr(), c"worker".as_ptr(), std::ptr::null()];
-    let mut padding = [0u8; 2 + 16 * 256];
-    padding[..2].copy_from_slice(b"P=");
-    padding[2..2 + 16 * usize::from(request.layout.stack.min(255))].fill(b'x');
-    let env = [c"LC_ALL=C".as_ptr(), padding.as_ptr().cast(), std::ptr::null()];
+    let env = [c"LC_ALL=C".as_ptr(), std::ptr::null()];
     // SAFETY: only system calls between fork and exec.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -125,7 +122,7 @@ fn child(request: SpawnRequest, fds: [i32; RIDERS]) -> ! {
 
 /// Receives one request; None when the conductor has gone.
 fn receive() -> Option<(SpawnRequest, [i32; RIDERS])> {
-    let mut request = SpawnRequest { id: 0, core: 0, stack: 0, layout: Layout::default() };
+    let mut request = SpawnRequest { id: 0, core: 0, stack: 0 };
     let mut fds = [-1; RIDERS];
     // SAFETY: buffers live across the call; the control buffer is aligned for cmsghdr.
     unsafe {

@@ -14,8 +14,9 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from lance_autoresearch.agents.failures import Complaint, FailureKind, classify, report_as
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.records import TrialRecord
 
@@ -61,24 +62,24 @@ class AgentFailed(Exception):
     """A turn that ended without a candidate.
 
     Args:
-        what: one sentence.
-        kind: `failed` (ask again), `busy` (the model's side is overloaded or limits us: wait),
-            `fatal` (asking again cannot help: not signed in, wrong option).
+        what: one sentence, or the program's own complaint.
+        kind: of a failure that is described in our words; a complaint tells its kind itself.
         next: the command that fixes it.
     """
 
     def __init__(
         self,
-        what: str,
-        kind: Literal["failed", "busy", "fatal"] = "failed",
+        what: str | Complaint,
+        kind: FailureKind = FailureKind.NO_CANDIDATE,
         *,
         tokens: int | None = None,
         cost_usd: float | None = None,
         next: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.kind = kind
+        self.complaint = report_as(kind, what) if isinstance(what, str) else what
+        super().__init__(self.complaint.shown)
+        self.what = self.complaint.shown
+        self.kind = classify(self.complaint)
         self.tokens = tokens
         self.cost_usd = cost_usd
         self.next = next

@@ -17,6 +17,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ from lance_autoresearch.agents import AgentFailed, Settings, Turn
 from lance_autoresearch.agents.acp_client import LONGEST_MESSAGE, Client, Messages
 from lance_autoresearch.agents.command import CommandAgent
 from lance_autoresearch.agents.driven import TurnReport, list_papers
+from lance_autoresearch.agents.failures import Complaint, FailureKind, merge_body, report_as
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.agent_sandbox import ProgramResult, start_conversation
 from lance_autoresearch.text.plain_text import strip_text
@@ -82,7 +84,7 @@ class AcpAgent(CommandAgent):
         client = Client(turn, self.settings.rounds)
         begun = time.monotonic()
         answer: PromptResponse | None = None
-        error = ""
+        error: Complaint | None = None
         async with start_conversation(self.build_run(turn, home), LONGEST_MESSAGE) as spoken:
             messages = Messages(spoken.process)
             connection = connect_to_agent(cast("acp.Client", client), messages)
@@ -99,9 +101,10 @@ class AcpAgent(CommandAgent):
         stopped = answer is None or answer.stop_reason == "cancelled"
         late = stopped and not client.why and seconds >= 60.0 * self.settings.minutes
         if late or client.why:
-            error = ""  # it ended at our request
-        elif error:
-            error = f"{error}: {strip_text(spoken.stderr[-300:], 200)}".rstrip(": ")
+            error = None  # it ended at our request
+        elif error is not None:
+            last = strip_text(spoken.stderr[-300:], 200)
+            error = replace(error, shown=f"{error.shown}: {last}".rstrip(": "), text=last)
         ended = ProgramResult(0, "", spoken.stderr, "timeout" if late else None, seconds)
         return ended, self._build_report(client, answer, error)
 
@@ -137,7 +140,8 @@ class AcpAgent(CommandAgent):
             raise self._make_failure(error, client) from error
         except ValidationError as error:
             what = f"answered with nonsense: {error.title} {error.errors()[0]['msg']}"
-            raise AgentFailed(strip_text(what, 300), cost_usd=client.cost_usd) from error
+            raise AgentFailed(strip_text(what, 300), FailureKind.NONSENSE,
+                              cost_usd=client.cost_usd) from error
 
     async def _begin_session(
         self, connection: ClientSideConnection, turn: Turn
@@ -153,7 +157,7 @@ class AcpAgent(CommandAgent):
             client_info=Implementation(name="lance-autoresearch", version="0.1.0"))
         if hello.protocol_version != PROTOCOL_VERSION:
             what = f"speaks version {hello.protocol_version} of the protocol, not"
-            raise AgentFailed(f"{what} {PROTOCOL_VERSION}", "fatal")
+            raise AgentFailed(f"{what} {PROTOCOL_VERSION}", FailureKind.UNUSABLE)
         where: dict[str, Any] = {"cwd": str(turn.kernel.parent.parent), "mcp_servers": []}
         sessions = hello.agent_capabilities and hello.agent_capabilities.session_capabilities
         if sessions and sessions.additional_directories is not None:
@@ -171,7 +175,7 @@ class AcpAgent(CommandAgent):
         return session
 
     def _build_report(
-        self, client: Client, answer: PromptResponse | None, error: str
+        self, client: Client, answer: PromptResponse | None, error: Complaint | None
     ) -> TurnReport:
         tokens, cost = None, client.cost_usd
         if answer is not None and answer.usage is not None:
@@ -181,31 +185,42 @@ class AcpAgent(CommandAgent):
                 cost = (into * price[0] + out * price[1]) / 1e6
         stop = answer.stop_reason if answer is not None else ""
         if stop == "refusal":
-            error = "its model refused to go on"
+            error = report_as(FailureKind.POLICY, "its model refused to go on")
         why = client.why or STOPS.get(stop, "")
-        return TurnReport(client.text, error or why, stopped=bool(why) and not error, tokens=tokens,
-                    cost_usd=cost, refused=tuple(client.refused))
+        ours = report_as(FailureKind.NO_CANDIDATE, why) if why else None
+        return TurnReport(client.text, error or ours, stopped=bool(why) and error is None,
+                          tokens=tokens, cost_usd=cost, refused=tuple(client.refused))
 
     def _make_failure(self, error: Any, client: Client) -> AgentFailed:
-        """An error that the agent answered with, in its words."""
+        """An error that the agent answered with: its code, its data's fields, its words.
+
+        A code from 100 to 599 is an HTTP status: so Gemini passes on its server's.
+        """
         data = error.data if isinstance(error.data, dict) else {"details": error.data}
         more = data.get("details") or data.get("message") or ""
-        what = strip_text(f"{error} {more if str(more) != str(error) else ''}", 300)
-        if error.code == SIGNED_OUT and "auth" not in what.lower():
-            what = f"authentication required: {what}"
-        said = TurnReport(client.text, what, cost_usd=client.cost_usd)
+        text = f"{error} {more if str(more) != str(error) else ''}".strip()
+        signed_out = error.code == SIGNED_OUT
+        shown = f"authentication required: {text}" if (
+            signed_out and "auth" not in text.lower()) else text
+        complaint = Complaint(
+            strip_text(shown, 300), text, ("authentication_error",) if signed_out else (),
+            error.code if 100 <= error.code < 600 else None,
+        )
+        said = TurnReport(client.text, merge_body(complaint, error.data), cost_usd=client.cost_usd)
         return self.make_failure(ProgramResult(0, "", "", None, 0.0), said)
 
 
 async def _describe_broken_connection(
     process: asyncio.subprocess.Process, messages: Messages
-) -> str:
+) -> Complaint:
+    """It ended, or said something that is no message of the protocol."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 2.0)
     status = process.returncode
     what = "broke the conversation off" if status is None else (
         f"ended in mid-turn with exit status {status}")
-    return f"{what}, after {messages.nonsense!r}" if messages.nonsense else what
+    kind = FailureKind.NONSENSE if messages.nonsense else FailureKind.CRASHED
+    return report_as(kind, f"{what}, after {messages.nonsense!r}" if messages.nonsense else what)
 
 
 def _find_login_method(hello: InitializeResponse) -> str | None:
@@ -231,14 +246,14 @@ async def _select_model(
             break
     else:
         what = "offers no choice of models: name it in the program's own arguments"
-        raise AgentFailed(what, "fatal")
+        raise AgentFailed(what, FailureKind.UNUSABLE)
     values = [row for entry in option.options for row in getattr(entry, "options", [entry])]
     for row in values:
         if model in (row.value, row.name):
             await connection.set_config_option(option.id, session.session_id, row.value)
             return
     names = ", ".join(strip_text(row.value, 60) for row in values[:20])
-    raise AgentFailed(f"has no model '{model}'; it has: {names}", "fatal")
+    raise AgentFailed(f"has no model '{model}'; it has: {names}", FailureKind.UNUSABLE)
 
 
 @contextlib.contextmanager

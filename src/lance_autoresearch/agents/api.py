@@ -22,6 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from lance_autoresearch.agents import AgentFailed, Settings, Turn
 from lance_autoresearch.agents.driven import Driven, TurnReport
+from lance_autoresearch.agents.failures import (
+    Complaint,
+    FailureKind,
+    merge_body,
+    report_as,
+)
 from lance_autoresearch.agents.files import (
     FileRefused,
     is_kernel,
@@ -52,6 +58,8 @@ class ApiAgent(Driven):
     """One conversation of a model with three tools a turn."""
 
     name = "api"
+    sign_in = "look at --model, and at the key in the environment"
+    add_credit = "add credit to the provider's account, or export a key of another one"
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Raises UsageError: no model named or known, no key, or the library is not installed."""
@@ -87,8 +95,9 @@ class ApiAgent(Driven):
             late = True
         except Exception as error:
             why = self._translate_error(error, usage)
-        said = TurnReport(text, why, stopped=bool(why), tokens=usage.total_tokens,
-                    cost_usd=self._compute_usd(usage))
+        ours = report_as(FailureKind.NO_CANDIDATE, why) if why else None
+        said = TurnReport(text, ours, stopped=ours is not None, tokens=usage.total_tokens,
+                          cost_usd=self._compute_usd(usage))
         seconds = time.monotonic() - begun
         return ProgramResult(0, "", "", "timeout" if late else None, seconds), said
 
@@ -111,7 +120,7 @@ class ApiAgent(Driven):
         spent = self._compute_usd(usage)
         if spent is None:
             what = f"no price is known for {self.settings.model}: --budget-usd cannot be kept"
-            raise AgentFailed(what, "fatal", tokens=usage.total_tokens,
+            raise AgentFailed(what, FailureKind.UNUSABLE, tokens=usage.total_tokens,
                               next="--price IN,OUT, USD for a million tokens")
         return spent >= turn.usd_left
 
@@ -132,17 +141,42 @@ class ApiAgent(Driven):
             return "it used up its rounds"
         if not isinstance(error, known.AgentRunError | known.UserError | ValueError | OSError):
             raise error
-        what = strip_text(_hide_keys(str(error)), 300)
-        tokens, cost = usage.total_tokens, self._compute_usd(usage)
-        busy = (known.ModelRateLimitError, known.ModelUnavailableError, known.ModelServerError,
-                known.ModelConnectionError)
-        fatal = (known.ModelAuthenticationError, known.ModelNotFoundError,
-                 known.ModelQuotaExceededError, known.UserError)
-        if isinstance(error, fatal):
-            mend = "look at --model, and at the key in the environment"
-            raise AgentFailed(what, "fatal", tokens=tokens, cost_usd=cost, next=mend) from None
-        kind = "busy" if isinstance(error, busy) else "failed"
-        raise AgentFailed(what, kind, tokens=tokens, cost_usd=cost) from None  # type: ignore[arg-type]
+        said = TurnReport("", _read_complaint(error), tokens=usage.total_tokens,
+                          cost_usd=self._compute_usd(usage))
+        raise self.make_failure(ProgramResult(0, "", "", None, 0.0), said) from None
+
+
+def _read_complaint(error: Exception) -> Complaint:
+    """An error of the library: its class, the status, codes and times that it read, its words."""
+    from pydantic_ai import exceptions as known
+
+    # A quota of some providers is a limit per minute: their own code and words tell which.
+    by_class = (
+        (known.ModelConnectionError, FailureKind.NETWORK),
+        (known.ModelRequestTimeout, FailureKind.NETWORK),
+        (known.ModelRateLimitError, FailureKind.LIMIT),
+        (known.ModelUnavailableError, FailureKind.OVERLOADED),
+        (known.ModelServerError, FailureKind.OVERLOADED),
+        (known.ModelQuotaExceededError, FailureKind.NO_CREDIT),
+        (known.ModelAuthenticationError, FailureKind.SIGNED_OUT),
+        (known.ModelNotFoundError, FailureKind.UNUSABLE),
+        (known.UserError, FailureKind.UNUSABLE),
+        (known.ContentFilterError, FailureKind.POLICY),
+        (known.UnexpectedModelBehavior, FailureKind.NONSENSE),
+        (OSError, FailureKind.NETWORK),
+    )
+    kind = next((kind for cls, kind in by_class if isinstance(error, cls)), FailureKind.UNKNOWN)
+    words = _hide_keys(str(error))
+    shown = strip_text(words, 300)
+    if not isinstance(error, known.ModelAPIError):
+        return report_as(kind, shown)  # in the library's words, not the provider's
+    codes = (error.provider_error_code, error.provider_error_type)
+    status = getattr(error, "status_code", None)
+    complaint = Complaint(
+        shown, words, tuple(code for code in codes if isinstance(code, str)), status,
+        after=error.retry_after, otherwise=kind,
+    )
+    return merge_body(complaint, error.body)
 
 
 def _load_model(name: str) -> Any:

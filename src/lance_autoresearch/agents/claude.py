@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from lance_autoresearch.agents import Turn
 from lance_autoresearch.agents.driven import (
     Driven,
     TurnReport,
+    describe_death,
     list_papers,
     parse_amount,
     read_object,
     sum_tokens,
 )
+from lance_autoresearch.agents.failures import Complaint, FailureKind, report_as
 from lance_autoresearch.agents.prompt import render_contract, render_report
+from lance_autoresearch.agents.reset_time import parse_moment
 from lance_autoresearch.host.agent_sandbox import ProgramResult, select_environment
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -36,6 +40,10 @@ class ClaudeAgent(Driven):
     name = "claude"
     usual = "claude"
     sign_in = "claude setup-token, then export CLAUDE_CODE_OAUTH_TOKEN (or ANTHROPIC_API_KEY)"
+    add_credit = ("add credit at https://platform.claude.com/settings/billing, or use a "
+                  "subscription: claude setup-token, then export CLAUDE_CODE_OAUTH_TOKEN")
+    get_access = ("ask the organisation's administrator, or use another account: claude "
+                  "setup-token, then export CLAUDE_CODE_OAUTH_TOKEN (or ANTHROPIC_API_KEY)")
     keeps = (".claude/.credentials.json",)
 
     def build_command(self, turn: Turn) -> Sequence[str]:
@@ -68,26 +76,62 @@ class ClaudeAgent(Driven):
             "ANTHROPIC_", "CLAUDE_CODE_", "AWS_", "CLOUD_ML_", "GOOGLE_"
         )
 
+    def is_result(self, line: str) -> bool:
+        """The row of type `result` is the last one."""
+        return '"result"' in line and (_parse_row(line) or {}).get("type") == "result"
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """The `result` line; without one the program died in mid-turn."""
         rows = [row for row in map(_parse_row, ended.stdout.splitlines()) if row]
         result = next((row for row in reversed(rows) if row.get("type") == "result"), None)
         if result is None:
-            return TurnReport("", error=_describe_death(ended))
+            return TurnReport("", describe_death(ended))
         subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
-        wrong = bool(result.get("is_error")) or ended.code != 0
-        error = STOPS.get(subtype) or text or subtype or f"exit status {ended.code}"
+        error = None
+        if subtype in STOPS:
+            error = report_as(FailureKind.NO_CANDIDATE, STOPS[subtype])
+        elif result.get("is_error"):
+            error = _read_complaint(result, rows)
+        elif ended.code != 0:
+            error = replace(describe_death(ended), text="")  # after a result that was no error
         usage = read_object(result.get("usage"))
         fields = ("input_tokens", "output_tokens", "cache_creation_input_tokens",
                   "cache_read_input_tokens")
         return TurnReport(
             text or _find_last_words(rows),
-            error=error if wrong else "",
+            error,
             stopped=subtype in STOPS,
             tokens=sum_tokens(*(usage.get(name) for name in fields)),
             cost_usd=parse_amount(result.get("total_cost_usd")),
             refused=tuple(_list_refusals(result)),
         )
+
+
+def _read_complaint(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Complaint:
+    """The error of a result row, and what the rows before it hold in fields.
+
+    Since 2.1 `terminal_reason` says whether an error of the API ended the turn. If it says
+    something else, the text is the model's own, and its words decide nothing.
+    """
+    subtype, text = str(result.get("subtype", "")), str(result.get("result") or "")
+    listed = result.get("errors")
+    errors = [str(e) for e in listed[:5]] if isinstance(listed, list) else []
+    reason = result.get("terminal_reason")
+    codes = [result.get(name) for name in ("api_error", "api_error_type", "api_error_code")]
+    codes += [row.get("error") for row in rows[-3:] if row.get("type") == "assistant"]
+    status, until = result.get("api_error_status"), None
+    for row in rows:
+        info = read_object(row.get("rate_limit_info"))
+        if row.get("type") == "rate_limit_event" and info.get("status") == "rejected":
+            until = parse_moment(info.get("resetsAt"))
+    own = text if reason in (None, "api_error") else ""
+    return Complaint(
+        text or "; ".join(errors) or subtype or "an error without a text",
+        "\n".join((own, *errors)).strip(),
+        tuple(code for code in codes if isinstance(code, str)),
+        status if isinstance(status, int) else None,
+        until,
+    )
 
 
 def _parse_row(line: str) -> dict[str, Any] | None:
@@ -96,11 +140,6 @@ def _parse_row(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def _describe_death(ended: ProgramResult) -> str:
-    tail = strip_text(ended.stderr[-300:], 200)
-    return f"ended in mid-turn with exit status {ended.code}" + (f": {tail}" if tail else "")
 
 
 def _find_last_words(rows: Sequence[dict[str, Any]]) -> str:

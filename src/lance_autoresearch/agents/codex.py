@@ -10,14 +10,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Turn
-from lance_autoresearch.agents.driven import Driven, TurnReport, read_object, sum_tokens
+from lance_autoresearch.agents.driven import (
+    Driven,
+    TurnReport,
+    describe_death,
+    read_object,
+    sum_tokens,
+)
+from lance_autoresearch.agents.failures import Complaint, merge_body, say
 from lance_autoresearch.agents.prompt import render_contract, render_report
 from lance_autoresearch.host.agent_sandbox import ProgramResult, select_environment
-from lance_autoresearch.text.plain_text import strip_text
 
 PERMISSIONS = (
     'permissions.kernel={filesystem={":root"="read",'
@@ -31,6 +38,9 @@ class CodexAgent(Driven):
     name = "codex"
     usual = "codex"
     sign_in = "codex login, or export CODEX_API_KEY"
+    add_credit = ("add credit at https://chatgpt.com/settings/usage (an API key: "
+                  "https://platform.openai.com/settings/organization/billing), or sign in to "
+                  "another account: codex login")
     keeps = (".codex/auth.json",)
 
     def build_command(self, turn: Turn) -> Sequence[str]:
@@ -56,9 +66,14 @@ class CodexAgent(Driven):
             env.setdefault("CODEX_API_KEY", os.environ["OPENAI_API_KEY"])
         return env
 
+    def is_result(self, line: str) -> bool:
+        """The end of the turn, good or bad, is the last event."""
+        rows = _parse_rows(line) if '"turn.' in line else []
+        return any(row.get("type") in ("turn.completed", "turn.failed") for row in rows)
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Events: the last message, the tokens of the turn, the last error."""
-        text, error, tokens, cost, complete = "", "", None, None, False
+        text, error, tokens, cost, complete = "", None, None, None, False
         for row in _parse_rows(ended.stdout):
             kind = row.get("type")
             item = read_object(row.get("item"))
@@ -68,20 +83,25 @@ class CodexAgent(Driven):
                 complete = True
                 tokens, cost = self._count_usage(read_object(row.get("usage")))
             elif kind in ("error", "turn.failed"):
-                error = str(
-                    row.get("message") or read_object(row.get("error")).get("message") or kind
-                )
+                error = _read_complaint(row)
         if complete and ended.code == 0:
-            error = ""
-        elif not error:
-            tail = strip_text(ended.stderr[-300:], 200)
-            error = f"ended in mid-turn with exit status {ended.code}: {tail}".rstrip(": ")
+            error = None
+        elif error is None:
+            error = describe_death(ended)
+            error = replace(error, text="") if complete else error
         return TurnReport(text, error, tokens=tokens, cost_usd=cost)
 
     def _count_usage(self, usage: dict[str, Any]) -> tuple[int, float | None]:
         into, out = sum_tokens(usage.get("input_tokens")), sum_tokens(usage.get("output_tokens"))
         price = self.settings.price
         return into + out, (into * price[0] + out * price[1]) / 1e6 if price else None
+
+
+def _read_complaint(row: dict[str, Any]) -> Complaint:
+    """An `error` event, or the error of `turn.failed`: a message, in some versions codes too."""
+    inner = read_object(row.get("error"))
+    message = str(row.get("message") or inner.get("message") or row.get("type"))
+    return merge_body(say(message), inner)
 
 
 def _parse_rows(stdout: str) -> list[dict[str, Any]]:

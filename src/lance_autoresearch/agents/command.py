@@ -5,6 +5,14 @@ there; exit status 0 is success. The last line it prints is its hypothesis, or a
 
     {"hypothesis": "unroll by two", "predicted": 3, "tokens": 5200, "cost_usd": 0.04}
 
+A program that cannot go on exits with another status. A last line of JSON may say why, else the
+last line on standard error is read as its error message (75, EX_TEMPFAIL, alone: wait):
+
+    {"failure": "limit", "until": "2026-12-01T03:00:00Z"}
+
+`failure` is limit, overloaded, network (the loop waits), signed-out, no-credit, refused, unusable
+(the loop ends), policy, crashed, nonsense, no-candidate or unknown.
+
 It gets the environment of the person who typed the command, since they chose the program.
 """
 
@@ -18,8 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import Settings, Turn
-from lance_autoresearch.agents.driven import Driven, TurnReport, parse_amount
+from lance_autoresearch.agents.driven import Driven, TurnReport, describe_death, parse_amount
+from lance_autoresearch.agents.failure_table import EXITS
+from lance_autoresearch.agents.failures import Complaint, FailureKind
 from lance_autoresearch.agents.prompt import render_contract, render_report
+from lance_autoresearch.agents.reset_time import parse_moment
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.agent_sandbox import ProgramResult, find_program
 from lance_autoresearch.text.plain_text import strip_text
@@ -55,6 +66,10 @@ class CommandAgent(Driven):
         """The person's own environment, and the places of files."""
         return {**os.environ, "LAR_KERNEL": str(turn.kernel), "LAR_TARGET": turn.target}
 
+    def is_result(self, line: str) -> bool:
+        """An object with its hypothesis or its failure."""
+        return bool({"hypothesis", "failure"} & _parse_object(line).keys())
+
     def parse_output(self, ended: ProgramResult) -> TurnReport:
         """Its last line, as JSON or as it is."""
         lines = [line for line in ended.stdout.splitlines() if line.strip()]
@@ -63,11 +78,23 @@ class CommandAgent(Driven):
         if row:
             idea, guess = strip_text(str(row.get("hypothesis", "")), 400), row.get("predicted")
             text = f"HYPOTHESIS: {idea}\nPREDICTED GAIN: {guess}"
-        error = "" if ended.code == 0 else (ended.stderr.strip()[-300:] or f"exit {ended.code}")
+        error = None if ended.code == 0 else _read_complaint(ended, row)
         tokens = parse_amount(row.get("tokens"))
         cost = parse_amount(row.get("cost_usd"))
         spent = None if tokens is None else int(tokens)
         return TurnReport(text, error, tokens=spent, cost_usd=cost)
+
+
+def _read_complaint(ended: ProgramResult, row: dict[str, Any]) -> Complaint:
+    """A `failure` that the program names, else its exit status and last line of stderr."""
+    death = describe_death(ended)
+    shown = death.text or f"exit status {ended.code}"
+    named = str(row.get("failure", ""))
+    if named in set(FailureKind):
+        until = parse_moment(row.get("until"))
+        return Complaint(shown, until=until, otherwise=FailureKind(named))
+    text = f"{ended.stderr.strip()[-300:] or shown}"
+    return Complaint(text, death.text, otherwise=EXITS.get(ended.code, FailureKind.CRASHED))
 
 
 def _parse_object(line: str) -> dict[str, Any]:

@@ -9,32 +9,20 @@ time) has still proposed what the file holds, if it changed; one that broke off 
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.agents import AgentFailed, Proposal, Settings, Turn
+from lance_autoresearch.agents.failures import Complaint, FailureKind
 from lance_autoresearch.agents.prompt import extract_hypothesis, extract_prediction
+from lance_autoresearch.agents.sign_in import SignInFiles
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.host.agent_sandbox import ProgramResult, ProgramRun, run_program
+from lance_autoresearch.host.disk_use import find_home_limit, is_larger
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.text.plain_text import strip_text
-
-BUSY = re.compile(
-    r"\b(?:429|500|502|503|504|529)\b|rate.?limit|overload|usage limit|too many requests|"
-    r"internal server error|service unavailable|connection (?:error|refused|reset)|"
-    r"stream (?:disconnected|error)|error sending request|timed? ?out",
-    re.I,
-)
-"""Complaints that pass with time."""
-SIGNED_OUT = re.compile(
-    r"not logged in|/login|invalid.api.key|\b401\b|unauthori[sz]ed|authentication|"
-    r"missing environment variable|api key", re.I
-)
-"""Complaints that need a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +31,8 @@ class TurnReport:
 
     text: str
     """Its last message."""
-    error: str = ""
-    """Why it ended early, in its own words; empty: it ended by itself."""
+    error: Complaint | None = None
+    """Why it ended early; None: it ended by itself."""
     stopped: bool = False
     """It ended early because a limit of ours was reached."""
     tokens: int | None = None
@@ -63,24 +51,33 @@ class Driven:
     """The program's name on PATH."""
     sign_in = ""
     """The command that signs a person in."""
+    add_credit = "add credit to the account that the program uses, or sign in to another one"
+    """The command or the place that adds credit."""
+    get_access = "ask who runs the account for access, or sign in to another one"
+    """The step after a refusal."""
     keeps: tuple[str, ...] = ()
     """Files of the person's home that sign the program in; copied into its private home."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self._homes: set[Path] = set()
+        self.notes: list[str] = []
 
     def propose(self, turn: Turn) -> Proposal | None:
         """One turn. Raises AgentFailed if the file is as before, or no plain file."""
         before = _read_kernel(turn)
-        ended, said = self.converse(turn, self._prepare_home(turn))
+        home = self._prepare_home(turn)
+        try:
+            ended, said = self.converse(turn, home)
+        finally:
+            self.notes += self._find_sign_in(turn).collect(home)
         after = _read_kernel(turn)
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
                               tokens=said.tokens, cost_usd=said.cost_usd)
-        broken = bool(said.error) and not said.stopped and not ended.killed
+        broken = said.error is not None and not said.stopped and not ended.killed
+        broken = broken or ended.killed in ("full", "no-room")
         if broken or after in (before, turn.champion):
-            raise self.make_failure(ended, said)
+            raise self.make_failure(ended, said, home)
         return Proposal(
             after,
             extract_hypothesis(said.text),
@@ -111,24 +108,42 @@ class Driven:
             env=self.build_environment(turn, home),
             stdin=self.build_input(turn).encode(),
             seconds=60.0 * self.settings.minutes,
+            is_result=self.is_result,
+            most_bytes=find_home_limit(),
         )
 
-    def make_failure(self, ended: ProgramResult, said: TurnReport) -> AgentFailed:
-        """Why a turn brought no candidate, and whether asking again can help."""
-        cost = {"tokens": said.tokens, "cost_usd": said.cost_usd}
+    def make_failure(
+        self, ended: ProgramResult, said: TurnReport, home: Path | None = None
+    ) -> AgentFailed:
+        """Why a turn brought no candidate, of which kind, and the command that fixes it."""
+        tokens, cost = said.tokens, said.cost_usd
+        if ended.killed in ("full", "no-room"):
+            why = ("almost filled the disk" if ended.killed == "no-room" else
+                   f"grew beyond {find_home_limit() / 1e9:g} GB (LAR_AGENT_HOME_GB)")
+            what = f"its home {home} {why}: its turn was ended"
+            return AgentFailed(what, FailureKind.UNUSABLE, tokens=tokens, cost_usd=cost,
+                               next=f"look what is in it, or rm -r {home}")
         if ended.killed:
             what = f"did not end within {self.settings.minutes:g} minutes"
-            return AgentFailed(what, tokens=said.tokens, cost_usd=said.cost_usd)
-        if not said.error and ended.code == 0:
+            return AgentFailed(what, tokens=tokens, cost_usd=cost)
+        complaint = said.error
+        if complaint is None:
             end = f", saying {strip_text(said.text, 160)!r}" if said.text else ""
-            return AgentFailed(f"ended its turn without changing the file{end}", **cost)  # type: ignore[arg-type]
-        tail = ended.stderr.strip()[-400:]
-        complaint = strip_text(said.error or tail or f"exit status {ended.code}", 300)
-        if BUSY.search(complaint) and not SIGNED_OUT.search(complaint):
-            return AgentFailed(complaint, "busy", **cost)  # type: ignore[arg-type]
-        if SIGNED_OUT.search(complaint):
-            return AgentFailed(complaint, "fatal", next=self.sign_in or None, **cost)  # type: ignore[arg-type]
-        return AgentFailed(complaint, **cost)  # type: ignore[arg-type]
+            what = f"ended its turn without changing the file{end}"
+            return AgentFailed(what, tokens=tokens, cost_usd=cost)
+        complaint = replace(complaint, shown=strip_text(complaint.shown, 300))
+        failed = AgentFailed(complaint, tokens=tokens, cost_usd=cost)
+        failed.next = self.find_fix(failed.kind)
+        return failed
+
+    def find_fix(self, kind: FailureKind) -> str | None:
+        """The command or the step that ends a failure which a person has to fix."""
+        return {
+            FailureKind.SIGNED_OUT: self.sign_in or None,
+            FailureKind.NO_CREDIT: self.add_credit,
+            FailureKind.REFUSED: self.get_access,
+            FailureKind.UNUSABLE: "look at --model, --program and --agent-args",
+        }.get(kind)
 
     # -- methods of a driver ---------------------------------------------------------------
 
@@ -148,19 +163,36 @@ class Driven:
         """Its report, from its output."""
         raise NotImplementedError
 
+    def is_result(self, line: str) -> bool:
+        """Whether a line of its output is the result of the turn, after which nothing follows."""
+        return False
+
     def _prepare_home(self, turn: Turn) -> Path:
-        """Its private home, with the files that sign it in, copied once a loop."""
-        home = turn.home / self.name.split(":")[0]
+        """Its private home, with the files that sign it in.
+
+        Raises:
+            AgentFailed: the home is too large already.
+        """
+        name = self.name.split(":")[0]
+        home = turn.home / name
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if home not in self._homes:
-            self._homes.add(home)
-            for name in self.keeps:
-                theirs, ours = Path.home() / name, home / name
-                if theirs.is_file() and not ours.is_symlink():
-                    ours.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(theirs, ours)
-                    ours.chmod(0o600)
+        if is_larger((home,), find_home_limit()):
+            what = (f"its home {home} has more than {find_home_limit() / 1e9:g} GB "
+                    "(LAR_AGENT_HOME_GB)")
+            raise AgentFailed(what, FailureKind.UNUSABLE,
+                              next=f"look what is in it, or rm -r {home}; ./lar gc names it too")
+        self.notes += self._find_sign_in(turn).lend(home)
         return home
+
+    def _find_sign_in(self, turn: Turn) -> SignInFiles:
+        """The files that sign the program in."""
+        store = turn.root / ".lar" / "sign-in" / Path(self.usual or self.name).name
+        return SignInFiles(store, Path.home(), self.keeps, self.sign_in)
+
+    def take_notes(self) -> list[str]:
+        """What a person should know about the last turn, such as a renewed sign-in; once."""
+        notes, self.notes = self.notes, []
+        return notes
 
 
 def read_object(value: object) -> dict[str, Any]:
@@ -191,3 +223,12 @@ def _read_kernel(turn: Turn) -> bytes | None:
         return read_kernel(turn.kernel, inside=turn.kernel.parents[3])
     except RejectedKernel:
         return None
+
+
+def describe_death(ended: ProgramResult) -> Complaint:
+    """The complaint about a program that ended without its result: its last line of stderr."""
+    lines = [line for line in ended.stderr[-4000:].splitlines() if line.strip()]
+    last = strip_text(lines[-1], 200) if lines else ""
+    shown = f"ended in mid-turn with exit status {ended.code}" + (f": {last}" if last else "")
+    kind = FailureKind.CRASHED if ended.code else FailureKind.NONSENSE
+    return Complaint(shown, last, otherwise=kind)

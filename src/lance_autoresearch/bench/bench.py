@@ -11,7 +11,7 @@ It reads the pinned tree only, knows neither ledger nor campaign, and decides no
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,9 +64,14 @@ class Bench:
         self._chances = 0
 
     def __enter__(self) -> Self:
-        self.scratch = scratch.make_scratch(self.root, "bench")
-        self.conductor = Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
-        self.opened = self.conductor.start()
+        with contextlib.ExitStack() as stack:
+            self.scratch = stack.enter_context(scratch.hold_scratch(self.root, "bench"))
+            self.conductor = stack.enter_context(
+                Conductor(self.root, core_a=self.cores[0], core_b=self.cores[1])
+            )
+            self._held = stack.pop_all()
+        assert self.conductor.opened is not None
+        self.opened = self.conductor.opened
         self.machine["box"] = self.opened.box
         key = self.provenance(DEFAULT)["inputs"]
         self.inputs = Inputs(
@@ -77,8 +82,7 @@ class Bench:
 
     def __exit__(self, *why: object) -> None:
         self.inputs.release()
-        self.conductor.__exit__(*why)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._held.close()
 
     def begin_trial(self) -> None:
         """Count a trial; start the measuring program again if it was killed."""

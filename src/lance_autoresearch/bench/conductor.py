@@ -175,16 +175,38 @@ def _replace_file(source: Path, to: Path) -> None:
     part.replace(to)
 
 
+ONCE_S = 60.0
+"""Seconds that `audit`, `admit` and `tokens` may take: they need milliseconds."""
+
+
+def ask_once(root: Path, words: Sequence[str], *, stdin: bytes = b"") -> dict[str, Any]:
+    """Run a subcommand of the conductor that answers with one JSON object and ends.
+
+    Raises:
+        MachineError: it did not run, or did not answer; the text it read is not to blame.
+        BuildFault: it refused its arguments.
+    """
+    command = [str(ensure_built(root) / "lar-conductor"), *words]
+    try:
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, check=False, timeout=ONCE_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MachineError(f"the trusted program could not run: {error}", where=words[0],
+                           next="lar doctor") from error
+    report = _parse_object(done.stdout.decode("utf-8", "replace"))
+    if report.get("ok") is True:
+        return report
+    detail = clean_text(str(report.get("error")))
+    if done.returncode != 70:
+        raise MachineError(f"the trusted program ended with status {done.returncode}: {detail}",
+                           where=words[0], next="lar doctor")
+    raise BuildFault(detail, where=words[0])
+
+
 def audit_object(root: Path, obj: Path, lib: Path | None = None) -> dict[str, Any]:
     """`lar-conductor audit`: undefined symbols, sections, exports, text_bytes of an object."""
-    command = [str(ensure_built(root) / "lar-conductor"), "audit", str(obj)]
-    if lib is not None:
-        command += ["--lib", str(lib)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    report = _parse_object(done.stdout)
-    if report.get("ok") is not True:
-        raise BuildFault(f"audit: {clean_text(str(report.get('error')))}", where=obj.name)
-    return report
+    return ask_once(root, ["audit", str(obj), *(["--lib", str(lib)] if lib is not None else [])])
 
 
 def measure_overhead(

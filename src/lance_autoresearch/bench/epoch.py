@@ -12,7 +12,6 @@ that anyone can make the same pools again and no kernel could have known them in
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -27,6 +26,12 @@ from typing import Any
 from lance_autoresearch.bench.drawn import DrawKind, list_draw, write_draw
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.lock_files import (
+    BusyLock,
+    hold_lock_file,
+    open_lock_file,
+    take_lock,
+)
 from lance_autoresearch.targets.spec import Combo, Maker, Target
 
 MAX_AGE_S = 600.0
@@ -92,8 +97,7 @@ def make_epoch(
 @contextmanager
 def _lock_directory(parent: Path) -> Iterator[None]:
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with hold_lock_file(parent / "lock", "exclusive", permissions=0o600):
         yield
 
 
@@ -159,8 +163,8 @@ def forget_ended(parent: Path, ended: Iterable[tuple[str, int]]) -> None:
 
 
 def _take_lease(directory: Path) -> int:
-    lease = os.open(directory / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lease, fcntl.LOCK_SH)
+    lease = open_lock_file(directory / "lease", 0o600)
+    take_lock(lease, "shared", None, directory)
     return lease
 
 
@@ -198,13 +202,17 @@ def _load_pool(path: Path, combo: Combo) -> Pool:
 
 def _end_epoch(directory: Path) -> None:
     """Remove the pools and leave a note of their seed, unless a process measures with them."""
-    with (directory / "lease").open("ab") as lease:
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        note = _read_note(directory)
-        if note is not None:            # else it was never finished and no process used it
-            kept = directory.with_name(f"{directory.name}{ENDED}")
-            write_atomically(kept, str(int(note["seed"])).encode(), mode=0o600)
-        shutil.rmtree(directory, ignore_errors=True)
+    try:
+        lease = hold_lock_file(directory / "lease", "exclusive", wait_s=0.0, permissions=0o600)
+        with lease:
+            _remove_epoch(directory)
+    except BusyLock:
+        return
+
+
+def _remove_epoch(directory: Path) -> None:
+    note = _read_note(directory)
+    if note is not None:            # else it was never finished and no process used it
+        kept = directory.with_name(f"{directory.name}{ENDED}")
+        write_atomically(kept, str(int(note["seed"])).encode(), mode=0o600)
+    shutil.rmtree(directory, ignore_errors=True)

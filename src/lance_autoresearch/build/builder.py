@@ -100,7 +100,9 @@ def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
         ) from error
 
 
-def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen") -> Built:
+def build_kernel(
+    root: Path, target: str, text: bytes, *, flags: str = "screen", contract: bytes | None = None
+) -> Built:
     """Compile a kernel's bytes and link them behind the target's contract.
 
     Args:
@@ -108,6 +110,7 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
         target: its name.
         text: kernels.rs; treated as hostile, compiled in the sandbox.
         flags: `screen` or `quote`.
+        contract: another trusted contract in place of the target's.
 
     Raises:
         RejectedKernel: it does not compile, or does not offer the target's surface.
@@ -115,6 +118,8 @@ def build_kernel(root: Path, target: str, text: bytes, *, flags: str = "screen")
     """
     begun = time.perf_counter()
     parts = compile_kit(root, target, flags=flags)
+    if contract is not None:
+        parts = replace(parts, contract=contract, digest=hash_parts(parts.digest, contract))
     key = hash_parts(parts.digest, text)
     home = ensure_lar_dir(root, "cache", "kernels") / key
     if (home / "built.json").is_file():
@@ -151,7 +156,7 @@ def build_bare_object(root: Path, target: str, text: bytes) -> Path:
 
     def make(build_dir: Path) -> None:
         (build_dir / "kernels.rs").write_bytes(text)
-        done = _compile_kernel(build_dir, parts, [*_KERNEL, "--emit=obj", "kernels.rs"])
+        done = run_kernel_compiler(build_dir, parts, [*KERNEL_CRATE, "--emit=obj", "kernels.rs"])
         reject_failed_step(done, "does not compile")
 
     key = hash_parts(parts.digest, text)
@@ -165,10 +170,10 @@ def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:
         return build_kernel(root, target, text), bare.result()
 
 
-_KERNEL = ("--crate-name=kernels", "--crate-type=rlib")
+KERNEL_CRATE = ("--crate-name=kernels", "--crate-type=rlib")
 
 
-def _compile_kernel(build_dir: Path, parts: Kit, words: Sequence[str]) -> SandboxResult:
+def run_kernel_compiler(build_dir: Path, parts: Kit, words: Sequence[str]) -> SandboxResult:
     """Run rustc in its sandbox, with the flags of the kit."""
     tools = parts.tools
     argv = [
@@ -194,14 +199,14 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     (build_dir / "cc").write_text(KEEPER)
     (build_dir / "cc").chmod(0o755)
     (build_dir / "layouts").mkdir()
-    kernel = [*_KERNEL, "--emit=link,obj", "kernels.rs"]
-    done = _time_step(seconds, "kernel", lambda: _compile_kernel(build_dir, parts, kernel))
+    kernel = [*KERNEL_CRATE, "--emit=link,obj", "kernels.rs"]
+    done = _time_step(seconds, "kernel", lambda: run_kernel_compiler(build_dir, parts, kernel))
     reject_failed_step(done, "does not compile")
     contract = [
         "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
         "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
     ]  # fmt: skip
-    done = _time_step(seconds, "contract", lambda: _compile_kernel(build_dir, parts, contract))
+    done = _time_step(seconds, "contract", lambda: run_kernel_compiler(build_dir, parts, contract))
     reject_failed_step(done, "does not offer the target's surface")
     command = capture_link_command(build_dir, tools)
     out = _name_layout_path(build_dir, 0)

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import run_sandboxed
+from lance_autoresearch.host.scratch import hold_scratch
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import ensure_extracts
 
@@ -147,13 +146,9 @@ def place_in_cache(
     home = ensure_lar_dir(root, "cache", shelf) / key
     if (home / product).is_file():
         return home
-    with lock_machine("shared"):
-        fresh = Path(tempfile.mkdtemp(prefix=f"{shelf}-", dir=ensure_lar_dir(root, "tmp")))
-        try:
-            make(fresh)
-            move_in(fresh, home, complete=(home / product).is_file)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    with lock_machine("shared"), hold_scratch(root, shelf) as fresh:
+        make(fresh)
+        move_in(fresh, home, complete=(home / product).is_file)
     return home
 
 

@@ -1,6 +1,7 @@
 """Does this target's harness judge correctly? What `lar validate` proves, line by line.
 
     champion      equals Lance on every case, at every tier
+    secret cases  and on a full draw of secret sizes and data: how many, how large, how long
     first kernel  builds, is admitted, equals Lance (it *is* Lance's code)
     cheats        every kernel of cheats/ is refused
     near misses   every kernel of honest/ is not refused
@@ -22,8 +23,9 @@ from lance_autoresearch.calibration.wording import describe_early_verdict
 from lance_autoresearch.judge.check import check_text
 from lance_autoresearch.judge.job import EarlyVerdict, Job
 from lance_autoresearch.judge.judge import judge
+from lance_autoresearch.judge.secret_cases import check_secret_cases
 from lance_autoresearch.records import Verdict
-from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.rules.policy import DRAWS, Policy
 from lance_autoresearch.targets.cheats import load_cheats
 
 CAUGHT_LATE = ("R", "D")
@@ -41,6 +43,7 @@ def prove_target(
     """
     built = bench.build(champion)
     yield prove_equal("champion", bench, champion)
+    yield prove_secret_cases(bench, champion)
     yield from prove_cheats_refused(bench, champion, policy)
     yield from prove_near_misses(bench)
     measured = measure_aa(bench, built.so, pairs, policy)
@@ -57,10 +60,30 @@ def prove_equal(what: str, bench: Bench, text: bytes) -> ProofLine:
     return ProofLine(True, f"{what} equals Lance", f"{calls:,} calls compared ({tiers})")
 
 
+def prove_secret_cases(bench: Bench, champion: bytes) -> ProofLine:
+    """The champion equals Lance on a full draw; what a draw costs."""
+    built, before = bench.build(champion), dict(bench.phases.seconds)
+    found = check_secret_cases(bench, built)
+    made, compared = (
+        bench.phases.seconds[name] - before.get(name, 0.0) for name in ("draw", "drawn")
+    )
+    cost = f"{DRAWS.full_cases} an op, {found.mib:.0f} MiB, ready in {made:.1f} s"
+    if found.end is not None:
+        return ProofLine(
+            False, "champion equals Lance on secret cases",
+            describe_early_verdict(found.end, bench.target),
+        )  # fmt: skip
+    return ProofLine(
+        True, "champion equals Lance on secret cases",
+        f"{found.calls:,} calls compared in {compared:.1f} s ({cost})",
+    )  # fmt: skip
+
+
 def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Iterator[ProofLine]:
     """Every committed cheat is refused: incorrect or rejected, never merely slow.
 
-    A cheat that only confirmation can detect (defence R) may be reverted before confirmation.
+    A cheat that only confirmation can detect (defence R) may be reverted before confirmation. One
+    that only secret cases can detect (G) is compared with a draw if it was reverted before that.
     """
     built = bench.build(champion)
     noise = measure_noise(bench, built, champion, policy)
@@ -69,9 +92,12 @@ def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Itera
         refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
         refused |= cheat.by in CAUGHT_LATE and judged.verdict is Verdict.REVERT
         end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
+        if not refused and "G" in cheat.by:
+            end = check_secret_cases(bench, bench.build(cheat.text)).end or end
+            refused = end.fault is not None
         reason = describe_early_verdict(end, bench.target).splitlines()[0]
         yield ProofLine(
-            refused, f"cheat {cheat.id.partition('/')[2]}", f"{judged.verdict}: {reason}"
+            refused, f"cheat {cheat.id.partition('/')[2]}", f"{end.verdict}: {reason}"
         )
 
 

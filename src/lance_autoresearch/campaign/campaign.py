@@ -29,11 +29,12 @@ from lance_autoresearch.campaign.settle import (
     repair_campaigns,
     settle_campaign,
 )
+from lance_autoresearch.campaign.witnesses import verify_ledger
 from lance_autoresearch.errors import LarError, LedgerError, UsageError
-from lance_autoresearch.host.git import HEAD_TRAILER, Git
+from lance_autoresearch.host.git import CHECKOUT_TRAILER, HEAD_TRAILER, Git
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.host.tier import LOWER_TIERS, read_requested_tier, request_tier
-from lance_autoresearch.ledger import Champion, Ledger, Verified, find_ledger_path, hash_bytes
+from lance_autoresearch.ledger import Champion, Ledger, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -43,6 +44,7 @@ __all__ = [
     "create_campaign",
     "enter_tier",
     "find_campaign",
+    "list_other_edits",
     "load_campaign",
     "repair_campaigns",
     "verify_ledger",
@@ -127,7 +129,9 @@ class Campaign:
             tree = git.make_tree(champion.commit, path, kernel, scratch)
             with ledger.open_transaction():
                 self._check_champion(ledger, mine)
-                message = format_keep_message(mine, ledger.read_head())
+                message = format_keep_message(
+                    mine, ledger.read_head(), git.read_checkout_id(make=True)
+                )
                 commit = git.make_commit(tree, champion.commit, message)
                 blobs = {"kernel": kernel}
                 trial = ledger.append(mine, judged=judged, commit=commit, blobs=blobs)
@@ -191,8 +195,8 @@ class Campaign:
             ) from error
 
 
-def format_keep_message(record: TrialRecord, head: str) -> str:
-    """Commit message of a keep: subject, hypothesis, trailers; the head comes last."""
+def format_keep_message(record: TrialRecord, head: str, checkout: str) -> str:
+    """Commit message of a keep: subject, hypothesis, trailers; what the chain needs comes last."""
     idea = strip_text(record.hypothesis, 1000)
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
     if record.low is not None and record.high is not None:
@@ -202,6 +206,7 @@ def format_keep_message(record: TrialRecord, head: str) -> str:
         "Lar-Campaign": record.campaign,
         "Lar-Kernel": record.kernel,
         "Lar-Gain": gain or "none",
+        CHECKOUT_TRAILER: checkout,
         HEAD_TRAILER: head,
     }
     tail = "\n".join(f"{name}: {value}" for name, value in trailers.items())
@@ -242,14 +247,14 @@ def create_campaign(
         )
     desk = CampaignWorkspace(root, name, target)
     with desk.hold_lock() as git, Ledger.open(root) as ledger:
-        if ledger.find_campaign(name) or desk.worktree.exists() or git.list_refs(desk.ref):
-            raise UsageError(f"campaign '{name}' exists already", next="lar status")
+        _check_place(desk, ledger, git)
         base = git.read_head()
         desk.write_intent(Intent("create", hash_bytes(kernel), 0))
         tree = git.make_tree(base, desk.kernel, kernel, desk.scratch)
         with ledger.open_transaction():
             head = ledger.read_head()
             trailers = f"{TIER_TRAILER}: {tier}\n" if tier else ""
+            trailers += f"{CHECKOUT_TRAILER}: {git.read_checkout_id(make=True)}\n"
             trailers += f"{HEAD_TRAILER}: {head}\n"
             message = f"{target}: start {name} from {origin}\n\n{trailers}"
             ledger.add_campaign(
@@ -265,6 +270,19 @@ def create_campaign(
             )
         settle_campaign(desk, ledger, git)
     return Campaign(root, name, target)
+
+
+def _check_place(desk: CampaignWorkspace, ledger: Ledger, git: Git) -> None:
+    """Raise UsageError for a name that is taken, LedgerError for an unfit repository."""
+    if ledger.find_campaign(desk.name) or desk.worktree.exists():
+        raise UsageError(f"campaign '{desk.name}' exists already", next="lar status")
+    if git.list_refs(desk.ref):
+        raise UsageError(
+            f"branch {desk.branch} exists already, of another checkout or an older ledger",
+            next=f"./lar start {desk.target} --name ANOTHER",
+        )
+    git.unlock_ref(desk.ref)    # of a start that was killed: the campaign's lock is ours
+    git.check_repository(desk.ref)
 
 
 def choose_default_name(root: Path, target: str, today: date | None = None) -> str:
@@ -303,6 +321,20 @@ def load_campaign(root: Path, name: str) -> Campaign:
     return found
 
 
+def list_other_edits(campaign: Campaign) -> str:
+    """Files beside the kernel that were changed in a campaign's worktree, at most five named."""
+    git = Git(campaign.root)
+    try:
+        status = git.run("status", "--porcelain", "-z", at=campaign.worktree) or b""
+    except LedgerError:
+        return ""
+    entries = status.decode("utf-8", "replace").split("\0")
+    names = [entry[3:] for entry in entries if entry[2:3] == " "]
+    others = [strip_text(name, 80) for name in names if name != campaign.desk.kernel]
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return ", ".join(others[:5]) + more
+
+
 def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:
     """Put the CPU tier in force that trials are judged at: the campaign's, or the one asked for.
 
@@ -327,31 +359,33 @@ def enter_tier(campaign: Campaign | None, asked: str | None = None) -> None:
         request_tier(own)
 
 
-def find_campaign(cwd: Path) -> Campaign | None:
-    """The campaign whose worktree this directory is in, or None."""
+def find_campaign(root: Path, cwd: Path) -> Campaign | None:
+    """The campaign whose worktree this directory is in; None outside of all worktrees.
+
+    Raises:
+        UsageError: a worktree of another checkout, or of a campaign that the ledger lacks.
+    """
     here = cwd.resolve()
     for place in (here, *here.parents):
         if place.parent.name == "work" and place.parent.parent.name == ".lar":
-            root = place.parent.parent.parent
-            if not find_ledger_path(root).exists():
-                continue
+            _check_worktree_root(place, root)
             with Ledger.open(root) as ledger:
                 row = ledger.find_campaign(place.name)
-            if row is not None:
-                return Campaign(root, row.name, row.target)
+                names = [campaign.name for campaign in ledger.list_campaigns()]
+            if row is None:
+                raise UsageError(
+                    f"this is the worktree of campaign '{place.name}', which the ledger lacks",
+                    where=str(place), allowed=names,
+                    next="cd into the checkout or another campaign's worktree",
+                )  # fmt: skip
+            return Campaign(root, row.name, row.target)
     return None
 
 
-def verify_ledger(root: Path) -> Verified:
-    """Walk the ledger's chain with git's commits as witnesses."""
-    with Ledger.open(root) as ledger:
-        commits = Git(root).read_testimony() if ledger.list_campaigns() else _read_testimony(root)
-        return ledger.verify_chain(commits)
-
-
-def _read_testimony(root: Path) -> dict[str, str]:
-    """Git's refs; empty if there may be no git: for a ledger that holds no campaign."""
-    try:
-        return Git(root).read_testimony()
-    except LedgerError:
-        return {}
+def _check_worktree_root(worktree: Path, root: Path) -> None:
+    outer = worktree.parent.parent.parent
+    if outer != root.resolve():
+        raise UsageError(
+            f"this worktree belongs to the checkout {outer}", where=str(worktree),
+            next="unset LAR_ROOT, or cd into the checkout that it names",
+        )  # fmt: skip

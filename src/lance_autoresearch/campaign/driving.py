@@ -6,16 +6,25 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
+from lance_autoresearch.campaign.champion_check import check_champion
 from lance_autoresearch.campaign.coordinator import Coordinator
-from lance_autoresearch.campaign.hooks import Hooks
-from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
-from lance_autoresearch.campaign.loop import Budget, Progress, RetryDelays, run_loop
+from lance_autoresearch.campaign.hooks import Hooks, notify
+from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign, require_kernel
+from lance_autoresearch.campaign.loop import (
+    Budget,
+    EndedBySignal,
+    Progress,
+    RetryDelays,
+    raise_on_signals,
+    run_loop,
+)
 from lance_autoresearch.campaign.loop_output import (
     make_event_printer,
     print_begin,
@@ -23,7 +32,8 @@ from lance_autoresearch.campaign.loop_output import (
     print_trial,
 )
 from lance_autoresearch.campaign.tally import Run, load_run, lock_loop
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.campaign.waiting import Clock
+from lance_autoresearch.errors import LarError, UsageError
 from lance_autoresearch.host.live import Live
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.rules.policy import DEFAULT
@@ -41,6 +51,7 @@ def drive_loop(
     resume: bool = False,
     hooks: Hooks | None = None,
     patience: RetryDelays | None = None,
+    clock: Clock | None = None,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
@@ -56,12 +67,46 @@ def drive_loop(
     where = (
         campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
     )
+    if where is None and resume:
+        raise UsageError(f"no campaign on {target}, so no loop to go on with",
+                         next=f"./lar loop {target}")
     where = where or begin_campaign(root, target)
     if where.target != target:
         raise UsageError(f"campaign '{where.name}' is on {where.target}",
                          next=f"./lar loop {where.target} --campaign {where.name}")
+    require_kernel(where)
     campaigns.enter_tier(where)
-    with lock_loop(where.desk), Live(enabled=not json) as live:
+    with lock_loop(where.desk), raise_on_signals():
+        try:
+            progress = _run_in_campaign(
+                where, agent, budget, hooks, json=json, kind=kind, resume=resume,
+                patience=patience, clock=clock,
+            )  # fmt: skip
+        except EndedBySignal as caught:  # before the first turn or after the last
+            _notify_failed(where, hooks, f"ended by {signal.Signals(caught.args[0]).name}")
+            raise SystemExit(128 + caught.args[0]) from None
+        except (Exception, KeyboardInterrupt) as error:
+            what = error.what if isinstance(error, LarError) else type(error).__name__
+            _notify_failed(where, hooks, f"failed: {what}")
+            raise
+        print_end(progress, where, json, hooks)
+    return progress
+
+
+def _run_in_campaign(
+    where: Campaign,
+    agent: Agent,
+    budget: Budget,
+    hooks: Hooks,
+    *,
+    json: bool,
+    kind: str,
+    resume: bool,
+    patience: RetryDelays | None,
+    clock: Clock | None,
+) -> Progress:
+    """The loop with its coordinator and its output."""
+    with Live(enabled=not json) as live:
         run = find_interrupted_run(where) if resume else None
         show = make_event_printer() if json else live.show
         phases = Phases(show)
@@ -69,15 +114,20 @@ def drive_loop(
         policy = DEFAULT.adapt_to_trials((run.budget if run else budget).trials or 0)
         champion = where.read_champion()
         with Coordinator(
-            root, target, champion=champion, phases=phases, policy=policy
+            where.root, where.target, champion=champion, phases=phases, policy=policy
         ) as coordinator:
-            progress = run_loop(
+            check_champion(coordinator.bench, champion, where=f"campaign {where.name}")
+            return run_loop(
                 coordinator, where, agent, budget, show,
                 lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
-                patience=patience,
+                patience=patience, clock=clock,
             )
-    print_end(progress, where, json, hooks)
-    return progress
+
+
+def _notify_failed(where: Campaign, hooks: Hooks, ended: str) -> None:
+    """Tell the person's command of an end that is no end of the loop's own."""
+    body = {"v": 1, "event": "end", "campaign": where.name, "target": where.target, "ended": ended}
+    notify(hooks.end, hooks, body)
 
 
 def find_interrupted_run(where: Campaign) -> Run:

@@ -4,10 +4,13 @@
     elsewhere, a campaign on T exists  the newest campaign's kernel, the same
     --kernel FILE                      that file, the target's champion, only judged
     no campaign                        targets/T/kernel/kernels.rs, upstream's code, only judged
+
+If the one that is meant is missing, that is an error: nothing takes its place.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +49,14 @@ def resolve_kernel(root: Path, target: str, kernel: Path | None, cwd: Path) -> K
     """Find the kernel and its champion.
 
     Raises:
-        UsageError: no such target, another target's worktree, or no kernel anywhere.
+        UsageError: no such target, another target's worktree, a campaign whose kernel is
+            missing, or no kernel anywhere.
         RejectedKernel: the file is not a plain file of at most 1 MiB.
     """
     catalogue.load_target(root, target)
     if kernel is not None:
         return KernelUnderTest(read_kernel(kernel), kernel, read_champion(root, target), None)
-    mine = campaigns.find_campaign(cwd)
+    mine = campaigns.find_campaign(root, cwd)
     if mine is not None and mine.target != target:
         raise UsageError(
             f"this worktree belongs to campaign '{mine.name}' on {mine.target}",
@@ -60,10 +64,11 @@ def resolve_kernel(root: Path, target: str, kernel: Path | None, cwd: Path) -> K
         )
     mine = mine or find_newest_campaign(root, target)
     if mine is not None:
+        require_kernel(mine)
         return KernelUnderTest(mine.read_kernel(), mine.kernel_path, mine.read_champion(), mine)
-    path = find_kernel_path(root, target)
-    if path.exists():
-        return KernelUnderTest(read_kernel(path), path, None, None)
+    path, text = find_kernel_path(root, target), read_champion(root, target)
+    if text is not None:
+        return KernelUnderTest(text, path, None, None)
     raise UsageError(
         f"no campaign on {target} and no kernel of your own yet",
         where=str(path.relative_to(root)),
@@ -72,11 +77,25 @@ def resolve_kernel(root: Path, target: str, kernel: Path | None, cwd: Path) -> K
 
 
 def find_newest_campaign(root: Path, target: str) -> Campaign | None:
-    """The campaign on a target that was begun last and still has its worktree."""
+    """The campaign on a target that was begun last, whether its worktree is there or not."""
     with Ledger.open(root) as ledger:
         rows = ledger.list_campaigns(target)
-    for row in reversed(rows):
-        found = Campaign(root, row.name, row.target)
-        if found.kernel_path.exists():
-            return found
-    return None
+    return Campaign(root, rows[-1].name, rows[-1].target) if rows else None
+
+
+def require_kernel(campaign: Campaign) -> None:
+    """Raise UsageError if a campaign's kernel is missing; it names the ways to go on."""
+    path, worktree = campaign.kernel_path, campaign.worktree
+    if os.path.lexists(path):
+        return
+    here = worktree.relative_to(campaign.root)
+    if not worktree.exists():
+        missing, restore = here, f"git worktree add -f {here} {campaign.branch}"
+    else:
+        missing = path.relative_to(campaign.root)
+        restore = f"git -C {here} checkout -- {campaign.desk.kernel}"
+    raise UsageError(
+        f"campaign '{campaign.name}', the newest on {campaign.target}, has lost its kernel",
+        where=str(missing),
+        next=f"{restore} (its champion), or ./lar start {campaign.target} (another campaign)",
+    )

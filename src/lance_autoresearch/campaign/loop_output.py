@@ -69,17 +69,27 @@ def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> 
         "tokens": tally.run.lost_tokens + sum(r.tokens or 0 for r in tally.trials),
         "complaints": progress.complaints[-5:], **_summarize_nulls(where),
     }
+    try:
+        _print_summary(progress, body, json)
+    except OSError:  # whoever read the output is gone, with the terminal or the pipe
+        if progress.signal is None:
+            raise
+    finally:
+        notify(hooks.end, hooks, body)
+
+
+def _print_summary(progress: Progress, body: dict[str, Any], json: bool) -> None:
+    tally = progress.tally
     if json:
         print(json_module.dumps(body), flush=True)
     else:
         cost = f", {tally.usd:.2f} USD" if tally.usd else ""
-        print(f"{tally.count} trials, {kept} kept{cost}: {progress.ended}")
+        print(f"{tally.count} trials, {body['kept']} kept{cost}: {progress.ended}")
         if body["nulls"]:
             print(f"  hidden nulls of the campaign: {body['nulls_kept']} of {body['nulls']} kept "
                   f"(at most {body['nulls_most_percent']:g} % of nulls at 99 %)")
         for complaint in dict.fromkeys(progress.complaints[-3:]):
-            print(f"  without a candidate: {complaint}")
-    notify(hooks.end, hooks, body)
+            print(f"  without a candidate: {complaint}", flush=True)
 
 
 def _summarize_nulls(where: Campaign) -> dict[str, Any]:

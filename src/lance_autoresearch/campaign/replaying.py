@@ -18,7 +18,7 @@ from lance_autoresearch.campaign.coordinator import Coordinator, Story, make_rec
 from lance_autoresearch.errors import LedgerError, UsageError
 from lance_autoresearch.host.cpu_kinds import read_stored_kind
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger import Ledger, hash_bytes
 from lance_autoresearch.ledger.export import load_records
 from lance_autoresearch.ledger.pairs_json import decode_trial
 from lance_autoresearch.records import Results, TrialPairs, TrialRecord, Verdict
@@ -54,8 +54,19 @@ def load_from_ledger(root: Path, number: int) -> RecordedTrial:
         pairs = ledger.get_blob(record.pairs_blob) if record.pairs_blob else None
         kernel = ledger.get_blob(record.kernel)
         first = builder.compose_first_kernel(root, record.target)
-        champion = ledger.find_blob(record.champion) or first
+        champion = _pick_champion(record, ledger.find_blob(record.champion), first)
     return RecordedTrial(number, record, kernel, champion, pairs)
+
+
+def _pick_champion(record: TrialRecord, kept: bytes | None, first: bytes) -> bytes:
+    """The kernel that a trial was compared with. Raises LedgerError if its text is gone."""
+    text = first if kept is None else kept
+    if hash_bytes(text) != record.champion:
+        raise LedgerError(
+            f"the champion of that trial, {record.champion[:12]}, is not kept any more; lar gc "
+            "may have dropped it", next="lar log",
+        )  # fmt: skip
+    return text
 
 
 def load_from_records(root: Path, directory: Path, number: int) -> RecordedTrial:
@@ -68,10 +79,11 @@ def load_from_records(root: Path, directory: Path, number: int) -> RecordedTrial
         raise UsageError(f"no trial {number} in {directory}", allowed=map(str, rows))
     record = rows[number]
     pairs = exported.pairs.get(record.pairs_blob) if record.pairs_blob else None
-    return RecordedTrial(
-        number, record, exported.kernels[record.kernel],
-        exported.kernels.get(record.champion, first), pairs,
-    )
+    if record.kernel not in exported.kernels:
+        raise LedgerError(f"the kernel of trial {number} was dropped before the export",
+                          where=str(directory), next="lar log")
+    champion = _pick_champion(record, exported.kernels.get(record.champion), first)
+    return RecordedTrial(number, record, exported.kernels[record.kernel], champion, pairs)
 
 
 class VerifiedRecord(NamedTuple):

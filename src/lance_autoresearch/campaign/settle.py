@@ -17,19 +17,20 @@ changes nothing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError, RejectedKernel
-from lance_autoresearch.host.git import Git, find_abandoned_locks, is_complete
+from lance_autoresearch.host.git import Git
+from lance_autoresearch.host.git_worktree import find_abandoned_locks, is_complete, is_linked
 from lance_autoresearch.host.kernel_file import place_kernel, read_kernel
+from lance_autoresearch.host.lock_files import BusyLock, hold_lock_file
+from lance_autoresearch.host.os_errors import explain_os_error
 from lance_autoresearch.ledger import Champion, Ledger, find_ledger_path, hash_bytes
 
 KERNEL: Final = "targets/{target}/kernel/kernels.rs"
@@ -96,29 +97,14 @@ class CampaignWorkspace:
             LedgerError: it stays busy for `wait_s`, or a file inside could not be written.
         """
         try:
-            self.private.mkdir(parents=True, exist_ok=True)
-            with (self.private / "lock").open("wb") as lock:
-                self._take_lock(lock.fileno(), wait_s)
-                yield Git(self.root, lock.fileno())
-        except OSError as error:
+            with hold_lock_file(self.private / "lock", "exclusive", wait_s=wait_s) as lock:
+                yield Git(self.root, lock)
+        except BusyLock as error:
             raise LedgerError(
-                f"a file could not be written: {error.strerror or error}",
-                where=str(error.filename or self.private),
-                next="free disk space (lar gc), then again",
+                f"another process works on campaign '{self.name}'", next="lar status"
             ) from error
-
-    def _take_lock(self, lock: int, wait_s: float) -> None:
-        until = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise LedgerError(
-                        f"another process works on campaign '{self.name}'", next="lar status"
-                    ) from error
-            time.sleep(0.005)
+        except OSError as error:
+            raise _explain(error, self.private) from error
 
     def write_intent(self, intent: Intent) -> None:
         """Write the intent, durably."""
@@ -161,6 +147,12 @@ class CampaignWorkspace:
         """Put a kernel into the worktree."""
         path = self.worktree / self.kernel
         place_kernel(path, data, inside=self.worktree, scratch=self.scratch)
+
+
+def _explain(error: OSError, place: Path) -> LedgerError:
+    known = explain_os_error(error)
+    where = known.where or str(place)
+    return LedgerError(f"a file could not be written: {known.what}", where=where, next=known.next)
 
 
 def settle_campaign(desk: CampaignWorkspace, ledger: Ledger, git: Git) -> list[str]:
@@ -251,7 +243,8 @@ def repair_campaigns(root: Path) -> list[str]:
             desk = CampaignWorkspace(root, row.name, row.target)
             commit = ledger.find_champion(row.name).commit
             astray = refs.get(desk.ref) not in (None, commit)
-            if astray or desk.list_leftovers() or find_abandoned_locks(desk.worktree):
+            moved = desk.worktree.is_dir() and not is_linked(desk.worktree)
+            if astray or moved or desk.list_leftovers() or find_abandoned_locks(desk.worktree):
                 done = _repair_campaign(desk, ledger)
                 said += [f"{row.name}: {'; '.join(done)}"] if done else []
         _remove_unborn(root, {row.name for row in campaigns}, ledger)
@@ -265,10 +258,23 @@ def _repair_campaign(desk: CampaignWorkspace, ledger: Ledger) -> list[str]:
         except LedgerError:
             return []
         done = []
-        for lock in find_abandoned_locks(desk.worktree):
-            lock.unlink(missing_ok=True)
-            done.append(f"removed {lock.name}, left by a killed git")
-        return done + settle_campaign(desk, ledger, git)
+        try:
+            if desk.read_intent() is None and _relink_worktree(desk, git):
+                done.append("joined to the worktree again, which was moved or copied")
+            for lock in find_abandoned_locks(desk.worktree):
+                lock.unlink(missing_ok=True)
+                done.append(f"removed {lock.name}, left by a killed git")
+            return done + settle_campaign(desk, ledger, git)
+        except LedgerError as error:  # one campaign must not stop the commands about others
+            return [*done, f"not repaired: {' '.join(str(error).split())}"]
+
+
+def _relink_worktree(desk: CampaignWorkspace, git: Git) -> bool:
+    """Join a worktree to this checkout if they do not point to each other."""
+    if not desk.worktree.is_dir() or is_linked(desk.worktree):
+        return False
+    git.repair_worktree(desk.worktree)
+    return is_linked(desk.worktree)
 
 
 def _remove_unborn(root: Path, born: set[str], ledger: Ledger) -> None:

@@ -10,12 +10,12 @@ cannot know: where the loop began, its limits, and what turns without a candidat
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,12 +23,19 @@ from pathlib import Path
 from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.lock_files import BusyLock, hold_lock_file, is_locked
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Results, TrialRecord, Verdict
 
+LOOP_LOCK = "loop.lock"
+PROBE_S = 0.2
+"""`lar status` holds a loop's lock for an instant to see whether it is free."""
 WHOLE = 50
 """The newest trials, this many, are held with all their numbers: prompts look no further back."""
+
+RETYPED = ("acp:", "cmd:", "replay")
+"""Agents whose name does not tell the command line or the record they were started with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,10 @@ class Run:
     """Why it ended, for people; empty: it runs, or was killed."""
     may_go_on: bool = False
     """It ended before its time (interrupted, keeps suspended): `--resume` goes on with it."""
+    wait_until: float | None = None
+    """While it waits: until then, unix seconds..."""
+    wait_why: str = ""
+    """...for this reason."""
     pid: int = field(default_factory=os.getpid)
     v: int = 1
 
@@ -103,13 +114,20 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
         return None
 
 
+def format_resume(campaign: str, target: str, agent: str) -> str:
+    """The command that goes on with a campaign's loop; a command line has to be given again."""
+    words = f"./lar loop {target} --resume --campaign {campaign}"
+    return f"{words} --agent ... (as before)" if agent.startswith(RETYPED) else words
+
+
 @contextmanager
 def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
     """One loop a campaign at a time. Raises UsageError if another runs."""
-    with (find_loop_dir(desk) / "loop.lock").open("ab") as file:
+    with contextlib.ExitStack() as stack:
+        lock = find_loop_dir(desk) / LOOP_LOCK
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            stack.enter_context(hold_lock_file(lock, "exclusive", wait_s=PROBE_S))
+        except BusyLock as error:
             raise UsageError(
                 f"another loop runs in campaign '{desk.name}'",
                 next=f"./lar loop {desk.target} --campaign OTHER, or ./lar start {desk.target}",
@@ -121,6 +139,11 @@ def lock_loop(desk: CampaignWorkspace) -> Iterator[None]:
         yield
 
 
+def is_loop_running(desk: CampaignWorkspace) -> bool:
+    """Whether a process, of whatever namespace, holds the campaign's loop."""
+    return is_locked(find_loop_dir(desk) / LOOP_LOCK)
+
+
 @dataclass(slots=True)
 class Tally:
     """A run's counts."""
@@ -130,6 +153,8 @@ class Tally:
     """The campaign's trials before this run, oldest first."""
     trials: list[TrialRecord] = field(default_factory=list)
     """Trials of this run, also those of an earlier process; without remembered ones."""
+    now: Callable[[], float] = time.time
+    """Unix seconds."""
 
     @classmethod
     def count_run(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
@@ -181,12 +206,18 @@ class Tally:
         kept = (r.gain or 0.0 for r in self.history if r.verdict is Verdict.KEEP)
         return 100.0 * (math.prod(1.0 + gain / 100.0 for gain in kept) - 1.0)
 
+    @property
+    def deadline(self) -> float | None:
+        """When --hours are over, unix seconds; None: no limit."""
+        hours = self.run.budget.hours
+        return None if hours is None else self.run.begun + hours * 3600
+
     def find_reached_limit(self) -> str:
         """The limit that is reached, in words, or an empty string."""
         budget = self.run.budget
         if budget.trials is not None and self.count >= budget.trials:
             return f"{budget.trials} trials done"
-        if budget.hours is not None and time.time() - self.run.begun >= budget.hours * 3600:
+        if budget.hours is not None and self.now() - self.run.begun >= budget.hours * 3600:
             if budget.hours < 0.1:
                 return f"{3600 * budget.hours:.0f} s are over"
             return f"{budget.hours:g} hours are over"

@@ -66,11 +66,18 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "diff", "diff:show_differences", TRIAL, "Compare a kernel with Lance and show the values."
     ),
+    Verb("explain", "explain:explain", TRIAL, "Show a kernel's loops and how fast memory is."),
     Verb(
         "bench",
         "bench:measure_champion",
         TRIAL,
         "Measure the champion against Lance: the figure to quote.",
+    ),
+    Verb(
+        "integrate",
+        "integrate:integrate",
+        TRIAL,
+        "Measure a kernel in whole queries of the real Lance.",
     ),
     Verb(
         "start",
@@ -138,7 +145,8 @@ OLD_NAMES: tuple[Verb, ...] = (
 
 EPILOGUE = (
     "Exit codes: 0 keep or done, 1 revert, 2 incorrect, 3 rejected, 4 inconclusive or the "
-    "machine is at fault, 64 wrong usage, 70 a defect of this tool, 130 interrupted."
+    "machine is at fault, 64 wrong usage, 70 a defect of this tool (lar log --verify: altered "
+    "records), 130 interrupted."
 )
 
 

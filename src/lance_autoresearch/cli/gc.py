@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json as json_module
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from lance_autoresearch.campaign.tally import LOOP_LOCK
 from lance_autoresearch.host import checkout, scratch
+from lance_autoresearch.host.lock_files import is_locked
 
 DAY_S = 86_400.0
 FRESH_S = 3_600.0
 """Data used within the last hour may be in use now: it stays at any limit."""
+WORTH_NAMING = 100_000_000
+"""Bytes from which an agent's home is named although nothing is over a limit."""
 PRODUCTS = ("kernels", "bare", "fidelity")
 """Caches under .lar/cache that grow with every trial or release."""
 
@@ -68,29 +70,51 @@ def collect_garbage(
             shutil.rmtree(thing.path, ignore_errors=True)
     freed = builds + sum(blob.stored for blob in blobs)
     body = {"v": 1, "blobs": len(blobs), "builds": len(dropped), "bytes": freed,
-            "left": took - freed, "dry_run": dry_run}
+            "left": took - freed, "dry_run": dry_run,
+            "largest": list_largest(root, {thing.path for thing in dropped})}
     print(json_module.dumps(body) if json else format_summary(body, over))
     return 0
 
 
-def format_summary(body: dict[str, int], over: int) -> str:
-    """The freed bytes, and the place of the rest if it is still too much."""
+def format_summary(body: dict[str, Any], over: int) -> str:
+    """The freed bytes, and the places of the rest if it is still too much."""
     would = "would free" if body["dry_run"] else "freed"
     text = (
         f"{would} {body['bytes'] / 1e6:.1f} MB: {body['blobs']} blobs, {body['builds']} builds; "
         f".lar has {body['left'] / 1e9:.2f} GB"
     )
-    if over > body["bytes"]:
-        missing = (over - body["bytes"]) / 1e9
-        text += f"\n{missing:.2f} GB over the limit: champions, Lance's source, pools, tools"
+    missing = over - body["bytes"]
+    if missing > 0:
+        text += f"\n{missing / 1e9:.2f} GB over the limit; the largest parts that stay:"
+    for part in body["largest"]:
+        if missing > 0 or (part["agent"] and part["bytes"] >= WORTH_NAMING):
+            text += f"\n  {part['bytes'] / 1e9:8.2f} GB  {part['path']}"
+            text += f"  (home of an agent: {part['why']})" if part["agent"] else ""
     return text
+
+
+def list_largest(root: Path, dropped: Collection[Path]) -> list[dict[str, Any]]:
+    """The five largest parts of .lar that stay: agents' homes one by one, else its directories."""
+    from lance_autoresearch.campaign.tally import LOOP_LOCK
+
+    lar = checkout.ensure_lar_dir(root)
+    homes = [home for home in (lar / "loops").glob("*/agent") if home not in dropped]
+    parts = [(home, True) for home in homes]
+    parts += [(path, False) for path in lar.iterdir() if path.name != "loops"]
+    sizes = [(measure_size(path) if path.is_dir() else path.lstat().st_size, path, agent)
+             for path, agent in parts if path.exists()]
+    return [
+        {"path": str(path.relative_to(root)), "bytes": size, "agent": agent,
+         "why": "its loop runs" if agent and is_locked(path.parent / LOOP_LOCK) else "used lately"}
+        for size, path, agent in sorted(sizes, reverse=True)[:5]
+    ]
 
 
 def list_disposable(root: Path) -> list[DisposableDir]:
     """Builds, homes of agents, forgotten scratch directories; least recently used first."""
     lar = checkout.ensure_lar_dir(root)
     found = [path for kind in PRODUCTS for path in (lar / "cache" / kind).glob("*")]
-    found += [path for path in (lar / "tmp").glob("*") if not scratch.is_in_use(path)]
+    found += scratch.list_abandoned(root)
     found += (lar / "demo").glob("*")
     made = [
         DisposableDir(path, measure_size(path), _find_last_use(path))
@@ -112,18 +136,8 @@ def _list_agent_homes(lar: Path) -> list[DisposableDir]:
             max(_find_last_use(home), _find_last_use(home.parent / "loop.json")),
         )
         for home in homes
-        if home.is_dir() and not _is_loop_running(home.parent)
+        if home.is_dir() and not is_locked(home.parent / LOOP_LOCK)
     ]
-
-
-def _is_loop_running(loop: Path) -> bool:
-    """Whether a process holds the loop's lock."""
-    with contextlib.suppress(FileNotFoundError), (loop / "loop.lock").open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _list_programs(lar: Path) -> list[DisposableDir]:

@@ -56,6 +56,8 @@ def show_log(
     if export is not None:
         return _export_campaign(root, export, json)
     rows = _select_rows(root, target, campaign, last if last or json or tsv else 30, nulls)
+    if not rows:
+        _refuse_unknown(root, target, campaign)
     if json:
         for row in rows:
             print(json_module.dumps(as_json(row)))  # ASCII: nothing drives a terminal
@@ -71,12 +73,15 @@ def show_log(
 def _select_rows(
     root: Path, target: str | None, campaign: str | None, last: int | None, nulls: bool
 ) -> list[Row]:
+    from lance_autoresearch.cli.names import check_names
     from lance_autoresearch.ledger import Ledger, find_ledger_path
     from lance_autoresearch.ledger.kinds import is_hidden
 
     if not find_ledger_path(root).exists():
+        check_names(root, None, target, campaign)
         return []
     with Ledger.open(root) as ledger:
+        check_names(root, ledger, target, campaign)
         # At most every tenth row is a hidden null, but for a few in a row that were kept.
         wide = None if last is None else 2 * last + 20
         rows = ledger.list_trials(target=target, campaign=campaign, limit=wide)
@@ -84,11 +89,22 @@ def _select_rows(
     return found if last is None else found[-last:]
 
 
+def _refuse_unknown(root: Path, target: str | None, campaign: str | None) -> None:
+    """Raises UsageError if there are no rows because no such target or campaign exists."""
+    from lance_autoresearch.campaign.campaign import load_campaign
+    from lance_autoresearch.targets import catalogue
+
+    if target is not None:
+        catalogue.load_target(root, target)
+    if campaign is not None:
+        load_campaign(root, campaign)
+
+
 def _verify_chain(root: Path, json: bool) -> int:
     import dataclasses
 
     from lance_autoresearch.campaign.campaign import verify_ledger
-    from lance_autoresearch.errors import LedgerError
+    from lance_autoresearch.errors import AlteredRecord
     from lance_autoresearch.ledger import find_ledger_path
 
     path = find_ledger_path(root)
@@ -97,7 +113,7 @@ def _verify_chain(root: Path, json: bool) -> int:
         return 0
     found = verify_ledger(root)
     if found.fault is not None:
-        raise LedgerError(
+        raise AlteredRecord(
             found.fault,
             where=".lar/ledger.sqlite",
             next="trust rows before it only; restore the file from a copy, or compare records/",
@@ -112,13 +128,16 @@ def _verify_chain(root: Path, json: bool) -> int:
 
 def _verify_record(root: Path, directory: Path, verify: bool, json: bool) -> int:
     from lance_autoresearch.campaign.replaying import verify_record
-    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.errors import AlteredRecord, LedgerError, UsageError
 
     if not verify:
         raise UsageError(
             "--record says what --verify looks at", next="lar log --verify --record DIR"
         )
-    found = verify_record(root, directory)
+    try:
+        found = verify_record(root, directory)
+    except LedgerError as error:
+        raise AlteredRecord(error.what, where=error.where, next=error.next) from error
     if json:
         print(json_module.dumps({"v": 1, **found._asdict()}))
     else:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lance_autoresearch.campaign.tally import Budget
 
 EXIT_AGENT = 4
+EXIT_SIGNAL = 128
+"""Added to the number of the signal that ended the loop, as shells do."""
 PAID = {
     "claude": "--agent claude --budget-usd 5",
     "codex": "--agent codex --trials 20",
@@ -151,6 +153,8 @@ def run_agent_loop(
         root, target, driver, budget, campaign=campaign, json=json, resume=resume,
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
     )
+    if progress.signal is not None:
+        return EXIT_SIGNAL + progress.signal
     return EXIT_AGENT if progress.failed else 0
 
 
@@ -195,14 +199,14 @@ def _find_previous_agent(root: Path, target: str, campaign: str | None) -> str |
     """The agent of the loop to resume; a command line cannot be restored from its name."""
     from lance_autoresearch.campaign import campaign as campaigns
     from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
-    from lance_autoresearch.campaign.tally import load_run
+    from lance_autoresearch.campaign.tally import RETYPED, load_run
     from lance_autoresearch.errors import UsageError
 
     where = (
         campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
     )
     run = load_run(where.desk) if where else None
-    if run is not None and run.agent.startswith(("acp:", "cmd:", "replay")):
+    if run is not None and run.agent.startswith(RETYPED):
         raise UsageError(f"the interrupted loop ran {run.agent}",
                          next=f"./lar loop {target} --resume --agent ... (as before)")
     return run.agent if run else None
@@ -222,13 +226,14 @@ def _begin_from(
     """Name of a new campaign that begins where `--from` says; None: at the champion, if any."""
     from lance_autoresearch import oracle
     from lance_autoresearch.campaign import campaign as campaigns
-    from lance_autoresearch.cli.start import resolve_beginning
+    from lance_autoresearch.cli.start import check_first_champion, resolve_beginning
     from lance_autoresearch.targets import catalogue
 
     catalogue.load_target(root, target)
     oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
     begun = resolve_beginning(root, target, from_, era)
+    check_first_champion(root, target, begun)
     return campaigns.create_campaign(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=campaign,
         tier=tier,

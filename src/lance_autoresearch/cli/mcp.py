@@ -30,7 +30,7 @@ WAIT_S = 45.0
 START = "from lance_autoresearch.cli.app import main; main()"
 LONGEST = 24_000
 """Characters of one answer."""
-OLD_TOOLS = ("lar_check", "lar_explain")
+OLD_TOOLS = ("lar_check",)
 """Still answered for one release, not listed."""
 
 ABOUT = """\
@@ -44,7 +44,8 @@ def serve_mcp() -> int:
 
     Reads requests on standard input and answers on standard output; needs the `mcp` extra.
     Tools: lar_try and lar_wait (start a trial, wait for it), lar_why (the last verdict in words),
-    lar_diff, lar_validate, lar_bench, lar_status, lar_log, lar_lessons.
+    lar_explain (a kernel's loops), lar_diff, lar_validate, lar_bench, lar_status, lar_log,
+    lar_lessons.
     """
     from lance_autoresearch.errors import UsageError
 
@@ -171,6 +172,14 @@ def build_server(root: Path) -> MCPServer:
         words = ["bench", f"--target={target}", f"--pairs={pairs}"]
         return jobs.run(*words, *([f"--tier={tier}"] if tier else []))
 
+    _add_reading_tools(made, jobs)
+    _add_old_tools(made, jobs)
+    return made
+
+
+def _add_reading_tools(made: MCPServer, jobs: Jobs) -> None:
+    """Tools that judge nothing."""
+
     @made.tool()
     def lar_status() -> dict[str, Any]:
         """Campaigns, their champions, and the file to edit."""
@@ -181,6 +190,8 @@ def build_server(root: Path) -> MCPServer:
         """The newest trials of a target: verdict, gain, hypothesis, reason."""
         done = jobs.run("log", f"--target={target}", f"--last={max(1, min(last, 100))}")
         rows = done["answer"] if isinstance(done.get("answer"), list) else [done.get("answer")]
+        if rows and isinstance(rows[0], dict) and "error" in rows[0]:
+            return {"error": rows[0]["error"]}
         keep = ("id", "verdict", "gain", "low", "high", "hypothesis", "reason", "agent", "campaign")
         return {"trials": [{k: row.get(k) for k in keep} for row in rows if row]}
 
@@ -190,21 +201,19 @@ def build_server(root: Path) -> MCPServer:
         return jobs.run("lessons", f"--target={target}", *([f"--grep={grep}"] if grep else []))
 
     @made.tool()
+    def lar_explain(target: str, trial: int = 0, op: str = "") -> dict[str, Any]:
+        """A kernel's loops in machine code beside the champion's, and what memory would allow."""
+        words = ["explain", f"--target={target}", *([f"--trial={trial}"] if trial else [])]
+        return jobs.run(*words, *([f"--op={op}"] if op else []))
+
+    @made.tool()
     def lar_why(target: str) -> str:
         """Explain the last verdict: which combos lost and by how much, how wide noise is."""
         return _explain_last(jobs, target)
 
-    _add_old_tools(made, jobs)
-    return made
-
 
 def _add_old_tools(made: MCPServer, jobs: Jobs) -> None:
     """Tools under their former names."""
-
-    @made.tool()
-    def lar_explain(target: str) -> str:
-        """Old name of lar_why."""
-        return _explain_last(jobs, target)
 
     @made.tool()
     def lar_check(target: str, kernel: str = "") -> dict[str, Any]:
@@ -228,4 +237,6 @@ def _make_server() -> MCPServer:
 def _explain_last(jobs: Jobs, target: str) -> str:
     done = jobs.run("log", f"--target={target}", "--last=1")
     row = done.get("answer")
+    if isinstance(row, dict) and "error" in row:
+        return f"error: {row['error'].get('what')}"
     return explain(row) if isinstance(row, dict) and "verdict" in row else "no trial yet"

@@ -55,6 +55,7 @@ def start_campaign(
     oracle.fetch_upstream(root)
     era = oracle.load_manifest(root).version
     begun = resolve_beginning(root, target, from_, era)
+    check_first_champion(root, target, begun)
     mine = campaign.create_campaign(
         root, target, begun.text, origin=begun.origin, era=era, parent=begun.parent, name=name,
         tier=tier,
@@ -71,6 +72,25 @@ def start_campaign(
     print(f"edit     {_shorten_path(kernel)}")
     print(f"next     {following}")
     return 0
+
+
+def check_first_champion(root: Path, target: str, begun: Beginning) -> None:
+    """Compare a champion with Lance before a campaign begins from it.
+
+    A machine that cannot compare it is no reason to refuse: the loop asks again.
+
+    Raises:
+        UsageError: it is wrong, or refused.
+    """
+    from lance_autoresearch.campaign.champion_check import check_beginning
+    from lance_autoresearch.errors import MachineError
+
+    if begun.origin == "upstream":
+        return
+    try:
+        check_beginning(root, target, begun.text, where=f"{target}, from {begun.origin}")
+    except MachineError as error:
+        print(f"note: the champion was not compared with Lance: {error.what}", file=sys.stderr)
 
 
 def _shorten_path(path: Path) -> str:

@@ -30,8 +30,11 @@ def show_status(target: str | None = None, *, watch: bool = False, json: bool = 
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.host.checkout import find_root
+    from lance_autoresearch.targets.catalogue import load_target
 
     root = find_root()
+    if target is not None:
+        load_target(root, target)
     repaired = repair_campaigns(root)
     if not json:
         for line in repaired:
@@ -50,12 +53,19 @@ def show_status(target: str | None = None, *, watch: bool = False, json: bool = 
 
 
 def collect_status(root: Path, target: str | None) -> dict[str, Any]:
-    """All campaigns and the ledger's counts, as JSON-able fields."""
+    """All campaigns and the ledger's counts, as JSON-able fields.
+
+    Raises:
+        UsageError: neither the checkout nor the ledger knows the target.
+    """
+    from lance_autoresearch.cli.names import check_names
     from lance_autoresearch.ledger import Ledger, find_ledger_path
 
     if not find_ledger_path(root).exists():
+        check_names(root, None, target)
         return {"v": 1, "campaigns": [], "trials": {}}
     with Ledger.open(root) as ledger:
+        check_names(root, ledger, target)
         found = [describe_campaign(root, ledger, row) for row in ledger.list_campaigns(target)]
         return {"v": 1, "campaigns": found, "trials": ledger.count_verdicts()}
 
@@ -113,17 +123,21 @@ def _describe_nulls(now: NullMonitor) -> dict[str, Any]:
 
 def _describe_loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
     """The campaign's newest loop: who drives it, how far it is, why it ended."""
-    from lance_autoresearch.campaign.tally import Tally, load_run
+    from lance_autoresearch.campaign.tally import Tally, format_resume, is_loop_running, load_run
 
     run = load_run(desk)
     if run is None:
         return None
     tally = Tally.count_run(ledger, desk.name, run)
-    alive = not run.ended and Path("/proc", str(run.pid)).exists()
+    alive = not run.ended and is_loop_running(desk)
     return {
         "agent": run.agent,
         "running": alive,
         "phase": run.phase,
+        "wait_until": run.wait_until if alive else None,
+        "wait_why": run.wait_why if alive else "",
+        "resume": None if alive or (run.ended and not run.may_go_on) else format_resume(
+            desk.name, desk.target, run.agent),
         "ended": run.ended if run.ended or alive else "killed",
         "trials": tally.count,
         "misses": tally.misses,
@@ -166,7 +180,7 @@ def render_campaign(entry: dict[str, Any]) -> list[str]:
         + (f"(trial {champion})" if champion else f"({entry['origin']})"),
     ]
     if loop := entry["loop"]:
-        said.append(f"  loop      {_render_loop(loop, entry)}")
+        said.append(f"  loop      {_render_loop(loop)}")
     said += [f"  {line}" for line in _render_nulls(entry["nulls"])]
     if entry["last"]:
         last = entry["last"]
@@ -194,7 +208,7 @@ def _render_nulls(nulls: dict[str, Any]) -> list[str]:
     return said
 
 
-def _render_loop(loop: dict[str, Any], entry: dict[str, Any]) -> str:
+def _render_loop(loop: dict[str, Any]) -> str:
     """`claude: 7 of 50 trials, 1.20 of 5 USD, 2 since the last keep; now: agent`."""
     from lance_autoresearch.text.plain_text import strip_text
 
@@ -205,9 +219,11 @@ def _render_loop(loop: dict[str, Any], entry: dict[str, Any]) -> str:
         limit = f" of {limits['usd']:g}" if "usd" in limits else ""
         told += f", {loop['usd']:.2f}{limit} USD"
     told += f", {loop['misses']} since the last keep"
+    if loop["running"] and loop["wait_until"]:
+        return f"{told}; waiting: {strip_text(loop['wait_why'], 240)}"
     if loop["running"]:
         return f"{told}; now: {loop['phase']}"
-    if loop["ended"] == "killed":
-        again = f"./lar loop {entry['target']} --resume --campaign {entry['name']}"
-        return f"{told}; it was killed, go on with {again}"
-    return f"{told}; ended: {strip_text(loop['ended'], 120)}"
+    ended = "it was killed" if loop["ended"] == "killed" else f"ended: {loop['ended']}"
+    again = loop["resume"]
+    named = again is None or again in ended  # the end may name the command already
+    return f"{told}; {strip_text(ended, 300)}" + ("" if named else f"; go on with {again}")

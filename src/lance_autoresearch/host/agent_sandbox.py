@@ -9,7 +9,8 @@ The sandbox is bubblewrap on an empty root: system programs, name resolution and
 agent's own program and what is named in `reads`, all read-only; `writes` and `home` can be
 written. So `.lar/` (ledger, epochs with their seeds, caches), the judge, other kernels and the
 person's own home do not exist in it. The **network is open**: the agent has to reach its model.
-Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1).
+Without bubblewrap nothing is hidden; that has to be allowed by name (LAR_ALLOW_UNBOXED=1), and a
+keeper (`keeper.py`) ends what the program leaves behind.
 `start_conversation` starts a program that is talked to, not run to its end, in the same sandbox.
 """
 
@@ -21,14 +22,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host import keeper
+from lance_autoresearch.host.disk_use import is_larger, is_room_left
 from lance_autoresearch.host.sandbox import choose_sandbox, find_bubblewrap
 
 READABLE = "LAR_AGENT_READABLE"
@@ -36,6 +40,12 @@ READABLE = "LAR_AGENT_READABLE"
 
 OUTPUT_BYTES = 16 << 20
 """How many bytes from the end of an agent's output are read."""
+LINGER_S = 10.0
+"""How long a program may run on once it has given its result: to write its caches, say."""
+POLL_S = 0.2
+"""How often a running program's output is looked at."""
+MEASURE_S = 5.0
+"""How often the size of its home is measured."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix")
 _ETC = (
@@ -68,6 +78,10 @@ class ProgramRun:
     stdin: bytes = b""
     seconds: float = 1800.0
     """Wall clock; then its whole process tree is killed."""
+    is_result: Callable[[str], bool] | None = None
+    """Whether a line of its output is the result of the turn: then it has `LINGER_S` to end."""
+    most_bytes: int | None = None
+    """Largest size of `home` and `writes` together; then it is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +92,10 @@ class ProgramResult:
     stdout: str
     stderr: str
     killed: str | None
-    """`timeout`, or None."""
+    """`timeout`, `full` (its home grew too large), `no-room` (the disk is full), or None."""
     seconds: float
+    lingered: bool = False
+    """It gave its result and did not end, so it was ended; its code is 0 then."""
 
 
 def find_program(name: str) -> Path:
@@ -118,15 +134,61 @@ def run_program(errand: ProgramRun) -> ProgramResult:
             command, cwd=errand.cwd, env=env, stdin=source, stdout=out, stderr=err,
             start_new_session=True,
         )
-        killed = None
         try:
-            process.wait(errand.seconds)
-        except subprocess.TimeoutExpired:
-            killed = "timeout"
+            killed = _watch(process, errand, _ResultWatch(out, errand.is_result), begun)
         finally:
             _end_tree(process)
         texts = (_read_tail(out), _read_tail(err))
-    return ProgramResult(process.returncode, *texts, killed, time.monotonic() - begun)
+    lingered = killed == "lingered"
+    return ProgramResult(
+        0 if lingered else process.returncode, *texts, None if lingered else killed,
+        time.monotonic() - begun, lingered,
+    )  # fmt: skip
+
+
+def _watch(
+    process: subprocess.Popen[bytes], errand: ProgramRun, result: _ResultWatch, begun: float
+) -> str | None:
+    """Wait for its end; why it has to be ended, or None."""
+    measured = begun
+    while True:
+        try:
+            process.wait(POLL_S)
+            return None
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+        if now - begun >= errand.seconds:
+            return "timeout"
+        if result.is_overdue(now):
+            return "lingered"
+        if errand.most_bytes is not None and now - measured >= MEASURE_S:
+            if is_larger((errand.home, errand.writes), errand.most_bytes):
+                return "full"
+            if not is_room_left(errand.home):
+                return "no-room"
+            measured = time.monotonic()
+
+
+class _ResultWatch:
+    """Reads a program's output while it is written, for the line that ends its turn."""
+
+    def __init__(self, out: IO[bytes], is_result: Callable[[str], bool] | None) -> None:
+        self._fd, self._is_result = out.fileno(), is_result
+        self._at, self._rest = 0, b""
+        self._came: float | None = None
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the result came `LINGER_S` ago. The offset that the program writes at stays."""
+        while self._is_result is not None:
+            piece = os.pread(self._fd, 1 << 20, self._at)
+            if not piece:
+                break
+            self._at += len(piece)
+            *lines, self._rest = (self._rest + piece).split(b"\n")
+            self._rest = self._rest[-OUTPUT_BYTES:]
+            if any(self._is_result(line.decode("utf-8", "replace")) for line in lines):
+                self._came = now
+        return self._came is not None and now - self._came >= LINGER_S
 
 
 @dataclass(slots=True)
@@ -160,10 +222,7 @@ async def start_conversation(errand: ProgramRun, longest_line: int) -> AsyncIter
         try:
             yield spoken
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            with contextlib.suppress(TimeoutError):  # a child may hold its pipes open
-                await asyncio.wait_for(process.wait(), 2.0)
+            await _end_conversation(process)
             process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
             spoken.stderr = _read_tail(err)
 
@@ -174,6 +233,8 @@ def _wrap_in_sandbox(errand: ProgramRun) -> tuple[list[str], dict[str, str]]:
     command = [str(first), *errand.argv[1:]]
     if choose_sandbox() == "bwrap":
         command = [*_build_bwrap_command(errand, first), *command]
+    else:
+        command = [sys.executable, "-I", "-S", keeper.__file__, str(os.getpid()), *command]
     scratch = errand.home / "tmp"  # not /tmp: Codex wants its own directory outside TMPDIR
     scratch.mkdir(exist_ok=True)
     env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **errand.env}
@@ -193,10 +254,29 @@ def _read_tail(file: IO[bytes]) -> str:
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:
-    """End the whole tree: the sandbox's init dies with the sandbox, the rest with its group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """End the whole tree: a sandbox's init dies with the sandbox, a keeper ends what it keeps."""
+    if process.poll() is None and choose_sandbox() != "bwrap":
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2 * keeper.CLEANING_S)
+    _kill_group(process.pid)
     process.wait()
+
+
+async def _end_conversation(process: asyncio.subprocess.Process) -> None:
+    """The same for a program with pipes; a child may hold them open."""
+    if process.returncode is None and choose_sandbox() != "bwrap":
+        process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 2 * keeper.CLEANING_S)
+    _kill_group(process.pid)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 2.0)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _build_bwrap_command(errand: ProgramRun, first: Path) -> list[str]:

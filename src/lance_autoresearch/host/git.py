@@ -12,20 +12,26 @@ configuration could start (monitors, automatic gc) is switched off.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from lance_autoresearch.errors import LedgerError
+from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.git_worktree import find_git_dir, find_own_git_dir, remove_old_lock
 
 TIMEOUT_S: Final = 60.0
 IDENTITY: Final = {"NAME": "lar", "EMAIL": "lar@localhost"}
 HEAD_TRAILER: Final = "Lar-Head"
 """Trailer of our commits: the ledger's head before the row that names the commit."""
+CHECKOUT_TRAILER: Final = "Lar-Checkout"
+"""Trailer of our commits: the checkout whose ledger names the commit. Checkouts made by `git
+worktree add` share all branches, but each has a ledger of its own."""
 
 _SETTINGS: Final = (
     ("core.hooksPath", os.devnull),
@@ -35,6 +41,7 @@ _SETTINGS: Final = (
     ("core.attributesFile", os.devnull),
     ("core.excludesFile", os.devnull),
     ("core.fsync", "committed"),
+    ("core.sparseCheckout", "false"),
     ("core.logAllRefUpdates", "true"),
     ("commit.gpgSign", "false"),
     ("i18n.commitEncoding", "UTF-8"),
@@ -44,6 +51,20 @@ _SETTINGS: Final = (
     ("maintenance.auto", "false"),
     ("safe.directory", "*"),
 )
+
+
+_REMEDIES: Final = (
+    ("not a git repository", "git init && git add -A && git commit, or work in a clone"),
+    ("No space left", "free disk space (lar gc), then again"),
+    ("diskspace", "free disk space (lar gc), then again"),
+    ("write error", "free disk space (lar gc), then again"),
+    ("unknown repository extension", "install a newer git: this one cannot read the repository"),
+    ("Too many open files", "ulimit -n 1024, then again"),
+    ("insufficient permission", "make .git writable for this user"),
+    ("Permission denied", "make .git writable for this user"),
+    ("promisor", "git fetch --refetch --no-filter: the repository lacks objects"),
+)
+"""Signs in what git says, and what ends the cause."""
 
 
 def _clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -66,6 +87,16 @@ def _clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     for i, (key, value) in enumerate(_SETTINGS):
         env |= {f"GIT_CONFIG_KEY_{i}": key, f"GIT_CONFIG_VALUE_{i}": value}
     return env | dict(extra)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitNote:
+    """What one of our commits says of the ledger that names it."""
+
+    head: str
+    """The ledger's head before the row."""
+    checkout: str = ""
+    """The checkout it was made in; empty in commits of older releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +150,9 @@ class Git:
 
     def _make_error(self, args: tuple[str, ...], stderr: bytes) -> LedgerError:
         said = " ".join(stderr.decode("utf-8", "replace").split())[:400]
-        mend = "look at what git says; lar status then repairs what can be repaired"
-        if "not a git repository" in said:
-            mend = "git init && git add -A && git commit, or work in a clone"
-        elif any(sign in said for sign in ("No space left", "diskspace", "write error")):
-            mend = "free disk space (lar gc), then again"
-        return LedgerError(f"git {args[0]} failed: {said}", where=str(self.root), next=mend)
+        found = (following for sign, following in _REMEDIES if sign in said)
+        following = next(found, "look at what git says; lar status then repairs what it can")
+        return LedgerError(f"git {args[0]} failed: {said}", where=str(self.root), next=following)
 
     def run_text(self, *args: str, at: Path | None = None) -> str:
         """Output of a command as one stripped string."""
@@ -157,8 +185,8 @@ class Git:
         """Bytes of a file in a commit, or None."""
         return self.run("cat-file", "blob", f"{commit}:{path}", fail=False)
 
-    def read_testimony(self, prefix: str = "refs/heads/lar/") -> dict[str, str]:
-        """Commit -> ledger head in its message, for every commit of ours below a prefix."""
+    def read_testimony(self, prefix: str = "refs/heads/lar/") -> dict[str, CommitNote]:
+        """What the message of every commit of ours below a prefix says, by commit."""
         names = list(self.list_refs(prefix))
         if not names:
             return {}
@@ -167,19 +195,57 @@ class Git:
         out = self.run("log", "-z", grep, form, "--stdin", stdin="\n".join(names).encode())
         entries = (out or b"").decode("utf-8", "replace").split("\0")
         parted = (entry.partition("\n") for entry in entries if entry.strip())
-        carried = {commit.strip(): parse_carried_head(message) for commit, _, message in parted}
-        return {commit: head for commit, head in carried.items() if head is not None}
+        carried = {commit.strip(): parse_testimony(message) for commit, _, message in parted}
+        return {commit: said for commit, said in carried.items() if said is not None}
 
     def has_testimony(self, commit: str) -> bool:
         """Whether a commit is one of ours: made for a row of a ledger."""
         message = self.run_text("log", "-1", "--format=%B", commit)
-        return parse_carried_head(message) is not None
+        return parse_testimony(message) is not None
+
+    def read_checkout_id(self, *, make: bool = False) -> str:
+        """This checkout's own name, kept where git keeps what belongs to it alone.
+
+        Args:
+            make: give it one if it has none yet; else that is an empty string.
+        """
+        path = Path(self.run_text("rev-parse", "--absolute-git-dir"), "lar-checkout")
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_text().strip()
+        if not make:
+            return ""
+        with contextlib.suppress(FileExistsError):  # another process was first
+            part = path.with_name(f"lar-checkout.{secrets.token_hex(4)}")
+            part.write_text(f"{secrets.token_hex(8)}\n")
+            os.link(part, path)
+            part.unlink()
+        return path.read_text().strip()
+
+    def check_repository(self, ref: str) -> None:
+        """Refuse what cannot hold a campaign whose branch is `ref`, before anything is written.
+
+        Raises:
+            LedgerError: no repository, a bare one, a folder inside another repository, no commit,
+                or git would not make that branch.
+        """
+        if self.run_text("rev-parse", "--is-inside-work-tree") != "true":
+            raise LedgerError("this is a bare repository", where=str(self.root),
+                              next="git clone it, then ./lar start in the clone")
+        if prefix := self.run_text("rev-parse", "--show-prefix"):
+            raise LedgerError(
+                f"this checkout is only the folder {prefix} of another repository",
+                where=str(self.root),
+                next="git clone lance-autoresearch to a place of its own, or git init here",
+            )
+        probe = f"start\ncreate {ref} {self.read_head()}\nprepare\nabort\n"
+        self.run("update-ref", "--stdin", stdin=probe.encode())
 
     # -- writing objects: nothing points to them yet ---------------------------------------
 
     def make_tree(self, base: str, path: str, data: bytes, scratch: Path) -> str:
         """Tree of `base` with one file replaced; `scratch` is where an index may be made."""
         env = {"GIT_INDEX_FILE": str(scratch)}
+        scratch.unlink(missing_ok=True)
         self.run("read-tree", base, env=env)
         self._stage_file(path, self._write_blob(data), env)
         tree = (self.run("write-tree", env=env) or b"").decode().strip()
@@ -238,65 +304,45 @@ class Git:
         scratch.replace(index)
 
     def unlock_ref(self, ref: str) -> bool:
-        """Remove a ref's lock file; the caller holds `self.lock`, so no git of ours lives."""
+        """Remove the lock that a killed git left on a ref.
+
+        The caller holds `self.lock`, so no git of ours lives. In the reftable format one lock
+        guards all refs, the user's too: it goes only if it is old.
+        """
+        if self.read_ref_format() == "reftable":
+            common = self.run_text("rev-parse", "--path-format=absolute", "--git-common-dir")
+            return remove_old_lock(Path(common, "reftable", "tables.list.lock"))
         file = Path(self.root, self.run_text("rev-parse", "--git-path", f"{ref}.lock"))
         there = file.exists()
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):  # a branch lies where its folder belongs
+            file.unlink(missing_ok=True)
         return there
 
+    def read_ref_format(self) -> str:
+        """`files` or `reftable`; a git that does not know the question knows files only."""
+        said = self.run("rev-parse", "--show-ref-format", fail=False) or b""
+        return "reftable" if said.strip() == b"reftable" else "files"
 
-def find_git_dir(worktree: Path) -> Path | None:
-    """Where git keeps the index of a worktree; None if it is none (any more)."""
-    try:
-        said = (worktree / ".git").read_text()
-    except OSError:
+    def repair_worktree(self, path: Path) -> None:
+        """Join checkout and worktree again after either was moved or copied.
+
+        In a copy the worktree points to the original, which git would change: so it is pointed to
+        this repository first.
+        """
+        common = Path(self.run_text("rev-parse", "--path-format=absolute", "--git-common-dir"))
+        if (ours := find_own_git_dir(path, common)) is not None:
+            write_atomically(path / ".git", f"gitdir: {ours}\n".encode())
+        self.run("worktree", "repair", str(path))
+
+
+def parse_testimony(message: str) -> CommitNote | None:
+    """What a commit message says of its ledger, by its last lines; None if it is not ours."""
+    head = _find_trailer(message, HEAD_TRAILER)
+    if head is None:
         return None
-    place = Path(worktree, said.removeprefix("gitdir:").strip())
-    return place if (place / "HEAD").exists() else None
+    return CommitNote(head, _find_trailer(message, CHECKOUT_TRAILER) or "")
 
 
-def is_complete(worktree: Path) -> bool:
-    """Whether git has finished making a worktree: until every file is there it is locked."""
-    place = find_git_dir(worktree)
-    return place is not None and not (place / "locked").exists()
-
-
-def find_abandoned_locks(worktree: Path) -> list[Path]:
-    """`index.lock` and `HEAD.lock` of a worktree that a killed git left behind.
-
-    A lock counts as left behind if it is 10 s old and no git works inside the worktree
-    (an hour old, if running processes cannot be listed).
-    """
-    place = find_git_dir(worktree)
-    found = [] if place is None else [place / "index.lock", place / "HEAD.lock"]
-    old = [(lock, age) for lock in found if (age := _measure_age(lock)) is not None and age > 10]
-    if not old:
-        return []
-    if Path("/proc/self/cwd").exists():
-        return [] if _is_git_running(worktree) else [lock for lock, _ in old]
-    return [lock for lock, age in old if age > 3600]
-
-
-def _measure_age(path: Path) -> float | None:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return None
-
-
-def _is_git_running(worktree: Path) -> bool:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            name = (process / "comm").read_text()
-            here = (process / "cwd").readlink()
-        except OSError:
-            continue
-        if name.startswith("git") and here.is_relative_to(worktree.resolve()):
-            return True
-    return False
-
-
-def parse_carried_head(message: str) -> str | None:
-    """The ledger head in a commit message: its last `Lar-Head` line, or None."""
-    lines = [line for line in message.splitlines() if line.startswith(f"{HEAD_TRAILER}: ")]
+def _find_trailer(message: str, name: str) -> str | None:
+    lines = [line for line in message.splitlines() if line.startswith(f"{name}: ")]
     return lines[-1].split(": ", 1)[1].strip() if lines else None

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import Self
@@ -35,7 +36,8 @@ class Live:
     def clear(self) -> None:
         """Remove the line before other output is printed."""
         if self._on and self._tty:
-            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # the terminal is gone
+                print("\r\x1b[2K", end="", file=sys.stderr, flush=True)
 
     def show(self, text: str) -> None:
         """Replace the line. Elsewhere than on a terminal only what is worth a line."""

@@ -7,18 +7,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from lance_autoresearch.errors import MachineError
-
-Mode = Literal["shared", "exclusive"]
+from lance_autoresearch.host.lock_files import BusyLock, Mode, hold_lock_file, take_lock
 
 
 class _Held(threading.local):
@@ -48,7 +45,8 @@ def lock_machine(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
     (a build inside a measurement is fine); sharing cannot be turned into exclusive.
 
     Raises:
-        MachineError: the lock was not free within `timeout` seconds.
+        MachineError: the lock was not free within `timeout` seconds, or something else lies
+            where a lock file belongs.
     """
     if _held.exclusive or (mode == "shared" and _held.shared):
         yield 0.0
@@ -56,11 +54,8 @@ def lock_machine(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
     if _held.shared:
         raise MachineError("the machine lock is held shared; it cannot become exclusive")
     begun = time.monotonic()
-    turn_path, lock_path = _find_lock_files()
-    with _open_lock_file(lock_path) as lock:
-        with _open_lock_file(turn_path) as turn:
-            _take_flock(turn, fcntl.LOCK_EX, begun, timeout)
-            _take_flock(lock, fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX, begun, timeout)
+    with contextlib.ExitStack() as stack:
+        _take_all(stack, mode, begun, timeout)
         setattr(_held, mode, 1)
         try:
             yield time.monotonic() - begun
@@ -68,32 +63,42 @@ def lock_machine(mode: Mode, *, timeout: float | None = None) -> Iterator[float]
             setattr(_held, mode, 0)
 
 
+def _take_all(
+    stack: contextlib.ExitStack, mode: Mode, begun: float, timeout: float | None
+) -> None:
+    """Turnstile, lock file, and the directory of both; the turnstile is passed on at once."""
+    turn, lock = _find_lock_files()
+
+    def compute_rest() -> float | None:
+        return None if timeout is None else max(0.0, begun + timeout - time.monotonic())
+
+    try:
+        with hold_lock_file(turn, "exclusive", wait_s=compute_rest()):
+            stack.enter_context(hold_lock_file(lock, mode, wait_s=compute_rest()))
+            stack.enter_context(_hold_directory(lock.parent, mode, compute_rest()))
+    except BusyLock as error:
+        raise MachineError(
+            f"the machine is busy: another lar measures or builds (waited {timeout:g} s)",
+            where=error.where,
+            next="wait for it, or look at `lar status`",
+        ) from None
+
+
 @contextlib.contextmanager
-def _open_lock_file(path: Path) -> Iterator[int]:
-    """A descriptor of a lock file that any user of the machine may open."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+def _hold_directory(place: Path, mode: Mode, wait_s: float | None) -> Iterator[None]:
+    """Hold the directory too: a lock file that is removed while it is held lets no one in.
 
-
-def _take_flock(fd: int, how: int, begun: float, timeout: float | None) -> None:
-    if timeout is None:
-        fcntl.flock(fd, how)
+    Some network file systems lock no directory; there the file has to do.
+    """
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
         return
-    while True:
-        try:
-            fcntl.flock(fd, how | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() - begun >= timeout:
-                raise MachineError(
-                    f"the machine is busy: another lar measures or builds (waited {timeout:g} s)",
-                    next="wait for it, or look at `lar status`",
-                ) from None
-            time.sleep(0.01)
+    try:
+        with contextlib.suppress(OSError):
+            until = None if wait_s is None else time.monotonic() + wait_s
+            take_lock(descriptor, mode, until, place)
+        yield
+    finally:
+        os.close(descriptor)

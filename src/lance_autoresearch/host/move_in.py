@@ -3,9 +3,9 @@
 Several processes may make the same product at the same time (tests, campaigns). Each makes it
 in a directory of its own; the first to finish moves in and the others discard theirs:
 
-    fresh = Path(tempfile.mkdtemp(dir=lar_dir(root, "tmp")))
-    ...                                          # fill it
-    move_in(fresh, home, complete=lambda: (home / "libx.so").is_file())
+    with hold_scratch(root, "kernels") as fresh:
+        ...                                          # fill it
+        move_in(fresh, home, complete=lambda: (home / "libx.so").is_file())
 """
 
 from __future__ import annotations

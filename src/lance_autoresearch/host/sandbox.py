@@ -181,6 +181,46 @@ def run_sandboxed(
     return SandboxResult(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
 
 
+def start_sandboxed(
+    argv: Sequence[str],
+    *,
+    workdir: Path,
+    readable: Iterable[str | Path] = (),
+    env: Mapping[str, str] | None = None,
+    limits: ResourceLimits | None = None,
+    errors: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `argv` in the sandbox and talk to it: pipes to its input and from its output.
+
+    The caller ends it with `end_sandboxed`; its wall clock is the caller's business too.
+
+    Args:
+        errors: descriptor for its error output; default nowhere.
+    """
+    box = choose_sandbox(landlocked=True)
+    command = _wrap_command(argv, box, limits or ResourceLimits(), workdir, readable)
+    clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(workdir), **(env or {})}
+    return subprocess.Popen(
+        command,
+        cwd=workdir,
+        env=clean,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if errors is None else errors,
+        start_new_session=True,
+        bufsize=0,
+    )
+
+
+def end_sandboxed(process: subprocess.Popen[bytes]) -> None:
+    """End what `start_sandboxed` began, with all its children."""
+    _kill_group(process, None)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
 def _wrap_command(
     argv: Sequence[str],
     box: str,

@@ -11,34 +11,25 @@ can *do* is bounded by the sandbox it runs in.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.extensions import check_features_asked
-from lance_autoresearch.judge.rust_tokens import Token, split_tokens
-from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES
+from lance_autoresearch.judge.rust_tokens import RefusedToken, scan_kernel, split_tokens
+from lance_autoresearch.rules.policy import MAX_KERNEL_BYTES, MAX_NESTING
 from lance_autoresearch.text.plain_text import strip_text
 
 _INTRINSICS = "intrinsics of core::arch in a #[target_feature] function"
 _HAS = "lar_shim::has(lar_shim::Feature::Avx2)"
 _CONST = "`const` tables and locals; state does not outlive a call"
+_NO_ATTRIBUTE = "plain `pub fn`, no attribute"
 
-WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("asm", "global_asm", "naked_asm", "naked", "llvm_asm"), _INTRINSICS),
-    "extern": "plain `pub fn`: the contract calls the kernel by its Rust name",
-    **dict.fromkeys(
-        ("no_mangle", "export_name", "link_section", "link_name"), "plain `pub fn`, no attribute"
-    ),
-    "global_allocator": "Vec and Box as they are: the heap is the worker's arena",
-    **dict.fromkeys(("thread_local", "LocalKey"), _CONST),
-    **dict.fromkeys(
-        (
-            "is_x86_feature_detected", "is_aarch64_feature_detected", "is_arm_feature_detected",
-            "__cpuid", "__cpuid_count", "__get_cpuid_max", "_xgetbv",
-        ),
-        _HAS,
-    ),
+ANYWHERE: Mapping[str, str] = {
+    **dict.fromkeys(("__cpuid", "__cpuid_count", "__get_cpuid_max", "_xgetbv"), _HAS),
     **dict.fromkeys(
         ("_rdtsc", "__rdtscp", "_rdrand16_step", "_rdrand32_step", "_rdrand64_step",
          "_rdseed16_step", "_rdseed32_step", "_rdseed64_step"),
@@ -51,7 +42,29 @@ WORDS: Mapping[str, str] = {
         ("set_hook", "take_hook", "catch_unwind"), "panics where Lance panics: they end the trial"
     ),
 }  # fmt: skip
-"""Words that admission refuses anywhere in code, and what an honest kernel uses instead."""
+"""Names that admission refuses anywhere in code, and what an honest kernel uses instead."""
+
+KEYWORDS: Mapping[str, str] = {
+    "extern": "plain `pub fn`: the contract calls the kernel by its Rust name"
+}
+"""Keywords refused anywhere."""
+
+HIDDEN_MACROS: Mapping[str, str] = {
+    **dict.fromkeys(("asm", "global_asm", "naked_asm", "llvm_asm"), _INTRINSICS),
+    **dict.fromkeys(("thread_local", "LocalKey"), _CONST),
+    **dict.fromkeys(
+        ("is_x86_feature_detected", "is_aarch64_feature_detected", "is_arm_feature_detected"), _HAS
+    ),
+}
+"""Macros refused where they are called or imported, and as a word inside the kernel's own macros
+if these can put a call together. Elsewhere the word is a name like any other."""
+
+HIDDEN_ATTRIBUTES: Mapping[str, str] = {
+    "naked": _INTRINSICS,
+    **dict.fromkeys(("no_mangle", "export_name", "link_section", "link_name"), _NO_ATTRIBUTE),
+    "global_allocator": "Vec and Box as they are: the heap is the worker's arena",
+}
+"""Attributes refused where one can stand: in `#[...]`, in imports, inside own macros."""
 
 MACROS: Mapping[str, str] = {
     **dict.fromkeys(("include", "include_str", "include_bytes"), "`const` tables in the file"),
@@ -80,185 +93,152 @@ INNER = ("allow", "deny", "doc", "expect", "warn")
 """Inner attributes: `#![allow(...)]` and similar ones, none that changes the crate."""
 
 SHIM = ("has", "Feature")
-_CELLS = re.compile(
-    r"(Sync)?(Unsafe|Ref|Once|Lazy)?Cell|Atomic\w+|Mutex|RwLock|OnceLock|LazyLock|Once|Condvar"
-)
-_PLAIN = re.compile(r"[ui](8|16|32|64|128|size)|f32|f64|bool|char|str")
-_BEFORE_PATHS = frozenset(
-    ("as", "break", "dyn", "else", "for", "if", "impl", "in", "let", "match", "move", "mut",
-     "ref", "return", "unsafe", "use", "where", "while", "yield")
+PLAIN_MACROS = (
+    "assert", "assert_eq", "assert_ne", "debug_assert", "debug_assert_eq", "debug_assert_ne",
+    "vec", "matches", "panic", "unreachable", "todo", "unimplemented", "format", "format_args",
+    "write", "writeln", "concat", "stringify", "cfg",
 )  # fmt: skip
-_HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-_ATTRIBUTE_WORDS = frozenset(
-    ("used", "link", "linkage", "path", "proc_macro", "macro_export", "panic_handler", "ctor")
-)
+"""Macros of std that keep their arguments as they are written, unless the kernel defines one."""
+_ATTRIBUTE_WORDS = (
+    "used", "link", "linkage", "path", "proc_macro", "macro_export", "panic_handler", "ctor",
+)  # fmt: skip
+_HONEST_WORDS = {**ANYWHERE, **KEYWORDS, **HIDDEN_MACROS, **HIDDEN_ATTRIBUTES}
 
 
-def admit(text: bytes) -> None:
+class Rule(StrEnum):
+    """What the trusted program refuses: names on the wire."""
+
+    NOT_UTF8 = "not-utf8"
+    HIDDEN = "hidden"
+    LEXER = "lexer"
+    EMPTY = "empty"
+    NESTING = "nesting"
+    WORD = "word"
+    MACRO = "macro"
+    ATTRIBUTE_WORD = "attribute-word"
+    ROOT_ALIAS = "root-alias"
+    ROOT_GLOB = "root-glob"
+    SHIM = "shim"
+    MODULE = "module"
+    MOD_FILE = "mod-file"
+    STREAM = "stream"
+    STATIC_MUT = "static-mut"
+    STATIC_CELL = "static-cell"
+    ATTRIBUTE = "attribute"
+    INNER_ATTRIBUTE = "inner-attribute"
+    METAVARIABLE = "metavariable"
+
+
+_NAMES: Mapping[str, Sequence[str] | int] = {
+    "anywhere": tuple(ANYWHERE),
+    "keywords": tuple(KEYWORDS),
+    "hidden_macros": tuple(HIDDEN_MACROS),
+    "hidden_attributes": tuple(HIDDEN_ATTRIBUTES),
+    "macros": tuple(MACROS),
+    "modules": tuple(MODULES),
+    "attributes": ATTRIBUTES,
+    "inner_attributes": INNER,
+    "attribute_words": _ATTRIBUTE_WORDS,
+    "shim": SHIM,
+    "plain_macros": PLAIN_MACROS,
+    "max_nesting": MAX_NESTING,
+}
+
+
+def admit(text: bytes, root: Path | None = None) -> None:
     """Check a kernel's bytes before anything is built from them.
+
+    Args:
+        root: the checkout whose trusted program splits the text; None finds it.
 
     Raises:
         RejectedKernel: with the token, its line (`kernels.rs:LINE`) and the honest way.
+        MachineError: the trusted program could not run.
     """
-    words = list(split_tokens(_decode_text(text)))
-    if not words:
-        raise _make_refusal("the kernel is empty", 1, ["the functions of the target's surface"])
-    metavariable_attributes = any(
-        [t.text for t in words[i : i + 3]] == ["#", "[", "$"] for i in range(len(words) - 2)
-    )
-    for i, token in enumerate(words):
-        if token.kind == "word":
-            _check_word(words, i, metavariable_attributes)
-        elif token.text == "#":
-            _check_attribute(words, i)
-        elif token.text == "$":
-            _check_metavariable(words, i)
-    check_features_asked(words)
-
-
-def _decode_text(text: bytes) -> str:
     if len(text) > MAX_KERNEL_BYTES:
-        raise _make_refusal(
-            f"the kernel has {len(text)} bytes", None, [f"at most {MAX_KERNEL_BYTES}"]
+        raise RejectedKernel(
+            f"the kernel has {len(text)} bytes",
+            where="kernels.rs",
+            allowed=[f"at most {MAX_KERNEL_BYTES}"],
         )
-    try:
-        source = text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        raise _make_refusal("the kernel is not UTF-8", line, ["UTF-8 text"]) from None
-    for pattern, what in (("\0", "a NUL character"), (_HIDDEN, "an invisible direction mark")):
-        found = re.search(pattern, source)
-        if found:
-            line = source.count("\n", 0, found.start()) + 1
-            raise _make_refusal(f"the kernel holds {what}", line, ["visible text"])
-    return source
-
-
-def _make_refusal(what: str, line: int | None, honest: Sequence[str]) -> RejectedKernel:
-    where = "kernels.rs" if line is None else f"kernels.rs:{line}"
-    # `what` quotes the kernel, and `honest` may hold the name of a module of its own.
-    ways = [strip_text(way, 120) for way in honest]
-    return RejectedKernel(strip_text(what, 200), where=where, allowed=ways)
-
-
-def _get_text(words: Sequence[Token], i: int) -> str:
-    return words[i].text if 0 <= i < len(words) else ""
-
-
-def _check_word(words: Sequence[Token], i: int, metavariable_attributes: bool) -> None:
-    token, after = words[i], _get_text(words, i + 1)
-    word = token.text
-    if word in WORDS:
-        raise _make_refusal(f"`{word}` is not admitted", token.line, [WORDS[word]])
-    if word in MACROS and (after == "!" or _is_in_use(words, i)):
-        raise _make_refusal(f"`{word}!` is not admitted", token.line, [MACROS[word]])
-    if metavariable_attributes and word in _ATTRIBUTE_WORDS:
-        what = f"`{word}` is not admitted beside macros that write attributes"
-        raise _make_refusal(what, token.line, ["attributes written out"])
-    if word in ("std", "core", "alloc", "lar_shim"):
-        _check_path(words, i)
-    elif word == "mod" and _get_text(words, i + 2) == ";":
-        raise _make_refusal(
-            f"`mod {after};` is not admitted", token.line, [f"mod {after} {{ ... }}"]
+    scan = scan_kernel(text, _NAMES, root)
+    if scan.refused is not None:
+        what, honest = _describe_refusal(scan.refused)
+        # Both may quote the kernel: `honest` names a module of its own.
+        raise RejectedKernel(
+            strip_text(what, 200),
+            where=f"kernels.rs:{scan.refused.line}",
+            allowed=[strip_text(way, 120) for way in honest],
         )
-    elif word == "static":
-        _check_static(words, i)
-    elif word in ("stdin", "stdout", "stderr") and _get_text(words, i - 1) == "::":
-        raise _make_refusal(f"`{word}` is not admitted", token.line, ["the outputs it is handed"])
+    check_features_asked(scan)
 
 
-def _is_in_use(words: Sequence[Token], i: int) -> bool:
-    """True if the word is part of a `use` declaration."""
-    while i >= 0 and words[i].text not in (";", "fn", "=", "("):
-        if words[i].text == "use":
-            return True
-        i -= 1
-    return False
+def _describe_refusal(refused: RefusedToken) -> tuple[str, Sequence[str]]:
+    """(what is refused, what an honest kernel does)."""
+    word, beside = refused.word, refused.beside
+    match Rule(refused.rule):
+        case Rule.NOT_UTF8:
+            return "the kernel is not UTF-8", ["UTF-8 text"]
+        case Rule.HIDDEN:
+            return _describe_hidden(chr(int(word, 16)), refused.start), ["visible text"]
+        case Rule.LEXER:
+            return f"the kernel holds {word}, which rustc refuses", ["Rust of edition 2024"]
+        case Rule.EMPTY:
+            return "the kernel is empty", ["the functions of the target's surface"]
+        case Rule.NESTING:
+            what = f"brackets are nested deeper than {MAX_NESTING} levels: rustc's stack may end"
+            return what, [f"at most {MAX_NESTING} levels; split the expression into functions"]
+        case Rule.WORD:
+            return f"`{word}` is not admitted", [_HONEST_WORDS[word]]
+        case Rule.MACRO:
+            return f"`{word}!` is not admitted", [MACROS[word]]
+        case Rule.ATTRIBUTE_WORD:
+            what = f"`{word}` is not admitted beside macros that write attributes"
+            return what, ["attributes written out"]
+        case Rule.ROOT_ALIAS:
+            return f"`{word} as` is not admitted", [f"{word} by its own name"]
+        case Rule.ROOT_GLOB:
+            return f"`{beside}::{word}` is not admitted", ["names one by one"]
+        case Rule.SHIM:
+            return f"`{beside}::{word}` is not admitted", [_HAS]
+        case Rule.MODULE:
+            return f"`{beside}::{word}` is not admitted", [MODULES[word]]
+        case Rule.MOD_FILE:
+            return f"`mod {word};` is not admitted", [f"mod {word} {{ ... }}"]
+        case Rule.STREAM:
+            return f"`{word}` is not admitted", ["the outputs it is handed"]
+        case Rule.STATIC_MUT:
+            return "`static mut` is not admitted", [_CONST]
+        case Rule.STATIC_CELL:
+            return f"`static {word}` that can hold a `{beside}` is not admitted", [_CONST]
+        case Rule.ATTRIBUTE:
+            return f"`#[{word}]` is not admitted", _list_attributes(word, ATTRIBUTES)
+        case Rule.INNER_ATTRIBUTE:
+            return f"`#![{word}]` is not admitted", _list_attributes(word, INNER)
+        case Rule.METAVARIABLE:
+            what = f"a macro called by the metavariable `${word}` is not admitted"
+            return what, ["macros called by their names"]
 
 
-def _check_path(words: Sequence[Token], i: int) -> None:
-    """`std::fs`, `use std::{thread as t}`, `use std as s`, `lar_shim::init`."""
-    root, line = words[i].text, words[i].line
-    if _get_text(words, i - 1) == "::" and _is_path_name(_get_text(words, i - 2)):
-        return  # a module of that name inside another path, like std::alloc
-    if _get_text(words, i + 1) == "as":
-        raise _make_refusal(f"`{root} as` is not admitted", line, [f"{root} by its own name"])
-    if _get_text(words, i + 1) != "::":
-        return
-    for name in _list_segments(words, i + 2):
-        if name.text in ("*", "self"):
-            raise _make_refusal(
-                f"`{root}::{name.text}` is not admitted", name.line, ["names one by one"]
-            )
-        if root == "lar_shim" and name.text not in SHIM:
-            raise _make_refusal(f"`lar_shim::{name.text}` is not admitted", name.line, [_HAS])
-        if root in ("std", "core") and name.text in MODULES:
-            raise _make_refusal(
-                f"`{root}::{name.text}` is not admitted", name.line, [MODULES[name.text]]
-            )
+def _list_attributes(word: str, known: Sequence[str]) -> Sequence[str]:
+    return [_HONEST_WORDS[word]] if word in _HONEST_WORDS else known
 
 
-def _is_path_name(word: str) -> bool:
-    """True for the `a` of `a::std`, false for the `use` of `use ::std`."""
-    return word.isidentifier() and word not in _BEFORE_PATHS
+_KINDS_OF_HIDDEN: Mapping[str, str] = {
+    "\0": "a NUL character (U+0000)",
+    "\ufeff": "a byte order mark (U+FEFF) inside the text",
+    "\u200b": "an invisible blank (U+200B ZERO WIDTH SPACE)",
+    "\u200c": "an invisible joiner (U+200C ZERO WIDTH NON-JOINER)",
+    "\u200d": "an invisible joiner (U+200D ZERO WIDTH JOINER)",
+}
 
 
-def _list_segments(words: Sequence[Token], i: int) -> list[Token]:
-    """The names that follow `root::`, one, or all of a `{...}` group at its own level."""
-    if _get_text(words, i) != "{":
-        return list(words[i : i + 1])
-    found, depth = [], 0
-    for j in range(i, len(words)):
-        text = words[j].text
-        depth += {"{": 1, "}": -1}.get(text, 0)
-        if depth == 0:
-            break
-        if depth == 1 and words[j - 1].text in ("{", ",") and text not in ("{", ","):
-            found.append(words[j])
-    return found
-
-
-def _check_static(words: Sequence[Token], i: int) -> None:
-    line = words[i].line
-    if _get_text(words, i + 1) == "mut":
-        raise _make_refusal("`static mut` is not admitted", line, [_CONST])
-    kind = []
-    for token in words[i + 2 :]:
-        if token.text in ("=", ";", "{"):
-            break
-        kind.append(token)
-    named = [t.text for t in kind if t.kind == "word" and not _PLAIN.fullmatch(t.text)]
-    if not named and not any(t.text == "$" for t in kind):
-        return
-    cells = [t for t in words if t.kind == "word" and _CELLS.fullmatch(t.text)]
-    if cells:
-        what = f"`static {_get_text(words, i + 1)}` beside `{cells[0].text}` is not admitted"
-        raise _make_refusal(what, line, [_CONST])
-
-
-def _check_attribute(words: Sequence[Token], i: int) -> None:
-    inner = _get_text(words, i + 1) == "!"
-    at = i + 2 if inner else i + 1
-    if _get_text(words, at) != "[" or at + 1 >= len(words):
-        return
-    name = words[at + 1]
-    if name.kind != "word":
-        return  # #[$meta:meta] in a macro's pattern
-    if name.text == "unsafe" and _get_text(words, at + 2) == "(" and at + 3 < len(words):
-        name = words[at + 3]  # #[unsafe(no_mangle)]
-    known = INNER if inner else ATTRIBUTES
-    if name.text not in known:
-        mark = "#![" if inner else "#["
-        honest = [WORDS[name.text]] if name.text in WORDS else known
-        raise _make_refusal(f"`{mark}{name.text}]` is not admitted", name.line, honest)
-
-
-def _check_metavariable(words: Sequence[Token], i: int) -> None:
-    """`$name!(...)` calls the macro it is given: the scan cannot see which one."""
-    opened = _get_text(words, i + 3) in ("(", "[", "{")
-    if i + 3 < len(words) and words[i + 1].kind == "word" and words[i + 2].text == "!" and opened:
-        what = f"a macro called by the metavariable `${words[i + 1].text}` is not admitted"
-        raise _make_refusal(what, words[i].line, ["macros called by their names"])
+def _describe_hidden(char: str, start: bool) -> str:
+    """What an invisible character is, by its name and code point."""
+    if start and char == "\ufeff":
+        return "the kernel begins with a byte order mark (U+FEFF)"
+    name = f"an invisible direction mark (U+{ord(char):04X} {unicodedata.name(char, '')})"
+    return f"the kernel holds {_KINDS_OF_HIDDEN.get(char, name)}"
 
 
 # ---- audit: what was built ---------------------------------------------------------------
@@ -344,7 +324,7 @@ def _find_place(symbol: str, text: bytes) -> str:
     `.init_array` inside strings too; `kernels.rs` alone if nothing fits.
     """
     lines: dict[str, int] = {}
-    for token in split_tokens(text.decode("utf-8", "replace")):
+    for token in split_tokens(text):
         lines.setdefault(token.text, token.line)
     parts = [p for p in re.findall(r"[A-Za-z_]\w*", symbol) if p not in _EVERYWHERE]
     found = next((lines[p] for p in reversed(parts) if p in lines), None)

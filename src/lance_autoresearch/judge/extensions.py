@@ -1,6 +1,6 @@
 """Instructions that not every processor has: a kernel must ask for them before it uses them.
 
-    check_features_asked(words)     # tokens: each feature that is enabled is one `has` asks for
+    check_features_asked(scan)      # text: each feature that is enabled is one `has` asks for
     check_features_guarded(report)  # the object in which every `has` is false: none is used
 
 Both sides of a comparison run on one processor, which may have more than Lance requires. An
@@ -11,11 +11,11 @@ with SIGILL elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lance_autoresearch.errors import RejectedKernel
-from lance_autoresearch.judge.rust_tokens import Token
+from lance_autoresearch.judge.rust_tokens import KernelScan
 from lance_autoresearch.text.plain_text import strip_text
 
 _BEYOND = re.compile(r"avx512\w*|gfni|vaes|vpclmulqdq")
@@ -28,18 +28,16 @@ IMPLIED: Mapping[str, Sequence[str]] = {
 """A feature that comes with others (rustc's own table); `avx512f` comes with each of them."""
 
 
-def check_features_asked(words: Sequence[Token]) -> None:
+def check_features_asked(scan: KernelScan) -> None:
     """Check that a kernel asks for each feature that it enables.
-
-    Args:
-        words: the kernel's tokens.
 
     Raises:
         RejectedKernel: names the feature, its line and the question.
     """
-    named = {t.text for t in words if t.kind == "word"}
-    questions = {name.lower() for name in named if name[:1].isupper()}
-    for line, feature in _list_enabled(words):
+    questions = {name.lower() for name in scan.capitals}
+    for line, feature in scan.enabled:
+        if not _BEYOND.fullmatch(feature):
+            continue
         wider = IMPLIED.get(feature, ())
         known = {feature, *wider} & questions
         if not known and not (
@@ -52,15 +50,6 @@ def check_features_asked(words: Sequence[Token]) -> None:
                     f"lar_shim::has(lar_shim::Feature::{strip_text(feature, 40).capitalize()})"
                 ],
             )
-
-
-def _list_enabled(words: Sequence[Token]) -> Iterator[tuple[int, str]]:
-    """(line, feature) of each `enable = "a,b"` beyond the baseline."""
-    for i, token in enumerate(words[:-2]):
-        if token.text == "enable" and words[i + 1].text == "=" and words[i + 2].kind == "text":
-            for name in words[i + 2].text.strip('"').split(","):
-                if _BEYOND.fullmatch(name.strip()):
-                    yield token.line, name.strip()
 
 
 def check_features_guarded(report: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def describe_machine(bench: Bench) -> str:
 def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
     """Audit the object. Raises RejectedKernel with place and fix."""
     with bench.phases("admit"):
-        admit(job.kernel)
+        admit(job.kernel, bench.root)
     with bench.phases("build"):
         built, bare = build_both(bench.root, bench.target.name, job.kernel)
         if job.layout is not None:

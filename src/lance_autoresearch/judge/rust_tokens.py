@@ -1,18 +1,23 @@
-"""Splits Rust text into the tokens that a rule about words must read.
+"""A kernel's text as rustc's own lexer splits it: a client of the trusted program.
 
-    for token in split_tokens('let s = "asm!"; // asm!'):  # let, s, =, "asm!", ;  - no comment
+    scan_kernel(text, names)       what admission must know: the first refused token, features
+    split_tokens('let s = "asm!"; // asm!')    let, s, =, "asm!", ;  - no comment
 
-Comments are dropped; a string, a byte string or a character is one token of kind `text`, so
-words inside them are never mistaken for code. Macro bodies are split like all other code.
-Written after the Rust reference, chapter "Lexical structure".
+The lexer is rustc's (`rust/conductor/src/admission/lexer.rs`). Comments and a shebang line are
+dropped; a string, a byte string or a character is one token of kind `text`, so words inside them
+are never mistaken for code. Macro bodies are split like all other code.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import NamedTuple
-from unicodedata import normalize
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lance_autoresearch.bench.conductor import ask_once
+from lance_autoresearch.host.checkout import find_root
 
 
 class Token(NamedTuple):
@@ -26,50 +31,54 @@ class Token(NamedTuple):
     """From 1."""
 
 
-_LEXER = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<comment>//[^\n]*)
-  | (?P<block>/\*)
-  | (?P<raw>[bc]?r(?P<fence>\#*)".*?"(?P=fence))
-  | (?P<text>[bc]?"(?:\\.|[^"\\])*" | b?'(?:\\(?:x[0-9a-fA-F]{2}|u\{[^}']*\}|.)|[^\\'\n])')
-  | (?P<life>'(?:r\#)?[^\W\d]\w*)
-  | (?P<word>(?:r\#)?[^\W\d]\w*)
-  | (?P<number>\d\w*(?:\.\d\w*)?)
-  | (?P<sign>::|->|=>|[!=<>]=|.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_EDGE = re.compile(r"/\*|\*/")
+@dataclass(frozen=True, slots=True)
+class RefusedToken:
+    """The first token that a rule refuses."""
+
+    rule: str
+    """A value of `admission.Rule`."""
+    word: str
+    beside: str
+    """The root of a path, the cell of a static, or empty."""
+    line: int
+    start: bool
+    """It is the first character of the text."""
 
 
-def split_tokens(text: str) -> Iterator[Token]:
-    """Tokens of a Rust source file, in order."""
-    at, line = 0, 1
-    while at < len(text):
-        match = _LEXER.match(text, at)
-        assert match is not None, "the last alternative matches any character"
-        kind, end = match.lastgroup or "sign", match.end()
-        if kind == "fence":
-            kind = "raw"
-        if kind == "block":
-            end = _find_block_end(text, end)
-        elif kind not in ("space", "comment"):
-            # rustc compares identifiers in normal form C: `\u212a` (Kelvin) is a K.
-            name = kind == "word"
-            word = normalize("NFC", match[0].removeprefix("r#")) if name else match[0]
-            yield Token("text" if kind == "raw" else kind, word, line)
-        line += text.count("\n", at, end)
-        at = end
+@dataclass(frozen=True, slots=True)
+class KernelScan:
+    """What the trusted program says about a text."""
+
+    refused: RefusedToken | None
+    enabled: tuple[tuple[int, str], ...]
+    """(line, feature) of each `enable = "a,b"`."""
+    capitals: frozenset[str]
+    """All words that begin with a capital; empty if no feature is enabled."""
 
 
-def _find_block_end(text: str, at: int) -> int:
-    """The offset behind a block comment, which may nest; the text's end if it is never closed."""
-    depth = 1
-    while depth:
-        edge = _EDGE.search(text, at)
-        if edge is None:
-            return len(text)
-        depth += 1 if edge[0] == "/*" else -1
-        at = edge.end()
-    return at
+def scan_kernel(
+    text: bytes, names: Mapping[str, Sequence[str] | int], root: Path | None = None
+) -> KernelScan:
+    """Apply admission's rules to a text, in time linear in its length.
+
+    Args:
+        names: the lists of `rules::Names`.
+        root: the checkout; None finds it.
+
+    Raises:
+        MachineError: the program could not run.
+    """
+    report = ask_once(root or find_root(), ["admit", json.dumps(names)], stdin=text)
+    refused = report["refusal"]
+    return KernelScan(
+        None if refused is None else RefusedToken(**refused),
+        tuple((int(line), str(feature)) for line, feature in report["enabled"]),
+        frozenset(report["capitals"]),
+    )
+
+
+def split_tokens(text: str | bytes, root: Path | None = None) -> list[Token]:
+    """Tokens of a Rust source file, in order; none if rustc's lexer refuses it."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    report: dict[str, Any] = ask_once(root or find_root(), ["tokens"], stdin=data)
+    return [Token(*row) for row in report["tokens"]]

@@ -23,6 +23,8 @@ class SecretCases:
     """Calls compared."""
     seed: int
     """The draw's seed: it is published and never used again."""
+    mib: float
+    """Size of the draw, with Lance's outputs."""
     end: EarlyVerdict | None
     """The verdict if one was at fault."""
 
@@ -33,11 +35,14 @@ def check_secret_cases(bench: Bench, candidate: Built) -> SecretCases:
     Raises:
         LarError: the machine or Lance's own code failed.
     """
-    calls = 0
+    calls, end = 0, None
     with bench.inputs.take_draw() as (pools, seed), bench.phases("drawn"):
+        files = [file for pool in pools for file in (pool.path, pool.expected)]
+        mib = sum(file.stat().st_size for file in files) / (1 << 20)
         for tier in bench.list_tiers():
             result = bench.check_library(candidate.so, tier, pools)
             calls += result.calls
             if result.fault is not None:
-                return SecretCases(calls, seed, EarlyVerdict.make_from_fault(result.fault))
-    return SecretCases(calls, seed, None)
+                end = EarlyVerdict.make_from_fault(result.fault)
+                break
+    return SecretCases(calls, seed, mib, end)

@@ -24,6 +24,7 @@ from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.move_in import move_in
+from lance_autoresearch.host.scratch import hold_scratch
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle.manifest import Manifest
 
@@ -80,8 +81,8 @@ class Archives:
         if known is not None:
             stamp.unlink(missing_ok=True)
         top = f"{crate}-{self.manifest.version}"
-        with tempfile.TemporaryDirectory(dir=ensure_lar_dir(self.root, "tmp")) as fresh:
-            inside = _unpack_archive(data, top, Path(fresh))
+        with hold_scratch(self.root, "archive") as fresh:
+            inside = _unpack_archive(data, top, fresh)
             move_in(
                 inside, target, complete=lambda: stamp.is_file() and stamp.read_text() == found
             )

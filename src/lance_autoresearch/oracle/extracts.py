@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from lance_autoresearch.errors import UpstreamError
 from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.move_in import move_in
+from lance_autoresearch.host.scratch import hold_scratch
 from lance_autoresearch.oracle.archives import Archives, Progress, hash_bytes
 from lance_autoresearch.oracle.lock import NAME as LOCK_NAME
 from lance_autoresearch.oracle.lock import Lock, make_item_key
@@ -168,14 +168,12 @@ def write_extracts(root: Path, target: TargetExtracts, cutter: Cutter, inputs: s
             [cutter.cut_text(e) for e in target.group("kernel")], _read_adapter(root, target.name)
         )
     final = ensure_lar_dir(root, "extracts") / target.name
-    fresh = Path(
-        tempfile.mkdtemp(prefix=f"extracts-{target.name}-", dir=ensure_lar_dir(root, "tmp"))
-    )
-    for name, data in files.items():
-        write_atomically(fresh / name, data)
     stamp = {"inputs": inputs, "files": {name: hash_bytes(data) for name, data in files.items()}}
-    write_atomically(fresh / "stamp.json", json.dumps(stamp, indent=1, sort_keys=True).encode())
-    move_in(fresh, final, complete=lambda: _is_current(root, target, inputs))
+    files["stamp.json"] = json.dumps(stamp, indent=1, sort_keys=True).encode()
+    with hold_scratch(root, f"extracts-{target.name}") as fresh:
+        for name, data in files.items():
+            write_atomically(fresh / name, data)
+        move_in(fresh, final, complete=lambda: _is_current(root, target, inputs))
 
 
 def join_first_kernel(slices: Iterable[bytes], adapter: bytes) -> bytes:

@@ -13,6 +13,7 @@ from lance_autoresearch.records.comparison import (
     VoidCause,
 )
 from lance_autoresearch.records.kind import TrialKind
+from lance_autoresearch.records.queries import ClassEffect, Effect, KernelCalls
 from lance_autoresearch.records.results import (
     Claim,
     CodeFacts,
@@ -51,10 +52,11 @@ from lance_autoresearch.records.verdict import (
 )
 
 __all__ = [
-    "INSIDE", "Claim", "CodeFacts", "ComboId", "ComboRow", "Comparison", "Component",
-    "ConfirmResult", "DefenceRow", "DistinctInputsResult", "EpochFacts", "Estimate", "Fault",
-    "FaultKind", "FloorFlag", "GateResult", "Guard", "InputClass", "NoiseSession", "OpInputs",
-    "OpponentResult", "Outcome", "PairTimes", "Reason", "ReasonKind", "Results", "ScreeningFacts",
-    "SlowInputs", "TierResult", "TotalTimes", "TotalsPair", "TotalsResult", "TotalsRow",
-    "TrialKind", "TrialPairs", "TrialRecord", "Verdict", "Void", "VoidCause",
+    "INSIDE", "Claim", "ClassEffect", "CodeFacts", "ComboId", "ComboRow", "Comparison",
+    "Component", "ConfirmResult", "DefenceRow", "DistinctInputsResult", "Effect", "EpochFacts",
+    "Estimate", "Fault", "FaultKind", "FloorFlag", "GateResult", "Guard", "InputClass",
+    "KernelCalls", "NoiseSession", "OpInputs", "OpponentResult", "Outcome", "PairTimes", "Reason",
+    "ReasonKind", "Results", "ScreeningFacts", "SlowInputs", "TierResult", "TotalTimes",
+    "TotalsPair", "TotalsResult", "TotalsRow", "TrialKind", "TrialPairs", "TrialRecord",
+    "Verdict", "Void", "VoidCause",
 ]  # fmt: skip

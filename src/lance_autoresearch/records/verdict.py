@@ -134,6 +134,8 @@ class FaultKind(StrEnum):
     SANDBOX = "sandbox"
     MEMORY = "memory"
     ARM = "arm"
+    STACK = "stack"
+    PROCESSOR_STATE = "processor_state"
 
     @property
     def note_is_kernels(self) -> bool:

@@ -171,6 +171,8 @@ FAULTS: Mapping[FaultKind, str] = {
     FaultKind.SANDBOX: "used a system call",
     FaultKind.MEMORY: "used too much memory",
     FaultKind.ARM: "worked before its call began",
+    FaultKind.STACK: "overflowed its stack",
+    FaultKind.PROCESSOR_STATE: "left the processor's state changed",
 }
 
 

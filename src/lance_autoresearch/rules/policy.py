@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 MAX_KERNEL_BYTES = 1 << 20
 """Largest kernel text in bytes: admission refuses a longer one, and no more is read."""
+MAX_NESTING = 256
+"""Brackets that may be open at once in a kernel's text: twice rustc's own `recursion_limit`. At
+some thousands rustc 1.95 ends with SIGSEGV on a stack of 8 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +229,9 @@ class MeasuringLimits:
     """A kernel that needs more heap is at fault (`memory`)."""
     arena_mb: int = 64
     """Memory for all that a contract prepares for one slice; a contract that needs more panics."""
-    stack_mb: int = 8
-    """A kernel that needs more stack dies of a signal."""
+    stack_mb: int = 2
+    """A kernel that needs more stack is at fault (`stack`). Lance runs kernels on threads of Tokio
+    and of std, whose stacks are 2 MiB by default, and sets no other size."""
     call_ms: int = 2000
     """A slice that takes longer is a `timeout`."""
     load_ms: int = 5000
@@ -300,3 +304,49 @@ class MeasuringLimits:
 
 
 LIMITS = MeasuringLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPolicy:
+    """How whole queries in a patched Lance are measured and judged. A pair is two processes."""
+
+    min_pairs: int = 8
+    """Nothing is decided before this many valid pairs..."""
+    max_pairs: int = 24
+    """...and no more are run; then a class whose interval is too wide is `not resolved`."""
+    level: float = 0.95
+    """Of the intervals, for all classes together and at any stopping time."""
+    resolution: float = 0.015
+    """An interval around 0 that reaches no further than this on either side means `no change`."""
+    neutral: float = 0.01
+    """The hook is not believed if Lance's own code behind it differs from its place by more than
+    this, and significantly."""
+    control_seconds: float = 3600.0
+    """A control is reused for this long, on the same boot, program, datasets and classes."""
+    rounds: int = 6
+    """Double rounds of a pair and class: the same queries on A and B, then on B and A..."""
+    block_ms: float = 12.0
+    """...as many as take this long."""
+    most_queries: int = 64
+    """Queries of a block."""
+    quiet_looks: int = 6
+    """After a void pair, wait for a quiet core for at most this many half seconds."""
+    warm_queries: int = 16
+    """Queries of each class before the first block."""
+    main_seconds: float = 60.0
+    """The main class of a target takes no longer than this, controls apart..."""
+    all_seconds: float = 300.0
+    """...and all its classes no longer than this."""
+    process_seconds: float = 180.0
+    """Wall clock and processor time of one process."""
+    reply_seconds: float = 60.0
+    """One reply."""
+    memory_bytes: int = 24 << 30
+    """Address space of a process; a runtime reserves much that it does not use."""
+    disk_bytes: int = 10 << 30
+    """What sources, build and datasets take."""
+    build_minutes: float = 50.0
+    """What a cold build takes on two cores."""
+
+
+QUERIES = QueryPolicy()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from lance_autoresearch.errors import LedgerError, UsageError
+from lance_autoresearch.host.git import Git
 from lance_autoresearch.host.kernel_file import read_kernel
 
 
@@ -13,6 +16,23 @@ def find_kernel_path(root: Path, target: str) -> Path:
 
 
 def read_champion(root: Path, target: str) -> bytes | None:
-    """The committed champion's text; None: there is none; Lance's own is the champion."""
+    """The committed champion's text; None: there is none; Lance's own is the champion.
+
+    Raises:
+        UsageError: git has a champion, but its file is missing here.
+        RejectedKernel: it is not a plain file.
+    """
     path = find_kernel_path(root, target)
-    return read_kernel(path) if path.exists() else None
+    if os.path.lexists(path):
+        return read_kernel(path)
+    name = path.relative_to(root).as_posix()
+    try:
+        tracked = Git(root).run("ls-files", "--error-unmatch", "--", name, fail=False)
+    except LedgerError:  # no git here: nothing says that there was one
+        return None
+    if tracked:
+        raise UsageError(
+            "the champion's file is missing; it is committed", where=name,
+            next=f"git checkout -- {name}",
+        )  # fmt: skip
+    return None

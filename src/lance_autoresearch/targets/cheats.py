@@ -18,7 +18,8 @@ first kernel as the honest code:
 
 The first line of a file names rows of the catalogue of threats and the defences that must stop
 the cheat: `//! hack 36: ...; stopped by F`. A second line `//! only: OP ...` limits a template to
-some ops.
+some ops. A line `//! begins with: TEXT` puts TEXT before everything else in the kernel, where
+`\\n` is a line end and `\\u{feff}` a character.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 FIRST_LINE = re.compile(
     r"//! hack (?P<rows>\d+(?: \d+)*): (?P<what>.+); stopped by (?P<by>[A-Z]( [A-Z])*)"
 )
+BEGINS = re.compile(r"^//! begins with: (?P<text>.+)\n", re.M)
 ONLY = re.compile(r"^//! only: (?P<ops>[\w ]+)$", re.M)
 SURFACE = re.compile(r"^surface! \{\n(?P<body>.*?)^\}\n", re.M | re.S)
 HELPERS = """
@@ -134,9 +136,11 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
         UsageError: the kernel has no such op, or the template not one `surface!` block.
     """
     source = Source("kernel.rs", kernel.encode())
-    node = _find_op(source, op)
-    kinds = _list_parameters(source, node)
+    node = find_op(source, op)
+    kinds = list_parameters(source, node)
     views = ", ".join(f"view({name})" for name, kind in kinds.items() if kind.startswith("&["))
+    begins = BEGINS.search(template)
+    template = BEGINS.sub("", template)
     blocks = SURFACE.findall(template)
     if len(blocks) != 1:
         raise UsageError(f"a template has one `surface! {{ ... }}` block, not {len(blocks)}")
@@ -157,17 +161,25 @@ def expand_template(template: str, kernel: str, target: Target, op: str) -> str:
     honest = kernel.replace(f"pub fn {op}(", f"fn {op}_honest(", 1)
     helpers = HELPERS if "bytes_of(" in body or "view(" in body else ""
     parts = (part.strip("\n") for part in (head, honest, helpers, items, surface))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    start = _unescape(begins["text"]) if begins else ""
+    return start + "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _find_op(source: Source, op: str) -> Node:
+def _unescape(text: str) -> str:
+    """`\\n` and `\\u{feff}` as characters."""
+    text = text.replace("\\n", "\n")
+    return re.sub(r"\\u\{([0-9a-f]{1,6})\}", lambda found: chr(int(found[1], 16)), text)
+
+
+def find_op(source: Source, op: str) -> Node:
+    """The function of a kernel's surface. Raises UsageError if there is none."""
     for node in source.root.named_children:
         if node.type == "function_item" and source.get_name(node) == op:
             return node
     raise UsageError(f"the first kernel has no `pub fn {op}`")
 
 
-def _list_parameters(source: Source, node: Node) -> dict[str, str]:
+def list_parameters(source: Source, node: Node) -> dict[str, str]:
     """Name -> type of the parameters of a function, in order."""
     listed = node.child_by_field_name("parameters")
     return {

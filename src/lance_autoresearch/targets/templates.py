@@ -101,7 +101,6 @@ def render_target_py(card: TargetDraft) -> str:
     outs = ", ".join(f'Out("{t}", rule="{_choose_rule(t)}")' for _, t in card.signature.outputs)
     args = ", ".join(_render_argument(p) for p in card.signature.inputs)
     caps = ", ".join(_render_capacity(card, n, t) for n, t in card.signature.outputs)
-    size = f'{_count_fixed_bytes(card)} + {_count_row_bytes(card)} * shape["n"]'
     return f'''"""{card.name}: `{card.op}` of {card.source}, as Lance calls it.
 
 Slices of one call have the same length n, a `usize` is n. Where Lance calls it otherwise,
@@ -146,7 +145,14 @@ TARGET = Target(
         for dist in ("random", "skewed", "extremes")
     ),
     inputs=inputs,
-    spaces=(
+{_render_spaces(card)})
+'''
+
+
+def _render_spaces(card: TargetDraft) -> str:
+    """All calls that secret cases are drawn from."""
+    size = f'{_count_fixed_bytes(card)} + {_count_row_bytes(card)} * shape["n"]'
+    return f'''    spaces=(
         Space(
             "{card.op}",
             {{"n": Range(0, 1 << 18)}},
@@ -156,7 +162,6 @@ TARGET = Target(
             call_bytes=lambda shape: {size},
         ),
     ),
-)
 '''
 
 

@@ -33,6 +33,8 @@ ADVICE: Mapping[FaultKind, str] = {
     FaultKind.SANDBOX: "a kernel may only compute: no system calls, threads, files or clocks",
     FaultKind.MEMORY: "use less memory; what Lance's own code needs is always granted",
     FaultKind.ARM: "do all work inside the call; between calls a kernel does nothing",
+    FaultKind.STACK: "stack overflow: kernels have 2 MiB as on Lance's threads",
+    FaultKind.PROCESSOR_STATE: "restore before you return what the caller relies on",
 }
 DEEDS: Mapping[FaultKind, str] = {
     FaultKind.MISMATCH: "disagrees with Lance",
@@ -43,6 +45,8 @@ DEEDS: Mapping[FaultKind, str] = {
     FaultKind.TIMEOUT: "did not return in time",
     FaultKind.MEMORY: "asked for more memory than it may have",
     FaultKind.ARM: "was busy before its call began",
+    FaultKind.STACK: "overflowed its stack",
+    FaultKind.PROCESSOR_STATE: "left the processor's state changed for its caller",
 }
 
 
@@ -91,7 +95,8 @@ def describe_fault(
     if words := _quote_note(fault, public):
         parts.append(words)
     if fault.kind in ADVICE and fault.side == "candidate":
-        parts.append(f"{ADVICE[fault.kind].capitalize()}.")
+        advice = ADVICE[fault.kind]
+        parts.append(f"{advice[0].upper()}{advice[1:]}.")
     if fault.side != "candidate":
         parts.append("This is no fault of the candidate.")
     if case is not None:

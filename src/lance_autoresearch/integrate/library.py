@@ -1,0 +1,94 @@
+"""A kernel as a library that a patched Lance loads.
+
+    path = build_library(root, "pq-l2", text)             a candidate
+    path = build_library(root, "pq-l2", first, control=True)    Lance's own code by the same route
+
+The kernel is compiled as for a trial, in the sandbox, with the flags that figures are quoted with
+(no aligned loops: Lance has none). Instead of the contract stands the target's glue.rs, whose
+functions have the signatures of the call sites. Program and library need one compiler, since the
+calls between them have Rust's own convention.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lance_autoresearch.build.builder import compose_first_kernel
+from lance_autoresearch.build.compiler import build_loader_environment, reject_failed_step
+from lance_autoresearch.build.flags import COMMON, select_rust_flags
+from lance_autoresearch.build.kit import Kit, compile_kit, hash_parts, place_in_cache
+from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
+from lance_autoresearch.host.sandbox import ResourceLimits, SandboxResult, run_sandboxed
+from lance_autoresearch.rules.policy import BUILD_LIMITS
+
+NAME = "library.so"
+_LIMITS = ResourceLimits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
+
+
+def build_library(root: Path, target: str, text: bytes, *, control: bool = False) -> Path:
+    """Compile a kernel behind its target's glue; cached by its sources.
+
+    Args:
+        text: kernels.rs, treated as hostile.
+        control: it is Lance's own code, and the glue may take its control functions.
+
+    Raises:
+        UsageError: the target has no integration.
+        RejectedKernel: the kernel does not compile or lacks a function.
+        BuildFault: glue or kit do not compile.
+    """
+    glue = _compose_glue(root, target)
+    kit = compile_kit(root, target, flags="quote")
+    key = hash_parts(kit.digest, text, glue, str(control))
+
+    def make(build_dir: Path) -> None:
+        (build_dir / "kernels.rs").write_bytes(text)
+        (build_dir / "glue.rs").write_bytes(glue)
+        done = _compile(build_dir, kit, ["--crate-name=kernels", "--crate-type=rlib", "kernels.rs"])
+        reject_failed_step(done, "does not compile")
+        words = ["--extern", "kernels=libkernels.rlib", "--crate-name=glue",
+                 "--crate-type=cdylib", "-o", NAME]  # fmt: skip
+        words += ["--cfg=lar_control"] if control else []
+        words += ["-Clinker-features=-lld"] if kit.tools.lld else []
+        reject_failed_step(
+            _compile(build_dir, kit, [*words, "glue.rs"]), "does not fit the call site"
+        )
+
+    return place_in_cache(root, "integrated", key, NAME, make) / NAME
+
+
+def build_control(root: Path, target: str) -> Path:
+    """Lance's own code as such a library. A failure is a defect of the target."""
+    extra = root / "targets" / target / "integration" / "control.rs"
+    text = compose_first_kernel(root, target)
+    if extra.is_file():
+        text += extra.read_bytes()
+    try:
+        return build_library(root, target, text, control=True)
+    except RejectedKernel as error:
+        raise BuildFault(f"Lance's own code does not build: {error.what}", where=target) from error
+
+
+def _compose_glue(root: Path, target: str) -> bytes:
+    own = root / "targets" / target / "integration" / "glue.rs"
+    if not own.is_file():
+        have = sorted(p.parent.parent.name for p in root.glob("targets/*/integration/glue.rs"))
+        raise UsageError(f"target '{target}' has no integration", allowed=have)
+    return (root / "integrate" / "glue.rs").read_bytes() + own.read_bytes()
+
+
+def _compile(build_dir: Path, kit: Kit, words: list[str]) -> SandboxResult:
+    """Run rustc in its sandbox, with the kit's flags."""
+    argv = [
+        kit.tools.rustc, *COMMON, *select_rust_flags(kit.tools.host, kit.flags),
+        "--extern", f"prelude={kit.prelude / 'libprelude.rlib'}",
+        "--extern", f"lar_shim={kit.shim / 'liblar_shim.rlib'}",
+        "-L", f"dependency={kit.prelude}", "-L", f"dependency={kit.shim}", *words,
+    ]  # fmt: skip
+    return run_sandboxed(
+        argv,
+        workdir=build_dir,
+        readable=[Path(kit.tools.sysroot), kit.shim, kit.prelude],
+        env=build_loader_environment(kit.tools),
+        limits=_LIMITS,
+    )

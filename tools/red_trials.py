@@ -1,0 +1,123 @@
+"""Runs spoiled kernels through the real judge: where each one ends.
+
+    with RedBench(root, "hamming") as bench:
+        bench.check(mutant.text)        wrong kernels: admission, build, audit, checks; seconds
+        bench.judge(mutant.text)        slow kernels: the whole judge against a delayed champion
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from red_kinds import Harm, Stage
+from red_space import World
+
+from lance_autoresearch.bench.bench import Bench
+from lance_autoresearch.bench.conductor import audit_object
+from lance_autoresearch.bench.noise import measure_noise
+from lance_autoresearch.calibration.dosing import Dose, guess_dose
+from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.judge.admission import admit, check_audit
+from lance_autoresearch.judge.check import check
+from lance_autoresearch.judge.job import Job
+from lance_autoresearch.judge.judge import judge
+from lance_autoresearch.records import NoiseSession, Verdict
+from lance_autoresearch.rules.policy import DEFAULT
+from lance_autoresearch.targets.champion import read_champion
+
+SHARE = 0.4
+"""Delay of the champion that slow kernels must beat, as a share of a call, guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one trial ended."""
+
+    stage: str
+    """A `Stage`, or the kind of reason for which the judge did not keep it."""
+    detail: str
+    """The case, or the component that decided."""
+    seconds: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the judge would have kept it."""
+        return self.stage == Stage.KEPT
+
+
+class RedBench:
+    """One target's bench, its honest kernels and a sample of its space; a context manager."""
+
+    def __init__(self, root: Path, target: str) -> None:
+        """Build what is missing. Raises LarError as `Bench`."""
+        self.bench = Bench(root, target)
+        self.champion = read_champion(root, target) or self.bench.first_kernel
+
+    def __enter__(self) -> Self:
+        self.bench.__enter__()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.bench.__exit__(*why)
+
+    def look(self, draws: int, seed: int) -> World:
+        """Sample the target's space."""
+        bench = self.bench
+        return World.look(
+            bench.root, bench.target, self.champion, draws=draws, seed=seed,
+            make=bench.inputs.maker,
+        )  # fmt: skip
+
+    def honest(self, harm: Harm) -> bytes:
+        """The kernel to be spoiled: the champion; for slow ones the same without its delay."""
+        return self.champion if harm is Harm.WRONG else self._dose.render_kernel({})
+
+    @cached_property
+    def _dose(self) -> Dose:
+        return guess_dose(self.bench, self.champion, self.bench.inputs.make_fresh()[0])
+
+    @cached_property
+    def delayed(self) -> bytes:
+        """The champion of slow kernels: the same code, each call slower by about `SHARE`."""
+        return self._dose.render_kernel(dict.fromkeys(self._dose.rows, SHARE))
+
+    @cached_property
+    def _noise(self) -> NoiseSession:
+        built = self.bench.build(self.delayed)
+        self.bench.begin_trial()
+        return measure_noise(self.bench, built, self.delayed, DEFAULT)
+
+    def check(self, text: bytes) -> End:
+        """Admission, build, audit and every check; nothing is timed."""
+        begun, bench = time.monotonic(), self.bench
+        try:
+            admit(text)
+            built = bench.build(text)
+            check_audit(audit_object(bench.root, built.obj, built.so), text)
+        except RejectedKernel as refusal:
+            return End(Stage.REFUSED, str(refusal).partition("\n")[0], time.monotonic() - begun)
+        _, end = check(bench, built)
+        spent = time.monotonic() - begun
+        if end is None:
+            return End(Stage.KEPT, "", spent)
+        assert end.fault is not None
+        return End(Stage.FIXED, f"{end.fault.kind} {end.fault.combo}", spent)
+
+    def judge(self, text: bytes) -> End:
+        """The whole judge, against the delayed champion."""
+        begun = time.monotonic()
+        job = Job(self.bench.target.name, text, self.delayed, DEFAULT, noise=self._noise)
+        judged = judge(job, self.bench)
+        spent = time.monotonic() - begun
+        if judged.verdict is Verdict.KEEP:
+            return End(Stage.KEPT, "", spent)
+        detail = judged.reason.about or judged.reason.detail.partition("\n")[0]
+        if judged.fault is not None:
+            return End(Stage.FIXED, f"{judged.fault.kind} {judged.fault.combo}", spent)
+        if judged.verdict is Verdict.INCONCLUSIVE:
+            return End(Stage.INCONCLUSIVE, f"{judged.reason.kind} {detail}", spent)
+        return End(str(judged.reason.kind), detail, spent)
