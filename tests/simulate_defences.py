@@ -1,7 +1,7 @@
 """What the defences cost an honest keep: `python tests/simulate_defences.py --n 2000`.
 
 Distinct inputs and the opponent: honest keeps of 2 % to 120 % with the noise of recorded pairs.
-Each keep draws, for every combo, the residuals of a recorded combo (its pairs about their mean, from
+Each keep draws, for every combo, residuals of a recorded combo (its pairs about their mean, from
 the exported campaigns). For distinct inputs it adds the difference that the gain of this recorded
 combo showed there, turned round by a coin.
 Total times: the simulated hosts of `totals_noise.py`. Prints counts; nothing is measured.
