@@ -100,7 +100,7 @@ def test_what_a_document_without_a_policy_means_never_changes() -> None:
         "defence_level": 0.0,
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(asdict(BASE)).encode()).hexdigest()
-    assert digest == "ba6fff35aa3a689fd42c84ecce6b52f89c2c4fd4477af63a5d4dd319aaa2f95a"
+    assert digest == "af3a6dd47b3b97549de52cfa5501c491c4ae69bbba967aa7ecd6036bc46c832a"
 
 
 def test_lar_rejudge_reads_a_continued_trial(tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ from lance_autoresearch.records import (
     ReasonKind,
     Results,
     ScreeningFacts,
+    SlowInputs,
     TierResult,
+    TotalsResult,
+    TotalsRow,
     Verdict,
 )
 
@@ -98,6 +101,14 @@ tiers = st.builds(
 )
 
 
+totals = st.builds(
+    TotalsResult,
+    st.lists(st.builds(TotalsRow, words, counts, finite, lows, highs), max_size=2).map(tuple),
+    counts, counts, counts,
+    st.lists(st.builds(SlowInputs, words, words, words, counts, finite), max_size=2).map(tuple),
+)  # fmt: skip
+
+
 def rows_of(bounds: st.SearchStrategy) -> st.SearchStrategy:  # type: ignore[type-arg]
     """Rows of a defence; none in older rows."""
     combo = st.builds(ComboId, words, words, st.sampled_from([1.0, 2.5]))
@@ -121,6 +132,7 @@ def results(draw: st.DrawFn) -> Results:
             DistinctInputsResult, finite, highs, st.booleans(), rows_of(highs))),
         opponent=draw(st.none() | st.builds(
             OpponentResult, finite, lows, st.booleans(), rows_of(lows))),
+        totals=draw(st.none() | totals),
         lower_tiers=tuple(draw(st.lists(tiers, max_size=2))),
         fault=draw(st.none() | faults),
         code=draw(st.none() | st.builds(CodeFacts, words, st.booleans(), st.none() | counts)),
@@ -157,6 +169,10 @@ def test_every_field_of_the_results_is_stored() -> None:
         confirmation=ConfirmResult(Verdict.KEEP, reason, "all", (one,), (row,), one, 16, 2),
         distinct_inputs=DistinctInputsResult(1.0, math.inf, False, (lost,)),
         opponent=OpponentResult(1.0, -math.inf, True, (lost,)),
+        totals=TotalsResult(
+            (TotalsRow("scan", 1000, 1.0, -math.inf, math.inf),), 3, 2, 2,
+            (SlowInputs("scan", "drawn x", "n 10 to 99", 2, -95.0),),
+        ),
         lower_tiers=(TierResult("scalar", reason, (one,), (row,), 16, 2),),
         fault=Fault(FaultKind.MISMATCH, "scan 8 x", 1, 2, 3, 4, 5, tier="avx2"),
         code=CodeFacts("ab" * 32, cached=True, text_bytes=99),

@@ -35,6 +35,9 @@ from lance_autoresearch.records import (
     ReasonKind,
     Results,
     ScreeningFacts,
+    SlowInputs,
+    TotalsResult,
+    TotalsRow,
     TrialRecord,
     Verdict,
 )
@@ -183,6 +186,17 @@ def test_every_combo_is_shown_before_the_defences() -> None:
         "table 96x8 residual      +4.0%     +3.9%      open                      ok"
     )
     assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_total_time_of_every_op_is_shown() -> None:
+    slow = SlowInputs("scan8", "drawn skewed", "m 10 to 99", 5, -96.0)
+    rows = (TotalsRow("scan8", 1000, 4.0, 3.1, 4.9), TotalsRow("table_l2", 1000, 0.1, -1, 1.2))
+    found = TotalsResult(rows, suspected=9, repeats=2, wanted=2, slow=(slow,))
+    assert print_defences(Results(totals=found)).splitlines() == [
+        "rejected  total time of 1,000 distinct inputs of scan8: +4.00% [+3.10 +4.90]",
+        "rejected  total time of 1,000 distinct inputs of table_l2: +0.10% [-1.00 +1.20]",
+        "looked slow: 9 inputs or groups; slow again in each of 2 other pairs: 5 inputs",
+    ]
 
 
 def test_blocks_are_bounded() -> None:

@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub calls: Option<Vec<usize>>,
     /// Length of a block of one side's slices; None: one slice.
     pub block_ms: Option<f64>,
+    /// The calls of each pool in the order in which they are played; None: a random order.
+    pub orders: Option<Vec<Vec<usize>>>,
     pub features: u64,
     /// The times are the champion's: behind this library (in place of its own), behind the
     /// candidate.
@@ -203,7 +205,10 @@ impl<'a> Match<'a> {
         bounds: Vec<Bounds>,
         mut rng: Rng,
     ) -> Self {
-        let walks = request.pools.iter().map(|p| Walk::new(p.0.calls.len(), &mut rng)).collect();
+        let walks = match &request.orders {
+            Some(orders) => orders.iter().map(|order| Walk::of(order)).collect(),
+            None => request.pools.iter().map(|p| Walk::new(p.0.calls.len(), &mut rng)).collect(),
+        };
         let shift = bounds.iter().map(|_| rng.below(64) * 64).collect();
         let plan = vec![(1, 1); bounds.len()];
         Match { sandbox, runner, workers, request, bounds, walks, plan, shift, rng }

@@ -54,6 +54,10 @@ pub struct Pair {
     /// Length of a block of one side's slices. None: one slice.
     #[serde(deserialize_with = "Option::deserialize")]
     pub block_ms: Option<f64>,
+    /// The calls of each pool in the order in which they are played; the first one warms up. None:
+    /// all calls in a random order.
+    #[serde(default)]
+    pub orders: Option<Vec<Vec<usize>>>,
     /// None: all that the host has.
     #[serde(deserialize_with = "Option::deserialize")]
     pub features: Option<u64>,

@@ -3,7 +3,7 @@
 use crate::clock::Rate;
 use crate::container::{Expected, Pool};
 use crate::pair::{Outcome, Request};
-use crate::pool_cache::PoolCache;
+use crate::pool_cache::{Case, PoolCache};
 use crate::protocol::{self, Check, Command, Open, Pair, VERSION, error};
 use crate::sandbox::{Sandbox, SandboxKind};
 use crate::slice_runner::Terms;
@@ -109,6 +109,14 @@ impl Session {
             return Err(bad("the opponent is timed in single slices"));
         }
         let pools = cache.pairs(&command.pools)?;
+        let fits = |(order, pool): (&Vec<usize>, &Case)| {
+            !order.is_empty() && order.iter().all(|&call| call < pool.0.calls.len())
+        };
+        if let Some(orders) = &command.orders
+            && (orders.len() != pools.len() || !orders.iter().zip(&pools).all(fits))
+        {
+            return Err(bad("a pair needs one order per pool, of calls that the pool has"));
+        }
         let request = Request {
             champion: &command.champion,
             candidate: &command.candidate,
@@ -118,6 +126,7 @@ impl Session {
             slice_us: command.slice_us,
             calls: command.calls.clone(),
             block_ms: command.block_ms,
+            orders: command.orders.clone(),
             features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
         };

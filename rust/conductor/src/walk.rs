@@ -16,6 +16,11 @@ impl Walk {
         Walk { order, at: 0 }
     }
 
+    /// These calls, from the first on.
+    pub fn of(order: &[usize]) -> Self {
+        Walk { order: order.to_vec(), at: 0 }
+    }
+
     /// The next `n` calls, wrapping.
     pub fn window(&self, n: usize) -> Vec<usize> {
         (0..n).map(|i| self.order[(self.at + i) % self.order.len()]).collect()

@@ -367,11 +367,13 @@ class Conductor:
         slice_us: float = DEFAULT.slice_us,
         calls: Sequence[int] | None = None,
         block_ms: float | None = None,
+        orders: Sequence[Sequence[int]] | None = None,
         features: int | None = None,
         opponent: Path | None = None,
     ) -> PairResult:
         """Measure one process pair; `calls` are those of an earlier pair, None to calibrate again.
 
+        `orders`: the calls of each pool in the order in which they are played; the first warms up.
         `features` forces a tier on both sides. `opponent`: both times are one champion process's:
         behind this library (as `champion`) and behind the candidate (as `candidate`).
         """
@@ -379,6 +381,7 @@ class Conductor:
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
             "pools": _list_paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
+            "orders": None if orders is None else [list(order) for order in orders],
             "features": self._compute_limit(features),
             "opponent": None if opponent is None else str(opponent),
         }

@@ -22,6 +22,7 @@ from lance_autoresearch.bench.drawn import DrawKind, list_draw, write_draw
 from lance_autoresearch.bench.epoch import Epoch, forget_ended, get_current_epoch, list_ended
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.bench.stock import Stock
+from lance_autoresearch.bench.totals import write_totals
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.build.kit import compile_maker
 from lance_autoresearch.errors import BuildFault
@@ -153,6 +154,19 @@ class Inputs:
             with holding():
                 self.write_expected(pool)
         return seed
+
+    @contextmanager
+    def take_totals(self) -> Iterator[list[Pool]]:
+        """The distinct inputs of every op with Lance's outputs; removed afterwards."""
+        place = self._scratch / f"totals-{secrets.token_hex(4)}"
+        with self._phases()("draw"):
+            pools = write_totals(self._target, place, draw_seed(), self.maker)
+            for pool in pools:
+                self.write_expected(pool)
+        try:
+            yield pools
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
     def _start_maker(self) -> None:
         """Let another process make the next full draws while this one works or waits."""

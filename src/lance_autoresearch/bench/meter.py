@@ -93,6 +93,8 @@ class PairPlan:
     calls: tuple[int, ...] | None = None
     """Calls per slice, one number a pool, in place of calibrated ones."""
     tier: str = "native"
+    orders: tuple[tuple[int, ...], ...] | None = None
+    """The calls of each pool in the order in which they are played; None: a random order."""
 
 
 class ConductorMeter:
@@ -123,7 +125,7 @@ class ConductorMeter:
             lambda: bench.conductor.measure_pair(
                 sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
-                block_ms=plan.block_ms, opponent=sides.opponent,
+                block_ms=plan.block_ms, opponent=sides.opponent, orders=plan.orders,
                 features=tiers.find_feature_mask(plan.tier, bench.opened.features),
             )
         )  # fmt: skip

@@ -149,7 +149,8 @@ def count_pairs(pairs: TrialPairs) -> int:
     """Pairs of all stages."""
     stages = (pairs.screening, pairs.confirmation, pairs.long_blocks, pairs.distinct_inputs,
               pairs.opponent, *pairs.lower_tiers.values())  # fmt: skip
-    return sum(len(stage.pairs) for stage in stages if stage is not None)
+    drawn = () if pairs.totals is None else pairs.totals.pairs
+    return sum(len(stage.pairs) for stage in stages if stage is not None) + len(drawn)
 
 
 def _drop_incidentals(results: Results) -> list[Any]:
@@ -162,7 +163,8 @@ def _drop_incidentals(results: Results) -> list[Any]:
     if confirmed is not None:
         found += [confirmed.verdict, confirmed.claim, confirmed.components, confirmed.combos,
                   confirmed.long_blocks, confirmed.pairs, confirmed.void]
-    return [*found, results.distinct_inputs, results.opponent, results.lower_tiers]
+    return [*found, results.distinct_inputs, results.opponent, results.totals,
+            results.lower_tiers]
 
 
 def compare_measurements(was: TrialRecord, now: TrialRecord) -> Iterator[ReplayPart]:

@@ -64,7 +64,7 @@ def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: b
 def _find_exit_code(results: Results) -> int:
     from lance_autoresearch.records import Outcome, Verdict
 
-    defences = (results.distinct_inputs, results.opponent)
+    defences = (results.distinct_inputs, results.opponent, results.totals)
     if any(found is not None and found.rejected for found in defences):
         return Verdict.REJECTED.exit_code
     if results.confirmation is not None:

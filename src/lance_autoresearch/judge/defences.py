@@ -2,6 +2,7 @@
 
     floor             no call is faster than its outputs can be written
     distinct inputs   the gain exists on inputs that no process has met before
+    total times       no input, family, size class or op is slower
     opponent          the champion is not slower behind the candidate than behind other code
 
 Each judges the claim and every combo, and returns its results with its pairs.
@@ -16,6 +17,7 @@ from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, measure_pairs
 from lance_autoresearch.bench.pools import Pool, count_output_bytes
 from lance_autoresearch.judge.job import EarlyVerdict
+from lance_autoresearch.judge.totals import Totals, defend_totals
 from lance_autoresearch.records import (
     Claim,
     Comparison,
@@ -46,6 +48,7 @@ class Defences:
     distinct: DistinctInputsResult | None = None
     opponent_pairs: Comparison | None = None
     opponent: OpponentResult | None = None
+    totals: Totals | None = None
     end: EarlyVerdict | None = None
 
 
@@ -70,6 +73,9 @@ def defend(
     found = Defences(claim, end=refuse_too_fast(comparison, pools, policy))
     if found.end is None:
         found = _defend_distinct(bench, layouts[0], claim, policy, found)
+    if found.end is None:
+        totals = defend_totals(bench, layouts, policy)
+        found = replace(found, totals=totals, end=totals.end)
     if found.end is None:
         found = _defend_opponent(bench, layouts, pools, claim, policy, found)
     return found

@@ -160,6 +160,7 @@ def _gather_results(
     prepared: Prepared, bench: Bench, found: _Evidence, end: EarlyVerdict
 ) -> Results:
     screening, confirmed = found.screening, found.confirmation
+    totals = None if confirmed is None else confirmed.defences.totals
     facts = None
     if screening is not None and found.noise is not None:
         facts = ScreeningFacts(
@@ -176,6 +177,7 @@ def _gather_results(
         confirmation=None if confirmed is None else confirmed.result,
         distinct_inputs=None if confirmed is None else confirmed.defences.distinct,
         opponent=None if confirmed is None else confirmed.defences.opponent,
+        totals=None if totals is None else totals.result,
         lower_tiers=() if confirmed is None else confirmed.tiers.results,
         fault=end.fault,
         code=prepared.code,
@@ -200,13 +202,14 @@ def _gather_pairs(found: _Evidence) -> TrialPairs | None:
     confirmed = found.confirmation
     if confirmed is None:
         return TrialPairs(found.screening.comparison, before=found.screening.before)
-    claim = confirmed.defences.claim
+    claim, totals = confirmed.defences.claim, confirmed.defences.totals
     return TrialPairs(
         screening=found.screening.comparison,
         confirmation=confirmed.comparison,
         long_blocks=confirmed.long_blocks,
         distinct_inputs=confirmed.defences.distinct_pairs,
         opponent=confirmed.defences.opponent_pairs,
+        totals=None if totals is None else totals.times,
         lower_tiers=dict(confirmed.tiers.pairs),
         before=found.screening.before,
         judged_claim=None if claim is None else claim.gain,

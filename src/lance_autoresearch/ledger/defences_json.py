@@ -14,7 +14,14 @@ from lance_autoresearch.ledger.json_numbers import (
     parse_lower,
     parse_upper,
 )
-from lance_autoresearch.records import DefenceRow, DistinctInputsResult, OpponentResult
+from lance_autoresearch.records import (
+    DefenceRow,
+    DistinctInputsResult,
+    OpponentResult,
+    SlowInputs,
+    TotalsResult,
+    TotalsRow,
+)
 
 
 def encode_defence(result: DistinctInputsResult | OpponentResult) -> dict[str, Any]:
@@ -37,6 +44,27 @@ def decode_opponent(fields: Mapping[str, Any]) -> OpponentResult:
     return OpponentResult(
         fields["slowdown"], parse_lower(fields["low"]), _is_claim_rejected(fields), rows
     )
+
+
+def encode_totals(result: TotalsResult) -> dict[str, Any]:
+    """Its fields, with `rejected` for readers."""
+    rows = [encode_numbers(asdict(row)) for row in result.ops]
+    return {**asdict(result), "rejected": result.rejected, "ops": rows}
+
+
+def decode_totals(fields: Mapping[str, Any]) -> TotalsResult:
+    """Read what `encode_totals` wrote."""
+    return TotalsResult(
+        ops=tuple(
+            TotalsRow(r["op"], r["inputs"], r["gain"], parse_lower(r["low"]),
+                      parse_upper(r["high"]))
+            for r in fields["ops"]
+        ),
+        suspected=fields["suspected"],
+        repeats=fields["repeats"],
+        wanted=fields["wanted"],
+        slow=tuple(SlowInputs(**row) for row in fields["slow"]),
+    )  # fmt: skip
 
 
 def _is_claim_rejected(fields: Mapping[str, Any]) -> bool:

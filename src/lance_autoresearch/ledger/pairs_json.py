@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.ledger.totals_json import decode_totals_times, encode_totals_times
 from lance_autoresearch.records import (
     ComboId,
     Comparison,
@@ -140,6 +141,7 @@ def encode_trial(pairs: TrialPairs, policy: Policy) -> str:
         "before": pairs.before,
         "claim": pairs.judged_claim,
         "policy": _list_changed(policy),
+        **({} if pairs.totals is None else {"totals": encode_totals_times(pairs.totals)}),
         "parts": {k: _build_comparison_body(v) for k, v in parts.items() if v is not None},
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
@@ -151,15 +153,18 @@ def decode_trial(text: str | bytes) -> TrialDocument:
     if isinstance(document, list):
         document = {"v": 1, "kind": "trial", "parts": document}
     body = _parse_typed(document, dict, "the document")
-    _check_head(body, "trial", {"before", "claim", "policy", "parts"}, versions=(1, TRIAL_VERSION))
+    known = {"before", "claim", "policy", "totals", "parts"}
+    _check_head(body, "trial", known, versions=(1, TRIAL_VERSION))
     parts = _name_parts(body.get("parts"))
     policy = _parse_policy(body.get("policy", {}), "trial")
     before = _parse_typed(body.get("before", 0), int, "before")
     claim = body.get("claim")
     tiers = {k.removeprefix(TIER): v for k, v in parts.items() if k.startswith(TIER)}
     plain = {k: v for k, v in parts.items() if not k.startswith(TIER)}
+    drawn = body.get("totals")
     pairs = TrialPairs(
         **plain, lower_tiers=tiers, before=before,
+        totals=None if drawn is None else decode_totals_times(drawn),
         judged_claim=None if claim is None else float(_parse_number(claim, "claim")),
     )  # fmt: skip
     if odd := [name for name, part in parts.items() if part.combos != pairs.screening.combos]:

@@ -17,7 +17,9 @@ from typing import Any
 from lance_autoresearch.ledger.defences_json import (
     decode_distinct,
     decode_opponent,
+    decode_totals,
     encode_defence,
+    encode_totals,
 )
 from lance_autoresearch.ledger.json_numbers import (
     decode_combo_id,
@@ -88,6 +90,8 @@ def encode_results(results: Results) -> dict[str, Any]:
         fields["distinct_inputs"] = encode_defence(results.distinct_inputs)
     if results.opponent is not None:
         fields["opponent"] = encode_defence(results.opponent)
+    if results.totals is not None:
+        fields["totals"] = encode_totals(results.totals)
     if results.lower_tiers:
         fields["lower_tiers"] = [_encode_tier(found) for found in results.lower_tiers]
     if results.fault is not None:
@@ -219,6 +223,7 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         confirmation=decode_confirm(confirm) if confirm else None,
         distinct_inputs=decode_distinct(distinct) if distinct else None,
         opponent=decode_opponent(opponent) if opponent else None,
+        totals=decode_totals(fields["totals"]) if fields.get("totals") else None,
         lower_tiers=tuple(map(_decode_tier, fields.get("lower_tiers", ()))),
         fault=_decode_fault(fault) if fault else None,
         code=CodeFacts(code.get("digest", ""), code.get("cached", False), code.get("text_bytes"))

@@ -31,6 +31,15 @@ from lance_autoresearch.records.results import (
     TierResult,
 )
 from lance_autoresearch.records.session import EpochFacts, NoiseSession
+from lance_autoresearch.records.totals import (
+    InputClass,
+    OpInputs,
+    SlowInputs,
+    TotalsPair,
+    TotalsResult,
+    TotalsRow,
+    TotalTimes,
+)
 from lance_autoresearch.records.trial import INSIDE, TrialRecord
 from lance_autoresearch.records.verdict import (
     Fault,
@@ -45,8 +54,9 @@ from lance_autoresearch.records.verdict import (
 __all__ = [
     "INSIDE", "Claim", "ClassEffect", "CodeFacts", "ComboId", "ComboRow", "Comparison",
     "Component", "ConfirmResult", "DefenceRow", "DistinctInputsResult", "Effect", "EpochFacts",
-    "Estimate", "Fault", "FaultKind", "FloorFlag", "GateResult", "Guard", "KernelCalls",
-    "NoiseSession", "OpponentResult", "Outcome", "PairTimes", "Reason", "ReasonKind", "Results",
-    "ScreeningFacts", "TierResult", "TrialKind", "TrialPairs", "TrialRecord", "Verdict", "Void",
-    "VoidCause",
+    "Estimate", "Fault", "FaultKind", "FloorFlag", "GateResult", "Guard", "InputClass",
+    "KernelCalls", "NoiseSession", "OpInputs", "OpponentResult", "Outcome", "PairTimes", "Reason",
+    "ReasonKind", "Results", "ScreeningFacts", "SlowInputs", "TierResult", "TotalTimes",
+    "TotalsPair", "TotalsResult", "TotalsRow", "TrialKind", "TrialPairs", "TrialRecord",
+    "Verdict", "Void", "VoidCause",
 ]  # fmt: skip

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lance_autoresearch.records.totals import TotalTimes
 
 
 class VoidCause(StrEnum):
@@ -102,6 +106,8 @@ class TrialPairs:
     """The champion behind another layout of itself, and behind the candidate."""
     lower_tiers: Mapping[str, Comparison] = field(default_factory=dict)
     """Confirmation at each lower CPU tier that was timed."""
+    totals: TotalTimes | None = None
+    """Distinct inputs, timed once each on both sides."""
     before: int = 0
     """How many pairs of the screening are those of an earlier trial that this one continued."""
     judged_claim: float | None = None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lance_autoresearch.records.comparison import ComboId
+from lance_autoresearch.records.totals import TotalsResult
 from lance_autoresearch.records.verdict import Fault, Guard, Outcome, Reason, Verdict
 
 
@@ -237,6 +238,7 @@ class Results:
     confirmation: ConfirmResult | None = None
     distinct_inputs: DistinctInputsResult | None = None
     opponent: OpponentResult | None = None
+    totals: TotalsResult | None = None
     lower_tiers: tuple[TierResult, ...] = ()
     fault: Fault | None = None
     code: CodeFacts | None = None

@@ -68,6 +68,11 @@ class ReasonKind(StrEnum):
     REPEATED_INPUTS = "repeated-inputs"
     """The gain exists only on inputs that the process has met before."""
     SLOWED_OPPONENT = "slowed-opponent"
+    SLOW_INPUTS = "slow-inputs"
+    """Slow on some of a thousand distinct inputs, again and again: `about` names op, family and
+    size class."""
+    TOTAL_SLOWER = "total-slower"
+    """The total time of an op, a family or a size class is longer."""
     TOO_FAST = "too-fast"
     """A call took less time than its outputs take to be written."""
     SLOW_ARMING = "slow-arming"

@@ -88,10 +88,10 @@ class Policy:
     """Rejected if the upper bound of the gain on such inputs is below this share of the claim..."""
     distinct_slack: float = 0.05
     """...and more than this below the claim: code and heap of a new process are cold."""
-    distinct_combo_slack: float = 0.25
+    distinct_combo_slack: float = 0.35
     """The same for each combo, which is one call in a cold process: in three recorded keeps the
-    gain of one combo of 2 µs moved by up to 0.29 there, at larger calls by up to 0.16 beside the
-    share."""
+    gain of a combo moved by up to 0.29 there. At 0.25, 2.3 of 100 simulated honest keeps of 2 to
+    5 % were refused (tests/simulate_defences.py)."""
     defence_level: float = 0.99
     """The defences' bounds hold at this level for all combos together (Bonferroni). 0: combos are
     not judged one by one, as before 2026-11-30."""
@@ -106,6 +106,26 @@ class Policy:
     """...at this one-sided level."""
     opponent_combo_slack: float = 0.03
     """The same for each combo, at `defence_level`."""
+    totals_slow_ratio: float = 2.0
+    """Distinct inputs: a call looks slow if the candidate takes this many times as long..."""
+    totals_slow_ns: float = 1000.0
+    """...and this much longer. Of a group the same on average: a call alone in its slice is cold,
+    and the code of one side may be larger."""
+    totals_slack: float = 0.03
+    """The total time of an op, with single slow calls counted as `totals_slow_ratio`, looks slow if
+    the upper bound of its gain lies below minus this..."""
+    totals_group_slack: float = 0.10
+    """...and that of a family or of a size class below minus this..."""
+    totals_group_least: int = 20
+    """...if it has this many inputs."""
+    totals_level: float = 0.99
+    """Level of these bounds, for all groups together (Bonferroni)."""
+    totals_repeats: int = 2
+    """What looks slow is measured again in this many other pairs; slow in all: the kernel..."""
+    totals_most_repeats: int = 5
+    """...or in up to this many, if the champion is so often slow by chance, ..."""
+    totals_false: float = 0.001
+    """...that more than this number of calls would be slow in all pairs by chance."""
     tier_pairs: int = 8
     """Pairs at confirmation at each lower CPU tier for which a kernel has code..."""
     tier_most_pairs: int = 32
@@ -166,6 +186,21 @@ class DrawPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TotalsPlan:
+    """The distinct inputs over which total times are measured before a keep."""
+
+    inputs: int = 1000
+    """Of an op, each timed once on both sides: a kernel that is slow on one call in 200 meets
+    none with probability 0.7 %."""
+    near: int = 300
+    """Of these near the timed combos; the others are drawn from the op's space..."""
+    drawn_mib: float = 96.0
+    """...and their inputs and outputs, of all ops together, are at most this large."""
+    tries: int = 3
+    """Pairs over all inputs, until one is not void."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildLimits:
     """The compiler's resources for one kernel; a kernel that needs more is rejected."""
 
@@ -175,6 +210,7 @@ class BuildLimits:
 
 BUILD_LIMITS = BuildLimits()
 DRAWS = DrawPlan()
+TOTALS = TotalsPlan()
 DEFAULT = Policy()
 
 

@@ -12,6 +12,7 @@ from lance_autoresearch.rules.confirmation import confirm_claim, judge_tier
 from lance_autoresearch.rules.defences import judge_distinct_inputs, judge_opponent
 from lance_autoresearch.rules.gate import replay_gate
 from lance_autoresearch.rules.policy import Policy
+from lance_autoresearch.rules.totals import judge_totals
 
 
 def rejudge(pairs: TrialPairs, policy: Policy) -> Results:
@@ -37,9 +38,10 @@ def _add_defences(
         distinct = judge_distinct_inputs(pairs.distinct_inputs, claim, policy)
     if pairs.opponent is not None:
         opponent = judge_opponent(pairs.opponent, claim, policy)
+    totals = None if pairs.totals is None else judge_totals(pairs.totals, policy)
     tiers = pairs.lower_tiers.items()
     return replace(
-        results, distinct_inputs=distinct, opponent=opponent,
+        results, distinct_inputs=distinct, opponent=opponent, totals=totals,
         lower_tiers=tuple(judge_tier(found, tier, policy) for tier, found in tiers),
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from lance_autoresearch.records import (
     DistinctInputsResult,
     OpponentResult,
     Results,
+    TotalsResult,
 )
 from lance_autoresearch.text.ends import format_end, format_ends
 from lance_autoresearch.text.plain_text import strip_text
@@ -36,6 +37,8 @@ def print_defences(results: Results) -> str:
             f"{words}"
         )
     lines += _render_combos(seen.combos if seen else (), opponent.combos if opponent else ())
+    if results.totals is not None:
+        lines += _render_totals(results.totals)
     for tier in results.lower_tiers:
         word = "rejected" if tier.reason is not None else "defence ok"
         whole = tier.components[0]
@@ -71,6 +74,21 @@ def _render_combos(
         )
     if len(distinct or opponent) > MAX_ROWS:
         lines.append(f"... {len(distinct or opponent) - MAX_ROWS} more combos")
+    return lines
+
+
+def _render_totals(found: TotalsResult) -> list[str]:
+    """A line for each op, and one for what was slow again."""
+    word = "rejected" if found.rejected else "defence ok"
+    lines = [
+        f"{word}  total time of {row.inputs:,} distinct inputs of {strip_text(row.op, NAME)}: "
+        f"{row.gain:+.2f}% [{format_ends(row.low, row.high, 2)}]"
+        for row in found.ops
+    ]
+    if found.suspected:
+        again = sum(slow.inputs for slow in found.slow)
+        lines.append(f"looked slow: {found.suspected} inputs or groups; slow again in each of "
+                     f"{found.repeats} other pairs: {again} inputs")  # fmt: skip
     return lines
 
 

@@ -27,7 +27,7 @@ KEPT_BACK = (
     ReasonKind.CLAIM_TOO_SMALL, ReasonKind.SLOW_PROCESSES, ReasonKind.OTHER_OP_SLOWER,
     ReasonKind.OTHER_OP_MAY_BE_SLOWER, ReasonKind.COMBO_SLOWER, ReasonKind.COMBO_MAY_BE_SLOWER,
     ReasonKind.LONG_BLOCKS, ReasonKind.FEW_VALID_PAIRS, ReasonKind.TIER_SLOWER,
-    ReasonKind.TIER_MAY_BE_SLOWER,
+    ReasonKind.TIER_MAY_BE_SLOWER, ReasonKind.SLOW_INPUTS, ReasonKind.TOTAL_SLOWER,
 )  # fmt: skip
 """Kinds that read `not confirmed: ...` when they are about the confirmation."""
 
@@ -53,6 +53,8 @@ SUMMARIES: Mapping[ReasonKind, str] = {
     ReasonKind.TIER_MAY_BE_SLOWER: "may be slower without wider instructions",
     ReasonKind.REPEATED_INPUTS: "faster only where inputs repeat",
     ReasonKind.SLOWED_OPPONENT: "slowed its opponent down",
+    ReasonKind.SLOW_INPUTS: "slow on some inputs",
+    ReasonKind.TOTAL_SLOWER: "slower over all inputs of a kind",
     ReasonKind.TOO_FAST: "faster than its outputs can be written",
     ReasonKind.SLOW_ARMING: "worked before the clock started",
     ReasonKind.VOID_PAIRS: "too many pairs were disturbed",
@@ -146,6 +148,14 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"{_format_size(r.bound)}) slower "
         "behind this kernel than behind other code: leave caches and other state of the machine as "
         "you would find them in production"
+    ),
+    ReasonKind.SLOW_INPUTS: lambda r: (
+        f"slow in each of {r.total} process pairs on {r.count} of the distinct inputs: {r.about} "
+        f"({format_percent(r.gain)}): every input counts, not only the median one"
+    ),
+    ReasonKind.TOTAL_SLOWER: lambda r: (
+        f"the total time of {r.count} distinct inputs is longer in each of {r.total} process "
+        f"pairs: {r.about} ({format_percent(r.gain)})"
     ),
     ReasonKind.TOO_FAST: lambda r: (
         f"{r.about}: {_format_ns(r.gain)} a call, and its outputs alone cannot be written in "
