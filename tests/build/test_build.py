@@ -17,6 +17,7 @@ from lance_autoresearch.host import sandbox
 from lance_autoresearch.host.checkout import find_root
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.rules.policy import BuildLimits
 
 TARGET = "pq-l2"
 ROOT = find_root()
@@ -117,7 +118,7 @@ def test_a_missing_or_wrong_surface_is_a_refusal() -> None:
     ids=["empty", "utf8", "cut", "nul", "deep", "huge", "endless"],
 )
 def test_hostile_bytes_end_as_a_refusal(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builder, "LIMITS", sandbox.ResourceLimits(seconds=3))
+    monkeypatch.setattr(builder, "BUILD_LIMITS", BuildLimits(trusted_seconds=3))
     assert rejected(text).where.startswith("kernels.rs")  # type: ignore[union-attr]
 
 

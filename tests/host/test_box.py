@@ -28,6 +28,7 @@ from lance_autoresearch.errors import MachineError, RejectedKernel
 from lance_autoresearch.host import landlock, sandbox
 from lance_autoresearch.host.checkout import find_root
 from lance_autoresearch.judge.admission import admit
+from lance_autoresearch.rules.policy import BuildLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -297,8 +298,9 @@ COSTLY = {
 def test_a_costly_build_is_refused_within_its_limit(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = sandbox.ResourceLimits(seconds=10, memory_bytes=3 << 30)
+    limits = sandbox.ResourceLimits(seconds=120, memory_bytes=3 << 30, output_bytes=1 << 20)
     monkeypatch.setattr(builder, "LIMITS", limits)
+    monkeypatch.setattr(builder, "BUILD_LIMITS", BuildLimits(trusted_seconds=10))
     begun = time.monotonic()
     with pytest.raises(RejectedKernel):
         builder.build_kernel(find_root(), "pq-l2", (COSTLY[name] + SURFACE).encode())

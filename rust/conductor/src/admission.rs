@@ -14,10 +14,11 @@ mod rules;
 mod statics;
 mod trees;
 
-use lexer::{Kind, LexError, Token};
+use lexer::{Kind, LexError, Lexed, Token};
 use rules::{Names, Refusal, Rule};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::protocol::VERSION;
@@ -46,31 +47,53 @@ fn fail(code: FailureCode, detail: String) -> i32 {
 }
 
 fn admit(bytes: &[u8], names: &Names) -> Value {
-    let none = json!({"v": VERSION, "ok": true, "refusal": null, "enabled": [], "capitals": []});
     let refuse = |refusal: Refusal| {
-        json!({"v": VERSION, "ok": true, "refusal": refusal, "enabled": [], "capitals": []})
+        json!({"v": VERSION, "ok": true, "refusal": refusal, "enabled": [], "capitals": [],
+               "canonical": ""})
     };
     let source = match decode(bytes) {
         Ok(source) => source,
         Err(refusal) => return refuse(refusal),
     };
-    let tokens = match lexer::lex(&source) {
-        Ok(tokens) => tokens,
+    let Lexed { tokens, docs } = match lexer::lex(&source) {
+        Ok(lexed) => lexed,
         Err(LexError { what, line }) => return refuse(Refusal::new(Rule::Lexer, what, line)),
     };
     if let Some(refusal) = rules::check(&tokens, names) {
         return refuse(refusal);
     }
     let enabled = list_enabled(&tokens);
-    if enabled.is_empty() {
-        return none;
-    }
-    let capitals: std::collections::BTreeSet<&str> = tokens
+    let capitals: BTreeSet<&str> = tokens
         .iter()
-        .filter(|t| t.is_name() && t.text.starts_with(char::is_uppercase))
+        .filter(|t| !enabled.is_empty() && t.is_name() && t.text.starts_with(char::is_uppercase))
         .map(|t| &*t.text)
         .collect();
-    json!({"v": VERSION, "ok": true, "refusal": null, "enabled": enabled, "capitals": capitals})
+    json!({"v": VERSION, "ok": true, "refusal": null, "enabled": enabled, "capitals": capitals,
+           "canonical": canonical(&tokens, &docs, names)})
+}
+
+/// The tokens in a form that comments, blanks and line ends do not change; empty where the code can
+/// depend on them: a name that yields places or the text itself, or a doc comment inside one of the
+/// kernel's own macros, which sees it as an attribute.
+fn canonical(tokens: &[Token], docs: &[usize], names: &Names) -> String {
+    const PLACES: [&str; 7] =
+        ["line", "column", "file", "Location", "caller", "stringify", "module_path"];
+    if tokens.iter().any(|t| t.is_name() && PLACES.contains(&&*t.text))
+        || trees::is_any_hostile(tokens, docs, &names.plain_macros)
+    {
+        return String::new();
+    }
+    let mut text = String::new();
+    for token in tokens {
+        if !token.joint {
+            text.push('\n');
+        }
+        if token.kind == Kind::RawWord {
+            text.push_str("r#");
+        }
+        text.push_str(&token.text);
+    }
+    text
 }
 
 /// The text as rustc sees it (`\r\n` is one line end), without what hides from its reader.
@@ -112,7 +135,7 @@ fn list_tokens(bytes: &[u8]) -> Value {
     let source = String::from_utf8_lossy(bytes);
     let source = source.strip_prefix('\u{feff}').unwrap_or(&source).replace("\r\n", "\n");
     match lexer::lex(&source) {
-        Ok(tokens) => {
+        Ok(Lexed { tokens, .. }) => {
             let rows: Vec<Value> =
                 tokens.iter().map(|t| json!([kind_name(t.kind), t.text, t.line])).collect();
             json!({"v": VERSION, "ok": true, "tokens": rows, "refused": null})

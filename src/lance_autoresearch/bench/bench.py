@@ -28,6 +28,7 @@ from lance_autoresearch.bench.trusted import Trusted
 from lance_autoresearch.host import machine, scratch
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.phases import Phases
+from lance_autoresearch.host.process_limits import ensure_process_limits
 from lance_autoresearch.records import ComboId, FaultKind
 from lance_autoresearch.rules.policy import DEFAULT, Policy
 
@@ -51,15 +52,16 @@ class Bench:
         """
         self.root = root
         self.phases = phases or Phases()
+        ensure_process_limits()
+        self.cores = machine.choose_cores()
         with self.phases("setup"):
             self.trusted = Trusted.prepare(root, target)
         self.target, self.toolchain = self.trusted.target, self.trusted.toolchain
         self.first_kernel, self.oracle = self.trusted.first_kernel, self.trusted.oracle
         self.build, self.provenance = self.trusted.build, self.trusted.measure_provenance
         self.machine = machine.describe_machine()
-        self.boot = machine.read_boot_id()
-        cores = machine.list_cores()
-        self.cores = (cores[-1], cores[0])
+        # Noise holds for one boot and for the cores it was measured on.
+        self.boot = f"{machine.read_boot_id()} cores {self.cores[0]},{self.cores[1]}"
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self._chances = 0
 

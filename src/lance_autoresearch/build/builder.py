@@ -15,20 +15,26 @@ the digest of its sources.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from lance_autoresearch.build.compiler import (
+    AS_DATA,
+    CancelledStep,
+    FailedStep,
     build_loader_environment,
+    check_step,
+    describe_failed_step,
     extract_compiler_message,
-    reject_failed_step,
 )
 from lance_autoresearch.build.flags import COMMON, select_rust_flags
 from lance_autoresearch.build.kit import Kit, compile_kit, hash_parts, place_in_cache
@@ -42,17 +48,25 @@ from lance_autoresearch.build.link import (
     is_untouched,
     link_library,
 )
-from lance_autoresearch.errors import BuildFault, RejectedKernel, UsageError
+from lance_autoresearch.errors import BuildFault, MachineError, RejectedKernel, UsageError
 from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.cpu_budget import CpuBudget
 from lance_autoresearch.host.machine import list_cores
+from lance_autoresearch.host.machine_faults import blame_machine
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.sandbox import ResourceLimits, SandboxResult, run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
 from lance_autoresearch.oracle import ensure_extracts
 from lance_autoresearch.rules.policy import BUILD_LIMITS
 
-LIMITS = ResourceLimits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
-"""Bounds of one compiler run on a kernel."""
+LIMITS = ResourceLimits(
+    seconds=BUILD_LIMITS.wall_seconds,
+    cpu_seconds=BUILD_LIMITS.trusted_seconds,
+    memory_bytes=BUILD_LIMITS.memory_bytes,
+    file_bytes=BUILD_LIMITS.file_bytes,
+    output_bytes=1 << 20,
+)
+"""Bounds of one compiler run on a kernel; its CPU is bounded by the budget of the build."""
 
 
 
@@ -101,7 +115,8 @@ def build_upstream(root: Path, target: str, *, flags: str = "screen") -> Built:
 
 
 def build_kernel(
-    root: Path, target: str, text: bytes, *, flags: str = "screen", contract: bytes | None = None
+    root: Path, target: str, text: bytes, *, flags: str = "screen",
+    contract: bytes | None = None, budget: CpuBudget | None = None,
 ) -> Built:
     """Compile a kernel's bytes and link them behind the target's contract.
 
@@ -111,10 +126,12 @@ def build_kernel(
         text: kernels.rs; treated as hostile, compiled in the sandbox.
         flags: `screen` or `quote`.
         contract: another trusted contract in place of the target's.
+        budget: CPU that it may use; None: as much as a kernel that was kept before.
 
     Raises:
         RejectedKernel: it does not compile, or does not offer the target's surface.
         BuildFault: a trusted part does not build.
+        MachineError: the machine is to blame, not the text.
     """
     begun = time.perf_counter()
     parts = compile_kit(root, target, flags=flags)
@@ -128,9 +145,11 @@ def build_kernel(
             return known
         shutil.rmtree(home, ignore_errors=True)
     seconds = {"kit": time.perf_counter() - begun}
+    spent = budget or CpuBudget(BUILD_LIMITS.trusted_seconds)
 
     def make(build_dir: Path) -> None:
-        _make_kernel(build_dir, parts, text, seconds)
+        with _blame_text_or_machine(root, target, parts):
+            _make_kernel(build_dir, parts, text, seconds, spent)
 
     place_in_cache(root, "kernels", key, "built.json", make)
     return replace(_load_built(home), seconds=seconds, cached=False)
@@ -145,39 +164,103 @@ def _load_built(home: Path) -> Built:
     )  # fmt: skip
 
 
-def build_bare_object(root: Path, target: str, text: bytes) -> Path:
+def build_bare_object(
+    root: Path, target: str, text: bytes, *, budget: CpuBudget | None = None
+) -> Path:
     """The kernel's object with every `has` false: the remaining code runs on any processor.
 
     Raises:
         RejectedKernel: it does not compile.
         BuildFault: a trusted part does not build.
+        MachineError: the machine is to blame, not the text.
     """
     parts = compile_kit(root, target, bare=True)
+    spent = budget or CpuBudget(BUILD_LIMITS.trusted_seconds)
 
     def make(build_dir: Path) -> None:
-        (build_dir / "kernels.rs").write_bytes(text)
-        done = run_kernel_compiler(build_dir, parts, [*KERNEL_CRATE, "--emit=obj", "kernels.rs"])
-        reject_failed_step(done, "does not compile")
+        with _blame_text_or_machine(root, target, parts):
+            _make_bare_object(build_dir, parts, text, spent)
 
     key = hash_parts(parts.digest, text)
     return place_in_cache(root, "bare", key, "kernels.o", make) / "kernels.o"
 
 
+def _make_bare_object(build_dir: Path, parts: Kit, text: bytes, budget: CpuBudget) -> None:
+    (build_dir / "kernels.rs").write_bytes(text)
+    words = [*KERNEL_CRATE, "--emit=obj", "kernels.rs"]
+    check_step(run_kernel_compiler(build_dir, parts, words, budget), "does not compile", budget)
+
+
 def build_both(root: Path, target: str, text: bytes) -> tuple[Built, Path]:
-    """`build_kernel`, and `build_bare_object` beside it on the other core; raises as they do."""
+    """`build_kernel`, and `build_bare_object` beside it on the other core; raises as they do.
+
+    Both share one budget of CPU, and the first failure ends the other: nothing is paid twice.
+    """
+    budget = CpuBudget(BUILD_LIMITS.cpu_seconds)
     with ThreadPoolExecutor(1) as beside:
-        bare = beside.submit(build_bare_object, root, target, text)
-        return build_kernel(root, target, text), bare.result()
+        bare = beside.submit(_cancel_others, budget, build_bare_object, root, target, text)
+        try:
+            built = _cancel_others(budget, build_kernel, root, target, text)
+        except CancelledStep:
+            bare.result()
+            raise
+        return built, bare.result()
+
+
+_Product = TypeVar("_Product")
+
+
+def _cancel_others(
+    budget: CpuBudget, build: Callable[..., _Product], root: Path, target: str, text: bytes
+) -> _Product:
+    try:
+        return build(root, target, text, budget=budget)
+    except BaseException:
+        budget.cancel()
+        raise
+
+
+@contextlib.contextmanager
+def _blame_text_or_machine(root: Path, target: str, parts: Kit) -> Iterator[None]:
+    """Decide who is to blame for a step that failed without a reason.
+
+    Lance's own kernel goes through the same steps in the same place. If that fails as well, the
+    machine is to blame.
+
+    Raises:
+        RejectedKernel: it succeeded.
+        MachineError: it failed.
+    """
+    try:
+        yield
+    except FailedStep as failed:
+        text, _ = extract_compiler_message(failed.done)
+        with blame_machine("build"), tempfile.TemporaryDirectory(
+            dir=ensure_lar_dir(root, "tmp"), ignore_cleanup_errors=True
+        ) as place:
+            budget = CpuBudget(BUILD_LIMITS.trusted_seconds)
+            try:
+                first = compose_first_kernel(root, target)
+                _make_kernel(Path(place), parts, first, {}, budget)
+            except (FailedStep, RejectedKernel) as control:
+                raise MachineError(
+                    f"the compiler fails here on Lance's own kernel too: {text}",
+                    where="build",
+                    next="./lar doctor; see that disk, memory and limits of this shell suffice",
+                ) from control
+        raise describe_failed_step(failed) from failed
 
 
 KERNEL_CRATE = ("--crate-name=kernels", "--crate-type=rlib")
 
 
-def run_kernel_compiler(build_dir: Path, parts: Kit, words: Sequence[str]) -> SandboxResult:
+def run_kernel_compiler(
+    build_dir: Path, parts: Kit, words: Sequence[str], budget: CpuBudget | None = None
+) -> SandboxResult:
     """Run rustc in its sandbox, with the flags of the kit."""
     tools = parts.tools
     argv = [
-        tools.rustc, *COMMON, *select_rust_flags(tools.host, parts.flags),
+        tools.rustc, *COMMON, AS_DATA, *select_rust_flags(tools.host, parts.flags),
         "--extern", f"prelude={parts.prelude / 'libprelude.rlib'}",
         "--extern", f"lar_shim={parts.shim / 'liblar_shim.rlib'}",
         "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}", *words,
@@ -189,10 +272,13 @@ def run_kernel_compiler(build_dir: Path, parts: Kit, words: Sequence[str]) -> Sa
         readable=readable,
         env=build_loader_environment(tools),
         limits=LIMITS,
+        budget=budget,
     )
 
 
-def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float]) -> None:
+def _make_kernel(
+    build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float], budget: CpuBudget
+) -> None:
     tools, readable = parts.tools, [parts.shim, parts.prelude]
     (build_dir / "kernels.rs").write_bytes(text)
     (build_dir / "contract.rs").write_bytes(parts.contract)
@@ -200,22 +286,28 @@ def _make_kernel(build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, fl
     (build_dir / "cc").chmod(0o755)
     (build_dir / "layouts").mkdir()
     kernel = [*KERNEL_CRATE, "--emit=link,obj", "kernels.rs"]
-    done = _time_step(seconds, "kernel", lambda: run_kernel_compiler(build_dir, parts, kernel))
-    reject_failed_step(done, "does not compile")
+    done = _time_step(
+        seconds, "kernel", lambda: run_kernel_compiler(build_dir, parts, kernel, budget)
+    )
+    check_step(done, "does not compile", budget)
     contract = [
         "--extern", "kernels=libkernels.rlib", "--crate-name=contract",
         "--crate-type=cdylib", f"-Clinker={build_dir / 'cc'}", "contract.rs",
     ]  # fmt: skip
-    done = _time_step(seconds, "contract", lambda: run_kernel_compiler(build_dir, parts, contract))
-    reject_failed_step(done, "does not offer the target's surface")
+    done = _time_step(
+        seconds, "contract", lambda: run_kernel_compiler(build_dir, parts, contract, budget)
+    )
+    check_step(done, "does not offer the target's surface", budget)
     command = capture_link_command(build_dir, tools)
     out = _name_layout_path(build_dir, 0)
     done = _time_step(
         seconds,
         "link",
-        lambda: link_library(command, build_dir, out, tools=tools, readable=readable),
+        lambda: link_library(
+            command, build_dir, out, tools=tools, readable=readable, budget=budget
+        ),
     )
-    reject_failed_step(done, "does not link")
+    check_step(done, "does not link", budget)
     for name in ("cc", "contract.rs"):
         (build_dir / name).unlink()
     facts = {
@@ -269,7 +361,10 @@ def relink_library(
         return out
     facts = json.loads((built.home / "built.json").read_text())
     layout = Layout(seed, 64 if built.flags == "screen" else 4, order)
-    with tempfile.TemporaryDirectory(dir=out.parent) as box:
+    with (
+        blame_machine("relinking"),
+        tempfile.TemporaryDirectory(dir=out.parent, ignore_cleanup_errors=True) as box,
+    ):
         fresh = Path(box) / out.name
         done = link_library(
             facts["command"], built.home, fresh, tools=Toolchain(**facts["tools"]),

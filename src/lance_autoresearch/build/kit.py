@@ -19,6 +19,7 @@ from lance_autoresearch.build.flags import COMMON, select_rust_flags
 from lance_autoresearch.errors import BuildFault
 from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.files import write_atomically
+from lance_autoresearch.host.machine_faults import blame_machine
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import run_sandboxed
@@ -146,7 +147,11 @@ def place_in_cache(
     home = ensure_lar_dir(root, "cache", shelf) / key
     if (home / product).is_file():
         return home
-    with lock_machine("shared"), hold_scratch(root, shelf) as fresh:
+    with (
+        lock_machine("shared"),
+        blame_machine(f"cache of {shelf}"),
+        hold_scratch(root, shelf) as fresh,
+    ):
         make(fresh)
         move_in(fresh, home, complete=(home / product).is_file)
     return home

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from lance_autoresearch.build.compiler import build_loader_environment
 from lance_autoresearch.errors import BuildFault
+from lance_autoresearch.host.cpu_budget import CpuBudget
 from lance_autoresearch.host.sandbox import (
     ResourceLimits,
     SandboxResult,
@@ -111,6 +112,7 @@ def link_library(
     tools: Toolchain,
     readable: list[Path],
     layout: Layout | None = None,
+    budget: CpuBudget | None = None,
 ) -> SandboxResult:
     """Run the linker in a sandbox that can write only the directory of `out`."""
     extra: list[str] = []
@@ -136,6 +138,7 @@ def link_library(
         readable=[tools.sysroot, *readable, *([home] if home != out.parent else [])],
         limits=ResourceLimits(seconds=60),
         env=build_loader_environment(tools),
+        budget=budget,
     )
     if pad is not None:
         pad.unlink(missing_ok=True)

@@ -4,9 +4,10 @@
         done = coordinator.attempt(kernel, Story(hypothesis="..."), campaign)
         done.record.verdict, done.number
 
-It is the only writer of trials. Outside a campaign a kernel is only judged and recorded. A kernel
-whose linked code was already judged against this champion under these rules is answered from the
-ledger, unless the kind of trial is exempt (nulls, replays, calibration).
+It is the only writer of trials. Outside a campaign a kernel is only judged and recorded. What was
+judged before under these rules is answered from the ledger: a text that was refused, and linked
+code, or a text that differs in comments alone, that was timed against this champion. Nulls, replays
+and calibration are exempt. An inconclusive verdict is never remembered.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from lance_autoresearch.bench.noise import measure_noise
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.recording import FinishedTrial, Story, encode_pairs, make_record
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.judge.job import Job, JudgedTrial, hash_text
+from lance_autoresearch.judge.job import Job, JudgedTrial, Prepared, hash_text
 from lance_autoresearch.judge.judge import judge, judge_prepared, prepare
+from lance_autoresearch.judge.prepare import find_code_key, find_refusal_key
 from lance_autoresearch.ledger import Ledger, Row
 from lance_autoresearch.records import NoiseSession, PairTimes, Verdict
 from lance_autoresearch.rules.policy import DEFAULT, Policy
@@ -106,15 +108,38 @@ class Coordinator:
             LarError: the machine, the ledger or trusted code failed; nothing was decided.
         """
         job = self.make_job(text, story, earlier)
+        remembers = story.kind == REMEMBERED_KIND and not earlier
+        if remembers:
+            refused = self.ledger.find_judged(find_refusal_key(job, self.bench))
+            if refused is not None:
+                return self._answer_from_memory(refused, campaign)
         prepared = prepare(job, self.bench)
-        if story.kind == REMEMBERED_KIND and not earlier and prepared.memory_key:
-            known = self.ledger.find_judged(prepared.memory_key)
-            if known is not None and (campaign is None or not _is_keep(known)):
-                if campaign is not None:
-                    self._restore(campaign)
-                return FinishedTrial(known.id, known.record, remembered=True)
+        known = self._recall(job, prepared) if remembers and prepared.built is not None else None
+        if known is not None and (campaign is None or not _is_keep(known)):
+            return self._answer_from_memory(known, campaign)
         judged = judge_prepared(job, prepared, self.bench)
         return self.record(text, judged, story, campaign)
+
+    def _recall(self, job: Job, prepared: Prepared) -> Row | None:
+        """The verdict on the same linked code, or on a text that differs in comments alone.
+
+        A comment moves lines, and the places that panics name are part of the linked code.
+        """
+        known = self.ledger.find_judged(prepared.memory_key)
+        if known is not None or prepared.code is None or not prepared.code.program:
+            return known
+        for row in self.ledger.list_judged_programs(prepared.code.program, hash_text(job.champion)):
+            code = row.record.results.code
+            if code is not None and row.judged == find_code_key(
+                job, self.bench, code.digest, prepared.champion
+            ):
+                return row
+        return None
+
+    def _answer_from_memory(self, known: Row, campaign: Campaign | None) -> FinishedTrial:
+        if campaign is not None:
+            self._restore(campaign)
+        return FinishedTrial(known.id, known.record, remembered=True)
 
     def judge(self, text: bytes, story: Story, earlier: Sequence[PairTimes] = ()) -> JudgedTrial:
         """Judge one kernel and write nothing of its verdict."""

@@ -15,19 +15,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host import landlock
+from lance_autoresearch.host.cpu_budget import CpuBudget
 
 UNBOXED = "LAR_ALLOW_UNBOXED"
 """Environment variable that allows running without a sandbox."""
@@ -45,6 +47,8 @@ class ResourceLimits:
 
     seconds: float = 60.0
     """Wall clock; then the whole group is killed."""
+    cpu_seconds: float | None = None
+    """CPU of each process; None: as much as the wall clock. A tree's CPU is a `CpuBudget`."""
     memory_bytes: int = 8 << 30
     """Address space of each process."""
     file_bytes: int = 256 << 20
@@ -53,19 +57,39 @@ class ResourceLimits:
     """How many bytes of its output are read."""
 
 
+class StopCause(StrEnum):
+    """Why we ended a process tree in the sandbox."""
+
+    TIMEOUT = "timeout"
+    """Its wall clock ran out."""
+    CPU = "cpu"
+    """The budget of CPU that it shares is used up."""
+    CANCELLED = "cancelled"
+    """Another process of the same budget failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
     """How a process in the sandbox ended."""
 
     code: int
-    """Exit status; negative: the signal."""
+    """Exit status; negative, or in bubblewrap and a shell 128 more: the signal."""
     stdout: bytes
     stderr: bytes
     seconds: float
     box: str
     """`bwrap`, `landlock` or `none`."""
-    killed: str | None
-    """Why the sandbox ended it (`timeout`), or None."""
+    killed: StopCause | None
+    """Why we ended it, or None."""
+    cpu_seconds: float = 0.0
+    """CPU of the whole process tree."""
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended it, if one did."""
+        if self.code < 0:
+            return -self.code
+        return self.code - 128 if self.code > 128 else None
 
 
 def find_system_program(name: str) -> str | None:
@@ -130,6 +154,7 @@ def run_sandboxed(
     limits: ResourceLimits | None = None,
     stdin: bytes = b"",
     box: str | None = None,
+    budget: CpuBudget | None = None,
 ) -> SandboxResult:
     """Run `argv` in `workdir` inside the sandbox and wait for it.
 
@@ -141,13 +166,13 @@ def run_sandboxed(
         limits: bounds; the defaults suit a compiler.
         stdin: bytes it can read.
         box: `bwrap`, `landlock` or `none`; default the strongest.
+        budget: CPU that it shares with other processes; the tree is ended once it is used up.
     """
     box = box or choose_sandbox(landlocked=True)
     limits = limits or ResourceLimits()
     command = _wrap_command(argv, box, limits, workdir, readable)
     clean = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(workdir), **(env or {})}
     begun = time.monotonic()
-    expired = threading.Event()
     with (
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
@@ -164,21 +189,62 @@ def run_sandboxed(
             stderr=err,
             start_new_session=True,
         )
-        timer = threading.Timer(limits.seconds, _kill_group, (process, expired))
-        timer.daemon = True
-        timer.start()
         try:
-            code = process.wait()
+            killed = _watch(process, begun + limits.seconds, budget)
         finally:
-            timer.cancel()
-            if box != "bwrap":  # nothing else ends what it may have left behind
-                _kill_group(process, None)
+            _kill_group(process)  # without bubblewrap nothing else ends what it left behind
+            cpu = _reap(process)
+            if budget is not None:
+                budget.settle(process.pid, cpu)
         texts = []
         for stream in (out, err):
             stream.seek(0)
             texts.append(stream.read(limits.output_bytes))
-    killed = "timeout" if expired.is_set() else None
-    return SandboxResult(code, texts[0], texts[1], time.monotonic() - begun, box, killed)
+    seconds = time.monotonic() - begun
+    return SandboxResult(process.returncode, texts[0], texts[1], seconds, box, killed, cpu)
+
+
+WATCH_S = 0.1
+"""Seconds between two looks at the CPU that a process tree has used."""
+
+
+def _watch(
+    process: subprocess.Popen[bytes], end: float, budget: CpuBudget | None
+) -> StopCause | None:
+    """Wait until the process has ended, and leave it unreaped; end it if it uses too much."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        while True:
+            left = end - time.monotonic()
+            wait = max(0.0, min(left, WATCH_S) if budget is not None else left)
+            if ended.poll(1000 * wait):
+                return None
+            cause = _find_stop_cause(process, end, budget)
+            if cause is not None:
+                _kill_group(process)
+                ended.poll()
+                return cause
+    finally:
+        os.close(pidfd)
+
+
+def _find_stop_cause(
+    process: subprocess.Popen[bytes], end: float, budget: CpuBudget | None
+) -> StopCause | None:
+    if budget is not None and budget.cancelled:
+        return StopCause.CANCELLED
+    if budget is not None and budget.is_used_up(process.pid):
+        return StopCause.CPU
+    return StopCause.TIMEOUT if time.monotonic() >= end else None
+
+
+def _reap(process: subprocess.Popen[bytes]) -> float:
+    """Collect an ended process; seconds of CPU of it and of all that it waited for."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
 
 
 def start_sandboxed(
@@ -214,7 +280,7 @@ def start_sandboxed(
 
 def end_sandboxed(process: subprocess.Popen[bytes]) -> None:
     """End what `start_sandboxed` began, with all its children."""
-    _kill_group(process, None)
+    _kill_group(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -237,13 +303,10 @@ def _wrap_command(
     return command
 
 
-def _kill_group(process: subprocess.Popen[bytes], expired: threading.Event | None) -> None:
-    """End the whole group; `expired` records that time ran out."""
-    if expired is not None:
-        expired.set()
-    if process.poll() is None or expired is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wrap_in_limits(argv: Sequence[str], limits: ResourceLimits) -> list[str]:
@@ -251,7 +314,7 @@ def _wrap_in_limits(argv: Sequence[str], limits: ResourceLimits) -> list[str]:
     script = (
         f"ulimit -v {limits.memory_bytes >> 10} 2>/dev/null; "
         f"ulimit -f {limits.file_bytes >> 9}; ulimit -c 0; "
-        f'ulimit -t {int(limits.seconds) + 1}; exec "$@"'
+        f'ulimit -t {int(limits.cpu_seconds or limits.seconds) + 1}; exec "$@"'
     )
     return ["/bin/sh", "-c", script, "sh", *argv]
 

@@ -22,7 +22,9 @@ from lance_autoresearch.host.sandbox import ResourceLimits, SandboxResult, run_s
 from lance_autoresearch.rules.policy import BUILD_LIMITS
 
 NAME = "library.so"
-_LIMITS = ResourceLimits(seconds=BUILD_LIMITS.seconds, memory_bytes=BUILD_LIMITS.memory_bytes)
+_LIMITS = ResourceLimits(
+    seconds=BUILD_LIMITS.wall_seconds, memory_bytes=BUILD_LIMITS.memory_bytes
+)
 
 
 def build_library(root: Path, target: str, text: bytes, *, control: bool = False) -> Path:

@@ -145,11 +145,14 @@ _NAMES: Mapping[str, Sequence[str] | int] = {
 }
 
 
-def admit(text: bytes, root: Path | None = None) -> None:
+def admit(text: bytes, root: Path | None = None) -> str:
     """Check a kernel's bytes before anything is built from them.
 
     Args:
         root: the checkout whose trusted program splits the text; None finds it.
+
+    Returns:
+        `KernelScan.program`: equal for texts that differ in comments alone.
 
     Raises:
         RejectedKernel: with the token, its line (`kernels.rs:LINE`) and the honest way.
@@ -171,6 +174,7 @@ def admit(text: bytes, root: Path | None = None) -> None:
             allowed=[strip_text(way, 120) for way in honest],
         )
     check_features_asked(scan)
+    return scan.program
 
 
 def _describe_refusal(refused: RefusedToken) -> tuple[str, Sequence[str]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from lance_autoresearch.build.builder import Built
 from lance_autoresearch.build.link import SHUFFLED
+from lance_autoresearch.errors import MachineError
 from lance_autoresearch.records import (
     CodeFacts,
     EpochFacts,
@@ -73,6 +74,12 @@ class EarlyVerdict:
         return cls(verdict, Reason(ReasonKind.FAULT), fault)
 
 
+    @classmethod
+    def make_from_machine(cls, failure: MachineError) -> EarlyVerdict:
+        """A failure of the machine: no verdict on the kernel, and never remembered."""
+        return cls(Verdict.INCONCLUSIVE, Reason(ReasonKind.MACHINE, detail=failure.what))
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A kernel that was admitted, built and audited; or why it was refused."""
@@ -82,7 +89,8 @@ class Prepared:
     code: CodeFacts | None = None
     refusal: EarlyVerdict | None = None
     memory_key: str = ""
-    """The ledger remembers a verdict on this code under this key; empty if it was refused."""
+    """The ledger remembers the verdict under this key: on the linked code, or of a refusal on the
+    text; empty: it is not remembered."""
     asks_features: bool = False
     """One of the two kernels reads the CPU features: lower CPU tiers run other code."""
 
@@ -141,4 +149,15 @@ def make_memory_key(
         "toolchain": toolchain,
         "machine": machine,
     }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def make_refusal_key(text: bytes, rules: str, toolchain: str, sandbox: str) -> str:
+    """sha256 over all that a refusal by admission, compiler or audit depends on.
+
+    Args:
+        rules: digest of everything immutable; it covers the target and the flags.
+        sandbox: that of the compiler.
+    """
+    parts = {"refused": hash_text(text), "contract": rules, "toolchain": toolchain, "box": sandbox}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

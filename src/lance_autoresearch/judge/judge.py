@@ -16,7 +16,8 @@ from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import KernelAtFault, Sides
 from lance_autoresearch.bench.noise import describe_bias, measure_noise
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.judge.check import check
+from lance_autoresearch.host.machine_faults import blame_machine
+from lance_autoresearch.judge.check import blame_kernel_or_machine, check
 from lance_autoresearch.judge.confirm import Confirmation, confirm
 from lance_autoresearch.judge.job import EarlyVerdict, Job, JudgedTrial, Prepared, hash_text
 from lance_autoresearch.judge.prepare import prepare
@@ -62,7 +63,19 @@ def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
     """Judge a kernel that `prepare` has built; see `judge`."""
     found = _Evidence(job.policy)
     try:
-        end = (
+        with blame_machine("judging"):
+            end = _find_end(job, prepared, bench, found)
+    except MachineError as failure:
+        end = EarlyVerdict.make_from_machine(failure)
+    return _finish(job, prepared, bench, found, end)
+
+
+def _find_end(
+    job: Job, prepared: Prepared, bench: Bench, found: _Evidence
+) -> EarlyVerdict:
+    """The first stage that ends the trial."""
+    try:
+        return (
             prepared.refusal
             or _refuse_same_program(job, prepared)
             or _check(prepared, bench, found)
@@ -72,11 +85,7 @@ def judge_prepared(job: Job, prepared: Prepared, bench: Bench) -> JudgedTrial:
             or EarlyVerdict(Verdict.KEEP, Reason(ReasonKind.CONFIRMED))
         )
     except KernelAtFault as caught:
-        end = EarlyVerdict.make_from_fault(caught.fault)
-    except MachineError as failure:
-        reason = Reason(ReasonKind.MACHINE, detail=failure.what)
-        end = EarlyVerdict(Verdict.INCONCLUSIVE, reason)
-    return _finish(job, prepared, bench, found, end)
+        return blame_kernel_or_machine(bench, prepared.champion, caught.fault)
 
 
 def _refuse_same_program(job: Job, prepared: Prepared) -> EarlyVerdict | None:
@@ -90,7 +99,7 @@ def _refuse_same_program(job: Job, prepared: Prepared) -> EarlyVerdict | None:
 def _check(prepared: Prepared, bench: Bench, found: _Evidence) -> EarlyVerdict | None:
     """Compare every case with Lance."""
     assert prepared.built is not None
-    found.checked, end = check(bench, prepared.built)
+    found.checked, end = check(bench, prepared.built, prepared.champion)
     return end
 
 

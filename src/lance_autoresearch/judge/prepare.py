@@ -14,10 +14,17 @@ from typing import Any
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import audit_object as audit_object
 from lance_autoresearch.build.builder import Built, build_both, relink_library
-from lance_autoresearch.errors import RejectedKernel
+from lance_autoresearch.errors import MachineError, RejectedKernel
+from lance_autoresearch.host.machine_faults import blame_machine
 from lance_autoresearch.judge.admission import admit, check_audit
 from lance_autoresearch.judge.extensions import check_features_guarded
-from lance_autoresearch.judge.job import EarlyVerdict, Job, Prepared, make_memory_key
+from lance_autoresearch.judge.job import (
+    EarlyVerdict,
+    Job,
+    Prepared,
+    make_memory_key,
+    make_refusal_key,
+)
 from lance_autoresearch.records import CodeFacts, Reason, ReasonKind, Verdict
 
 
@@ -32,16 +39,31 @@ def prepare(job: Job, bench: Bench) -> Prepared:
     with bench.phases("build"):
         champion = bench.build(job.champion)
     try:
-        built, code, asks = _build_candidate(job, bench)
+        with blame_machine("build"):
+            built, code, asks = _build_candidate(job, bench)
     except RejectedKernel as refusal:
         reason = Reason(ReasonKind.REFUSED, detail=str(refusal))
-        return Prepared(None, champion, refusal=EarlyVerdict(Verdict.REJECTED, reason))
-    key = make_memory_key(
-        built.digest, champion.digest, bench.provenance(job.policy)["all"], job.policy,
-        bench.toolchain, describe_machine(bench),
-    )  # fmt: skip
+        end = EarlyVerdict(Verdict.REJECTED, reason)
+        return Prepared(None, champion, refusal=end, memory_key=find_refusal_key(job, bench))
+    except MachineError as failure:
+        return Prepared(None, champion, refusal=EarlyVerdict.make_from_machine(failure))
+    key = find_code_key(job, bench, built.digest, champion)
     asks = asks or _is_asking_features(audit_object(bench.root, champion.obj, champion.so))
     return Prepared(built, champion, code, memory_key=key, asks_features=asks)
+
+
+def find_code_key(job: Job, bench: Bench, code: str, champion: Built) -> str:
+    """The key of a timed verdict on code of this digest."""
+    return make_memory_key(
+        code, champion.digest, bench.provenance(job.policy)["all"], job.policy,
+        bench.toolchain, describe_machine(bench),
+    )  # fmt: skip
+
+
+def find_refusal_key(job: Job, bench: Bench) -> str:
+    """The key of a refusal of this text."""
+    rules = bench.provenance(job.policy)["all"]
+    return make_refusal_key(job.kernel, rules, bench.toolchain, bench.machine["box"])
 
 
 def describe_machine(bench: Bench) -> str:
@@ -52,7 +74,7 @@ def describe_machine(bench: Bench) -> str:
 def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
     """Audit the object. Raises RejectedKernel with place and fix."""
     with bench.phases("admit"):
-        admit(job.kernel, bench.root)
+        program = admit(job.kernel, bench.root)
     with bench.phases("build"):
         built, bare = build_both(bench.root, bench.target.name, job.kernel)
         if job.layout is not None:
@@ -61,7 +83,7 @@ def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
         report = audit_object(bench.root, built.obj, built.so)
         check_audit(report, job.kernel)
         check_features_guarded(audit_object(bench.root, bare))
-    code = CodeFacts(built.digest, built.cached, int(report["text_bytes"]))
+    code = CodeFacts(built.digest, built.cached, int(report["text_bytes"]), program)
     return built, code, _is_asking_features(report)
 
 

@@ -10,6 +10,7 @@ are never mistaken for code. Macro bodies are split like all other code.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class KernelScan:
     """(line, feature) of each `enable = "a,b"`."""
     capitals: frozenset[str]
     """All words that begin with a capital; empty if no feature is enabled."""
+    program: str
+    """sha256 of the tokens without comments; empty if the code may depend on line numbers."""
 
 
 def scan_kernel(
@@ -69,11 +72,12 @@ def scan_kernel(
         MachineError: the program could not run.
     """
     report = ask_once(root or find_root(), ["admit", json.dumps(names)], stdin=text)
-    refused = report["refusal"]
+    refused, tokens = report["refusal"], str(report["canonical"])
     return KernelScan(
         None if refused is None else RefusedToken(**refused),
         tuple((int(line), str(feature)) for line, feature in report["enabled"]),
         frozenset(report["capitals"]),
+        hashlib.sha256(tokens.encode()).hexdigest() if tokens else "",
     )
 
 

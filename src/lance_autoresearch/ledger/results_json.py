@@ -226,13 +226,19 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         totals=decode_totals(fields["totals"]) if fields.get("totals") else None,
         lower_tiers=tuple(map(_decode_tier, fields.get("lower_tiers", ()))),
         fault=_decode_fault(fault) if fault else None,
-        code=CodeFacts(code.get("digest", ""), code.get("cached", False), code.get("text_bytes"))
-        if code else None,
+        code=_decode_code(code) if code else None,
         predicted=fields.get("predicted"),
         tier=fields.get("tier", "native"),
         dose=tuple(fields.get("dose") or fields.get("came") or ()),
         margin=(confirm or gate or {}).get("margin", 0.5),
         level=(confirm or {}).get("level", 0.99),
+    )  # fmt: skip
+
+
+def _decode_code(fields: Mapping[str, Any]) -> CodeFacts:
+    return CodeFacts(
+        fields.get("digest", ""), fields.get("cached", False), fields.get("text_bytes"),
+        fields.get("program", ""),
     )  # fmt: skip
 
 

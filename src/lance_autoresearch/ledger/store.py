@@ -86,6 +86,20 @@ class Ledger(Blobs):
         found = self._select("trials", tail, (key, str(Verdict.INCONCLUSIVE)))
         return rows.build_row(found[0]) if found else None
 
+    def list_judged_programs(self, program: str, champion: str) -> list[Row]:
+        """Conclusive trials of kernels with the same tokens against a champion, newest first.
+
+        Args:
+            program: as in `CodeFacts.program`.
+            champion: sha256 of the champion's text.
+        """
+        tail = (
+            "WHERE json_extract(numbers, '$.code.program') = ? AND champion = ? AND judged != '' "
+            "AND verdict != ? ORDER BY id DESC LIMIT 16"
+        )
+        found = self._select("trials", tail, (program, champion, str(Verdict.INCONCLUSIVE)))
+        return [rows.build_row(values) for values in found]
+
     def count_verdicts(self, campaign: str | None = None) -> dict[str, int]:
         """Trials per verdict, of one campaign or of all; no quoted figure, no hidden null."""
         where = f"WHERE {IS_TRIAL}" + ("" if campaign is None else " AND campaign = ?")

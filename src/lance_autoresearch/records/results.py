@@ -223,6 +223,8 @@ class CodeFacts:
     cached: bool = False
     text_bytes: int | None = None
     """Machine code in the kernel's object."""
+    program: str = ""
+    """sha256 of its tokens without comments; empty: its code may depend on line numbers."""
 
 
 @dataclass(frozen=True, slots=True)

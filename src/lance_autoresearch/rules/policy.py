@@ -202,10 +202,18 @@ class TotalsPlan:
 
 @dataclass(frozen=True, slots=True)
 class BuildLimits:
-    """The compiler's resources for one kernel; a kernel that needs more is rejected."""
+    """The resources of one kernel's whole build; a kernel that needs more is rejected."""
 
-    seconds: float = 60.0
+    cpu_seconds: float = 20.0
+    """CPU of all compilers and linkers together. Champions need 2 to 4 s."""
+    wall_seconds: float = 120.0
+    """A step that takes longer with CPU to spare was kept from its core: inconclusive."""
+    trusted_seconds: float = 300.0
+    """CPU of the same build for a kernel that was kept before, and for Lance's own."""
     memory_bytes: int = 8 << 30
+    """Address space of each process."""
+    file_bytes: int = 256 << 20
+    """Size of any file that a build writes."""
 
 
 BUILD_LIMITS = BuildLimits()

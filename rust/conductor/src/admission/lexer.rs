@@ -5,7 +5,9 @@
 //! dropped. What rustc refuses while it lexes is an error here too, so no later rule has to guess
 //! how such a text goes on.
 
-use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, is_whitespace, strip_shebang, tokenize};
+use ra_ap_rustc_lexer::{
+    FrontmatterAllowed, LiteralKind, TokenKind, is_whitespace, strip_shebang, tokenize,
+};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
@@ -33,6 +35,8 @@ pub struct Token<'a> {
     pub text: Cow<'a, str>,
     /// From 1.
     pub line: u32,
+    /// Punctuation right behind punctuation: the two may be one sign to rustc.
+    pub joint: bool,
 }
 
 impl Token<'_> {
@@ -58,7 +62,15 @@ pub struct LexError {
 const JOINED: [&str; 7] = ["::", "->", "=>", "!=", "==", "<=", ">="];
 
 /// The tokens of a Rust source file, comments left out.
-pub fn lex(source: &str) -> Result<Vec<Token<'_>>, LexError> {
+#[derive(Debug)]
+pub struct Lexed<'a> {
+    pub tokens: Vec<Token<'a>>,
+    /// For each doc comment, how many tokens stand before it: to a macro it is an attribute.
+    pub docs: Vec<usize>,
+}
+
+/// Splits a whole file.
+pub fn lex(source: &str) -> Result<Lexed<'_>, LexError> {
     let mut at = strip_shebang(source).unwrap_or(0);
     let mut line = 1;
     let blank = source[at..].len() - source[at..].trim_start_matches(is_whitespace).len();
@@ -67,24 +79,35 @@ pub fn lex(source: &str) -> Result<Vec<Token<'_>>, LexError> {
         let line = 1 + source[at..at + blank].matches('\n').count() as u32;
         return Err(LexError { what: "a frontmatter (`---`)", line });
     }
-    let mut tokens: Vec<Token> = Vec::new();
-    let mut sign_end = usize::MAX;
+    let (mut tokens, mut docs): (Vec<Token>, Vec<usize>) = Default::default();
+    let (mut sign_end, mut join_end) = (usize::MAX, usize::MAX);
     for token in tokenize(&source[at..], FrontmatterAllowed::No) {
         let text = &source[at..at + token.len as usize];
         if let Some(what) = refused(token.kind) {
             return Err(LexError { what, line });
         }
+        if is_doc(token.kind) {
+            docs.push(tokens.len());
+        }
         if let Some(kind) = kind_of(token.kind) {
-            let joined = kind == Kind::Sign && sign_end == at && join(tokens.last_mut(), text);
+            let joined = kind == Kind::Sign && join_end == at && join(tokens.last_mut(), text);
             if !joined {
-                tokens.push(Token { kind, text: name(kind, text), line });
+                let joint = kind == Kind::Sign && sign_end == at;
+                tokens.push(Token { kind, text: name(kind, text), line, joint });
             }
-            sign_end = if kind == Kind::Sign && !joined { at + text.len() } else { usize::MAX };
+            let end = if kind == Kind::Sign { at + text.len() } else { usize::MAX };
+            (sign_end, join_end) = (end, if joined { usize::MAX } else { end });
         }
         line += text.bytes().filter(|b| *b == b'\n').count() as u32;
         at += text.len();
     }
-    Ok(tokens)
+    Ok(Lexed { tokens, docs })
+}
+
+fn is_doc(kind: TokenKind) -> bool {
+    use TokenKind as T;
+    matches!(kind, T::LineComment { doc_style: Some(_) })
+        || matches!(kind, T::BlockComment { doc_style: Some(_), .. })
 }
 
 /// Appends a character to the sign before it if they are one sign.
@@ -156,13 +179,13 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
-        lex(text).unwrap().iter().map(|t| t.text.to_string()).collect()
+        lex(text).unwrap().tokens.iter().map(|t| t.text.to_string()).collect()
     }
 
     #[test]
     fn a_shebang_line_is_dropped_as_rustc_drops_it() {
         assert_eq!(words("#!/ \"\nasm!() // \""), ["asm", "!", "(", ")"]);
-        assert_eq!(lex("#!/ \"\nasm").unwrap()[0].line, 2);
+        assert_eq!(lex("#!/ \"\nasm").unwrap().tokens[0].line, 2);
         assert_eq!(words("#![x]\na"), ["#", "!", "[", "x", "]", "a"]);
         assert_eq!(words("#! /**/ // c\n [x] a")[..2], ["#", "!"]);
         assert_eq!(words("\n#!/ x"), ["#", "!", "/", "x"]);
@@ -170,22 +193,38 @@ mod tests {
 
     #[test]
     fn literals_and_comments_are_rustcs() {
-        assert_eq!(words("r##\"a\"#b\"## c\"x\" br\"y\" '\\'' 'a' 'b b'\\x7f' /*/* */ asm */ z"), [
-            "r##\"a\"#b\"##", "c\"x\"", "br\"y\"", "'\\''", "'a'", "'b", "b'\\x7f'", "z"
-        ]);
-        assert_eq!(words("a::b !=c: :d r#asm \u{212a}"), [
-            "a", "::", "b", "!=", "c", ":", ":", "d", "asm", "K"
-        ]);
+        assert_eq!(
+            words("r##\"a\"#b\"## c\"x\" br\"y\" '\\'' 'a' 'b b'\\x7f' /*/* */ asm */ z"),
+            ["r##\"a\"#b\"##", "c\"x\"", "br\"y\"", "'\\''", "'a'", "'b", "b'\\x7f'", "z"]
+        );
+        assert_eq!(
+            words("a::b !=c: :d r#asm \u{212a}"),
+            ["a", "::", "b", "!=", "c", ":", ":", "d", "asm", "K"]
+        );
     }
 
     #[test]
     fn what_rustc_cannot_lex_is_refused() {
-        for text in ["a\n\"", "a\n/* /* */", "a\nr#\"\"", "a\nr#\"", "a\nfoo\"x\"", "a\nfoo#bar",
-                     "a\n##", "a\n#\"x\"#", "a\n'\\", "a\n\u{2116}", "a\nb\u{1f600}"] {
-            assert_eq!(lex(text).map(|t| t.len()).unwrap_err().line, 2, "{text:?}");
+        for text in [
+            "a\n\"",
+            "a\n/* /* */",
+            "a\nr#\"\"",
+            "a\nr#\"",
+            "a\nfoo\"x\"",
+            "a\nfoo#bar",
+            "a\n##",
+            "a\n#\"x\"#",
+            "a\n'\\",
+            "a\n\u{2116}",
+            "a\nb\u{1f600}",
+        ] {
+            assert_eq!(lex(text).map(|t| t.tokens.len()).unwrap_err().line, 2, "{text:?}");
         }
         for text in ["---\nfn\n---\na", "#!/ x\n \n---", &"-".repeat(1 << 20)] {
-            assert_eq!(lex(text).map(|t| t.len()).unwrap_err().what, "a frontmatter (`---`)");
+            assert_eq!(
+                lex(text).map(|t| t.tokens.len()).unwrap_err().what,
+                "a frontmatter (`---`)"
+            );
         }
         assert_eq!(words("x---y").len(), 5);
     }

@@ -118,6 +118,19 @@ impl<'a> Trees<'a> {
     }
 }
 
+/// Whether one of the places, given as numbers of tokens before it, lies inside an own macro.
+pub fn is_any_hostile(tokens: &[Token], places: &[usize], plain: &HashSet<String>) -> bool {
+    let mut trees = Trees::new(tokens, plain);
+    let mut next = 0;
+    places.iter().any(|&place| {
+        for i in next..place {
+            trees.step(i);
+        }
+        next = place;
+        trees.is_hostile()
+    })
+}
+
 /// A strict keyword of edition 2024: no name, unless it is written `r#name`.
 pub fn is_keyword(token: &Token) -> bool {
     const WORDS: [&str; 51] = [
