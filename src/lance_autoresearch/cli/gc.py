@@ -103,7 +103,7 @@ def list_largest(root: Path, dropped: Collection[Path]) -> list[dict[str, Any]]:
              for path, agent in parts if path.exists()]
     return [
         {"path": str(path.relative_to(root)), "bytes": size, "agent": agent,
-         "why": "its loop runs" if agent and _is_loop_running(path.parent) else "used lately"}
+         "why": "its loop runs" if agent and is_locked(path.parent / LOOP_LOCK) else "used lately"}
         for size, path, agent in sorted(sizes, reverse=True)[:5]
     ]
 

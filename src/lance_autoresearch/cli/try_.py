@@ -46,7 +46,7 @@ def try_kernel(
         json: print the row as JSON.
     """
     from lance_autoresearch.campaign.briefing import collect_briefing, render_briefing
-    from lance_autoresearch.campaign.campaign import list_other_edits, repair_campaigns
+    from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.coordinator import Coordinator, Story
     from lance_autoresearch.campaign.nulls import run_due_null
     from lance_autoresearch.host.live import Live
@@ -57,8 +57,6 @@ def try_kernel(
     for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     subject = _choose(root, target, kernel, tier)
-    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
-        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
     _refuse_unchanged(root, target, subject, again)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
@@ -82,12 +80,14 @@ def try_kernel(
 
 
 def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> KernelUnderTest:
-    """The kernel to judge, with its CPU tier in force."""
-    from lance_autoresearch.campaign.campaign import enter_tier
+    """The kernel to judge, with its CPU tier in force; edits beside it are mentioned."""
+    from lance_autoresearch.campaign.campaign import enter_tier, list_other_edits
     from lance_autoresearch.campaign.kernel_under_test import resolve_kernel
 
     subject = resolve_kernel(root, target, kernel, Path.cwd())
     enter_tier(subject.campaign, tier)
+    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
+        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
     return subject
 
 
