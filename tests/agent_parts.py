@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -130,6 +130,11 @@ def assert_whole(mine: Campaign) -> None:
     assert changed == ([f"targets/{TARGET}/kernel/kernels.rs"] if undecided else [])
 
 
+def verdicts(progress: Progress) -> list[Verdict]:
+    """Of the trials of a loop."""
+    return [done.record.verdict for done in progress.done]
+
+
 def spoiled(mine: Campaign) -> str:
     """The champion with every sum wrong."""
     return around(mine.read_champion(), "scan8", after="out.fill(f32::NAN);").decode()
@@ -162,3 +167,49 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[N
     home.mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(home))
     yield
+
+
+def checkout_fixture(name: str) -> Callable[[pytest.TempPathFactory], Path]:
+    """The fixture `root` of a file: one checkout for all its tests."""
+
+    @pytest.fixture(scope="module")
+    def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return checkout(tmp_path_factory.mktemp(name))
+
+    return root
+
+
+def campaign_fixture(**variables: str) -> Callable[..., Iterator[Campaign]]:
+    """The fixture `mine` of a file: a new campaign, no account but what these variables hold."""
+
+    @pytest.fixture
+    def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
+        with clean_environment(monkeypatch, tmp_path / "home"):
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value)
+            yield fresh(root)
+
+    return mine
+
+
+@contextlib.contextmanager
+def dying_program(mine: Campaign, name: str, *readable: Path) -> Iterator[str]:
+    """A vendor's program that a watcher kills once it has written `half` into the kernel."""
+    wrapper, real = mine.root / ".lar" / "bin" / f"{name}-that-dies", program(name)
+    wrapper.write_text(
+        f'#!/bin/sh\nexec 3<&0\n"{real}" "$@" <&3 &\nchild=$!\n'
+        f'for i in $(seq 400); do grep -q half "{mine.kernel_path}" && break; sleep 0.05; done\n'
+        "kill -9 $child\nexit 1\n"
+    )
+    wrapper.chmod(0o755)
+    places = (wrapper.parent, *(readable or (Path(real).parent,)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAR_AGENT_READABLE", ":".join(map(str, places)))
+        yield str(wrapper)
+
+
+def assert_half_a_file_is_lost(mine: Campaign, progress: Progress) -> None:
+    """After a crash in mid-turn: no trial, and the champion is back."""
+    assert not progress.done and "ended in mid-turn" in progress.complaints[0]
+    assert mine.read_kernel() == mine.read_champion()
+    assert_whole(mine)

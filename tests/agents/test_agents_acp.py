@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import pytest
 from agent_parts import (
     TARGET,
     assert_whole,
-    checkout,
-    clean_environment,
-    fresh,
+    campaign_fixture,
+    checkout_fixture,
     own_lock,  # noqa: F401
     rows,
     run_loop,
     spoiled,
+    verdicts,
 )
 
 from lance_autoresearch.agents import Settings, load_agent, make_agent
@@ -36,17 +36,10 @@ SPOIL = ["pub fn scan8", "use std::fs;\npub fn scan8"]
 DONE = {"say": "HYPOTHESIS: a file\nPREDICTED GAIN: +2"}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout(tmp_path_factory.mktemp("acp"))
-
-
-@pytest.fixture
-def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    with clean_environment(monkeypatch, tmp_path / "home"):
-        venv = Path(sys.executable).parent.parent
-        monkeypatch.setenv("LAR_AGENT_READABLE", f"{venv}:{PROGRAM.parent}")
-        yield fresh(root)
+root = checkout_fixture("acp")
+mine = campaign_fixture(
+    LAR_AGENT_READABLE=f"{Path(sys.executable).parent.parent}:{PROGRAM.parent}"
+)
 
 
 @pytest.fixture
@@ -64,10 +57,6 @@ def heard(mine: Campaign) -> list[dict[str, Any]]:
     """What the agent's program was answered."""
     (place,) = (mine.root / ".lar" / "loops" / mine.name).rglob("heard.jsonl")
     return [json.loads(line) for line in place.read_text().splitlines()]
-
-
-def verdicts(progress: Progress) -> list[Verdict]:
-    return [done.record.verdict for done in progress.done]
 
 
 def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive: Drive) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from agent_parts import (
     TARGET,
     assert_whole,
-    checkout,
+    campaign_fixture,
+    checkout_fixture,
     clean_environment,
-    fresh,
     own_lock,  # noqa: F401
     rows,
     run_loop,
     spoiled,
+    verdicts,
 )
 from model_servers import Server, Step, anthropic, chat, fail, say, use
 
@@ -35,17 +36,8 @@ SPOIL = use("replace", old="pub fn scan8", new="use std::fs;\npub fn scan8")
 TRY = use("run_trial", hypothesis="a file", predicted_gain=2)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout(tmp_path_factory.mktemp("api"))
-
-
-@pytest.fixture
-def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    with clean_environment(monkeypatch, tmp_path / "home"):
-        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        yield fresh(root)
+root = checkout_fixture("api")
+mine = campaign_fixture(ANTHROPIC_API_KEY=KEY, OPENAI_API_KEY=KEY)
 
 
 @pytest.fixture
@@ -58,10 +50,6 @@ def drive(mine: Campaign, monkeypatch: pytest.MonkeyPatch) -> Drive:
         return run_loop(mine.root, agent, campaign=mine.name, **more)
 
     return run
-
-
-def verdicts(progress: Progress) -> list[Verdict]:
-    return [done.record.verdict for done in progress.done]
 
 
 def test_a_whole_file_is_judged_and_what_it_cost_is_booked(mine: Campaign, drive: Drive) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from agent_parts import (
     SLOWER_MARK,
     TARGET,
+    assert_half_a_file_is_lost,
     assert_kept_then_reverted,
     assert_whole,
     begin_delayed,
-    checkout,
-    clean_environment,
-    fresh,
+    campaign_fixture,
+    checkout_fixture,
+    dying_program,
     own_lock,  # noqa: F401
     program,
     rows,
@@ -34,16 +35,8 @@ BAD = {"old_string": "pub fn scan8", "new_string": "pub fn scan_eight"}
 """An edit that does not compile: its trial takes a second and no quiet machine."""
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout(tmp_path_factory.mktemp("claude"))
-
-
-@pytest.fixture
-def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    with clean_environment(monkeypatch, tmp_path / "home"):
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-scripted")
-        yield fresh(root)
+root = checkout_fixture("claude")
+mine = campaign_fixture(ANTHROPIC_API_KEY="sk-scripted")
 
 
 @pytest.fixture
@@ -216,23 +209,9 @@ def test_nonsense_is_no_candidate(mine: Campaign, drive: Drive) -> None:
     assert_whole(mine)
 
 
-def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
-    mine: Campaign, drive: Drive, tmp_path: Path
-) -> None:
-    # The vendor's program, killed by a watcher once it has written.
-    wrapper = mine.root / ".lar" / "bin" / "claude-that-dies"
-    real = program("claude")
-    wrapper.write_text(
-        f'#!/bin/sh\nexec 3<&0\n"{real}" "$@" <&3 &\nchild=$!\n'
-        f'for i in $(seq 400); do grep -q half "{mine.kernel_path}" && break; sleep 0.05; done\n'
-        "kill -9 $child\nexit 1\n"
-    )
-    wrapper.chmod(0o755)
+def test_a_crash_in_mid_turn_loses_the_half_written_file_only(mine: Campaign, drive: Drive) -> None:
     half = edit(mine, old_string="pub fn scan8", new_string="pub fn half")
     slow = [read(mine), half, *[read(mine)] * 200]
-    with anthropic.Server(slow) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAR_AGENT_READABLE", f"{wrapper.parent}:{Path(real).parent}")
-        progress = drive(server, {"program": str(wrapper), "rounds": 300}, limits={"failures": 1})
-    assert not progress.done and "ended in mid-turn" in progress.complaints[0]
-    assert mine.read_kernel() == mine.read_champion()
-    assert_whole(mine)
+    with anthropic.Server(slow) as server, dying_program(mine, "claude") as path:
+        progress = drive(server, {"program": path, "rounds": 300}, limits={"failures": 1})
+    assert_half_a_file_is_lost(mine, progress)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from agent_parts import (
     SLOWER_MARK,
     TARGET,
+    assert_half_a_file_is_lost,
     assert_kept_then_reverted,
     assert_whole,
     begin_delayed,
-    checkout,
-    clean_environment,
-    fresh,
+    campaign_fixture,
+    checkout_fixture,
+    dying_program,
     own_lock,  # noqa: F401
     program,
     run_loop,
@@ -31,16 +32,8 @@ Drive = Callable[..., Progress]
 pytestmark = pytest.mark.deep
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkout(tmp_path_factory.mktemp("codex"))
-
-
-@pytest.fixture
-def mine(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
-    with clean_environment(monkeypatch, tmp_path / "home"):
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-scripted")
-        yield fresh(root)
+root = checkout_fixture("codex")
+mine = campaign_fixture(OPENAI_API_KEY="sk-scripted")
 
 
 @pytest.fixture
@@ -193,26 +186,12 @@ def test_with_a_price_money_ends_the_loop_between_turns(mine: Campaign, drive: D
     assert progress.tally.usd == pytest.approx(1.002), "Codex cannot be stopped in mid-turn"
 
 
-def test_a_crash_in_mid_turn_loses_the_half_written_file_only(
-    mine: Campaign, drive: Drive
-) -> None:
-    # The vendor's program, killed by a watcher once it has written.
-    wrapper = mine.root / ".lar" / "bin" / "codex-that-dies"
-    real = program("codex")
-    wrapper.write_text(
-        f'#!/bin/sh\nexec 3<&0\n"{real}" "$@" <&3 &\nchild=$!\n'
-        f'for i in $(seq 400); do grep -q half "{mine.kernel_path}" && break; sleep 0.05; done\n'
-        "kill -9 $child\nexit 1\n"
-    )
-    wrapper.chmod(0o755)
+def test_a_crash_in_mid_turn_loses_the_half_written_file_only(mine: Campaign, drive: Drive) -> None:
     half = shell(f"sed -i 's/pub fn scan8/pub fn half/' {mine.kernel_path}; sleep 60")
-    with responses.Server([half]) as server, pytest.MonkeyPatch.context() as patch:
-        package = Path(real).parent.parent
-        patch.setenv("LAR_AGENT_READABLE", f"{wrapper.parent}:{package}")
-        progress = drive(server, {"program": str(wrapper)}, limits={"failures": 1})
-    assert not progress.done and "ended in mid-turn" in progress.complaints[0]
-    assert mine.read_kernel() == mine.read_champion()
-    assert_whole(mine)
+    package = Path(program("codex")).parent.parent
+    with responses.Server([half]) as server, dying_program(mine, "codex", package) as path:
+        progress = drive(server, {"program": path}, limits={"failures": 1})
+    assert_half_a_file_is_lost(mine, progress)
 
 
 def test_nonsense_is_no_candidate(mine: Campaign, drive: Drive) -> None:

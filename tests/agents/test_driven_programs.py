@@ -29,6 +29,7 @@ from lance_autoresearch.agents.claude import ClaudeAgent
 from lance_autoresearch.agents.codex import CodexAgent
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.loop import Progress
+from lance_autoresearch.host import agent_sandbox
 from lance_autoresearch.records import Verdict
 
 DRIVERS = {"claude": ClaudeAgent, "codex": CodexAgent}
@@ -169,4 +170,16 @@ def test_a_busy_model_is_asked_again_and_then_given_up(mine: Campaign, drive: Dr
     rows = claude_rows("API Error: 429 rate limit", is_error=True)
     progress = drive("claude", script(rows=rows))
     assert "could not be asked 3 times in a row" in progress.ended
+    assert_whole(mine)
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_a_program_that_prints_its_result_and_stays_is_ended_and_judged(
+    name: str, mine: Campaign, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_sandbox, "LINGER_S", 0.3)
+    said = ROWS[name]("HYPOTHESIS: a name")
+    progress = drive(name, script(SPOIL, rows=said) + "setsid sleep 600 &\nsleep 600\n")
+    assert [done.record.hypothesis for done in progress.done] == ["a name"]
+    assert progress.done[0].record.tokens == 4400 and not progress.complaints
     assert_whole(mine)

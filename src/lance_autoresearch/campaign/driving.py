@@ -76,12 +76,13 @@ def drive_loop(
                          next=f"./lar loop {where.target} --campaign {where.name}")
     require_kernel(where)
     campaigns.enter_tier(where)
-    with lock_loop(where.desk), raise_on_signals():
+    with lock_loop(where.desk):
         try:
-            progress = _run_in_campaign(
-                where, agent, budget, hooks, json=json, kind=kind, resume=resume,
-                patience=patience, clock=clock,
-            )  # fmt: skip
+            with raise_on_signals():
+                progress = _run_in_campaign(
+                    where, agent, budget, hooks, json=json, kind=kind, resume=resume,
+                    patience=patience, clock=clock,
+                )  # fmt: skip
         except EndedBySignal as caught:  # before the first turn or after the last
             _notify_failed(where, hooks, f"ended by {signal.Signals(caught.args[0]).name}")
             raise SystemExit(128 + caught.args[0]) from None

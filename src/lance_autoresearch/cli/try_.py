@@ -57,18 +57,19 @@ def try_kernel(
     for line in repair_campaigns(root):
         print(line, file=sys.stderr)
     subject = _choose(root, target, kernel, tier)
-    _warn_of_other_edits(subject)
     _refuse_unchanged(root, target, subject, again)
-    with Live(enabled=not json) as live, Coordinator(
-        root, target, champion=subject.champion, phases=Phases(live.show)
-    ) as coordinator:
-        text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
-        if subject.campaign is not None:
-            run_due_null(coordinator, subject.campaign, live.show)
-            coordinator.begin_phases(Phases(live.show))
-        story = Story(message, campaign=subject.campaign_name, predicted=predict)
-        done = coordinator.attempt(text, story, subject.campaign, earlier=before)
-        taught = collect_briefing(coordinator.ledger, done.record, subject.campaign_name)
+    with Live(enabled=not json) as live:
+        phases = Phases(live.show)
+        with Coordinator(
+            root, target, champion=subject.champion, phases=phases
+        ) as coordinator:
+            text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
+            if subject.campaign is not None:
+                run_due_null(coordinator, subject.campaign, live.show)
+                coordinator.begin_phases(Phases(live.show))
+            story = Story(message, campaign=subject.campaign_name, predicted=predict)
+            done = coordinator.attempt(text, story, subject.campaign, earlier=before)
+            taught = collect_briefing(coordinator.ledger, done.record, subject.campaign_name)
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
     else:
@@ -78,21 +79,15 @@ def try_kernel(
     return done.record.verdict.exit_code
 
 
-def _warn_of_other_edits(subject: KernelUnderTest) -> None:
-    """One line if files beside the kernel were edited in the worktree."""
-    from lance_autoresearch.campaign.campaign import list_other_edits
-
-    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
-        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
-
-
 def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> KernelUnderTest:
-    """The kernel to judge, with its CPU tier in force."""
-    from lance_autoresearch.campaign.campaign import enter_tier
+    """The kernel to judge, with its CPU tier in force; edits beside it are mentioned."""
+    from lance_autoresearch.campaign.campaign import enter_tier, list_other_edits
     from lance_autoresearch.campaign.kernel_under_test import resolve_kernel
 
     subject = resolve_kernel(root, target, kernel, Path.cwd())
     enter_tier(subject.campaign, tier)
+    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
+        print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
     return subject
 
 
