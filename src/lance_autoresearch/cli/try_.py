@@ -59,17 +59,16 @@ def try_kernel(
     subject = _choose(root, target, kernel, tier)
     _warn_of_other_edits(subject)
     _refuse_unchanged(root, target, subject, again)
-    with Live(enabled=not json) as live:
-        with Coordinator(
-            root, target, champion=subject.champion, phases=Phases(live.show)
-        ) as coordinator:
-            text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
-            if subject.campaign is not None:
-                run_due_null(coordinator, subject.campaign, live.show)
-                coordinator.begin_phases(Phases(live.show))
-            story = Story(message, campaign=subject.campaign_name, predicted=predict)
-            done = coordinator.attempt(text, story, subject.campaign, earlier=before)
-            taught = collect_briefing(coordinator.ledger, done.record, subject.campaign_name)
+    with Live(enabled=not json) as live, Coordinator(
+        root, target, champion=subject.champion, phases=Phases(live.show)
+    ) as coordinator:
+        text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
+        if subject.campaign is not None:
+            run_due_null(coordinator, subject.campaign, live.show)
+            coordinator.begin_phases(Phases(live.show))
+        story = Story(message, campaign=subject.campaign_name, predicted=predict)
+        done = coordinator.attempt(text, story, subject.campaign, earlier=before)
+        taught = collect_briefing(coordinator.ledger, done.record, subject.campaign_name)
     if json:
         print(json_module.dumps({**done.as_json(), **taught}))
     else:
