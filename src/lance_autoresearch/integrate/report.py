@@ -109,7 +109,8 @@ def _encode_class(one: ClassReport) -> dict[str, Any]:
 def _encode_effect(effect: ClassEffect) -> dict[str, Any]:
     return {
         "effect": str(effect.effect), "gain": round(effect.gain, 3),
-        "low": _round_finite(effect.low), "high": _round_finite(effect.high), "lance_ns": effect.baseline_ns, "candidate_ns": effect.candidate_ns,
+        "low": _round_finite(effect.low), "high": _round_finite(effect.high),
+        "lance_ns": effect.baseline_ns, "candidate_ns": effect.candidate_ns,
         "pairs": effect.pairs,
     }  # fmt: skip
 
