@@ -164,7 +164,7 @@ def test_gc_drops_a_workspace_unless_it_is_used(
     with hold_workspace(copy), pytest.raises(MachineError, match="another"):
         drop_workspaces(ROOT, dry_run=False)
     assert copy.home.is_dir()
-    assert drop_workspaces(ROOT, dry_run=False) >= would and not copy.home.exists()
+    assert drop_workspaces(ROOT, dry_run=False) > 1 << 20 and not copy.home.exists()
 
 
 def test_targets_name_classes_that_the_programs_have(light: Workspace) -> None:
