@@ -186,6 +186,14 @@ def describe_spaces(target: str) -> str:
     return f"{format_table(made.HEAD, made.list_rows(spaces))}\n\n{made.describe_spaces(spaces)}"
 
 
+def describe_integration(target: str) -> str:
+    """End-to-end verdicts of one champion, from records/integration/."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import integration_tables  # type: ignore[import-not-found, unused-ignore]
+
+    return str(integration_tables.describe_target(target))
+
+
 CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
 """Targets that have a champion: `champion-fsst` and so on are tables."""
 
@@ -255,6 +263,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "red": summarise_red_team,
     **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
     **{f"space-{name}": partial(describe_spaces, name) for name in CHAMPIONS},
+    **{f"integration-{name}": partial(describe_integration, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},
 }
 

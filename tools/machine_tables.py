@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from integration_tables import find_cell
+
 from lance_autoresearch.calibration.machine_records import (
     MachineRecord,
     find_newest,
@@ -31,10 +33,13 @@ def champions(root: Path = ROOT) -> str:
     if not kinds:
         return NOTHING.format("TARGET")
     rows = [
-        [f"`{target}`", *(_cell(root, newest.get((target, kind))) for kind in kinds)]
+        [f"`{target}`", *(_cell(root, newest.get((target, kind))) for kind in kinds),
+         find_cell(root, target)]
         for target in sorted({target for target, _ in newest})
     ]
-    return _table(["target", *(_kind_head(newest, kind) for kind in kinds)], rows)
+    return _table(
+        ["target", *(_kind_head(newest, kind) for kind in kinds), "end to end, in Lance"], rows
+    )
 
 
 def target_page(target: str, root: Path = ROOT) -> str:

@@ -24,6 +24,8 @@ from lance_autoresearch.errors import LarError
 from lance_autoresearch.host import landlock, machine, sandbox, toolchain
 from lance_autoresearch.host.cpu_kinds import read_processor
 from lance_autoresearch.host.tier import is_narrower, read_requested_tier
+from lance_autoresearch.integrate.setup import describe_readiness
+from lance_autoresearch.integrate.state import SETUP
 
 State = Literal["ok", "weak", "fault"]
 
@@ -365,22 +367,18 @@ def _check_agents(root: Path) -> Finding:
 NAMES = {"Darwin": "macOS"}
 """Systems whose name for people differs from what they call themselves."""
 
+def _check_integration(root: Path) -> Finding:
+    ready, found = describe_readiness(root)
+    if ready:
+        return Finding("integration", "ok", found)
+    return Finding("integration", "weak", found, "no end-to-end verdict", SETUP)
+
+
 CHECKS: tuple[Callable[[Path], Finding], ...] = (
-    _check_python,
-    _check_git,
-    _check_rust,
-    _check_linker,
-    _check_sandbox,
-    _check_tsc,
-    _check_cores,
-    _check_cpu,
-    _check_clock,
-    _check_memory,
-    _check_disk,
-    _check_upstream,
-    _check_conductor,
-    _check_agents,
-)
+    _check_python, _check_git, _check_rust, _check_linker, _check_sandbox, _check_tsc,
+    _check_cores, _check_cpu, _check_clock, _check_memory, _check_disk, _check_upstream,
+    _check_conductor, _check_agents, _check_integration,
+)  # fmt: skip
 
 
 def build_conductor(root: Path) -> float:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lance_autoresearch.build.builder import compose_first_kernel
 from lance_autoresearch.integrate.workspace import LIGHT, Workspace, describe_workspace
+from lance_autoresearch.rules.policy import QUERIES
 
 ROOT = Path(__file__).parents[2]
+
+
+SHORT = replace(QUERIES, max_pairs=8, rounds=1, block_ms=2.0, quiet_looks=0, reply_seconds=5.0)
+"""Fewer and shorter blocks, for what does not depend on times."""
 
 
 def find_light() -> Workspace:

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import time
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from integrate.light_parts import ROOT, find_light, make_kernel
+from integrate.light_parts import ROOT, SHORT, make_kernel
 
 from lance_autoresearch.cli.app import run_command_line
-from lance_autoresearch.errors import MachineError, UpstreamError, UsageError
+from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.machine import list_cores
-from lance_autoresearch.integrate import controls, meter, server, setup, verdict
-from lance_autoresearch.integrate.classes import load_classes, select_classes
+from lance_autoresearch.integrate import controls, meter
 from lance_autoresearch.integrate.features import find_features
-from lance_autoresearch.integrate.library import build_control, build_library
+from lance_autoresearch.integrate.library import build_control
 from lance_autoresearch.integrate.meter import CandidateAtFault, QueryMeter
 from lance_autoresearch.integrate.server import Hook, ServerFault, start_server
-from lance_autoresearch.integrate.setup import hold_workspace, list_drift, set_up
-from lance_autoresearch.integrate.state import read_state, require_ready, write_state
+from lance_autoresearch.integrate.state import read_state
 from lance_autoresearch.integrate.verdict import IntegrationReport, Question, integrate_kernel
-from lance_autoresearch.integrate.workspace import HOME, Workspace, collect_files, load_pins
+from lance_autoresearch.integrate.workspace import Workspace
 from lance_autoresearch.records import Effect
-from lance_autoresearch.rules.policy import QUERIES
-
-SHORT = replace(QUERIES, max_pairs=8, rounds=1, block_ms=2.0, quiet_looks=0, reply_seconds=5.0)
-"""Fewer and shorter blocks: what is tested here does not depend on times."""
-
-
-@pytest.fixture(scope="module")
-def light() -> Workspace:
-    space = find_light()
-    set_up(space, lambda _: None)
-    return space
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing here is a figure, so it need not wait for the machine."""
-    monkeypatch.setenv("LAR_LOCK_DIR", str(tmp_path_factory.getbasetemp()))
-    for module in (controls, meter, server, verdict):
-        monkeypatch.setattr(module, "QUERIES", SHORT)
 
 
 def ask(space: Workspace, twist: str, **more: object) -> IntegrationReport:
@@ -210,163 +183,6 @@ def test_shapes_show_what_queries_call(
     assert run_command_line(["integrate", "shapes", "fsst", "--program", "light"]) == 0
     out = capsys.readouterr().out
     assert "short decompress_i32: 1600 calls, codes" in out and "what trials time:" in out
-
-
-# --- what was never finished, or has changed, is not used -----------------------------------
-
-
-@pytest.fixture
-def copy(light: Workspace, tmp_path: Path) -> Workspace:
-    """A workspace of its own with the finished program and datasets."""
-    home = tmp_path / light.home.name
-    shutil.copytree(light.data, home / "data")
-    place = home / "target" / "release" / light.binary.name
-    place.parent.mkdir(parents=True)
-    shutil.copy(light.binary, place)
-    shutil.copy(light.home / "state.json", home)
-    return replace(light, home=home)
-
-
-def test_a_finished_workspace_is_ready(copy: Workspace) -> None:
-    assert require_ready(copy, ["short", "long"]).program
-
-
-@pytest.mark.parametrize(
-    ("file", "fault"),
-    [
-        ("data/short/codes", "has changed"),
-        ("target/release/lar-light", "not the one that was built"),
-    ],
-)
-def test_a_changed_byte_is_noticed(copy: Workspace, file: str, fault: str) -> None:
-    place = copy.home / file
-    data = bytearray(place.read_bytes())
-    data[len(data) // 2] ^= 1
-    place.write_bytes(bytes(data))
-    with pytest.raises(MachineError, match=fault):
-        require_ready(copy, ["short"])
-
-
-def test_missing_and_additional_files_of_a_dataset_are_noticed(copy: Workspace) -> None:
-    (copy.data / "short" / "more").write_bytes(b"x")
-    with pytest.raises(MachineError, match="has other files"):
-        require_ready(copy, ["short"])
-    shutil.rmtree(copy.data / "long")
-    with pytest.raises(MachineError, match="never finished"):
-        require_ready(copy, ["long"])
-
-
-def test_other_sources_are_noticed(copy: Workspace) -> None:
-    other = replace(copy, edits=(replace(copy.edits[0], before="// moved\n"),))
-    with pytest.raises(MachineError, match="other sources"):
-        require_ready(other, [])
-
-
-def test_an_unreadable_state_is_no_state(copy: Workspace) -> None:
-    (copy.home / "state.json").write_text('{"sources": "x"')
-    with pytest.raises(MachineError, match="not set up"):
-        require_ready(copy, [])
-
-
-def test_a_changed_dataset_is_made_again_by_setup(copy: Workspace) -> None:
-    """FSST draws random numbers of its own, so it is another dataset with another digest."""
-    kept = read_state(copy).datasets["long"]
-    (copy.data / "short" / "codes").write_bytes(b"x")
-    said: list[str] = []
-    set_up(copy, said.append)
-    assert said == ["dataset short"]
-    require_ready(copy, ["short", "long"])
-    assert read_state(copy).datasets["long"] == kept
-
-
-def test_a_second_one_at_once_is_refused(light: Workspace) -> None:
-    with hold_workspace(light), pytest.raises(MachineError, match="another `lar integrate`"):
-        set_up(light, lambda _: None)
-
-
-def test_a_killed_setup_leaves_nothing_that_is_believed(
-    light: Workspace, tmp_path: Path
-) -> None:
-    code = "from lance_autoresearch.cli.app import main; main()"
-    words = [sys.executable, "-c", code, "integrate", "setup", "--program", "light"]
-    environment = {**os.environ, HOME: str(tmp_path)}
-    with subprocess.Popen(
-        words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        assert any(line.startswith("[2/") for line in lines)
-        os.killpg(process.pid, signal.SIGKILL)
-    space = replace(light, home=tmp_path / light.home.name)
-    assert (space.home / "target").is_dir() and not read_state(space).program
-    with pytest.raises(MachineError, match="not set up"):
-        require_ready(space, [])
-
-
-def test_too_small_a_disk_is_refused_before_anything_is_fetched(
-    light: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(setup, "QUERIES", replace(QUERIES, disk_bytes=1 << 60))
-    space = replace(light, program="e2e", home=tmp_path / "space")
-    said: list[str] = []
-    with pytest.raises(MachineError, match="of disk are needed"):
-        set_up(space, said.append)
-    assert "built once" in said[0] and not (space.home / "crates").exists()
-
-
-def test_a_patch_that_does_not_apply_is_refused(light: Workspace, tmp_path: Path) -> None:
-    moved = replace(light, edits=(replace(light.edits[0], anchor="let mut nothing = "),))
-    with pytest.raises(UpstreamError, match="Lance moved"):
-        collect_files(moved)
-    gone = replace(light, edits=(replace(light.edits[0], file="src/gone.rs"),))
-    with pytest.raises(UpstreamError, match=r"has no file src/gone\.rs"):
-        collect_files(gone)
-
-
-def test_pins_are_of_the_release_of_the_oracle(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "upstream.toml", tmp_path)
-    (tmp_path / "integrate").mkdir()
-    (tmp_path / "integrate" / "pins.toml").write_text('version = "13.0.0"\n[archives]\n')
-    with pytest.raises(UpstreamError, match=r"is of release 13\.0\.0"):
-        load_pins(tmp_path)
-
-
-def test_versions_are_those_that_lance_ships(light: Workspace) -> None:
-    lock = (light.source / "Cargo.lock").read_text()
-    assert list_drift(lock, lock) == []
-    package = next(p for p in tomllib.loads(lock)["package"] if p.get("checksum"))
-    other = lock.replace(package["checksum"], "0" * 64)
-    assert list_drift(lock, other) == [f"{package['name']} {package['version']}"]
-
-
-def test_a_state_survives_writing(copy: Workspace) -> None:
-    state = read_state(copy)
-    write_state(copy, state)
-    assert read_state(copy) == state
-
-
-# --- what may be asked ----------------------------------------------------------------------
-
-
-def test_targets_name_classes_that_the_programs_have(light: Workspace) -> None:
-    assert load_classes(ROOT, "fsst", "light").all == tuple(setup.list_classes(light))
-    text = (ROOT / "integrate" / "e2e" / "src" / "classes.rs").read_text()
-    for target in ("fsst", "pq-l2", "topk-merge"):
-        for name in load_classes(ROOT, target, "e2e").all:
-            assert f'"{name}"' in text
-
-
-def test_unknown_classes_and_targets_are_refused() -> None:
-    plan = load_classes(ROOT, "fsst", "e2e")
-    assert select_classes(plan, (), False) == (plan.main,)
-    assert select_classes(plan, (), True) == plan.all
-    with pytest.raises(UsageError, match="no class 'x'"):
-        select_classes(plan, ("x",), False)
-    with pytest.raises(UsageError, match="has no table"):
-        load_classes(ROOT, "pq-l2", "light")
-    with pytest.raises(UsageError, match="has no integration"):
-        build_library(ROOT, "_toy", b"")
 
 
 @pytest.mark.timing

@@ -77,8 +77,9 @@ pub fn make_text(random: &mut Random, words: &[String], least: u64, most: u64) -
 
 /// First and last name, about 14 bytes.
 pub fn make_name(random: &mut Random, words: &[String]) -> String {
-    let first = random.rank(600) as usize;
-    let last = random.rank(4000) as usize;
+    // Every third word has two syllables.
+    let first = 3 * random.rank(600) as usize;
+    let last = 3 * random.rank(4000) as usize;
     format!("{} {}", capitalise(&words[first]), capitalise(&words[last]))
 }
 

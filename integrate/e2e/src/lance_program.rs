@@ -88,7 +88,9 @@ async fn open_dataset(data: &Path, class: Class, deleted: bool) -> Result<Datase
 
 fn make_inputs(class: Class) -> Result<Inputs, String> {
     Ok(match class.kind {
-        Kind::Nearest { .. } | Kind::Flat => Inputs::Vectors(make_queries(find_dim(class.data), QUERIES)),
+        Kind::Nearest { .. } | Kind::Flat => {
+            Inputs::Vectors(make_queries(find_dim(class.data), QUERIES))
+        }
         Kind::Text { words, all } => Inputs::Texts(make_text_queries(words, all)),
         Kind::Take => Inputs::Places(make_places()),
         Kind::Scan => Inputs::Nothing,
@@ -121,7 +123,10 @@ fn make_places() -> Vec<Vec<u64>> {
 
 /// The scan that answers query `number` of a class.
 fn make_scanner(
-    class: &Class, dataset: &Dataset, inputs: &Inputs, number: usize,
+    class: &Class,
+    dataset: &Dataset,
+    inputs: &Inputs,
+    number: usize,
 ) -> lance::Result<Scanner> {
     let mut scan = dataset.scan();
     match (&class.kind, inputs) {
@@ -150,7 +155,10 @@ fn make_scanner(
 }
 
 async fn answer_one(
-    class: &Class, dataset: &Dataset, inputs: &Inputs, number: usize,
+    class: &Class,
+    dataset: &Dataset,
+    inputs: &Inputs,
+    number: usize,
 ) -> lance::Result<Vec<RecordBatch>> {
     if let Inputs::Places(places) = inputs {
         let columns = ProjectionRequest::from_columns([class.column], dataset.schema());

@@ -83,13 +83,13 @@ fn make_column(values: Vec<f32>, dim: usize) -> Made<ArrayRef> {
 async fn make_index(path: &str, set: &Vectors) -> Made<()> {
     let vectors = make_column(make_vectors(1, set.rows, set.dim), set.dim)?;
     let mut random = Random(2);
-    let chosen = Int32Array::from_iter_values((0..set.rows).map(|_| random.below(100) as i32));
-    let mut dataset = write(path, vec![("vector", vectors), ("chosen", Arc::new(chosen))]).await?;
+    let chosen = (0..set.rows).map(|_| random.below(100) as i32);
+    let chosen: ArrayRef = Arc::new(Int32Array::from_iter_values(chosen));
+    let mut dataset = write(path, vec![("vector", vectors), ("chosen", chosen)]).await?;
     let bitmap = ScalarIndexParams::for_builtin(BuiltinIndexType::Bitmap);
     let name = Some("chosen".to_string());
     dataset.create_index(&["chosen"], IndexType::Bitmap, name, &bitmap, true).await?;
-    let params =
-        VectorIndexParams::ivf_pq(set.partitions, 8, set.sub_vectors, MetricType::L2, 50);
+    let params = VectorIndexParams::ivf_pq(set.partitions, 8, set.sub_vectors, MetricType::L2, 50);
     let name = Some("vector".to_string());
     dataset.create_index(&["vector"], IndexType::Vector, name, &params, true).await?;
     let whole = dataset.version().version;
@@ -151,6 +151,7 @@ pub fn make_queries(dim: usize, count: usize) -> Vec<Float32Array> {
 /// Query vectors as one column, for classes that take many rows at once.
 pub fn make_rows(seed: u64, rows: usize, dim: usize) -> Made<FixedSizeListArray> {
     let values = make_vectors(seed, rows, dim);
-    let rows = values.chunks_exact(dim).map(|one| Some(one.iter().map(|v| Some(*v)).collect::<Vec<_>>()));
+    let rows =
+        values.chunks_exact(dim).map(|one| Some(one.iter().map(|v| Some(*v)).collect::<Vec<_>>()));
     Ok(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, dim as i32))
 }

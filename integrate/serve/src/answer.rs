@@ -13,7 +13,8 @@ impl Answer {
     pub fn describe(&self) -> String {
         match self {
             Self::Rows(rows) => {
-                let rows: Vec<_> = rows.iter().map(|(id, bits)| format!("{id}:{bits:08x}")).collect();
+                let rows: Vec<_> =
+                    rows.iter().map(|(id, bits)| format!("{id}:{bits:08x}")).collect();
                 format!("rows {}", rows.join(","))
             }
             Self::Values(hash) => format!("values {} {}", hash.finish(), hash.count),

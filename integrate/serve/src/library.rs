@@ -159,8 +159,14 @@ impl<F: Sync> Watched for Op<F> {
         let list = |bins: &[AtomicU64]| bins.iter().map(read).collect::<Vec<_>>().join(",");
         format!(
             r#"{{"op":"{}","calls":{},"units":{},"ticks":{},"dims":["{}","{}"],"sizes":[[{}],[{}]]}}"#,
-            self.name, read(&self.calls), read(&self.units), read(&self.ticks),
-            self.dims[0], self.dims[1], list(&self.sizes[0]), list(&self.sizes[1]),
+            self.name,
+            read(&self.calls),
+            read(&self.units),
+            read(&self.ticks),
+            self.dims[0],
+            self.dims[1],
+            list(&self.sizes[0]),
+            list(&self.sizes[1]),
         )
     }
 }

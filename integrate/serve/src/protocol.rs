@@ -65,7 +65,8 @@ impl Arguments {
             let (head, path) = hook.split_once('=').ok_or("--hook needs TARGET=LIBRARY")?;
             let (target, ops) = head.split_once(':').unwrap_or((head, ""));
             let wanted = ops.split(',').filter(|op| !op.is_empty()).map(Into::into).collect();
-            let library = Library::load(path, wanted, features).map_err(|e| format!("{target}: {e}"))?;
+            let library =
+                Library::load(path, wanted, features).map_err(|e| format!("{target}: {e}"))?;
             watched.extend(install(target, &library).map_err(|e| format!("{target}: {e}"))?);
         }
         Ok(Self { data, classes, watched })
@@ -113,7 +114,10 @@ pub fn run<P: Program>(mut program: P, watched: &[&'static dyn Watched]) -> std:
 }
 
 fn time_run<P: Program>(
-    program: &mut P, class: &str, first: &str, count: &str,
+    program: &mut P,
+    class: &str,
+    first: &str,
+    count: &str,
 ) -> Result<(String, Vec<P::Raw>), String> {
     let number = |word: &str| word.parse::<usize>().map_err(|_| format!("'{word}' is no number"));
     let (first, count) = (number(first)?, number(count)?);
@@ -124,7 +128,8 @@ fn time_run<P: Program>(
 }
 
 fn describe_answers<P: Program>(
-    program: &P, last: Option<&(String, Vec<P::Raw>)>,
+    program: &P,
+    last: Option<&(String, Vec<P::Raw>)>,
 ) -> Result<String, String> {
     let (class, raw) = last.ok_or("nothing was run")?;
     let texts: Result<Vec<_>, String> =

@@ -18,7 +18,7 @@ FRESH_S = 3_600.0
 """Data used within the last hour may be in use now: it stays at any limit."""
 WORTH_NAMING = 100_000_000
 """Bytes from which an agent's home is named although nothing is over a limit."""
-PRODUCTS = ("kernels", "bare", "fidelity")
+PRODUCTS = ("kernels", "bare", "fidelity", "integrated")
 """Caches under .lar/cache that grow with every trial or release."""
 
 
@@ -35,6 +35,7 @@ def collect_garbage(
     *,
     days: float = 30.0,
     max_gb: float | None = None,
+    integrate: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> int:
@@ -48,6 +49,7 @@ def collect_garbage(
     Args:
         days: how old it must be; with 0 nothing else should be running.
         max_gb: largest size of .lar, in GB (1e9 bytes).
+        integrate: also drop the patched Lance and its datasets (`lar integrate setup` makes them).
         dry_run: only list what would be dropped.
         json: print one object.
     """
@@ -68,12 +70,26 @@ def collect_garbage(
     if not dry_run:
         for thing in dropped:
             shutil.rmtree(thing.path, ignore_errors=True)
+    if integrate:
+        builds += drop_workspaces(root, dry_run)
     freed = builds + sum(blob.stored for blob in blobs)
     body = {"v": 1, "blobs": len(blobs), "builds": len(dropped), "bytes": freed,
             "left": took - freed, "dry_run": dry_run,
             "largest": list_largest(root, {thing.path for thing in dropped})}
     print(json_module.dumps(body) if json else format_summary(body, over))
     return 0
+
+
+def drop_workspaces(root: Path, dry_run: bool) -> int:
+    """Delete what `lar integrate setup` made; its bytes. MachineError if it is in use."""
+    from lance_autoresearch.integrate.setup import remove_workspace
+    from lance_autoresearch.integrate.workspace import PROGRAMS, describe_workspace
+
+    total = 0
+    for space in (describe_workspace(root, program) for program in PROGRAMS):
+        if space.home.is_dir():
+            total += measure_size(space.home) if dry_run else remove_workspace(space)
+    return total
 
 
 def format_summary(body: dict[str, Any], over: int) -> str:

@@ -25,9 +25,11 @@ def integrate(
     trial: int | None = None,
     query_class: tuple[str, ...] = (),
     op: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
     all_classes: bool = False,
     program: str = _PROGRAM,
     jobs: int | None = None,
+    record: bool = False,
     json: bool = False,
 ) -> int:
     """Measure a kernel in whole queries of the real Lance.
@@ -36,36 +38,43 @@ def integrate(
     writes the datasets: about 50 minutes on two cores and 10 GB. It goes on where it was stopped.
     `lar integrate TARGET` puts a kernel behind the hooks and compares whole queries, answer by
     answer and process pair by process pair. `lar integrate shapes TARGET` shows with which sizes
-    queries call the kernel, beside those that trials time. `lar integrate remove` deletes it all.
+    queries call the kernel, beside those that trials time. `lar gc --integrate` deletes it all.
 
     Exit code: 0 no class is slower, 1 one is, 2 answers differ, 3 the kernel failed, 4 a class is
     not resolved, not reached or not believed.
 
     Args:
-        what: setup, shapes, remove, or the target to measure.
+        what: setup, shapes, or the target to measure.
         target: of shapes.
         kernel: a file; default the target's champion.
         trial: the kernel of a trial in the ledger.
         query_class: measure these classes; default the target's main one.
+        also: put the champions of these targets behind their hooks too: one candidate.
         op: put only these ops behind the hooks.
         all_classes: measure every class that the target names, up to five minutes.
         program: e2e is Lance; light is one small crate of it, for tests.
         jobs: parallel compilers of setup.
+        record: write the champion's verdict to records/integration/, for the tables of README.
         json: print one JSON object.
     """
+    from lance_autoresearch.errors import UsageError
+    from lance_autoresearch.integrate.record import write_record
     from lance_autoresearch.integrate.workspace import describe_workspace
 
     root = checkout.find_root()
     space = describe_workspace(root, program)
     if what == "setup":
         return _set_up(space, jobs, json)
-    if what == "remove":
-        return _remove(space, json)
     if what == "shapes":
         return _show_shapes(space, _require_target(target))
     kernels = {what: _read_kernel(root, what, kernel, trial)}
+    kernels |= {other: _read_kernel(root, other, None, None) for other in also}
+    if record and (kernel is not None or trial is not None or op):
+        raise UsageError("--record is for champions, with all their ops", where="integrate")
     report = _measure(space, kernels, query_class, op, all_classes)
     _print_report(report, json)
+    if record:
+        _say(f"recorded in {write_record(root, space, kernels, report).relative_to(root)}")
     return _find_exit_code(report)
 
 
@@ -92,14 +101,6 @@ def _set_up(space: Workspace, jobs: int | None, json: bool) -> int:
     else:
         print(f"Lance {space.version} is ready: program {state.program[:12]}, datasets "
               f"{', '.join(sorted(state.datasets))}")  # fmt: skip
-    return 0
-
-
-def _remove(space: Workspace, json: bool) -> int:
-    from lance_autoresearch.integrate.setup import remove_workspace
-
-    freed = remove_workspace(space)
-    print(jsonlib.dumps({"v": 1, "bytes": freed}) if json else f"freed {freed / 1e9:.2f} GB")
     return 0
 
 
@@ -147,11 +148,9 @@ def _measure(
     from lance_autoresearch.integrate.classes import load_classes, select_classes
     from lance_autoresearch.integrate.verdict import Question, integrate_kernel
 
-    names: dict[str, None] = {}
-    for target in kernels:
-        plan = load_classes(space.root, target, space.program)
-        names |= dict.fromkeys(select_classes(plan, wanted, every))
-    return integrate_kernel(Question(space, kernels, tuple(names), ops), _say)
+    plans = [load_classes(space.root, target, space.program) for target in kernels]
+    names = select_classes(plans, wanted, every)
+    return integrate_kernel(Question(space, kernels, names, ops), _say)
 
 
 def _print_report(report: IntegrationReport, json: bool) -> None:

@@ -42,9 +42,20 @@ def load_classes(root: Path, target: str, program: str) -> TargetClasses:
     return found
 
 
-def select_classes(plan: TargetClasses, wanted: Sequence[str], every: bool) -> tuple[str, ...]:
-    """The classes to measure: those wanted, all, or the main one. UsageError for an unknown one."""
-    unknown = [name for name in wanted if name not in plan.all]
+def select_classes(
+    plans: Sequence[TargetClasses], wanted: Sequence[str], every: bool
+) -> tuple[str, ...]:
+    """The classes to measure: those wanted, all, or the main ones; each once.
+
+    Args:
+        plans: of the targets whose kernels are one candidate.
+
+    Raises:
+        UsageError: none of them names a class that is wanted.
+    """
+    known = dict.fromkeys(name for plan in plans for name in plan.all)
+    unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise UsageError(f"no class '{unknown[0]}' of this target", allowed=plan.all)
-    return tuple(wanted) or (plan.all if every else (plan.main,))
+        raise UsageError(f"no class '{unknown[0]}' of this target", allowed=known)
+    main = dict.fromkeys(plan.main for plan in plans)
+    return tuple(wanted) or tuple(known if every else main)

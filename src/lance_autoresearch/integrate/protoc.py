@@ -49,23 +49,22 @@ def install_protoc(home: Path, say: Callable[[str], None]) -> Path:
     if wrapper.is_file() and is_working(wrapper):
         return wrapper
     say(f"no protoc: installing {PACKAGE}")
-    installer = [sys.executable, "-m", "pip"]
-    if shutil.which("uv"):
-        installer = ["uv", "pip"]
-    done = subprocess.run(
-        [*installer, "install", "--quiet", "--target", str(home / "packages"), PACKAGE],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    packages = home / "packages"
-    includes = packages / "grpc_tools" / "_proto"
-    text = (
-        f"#!/bin/sh\nPYTHONPATH='{packages}' exec '{sys.executable}' -m grpc_tools.protoc "
-        f"\"$@\" -I'{includes}'\n"
-    )
+    base = getattr(sys, "_base_executable", sys.executable)
+    python = home / "venv" / "bin" / "python"
+    for words in ([str(base), "-m", "venv", str(home / "venv")],
+                  [str(python), "-m", "pip", "install", "--quiet", PACKAGE]):  # fmt: skip
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise MachineError(f"no protoc: {error}", where="setup", next=FIX) from None
+        if done.returncode:
+            raise MachineError(
+                f"no protoc, and {PACKAGE} cannot be installed: {done.stderr.strip()[-200:]}",
+                where="setup", next=FIX,
+            )  # fmt: skip
+    text = f"#!/bin/sh\nexec '{python}' -m grpc_tools.protoc \"$@\" -I\"$({python} -c "
+    text += "'import grpc_tools; print(grpc_tools.__path__[0])')/_proto\"\n"
     write_atomically(wrapper, text.encode(), mode=0o755)
-    if done.returncode or not is_working(wrapper):
-        raise MachineError(
-            f"no protoc, and {PACKAGE} did not help: {done.stderr.strip()[-200:]}",
-            where="lar integrate setup", next=FIX,
-        )  # fmt: skip
+    if not is_working(wrapper):
+        raise MachineError(f"{PACKAGE} does not work as protoc", where="setup", next=FIX)
     return wrapper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,10 +108,16 @@ def _encode_class(one: ClassReport) -> dict[str, Any]:
 
 def _encode_effect(effect: ClassEffect) -> dict[str, Any]:
     return {
-        "effect": str(effect.effect), "gain": round(effect.gain, 3), "low": effect.low,
-        "high": effect.high, "lance_ns": effect.baseline_ns, "candidate_ns": effect.candidate_ns,
+        "effect": str(effect.effect), "gain": round(effect.gain, 3),
+        "low": _round_finite(effect.low), "high": _round_finite(effect.high),
+        "lance_ns": effect.baseline_ns, "candidate_ns": effect.candidate_ns,
         "pairs": effect.pairs,
     }  # fmt: skip
+
+
+def _round_finite(value: float) -> float | None:
+    """JSON has no infinity: an open end is null."""
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _encode_calls(calls: Sequence[KernelCalls]) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from lance_autoresearch.errors import BuildFault, MachineError, UpstreamError
+from lance_autoresearch.errors import BuildFault, LarError, MachineError, UpstreamError
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.sandbox import ResourceLimits, run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
@@ -36,7 +37,13 @@ from lance_autoresearch.integrate.state import (
     read_state,
     write_state,
 )
-from lance_autoresearch.integrate.workspace import FULL, Workspace, find_crates, lay_out
+from lance_autoresearch.integrate.workspace import (
+    FULL,
+    Workspace,
+    describe_workspace,
+    find_crates,
+    lay_out,
+)
 from lance_autoresearch.rules.policy import QUERIES
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -85,6 +92,35 @@ def hold_workspace(space: Workspace) -> Iterator[None]:
                 next="wait for it; `./lar doctor` shows how far a setup is",
             ) from None  # fmt: skip
         yield
+
+
+def is_held(space: Workspace) -> bool:
+    """Whether a process uses the workspace now."""
+    with contextlib.suppress(FileNotFoundError), (space.home / "lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def describe_readiness(root: Path) -> tuple[bool, str]:
+    """Whether whole queries can be measured, and what is there. Bytes are checked at use."""
+    try:
+        space = describe_workspace(root)
+        state = read_state(space)
+        current = state.sources == describe_sources(space)
+    except LarError as error:
+        return False, error.what
+    lance = f"Lance {space.version}"
+    if is_held(space):
+        count = len(list((space.home / "target" / "release" / "deps").glob("*.rlib")))
+        return bool(state.program), f"{lance} is in use or being built ({count} crates so far)"
+    if not state.program or not space.binary.is_file():
+        return False, f"{lance} is not built here"
+    if not current:
+        return False, f"{lance} was built from other sources"
+    return True, f"{lance} with hooks; datasets {', '.join(sorted(state.datasets))}"
 
 
 def _is_built(space: Workspace, state: State, sources: str) -> bool:

@@ -1,4 +1,3 @@
-
 /// What Lance does at the call site of `decode_chunk`, by the same route. The target's own op ends
 /// with the copy into the page's builder; in Lance the builder stays behind the hook, so the control
 /// ends one step earlier, and zeroes its output as Lance does.

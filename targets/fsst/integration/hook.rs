@@ -17,15 +17,23 @@ pub static DECODE_CHUNK: Slot<DecodeChunk> = Slot::new();
 /// Decodes by the slot's function and sets the lengths of both outputs. False: Lance's code decodes.
 #[inline]
 pub fn decompress<T: Copy>(
-    table: &[u8], codes: &[u8], offsets: &[T], out: &mut Vec<u8>, out_offsets: &mut Vec<T>,
+    table: &[u8],
+    codes: &[u8],
+    offsets: &[T],
+    out: &mut Vec<u8>,
+    out_offsets: &mut Vec<T>,
 ) -> bool {
     // arrow's offsets are i32 or i64, which differ in size.
     let bytes = if size_of::<T>() == size_of::<i32>() {
         // SAFETY: `T` is i32.
-        DECOMPRESS_I32.get().and_then(|f| unsafe { run(f, table, codes, offsets, out, out_offsets) })
+        DECOMPRESS_I32
+            .get()
+            .and_then(|f| unsafe { run(f, table, codes, offsets, out, out_offsets) })
     } else {
         // SAFETY: `T` is i64.
-        DECOMPRESS_I64.get().and_then(|f| unsafe { run(f, table, codes, offsets, out, out_offsets) })
+        DECOMPRESS_I64
+            .get()
+            .and_then(|f| unsafe { run(f, table, codes, offsets, out, out_offsets) })
     };
     let Some(bytes) = bytes.filter(|&bytes| bytes <= out.len()) else { return false };
     out.truncate(bytes);
@@ -37,7 +45,11 @@ pub fn decompress<T: Copy>(
 /// `T` is `N`.
 #[inline]
 unsafe fn run<T, N>(
-    function: Decompress<N>, table: &[u8], codes: &[u8], offsets: &[T], out: &mut [u8],
+    function: Decompress<N>,
+    table: &[u8],
+    codes: &[u8],
+    offsets: &[T],
+    out: &mut [u8],
     out_offsets: &mut [T],
 ) -> Option<usize> {
     // SAFETY: by the caller; and bytes that are written once are as good as bytes that never were.

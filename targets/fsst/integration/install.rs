@@ -1,7 +1,7 @@
 //! Fills the slots of this target with functions of a library, counted on the way.
 
-use lar_serve::{Library, Op, Watched};
 use lar_hook::fsst::{DECODE_CHUNK, DECOMPRESS_I32, DECOMPRESS_I64, DecodeChunk, Decompress};
+use lar_serve::{Library, Op, Watched};
 use std::mem::MaybeUninit;
 
 static NARROW: Op<Decompress<i32>> = Op::new("decompress_i32", ["codes", "codes a value"]);
@@ -13,21 +13,33 @@ fn mean(bytes: usize, offsets: usize) -> usize {
 }
 
 fn narrow(
-    table: &[u8], codes: &[u8], off: &[i32], out: &mut [MaybeUninit<u8>], out_off: &mut [i32],
+    table: &[u8],
+    codes: &[u8],
+    off: &[i32],
+    out: &mut [MaybeUninit<u8>],
+    out_off: &mut [i32],
 ) -> Option<usize> {
     let dims = [codes.len(), mean(codes.len(), off.len())];
     NARROW.run(dims, |kernel| kernel(table, codes, off, out, out_off))
 }
 
 fn wide(
-    table: &[u8], codes: &[u8], off: &[i64], out: &mut [MaybeUninit<u8>], out_off: &mut [i64],
+    table: &[u8],
+    codes: &[u8],
+    off: &[i64],
+    out: &mut [MaybeUninit<u8>],
+    out_off: &mut [i64],
 ) -> Option<usize> {
     let dims = [codes.len(), mean(codes.len(), off.len())];
     WIDE.run(dims, |kernel| kernel(table, codes, off, out, out_off))
 }
 
 fn chunk(
-    table: &[u8], chunk: &[u8], values: u64, out: &mut [MaybeUninit<u8>], out_off: &mut [i32],
+    table: &[u8],
+    chunk: &[u8],
+    values: u64,
+    out: &mut [MaybeUninit<u8>],
+    out_off: &mut [i32],
 ) -> Option<usize> {
     let dims = [chunk.len(), values as usize];
     CHUNK.run(dims, |kernel| kernel(table, chunk, values, out, out_off))

@@ -1,4 +1,3 @@
-
 #[unsafe(no_mangle)]
 pub fn lar_scan8(table: &[f32], m: usize, codes: &[u8], out: &mut [f32]) {
     kernels::scan8(table, m, codes, out);

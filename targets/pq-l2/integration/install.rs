@@ -1,7 +1,7 @@
 //! Fills the slots of this target with functions of a library, counted on the way.
 
-use lar_serve::{Library, Op, Watched};
 use lar_hook::pq_l2::{SCAN8, Scan8, TABLE_L2, TableL2};
+use lar_serve::{Library, Op, Watched};
 
 static SCAN: Op<Scan8> = Op::new("scan8", ["rows", "sub-vectors"]);
 static TABLE: Op<TableL2> = Op::new("table_l2", ["dimensions", "sub-vectors"]);

@@ -1,4 +1,3 @@
-
 use prelude::{OrderedNode, TopK};
 use std::mem::{offset_of, size_of};
 
@@ -11,7 +10,12 @@ pub fn lar_accumulate_layout() -> [usize; 4] {
 
 #[unsafe(no_mangle)]
 pub fn lar_accumulate(
-    k: usize, lower: Option<f32>, upper: Option<f32>, row_ids: &[u64], dists: &[f32], heap: *mut (),
+    k: usize,
+    lower: Option<f32>,
+    upper: Option<f32>,
+    row_ids: &[u64],
+    dists: &[f32],
+    heap: *mut (),
 ) {
     // SAFETY: Lance's `&mut BinaryHeap<OrderedNode<u64>>`, whose layout was compared at loading.
     let heap = unsafe { &mut *heap.cast::<TopK>() };

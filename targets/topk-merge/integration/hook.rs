@@ -40,7 +40,11 @@ impl Drop for Lent {
 /// Whether the slot's function did the work: it is set, and the ids of exactly `dists` are lent.
 #[inline]
 pub fn accumulate<H>(
-    k: usize, lower: Option<f32>, upper: Option<f32>, heap: &mut H, dists: &[f32],
+    k: usize,
+    lower: Option<f32>,
+    upper: Option<f32>,
+    heap: &mut H,
+    dists: &[f32],
 ) -> bool {
     let Some(function) = ACCUMULATE.get() else { return false };
     let (first, count) = LENT.get();
