@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -18,6 +18,7 @@ from red_space import World
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import audit_object
+from lance_autoresearch.bench.meter import KernelAtFault, Sides
 from lance_autoresearch.bench.noise import measure_noise
 from lance_autoresearch.calibration.dosing import Dose, guess_dose
 from lance_autoresearch.errors import RejectedKernel
@@ -106,6 +107,22 @@ class RedBench:
             return End(Stage.KEPT, "", spent)
         assert end.fault is not None
         return End(Stage.FIXED, f"{end.fault.kind} {end.fault.combo}", spent)
+
+    def check_pair(self, text: bytes, pairs: int = 2) -> End:
+        """The same, then pairs of timed slices: what is compared there, not how fast it is."""
+        end, bench = self.check(text), self.bench
+        if not end.is_kept:
+            return end
+        begun = time.monotonic()
+        sides = Sides(bench.build(self.champion).so, bench.build(text).so)
+        meter = bench.make_meter([sides], bench.inputs.epoch.timed, DEFAULT)
+        try:
+            for _ in range(pairs):
+                meter.measure_pair()
+        except KernelAtFault as caught:
+            detail = f"{caught.fault.kind} {caught.fault.combo}"
+            return End(Stage.SLICE, detail, end.seconds + time.monotonic() - begun)
+        return replace(end, seconds=end.seconds + time.monotonic() - begun)
 
     def judge(self, text: bytes) -> End:
         """The whole judge, against the delayed champion."""
