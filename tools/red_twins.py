@@ -51,6 +51,12 @@ class Twin:
     """Why it is kept, if SECURITY.md says that such a kernel is."""
 
     @property
+    def must_end(self) -> bool:
+        """Whether it must be refused. One that is wrong only if a bit outlives its slice must not
+        be: it shows that none does."""
+        return not self.known and not self.open
+
+    @property
     def harm(self) -> Harm:
         """Slow if its effect is work done several times."""
         return Harm.SLOW if self.effect.endswith(" times") else Harm.WRONG
