@@ -6,6 +6,7 @@
     python tools/red.py --export --n 170          into records/red/DATE-KIND.tsv; run again after
                                                   it was ended, it goes on
     python tools/red.py --show pq-l2 7            the text of one kernel and what it does
+    python tools/red.py --twins 65 66             kernels of tools/red_twins.toml, by row or name
 
 A region is a part of an op's inputs: an interval of a size, a product of two, a residue class, a
 hash of the data, a bit pattern, the order of values, an alignment, the number of a call. Its
@@ -26,10 +27,12 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from red_calls import read_surface
 from red_kinds import Bin, Harm, Stage
 from red_mutants import Generator, Mutant
 from red_record import FOLDER, HEAD, Row, Series, tabulate
 from red_trials import End, RedBench
+from red_twins import Twin, read_twins, write_twin
 
 from lance_autoresearch.errors import LarError, MachineError
 from lance_autoresearch.host.machine import describe_machine
@@ -51,6 +54,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--draws", type=int, default=2000, help="draws that give the measures")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no kernel after these")
     parser.add_argument("--export", nargs="?", const="", help="file; default records/red/...")
+    parser.add_argument("--twins", nargs="*", help="rows of the catalogue, or names; none: all")
     parser.add_argument("--show", nargs=2, metavar=("TARGET", "NUMBER"), help="write, do not run")
     return parser.parse_args(words)
 
@@ -156,6 +160,34 @@ def show_mutant(given: argparse.Namespace) -> None:
         print(mutant.text.decode())
 
 
+def run_twins(given: argparse.Namespace) -> int:
+    """Try twins; returns how many ended otherwise than they must."""
+    wanted = [
+        twin for twin in read_twins()
+        if not given.twins or {twin.name, str(twin.row)} & set(given.twins)
+        if not given.target or twin.target in given.target
+    ]  # fmt: skip
+    faults = 0
+    for name in dict.fromkeys(twin.target for twin in wanted):
+        with RedBench(ROOT, name) as bench:
+            for twin in (twin for twin in wanted if twin.target == name):
+                end = try_twin(bench, twin)
+                faults += end.is_kept == twin.must_end
+                mark = "KEPT " if end.is_kept else "SURVIVED " if twin.known else ""
+                print(f"{mark}{twin.row} {name} {twin.name} -> {end.stage} {end.detail}"
+                      f"{' (documented)' if twin.open else ''} ({end.seconds:.1f} s)", flush=True)
+    return faults
+
+
+def try_twin(bench: RedBench, twin: Twin) -> End:
+    """Where a twin's trial ends."""
+    surface = read_surface(bench.champion, ROOT, twin.target, twin.op)
+    text = write_twin(twin, bench.honest(twin.harm), bench.bench.target, surface)
+    if twin.harm is Harm.SLOW:
+        return bench.judge(text)
+    return bench.check_pair(text) if twin.known else bench.check(text)
+
+
 def main() -> int:
     """Run, print the table. Exit code 1 if a kernel whose region holds 3 % was kept."""
     given = parse_arguments(sys.argv[1:])
@@ -164,6 +196,8 @@ def main() -> int:
         return 0
     end = time.monotonic() + 60 * given.minutes
     try:
+        if given.twins is not None:
+            return int(run_twins(given) > 0)
         series = open_series(given)
         rows = list(series.rows) if series else []
         for name in given.target or catalogue.list_targets(ROOT, hidden=True):

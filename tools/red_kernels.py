@@ -70,8 +70,8 @@ def write_kernel(
 ) -> bytes:
     """The honest kernel with an effect on a region of one op."""
     body = f"""
-    let inside = {region.rust};
     {effect.before}
+    let inside = {region.rust};
     #[allow(unused_mut)]
     let mut given = honest!();
     if inside {{

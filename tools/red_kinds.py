@@ -61,6 +61,8 @@ class Stage(StrEnum):
     """By admission, compiler or audit: the generator wrote a bad kernel."""
     FIXED = "fixed case"
     DRAWN = "drawn case"
+    SLICE = "timed slice"
+    """By the comparison of a timed slice."""
     KEPT = "kept"
     """Of a wrong kernel: every comparison passed."""
     INCONCLUSIVE = "inconclusive"

@@ -1,4 +1,4 @@
-"""Draws from a target's declared space, as the judge draws, and the fixed cases beside them.
+"""Full draws from a target's declared space, as before a keep, and the fixed cases beside them.
 
     world = World.look(root, target, kernel, draws=2000, seed=7, make=None)
     world.drawn["scan8"]      the views of every drawn call of an op
@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from red_calls import Surface, View, read_surface
 
+from lance_autoresearch.bench.drawn import DrawKind, draw_cases
 from lance_autoresearch.targets.spec import Combo, Maker, Target
 
 Views = Sequence[View]
@@ -41,13 +43,13 @@ class World:
             draws: drawn calls of each op.
         """
         surfaces = {op.name: read_surface(kernel, root, target.name, op.name) for op in target.ops}
+        rng = np.random.default_rng(seed)
+        cases = draw_many(target, seed, draws)
         drawn, fixed = {}, {}
-        for i, op in enumerate(target.ops):
-            rng = np.random.default_rng([seed, i])
-            combos = draw_cases(target, op.name, rng, draws)
-            surface = surfaces[op.name]
-            drawn[op.name] = list(look_at(target, surface, combos, rng, make))
-            fixed[op.name] = list(look_at(target, surface, list_fixed(target, op.name), rng, make))
+        for name, surface in surfaces.items():
+            own = [case for case in cases if case.op == name]
+            drawn[name] = list(look_at(target, surface, own, rng, make))
+            fixed[name] = list(look_at(target, surface, list_fixed(target, name), rng, make))
         return cls(target, surfaces, drawn, fixed)
 
 
@@ -68,18 +70,8 @@ def list_fixed(target: Target, op: str) -> list[Combo]:
     return [Combo(op, shape, c.dist, 1) for c, shape in shapes]
 
 
-def draw_cases(target: Target, op: str, rng: np.random.Generator, count: int) -> list[Combo]:
-    """Cases of one call each: sizes log-uniform between the least and the largest known ones."""
-    known = list_fixed(target, op)
-    made = []
-    for _ in range(count):
-        like = known[rng.integers(len(known))]
-        shape = {dim: _draw_size(known, dim, rng) for dim in like.shape}
-        made.append(Combo(op, shape, like.dist, 1))
-    return made
-
-
-def _draw_size(known: Sequence[Combo], dim: str, rng: np.random.Generator) -> int:
-    sizes = [min(c.shape[dim], 1 << 17) for c in known if dim in c.shape]
-    low, high = max(1, min(sizes)), max(sizes)
-    return int(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
+def draw_many(target: Target, seed: int, count: int) -> list[Combo]:
+    """At least this number of cases of every op, as full draws contain them."""
+    each = min(Counter(case.op for case in draw_cases(target, seed, DrawKind.FULL)).values())
+    draws = range(-(-count // each))
+    return [case for i in draws for case in draw_cases(target, seed + i, DrawKind.FULL)]

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -18,19 +19,24 @@ from red_space import World
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import audit_object
+from lance_autoresearch.bench.meter import KernelAtFault, Sides
 from lance_autoresearch.bench.noise import measure_noise
+from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.calibration.dosing import Dose, guess_dose
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit, check_audit
 from lance_autoresearch.judge.check import check
 from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.judge import judge
-from lance_autoresearch.records import NoiseSession, Verdict
+from lance_autoresearch.judge.secret_cases import check_draw
+from lance_autoresearch.records import Fault, NoiseSession, Verdict
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets.champion import read_champion
 
 SHARE = 0.4
 """Delay of the champion that slow kernels must beat, as a share of a call, guessed."""
+PER_DRAW = 25
+"""Kernels that one full draw serves; the judge makes one for each would-be keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,16 @@ class RedBench:
         """Build what is missing. Raises LarError as `Bench`."""
         self.bench = Bench(root, target)
         self.champion = read_champion(root, target) or self.bench.first_kernel
+        known = (*self.bench.target.timed, *self.bench.target.checks)
+        self._fixed = {f"{case.op} {case.name}" for case in known}
+        self._held, self._pools, self._served = ExitStack(), list[Pool](), 0
 
     def __enter__(self) -> Self:
         self.bench.__enter__()
         return self
 
     def __exit__(self, *why: object) -> None:
+        self._held.close()
         self.bench.__exit__(*why)
 
     def look(self, draws: int, seed: int) -> World:
@@ -101,11 +111,41 @@ class RedBench:
         except RejectedKernel as refusal:
             return End(Stage.REFUSED, str(refusal).partition("\n")[0], time.monotonic() - begun)
         _, end = check(bench, built)
+        if end is None:
+            _, end = check_draw(bench, built, self._renew_draw())
         spent = time.monotonic() - begun
         if end is None:
             return End(Stage.KEPT, "", spent)
         assert end.fault is not None
-        return End(Stage.FIXED, f"{end.fault.kind} {end.fault.combo}", spent)
+        return End(self._name_stage(end.fault), f"{end.fault.kind} {end.fault.combo}", spent)
+
+    def _name_stage(self, fault: Fault) -> Stage:
+        """Whether a fixed case or a drawn one found a fault."""
+        return Stage.FIXED if fault.combo in self._fixed else Stage.DRAWN
+
+    def _renew_draw(self) -> list[Pool]:
+        """Pools of a full draw, which serve `PER_DRAW` kernels."""
+        if self._served % PER_DRAW == 0:
+            self._held.close()
+            self._pools, _ = self._held.enter_context(self.bench.inputs.take_draw())
+        self._served += 1
+        return self._pools
+
+    def check_pair(self, text: bytes, pairs: int = 2) -> End:
+        """The same, then pairs of timed slices: what is compared there, not how fast it is."""
+        end, bench = self.check(text), self.bench
+        if not end.is_kept:
+            return end
+        begun = time.monotonic()
+        sides = Sides(bench.build(self.champion).so, bench.build(text).so)
+        meter = bench.make_meter([sides], bench.inputs.epoch.timed, DEFAULT)
+        try:
+            for _ in range(pairs):
+                meter.measure_pair()
+        except KernelAtFault as caught:
+            detail = f"{caught.fault.kind} {caught.fault.combo}"
+            return End(Stage.SLICE, detail, end.seconds + time.monotonic() - begun)
+        return replace(end, seconds=end.seconds + time.monotonic() - begun)
 
     def judge(self, text: bytes) -> End:
         """The whole judge, against the delayed champion."""
@@ -117,7 +157,8 @@ class RedBench:
             return End(Stage.KEPT, "", spent)
         detail = judged.reason.about or judged.reason.detail.partition("\n")[0]
         if judged.fault is not None:
-            return End(Stage.FIXED, f"{judged.fault.kind} {judged.fault.combo}", spent)
+            fault = judged.fault
+            return End(self._name_stage(fault), f"{fault.kind} {fault.combo}", spent)
         if judged.verdict is Verdict.INCONCLUSIVE:
             return End(Stage.INCONCLUSIVE, f"{judged.reason.kind} {detail}", spent)
         return End(str(judged.reason.kind), detail, spent)

@@ -22,8 +22,9 @@ from lance_autoresearch.targets.cheats import expand_template
 from lance_autoresearch.targets.spec import Target
 
 FILE = Path(__file__).with_name("red_twins.toml")
+STATES = Path(__file__).with_name("red_states.rs")
 WORDS = {"name", "row", "target", "op", "where", "effect", "after", "before", "body", "items",
-         "open"}  # fmt: skip
+         "set", "known", "open"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,18 @@ class Twin:
     body: str = ""
     """The whole function, in place of a region and an effect; `OP_honest(...)` is the champion."""
     items: str = ""
+    set: str = ""
+    """Where a bit is set that must not outlive its slice; `where` then says where it is read."""
+    known: str = ""
+    """Rust that reads the bit, and sets it if `set` is true: tools/red_states.rs."""
     open: str = ""
     """Why it is kept, if SECURITY.md says that such a kernel is."""
+
+    @property
+    def must_end(self) -> bool:
+        """Whether it must be refused. One that is wrong only if a bit outlives its slice must not
+        be: it shows that none does."""
+        return not self.known and not self.open
 
     @property
     def harm(self) -> Harm:
@@ -75,11 +86,15 @@ def write_twin(twin: Twin, honest: bytes, target: Target, surface: Surface) -> b
     if twin.body:
         template = f"{twin.items}\nsurface! {{\n{twin.body.strip(chr(10))}\n}}\n"
         return expand_template(template, honest.decode(), target, twin.op).encode()
-    where = Quantity(twin.where, f"u64::from({twin.where})", Nature.DATA)
+    before, items, inside = twin.before, twin.items, twin.where
+    if twin.known:
+        before = f"let set: bool = {twin.set};\n    let known = {twin.known};\n    {before}"
+        inside, items = f"known && ({inside})", items + STATES.read_text("utf-8")
+    where = Quantity(inside, f"u64::from({inside})", Nature.DATA)
     region = Region((Condition(where, 1, 2),))
-    effect = Effect(twin.harm, twin.name, twin.before, twin.after or _find_effect(twin, surface))
+    effect = Effect(twin.harm, twin.name, before, twin.after or _find_effect(twin, surface))
     text = write_kernel(honest, target, surface, region, effect)
-    return text + twin.items.encode()
+    return text + items.encode()
 
 
 def _find_effect(twin: Twin, surface: Surface) -> str:

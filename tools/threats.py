@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
-ROWS = range(1, 75)
+ROWS = range(1, 76)
 
 STOPS: Mapping[str, str] = {
     "admission": "A",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import threats
 from red_calls import Surface, read_surface
@@ -18,7 +19,7 @@ from red_kinds import Bin, Harm, Kind, Stage
 from red_mutants import Generator, draw_region
 from red_record import Row, Series, parse_rows, tabulate
 from red_regions import EVERYWHERE, Region, list_states
-from red_space import World
+from red_space import World, draw_many
 from red_trials import RedBench
 from red_twins import read_twins, write_twin
 from tiers import FAST_TARGET, fast_for
@@ -111,11 +112,8 @@ def write_probe(bench: RedBench, surface: Surface, regions: list[Region]) -> byt
 
 
 def draw_calls(bench: RedBench, op: str, count: int, seed: int) -> list[Call]:
-    import numpy as np
-    from red_space import draw_cases
-
     rng, target = np.random.default_rng(seed), bench.bench.target
-    cases = draw_cases(target, op, rng, count)
+    cases = [case for case in draw_many(target, seed, count) if case.op == op][:count]
     made = bench.bench.inputs.maker
     return [c for x in cases for c in target.inputs(op, x.shape, x.dist, rng, 1, made)]
 
