@@ -8,11 +8,8 @@ at outputs; with the defence in place the same cheat does not.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +18,7 @@ import pytest
 from conductor_parts import programs, read_container
 from tiers import fast_for
 
-from lance_autoresearch.bench import conductor
-from lance_autoresearch.bench.conductor import Conductor, hash_sources
+from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.pools import Pool, make_pools
 from lance_autoresearch.build import builder
 from lance_autoresearch.build import kit as kits

@@ -47,9 +47,7 @@ fn fail(code: FailureCode, detail: String) -> i32 {
 
 fn admit(bytes: &[u8], names: &Names) -> Value {
     let none = json!({"v": VERSION, "ok": true, "refusal": null, "enabled": [], "capitals": []});
-    let refuse = |refusal: Refusal| {
-        json!({"v": VERSION, "ok": true, "refusal": refusal, "enabled": [], "capitals": []})
-    };
+    let refuse = |refusal: Refusal| json!({"v": VERSION, "ok": true, "refusal": refusal, "enabled": [], "capitals": []});
     let source = match decode(bytes) {
         Ok(source) => source,
         Err(refusal) => return refuse(refusal),

@@ -52,7 +52,9 @@ fn main() {
         ["audit", rest @ ..] => audit::main(rest),
         ["selftest", rest @ ..] => selftest::main(rest),
         _ => {
-            eprintln!("usage: lar-conductor serve | audit OBJECT [--lib SO] | admit RULES | tokens | selftest");
+            eprintln!(
+                "usage: lar-conductor serve | audit OBJECT [--lib SO] | admit RULES | tokens | selftest"
+            );
             64
         }
     };

@@ -120,6 +120,7 @@ impl Session {
             block_ms: command.block_ms,
             features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
+            drawn: command.drawn,
         };
         Ok(answer(pair::pair(sandbox, terms, &request)?, terms.rate))
     }

@@ -369,18 +369,20 @@ class Conductor:
         block_ms: float | None = None,
         features: int | None = None,
         opponent: Path | None = None,
+        drawn: bool = False,
     ) -> PairResult:
         """Measure one process pair; `calls` are those of an earlier pair, None to calibrate again.
 
         `features` forces a tier on both sides. `opponent`: both times are one champion process's:
-        behind this library (as `champion`) and behind the candidate (as `candidate`).
+        behind this library (as `champion`) and behind the candidate (as `candidate`). `drawn`:
+        where inputs and outputs begin in a line is drawn, the same on both sides.
         """
         command = {
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
             "pools": _list_paths(pools), "seed": seed, "rounds": rounds, "slice_us": slice_us,
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
             "features": self._compute_limit(features),
-            "opponent": None if opponent is None else str(opponent),
+            "opponent": None if opponent is None else str(opponent), "drawn": drawn,
         }
         return _parse_pair_result(self._send_command(command, patience=120.0))
 

@@ -93,6 +93,9 @@ class PairPlan:
     calls: tuple[int, ...] | None = None
     """Calls per slice, one number a pool, in place of calibrated ones."""
     tier: str = "native"
+    drawn: bool = False
+    """Where each argument and output begins in a line of 64 bytes is drawn; else each lies at its
+    declared phase."""
 
 
 class ConductorMeter:
@@ -123,7 +126,7 @@ class ConductorMeter:
             lambda: bench.conductor.measure_pair(
                 sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
-                block_ms=plan.block_ms, opponent=sides.opponent,
+                block_ms=plan.block_ms, opponent=sides.opponent, drawn=plan.drawn,
                 features=tiers.find_feature_mask(plan.tier, bench.opened.features),
             )
         )  # fmt: skip

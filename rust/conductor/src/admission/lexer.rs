@@ -5,7 +5,9 @@
 //! dropped. What rustc refuses while it lexes is an error here too, so no later rule has to guess
 //! how such a text goes on.
 
-use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, is_whitespace, strip_shebang, tokenize};
+use ra_ap_rustc_lexer::{
+    FrontmatterAllowed, LiteralKind, TokenKind, is_whitespace, strip_shebang, tokenize,
+};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
@@ -170,18 +172,31 @@ mod tests {
 
     #[test]
     fn literals_and_comments_are_rustcs() {
-        assert_eq!(words("r##\"a\"#b\"## c\"x\" br\"y\" '\\'' 'a' 'b b'\\x7f' /*/* */ asm */ z"), [
-            "r##\"a\"#b\"##", "c\"x\"", "br\"y\"", "'\\''", "'a'", "'b", "b'\\x7f'", "z"
-        ]);
-        assert_eq!(words("a::b !=c: :d r#asm \u{212a}"), [
-            "a", "::", "b", "!=", "c", ":", ":", "d", "asm", "K"
-        ]);
+        assert_eq!(
+            words("r##\"a\"#b\"## c\"x\" br\"y\" '\\'' 'a' 'b b'\\x7f' /*/* */ asm */ z"),
+            ["r##\"a\"#b\"##", "c\"x\"", "br\"y\"", "'\\''", "'a'", "'b", "b'\\x7f'", "z"]
+        );
+        assert_eq!(
+            words("a::b !=c: :d r#asm \u{212a}"),
+            ["a", "::", "b", "!=", "c", ":", ":", "d", "asm", "K"]
+        );
     }
 
     #[test]
     fn what_rustc_cannot_lex_is_refused() {
-        for text in ["a\n\"", "a\n/* /* */", "a\nr#\"\"", "a\nr#\"", "a\nfoo\"x\"", "a\nfoo#bar",
-                     "a\n##", "a\n#\"x\"#", "a\n'\\", "a\n\u{2116}", "a\nb\u{1f600}"] {
+        for text in [
+            "a\n\"",
+            "a\n/* /* */",
+            "a\nr#\"\"",
+            "a\nr#\"",
+            "a\nfoo\"x\"",
+            "a\nfoo#bar",
+            "a\n##",
+            "a\n#\"x\"#",
+            "a\n'\\",
+            "a\n\u{2116}",
+            "a\nb\u{1f600}",
+        ] {
             assert_eq!(lex(text).map(|t| t.len()).unwrap_err().line, 2, "{text:?}");
         }
         for text in ["---\nfn\n---\na", "#!/ x\n \n---", &"-".repeat(1 << 20)] {

@@ -133,7 +133,7 @@ fn is_cell(word: &str) -> bool {
 
 fn is_plain(word: &str) -> bool {
     matches!(word, "f32" | "f64" | "bool" | "char" | "str")
-        || word.strip_prefix(['u', 'i']).is_some_and(|bits| {
-            matches!(bits, "8" | "16" | "32" | "64" | "128" | "size")
-        })
+        || word
+            .strip_prefix(['u', 'i'])
+            .is_some_and(|bits| matches!(bits, "8" | "16" | "32" | "64" | "128" | "size"))
 }
