@@ -95,6 +95,9 @@ class PairPlan:
     tier: str = "native"
     orders: tuple[tuple[int, ...], ...] | None = None
     """The calls of each pool in the order in which they are played; None: a random order."""
+    drawn: bool = False
+    """Where each argument and output begins in a line of 64 bytes is drawn; else each lies at its
+    declared phase."""
 
 
 class ConductorMeter:
@@ -126,6 +129,7 @@ class ConductorMeter:
                 sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
                 block_ms=plan.block_ms, opponent=sides.opponent, orders=plan.orders,
+                drawn=plan.drawn,
                 features=tiers.find_feature_mask(plan.tier, bench.opened.features),
             )
         )  # fmt: skip
