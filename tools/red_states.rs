@@ -68,34 +68,19 @@ fn red_heap_400m(set: bool) -> bool {
     red_freed::<{ 400 << 20 }>(399 << 20, set)
 }
 
-/// In a chunk that is never freed: a fresh one lies behind it, or in its place.
+/// In a chunk that is never freed, if the next one takes its place or lies behind it.
 fn red_leaked(set: bool) -> bool {
     let layout = std::alloc::Layout::from_size_align(4096, 16).unwrap();
-    // SAFETY: the words lie in the heap.
+    // SAFETY: both chunks are allocated; a chunk in front of the second one is the first.
     unsafe {
-        let fresh = std::hint::black_box(std::alloc::alloc(layout));
-        let before = if fresh as usize & 0xf_ffff < 8192 { fresh } else { fresh.sub(4096) };
-        let known = red_word(fresh.cast(), set) || red_word(before.cast(), false);
+        let first = std::hint::black_box(std::alloc::alloc(layout));
+        let second = std::hint::black_box(std::alloc::alloc(layout));
+        let known = red_word(first.cast(), set) || red_word(second.cast(), false);
         if !set {
-            std::alloc::dealloc(fresh, layout);
+            std::alloc::dealloc(first, layout);
         }
+        std::alloc::dealloc(second, layout);
         known
-    }
-}
-
-/// How much of the heap is left: a leak of 300 MiB makes 300 MiB more impossible.
-fn red_capacity(set: bool) -> bool {
-    let layout = std::alloc::Layout::from_size_align(300 << 20, 16).unwrap();
-    // SAFETY: the layout is not empty.
-    unsafe {
-        let chunk = std::hint::black_box(std::alloc::alloc(layout));
-        if chunk.is_null() {
-            return true;
-        }
-        if !set {
-            std::alloc::dealloc(chunk, layout);
-        }
-        false
     }
 }
 
