@@ -25,7 +25,7 @@ from lance_autoresearch.bench.inputs import Inputs, draw_seed
 from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.bench.trusted import Trusted
-from lance_autoresearch.host import machine, scratch
+from lance_autoresearch.host import capabilities, machine, scratch
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.records import ComboId, FaultKind
@@ -47,19 +47,23 @@ class Bench:
         """Build what is missing.
 
         Raises:
-            LarError: no such target, no toolchain, upstream not as pinned, a build fault.
+            LarError: this machine cannot give what a trial needs (`capabilities`), no such target,
+                no toolchain, upstream not as pinned, a build fault.
         """
         self.root = root
         self.phases = phases or Phases()
+        weak = capabilities.require_fit(root)
         with self.phases("setup"):
             self.trusted = Trusted.prepare(root, target)
         self.target, self.toolchain = self.trusted.target, self.trusted.toolchain
         self.first_kernel, self.oracle = self.trusted.first_kernel, self.trusted.oracle
         self.build, self.provenance = self.trusted.build, self.trusted.measure_provenance
         self.machine = machine.describe_machine()
-        self.boot = machine.read_boot_id()
-        cores = machine.list_cores()
-        self.cores = (cores[-1], cores[0])
+        cores = capabilities.find_cores()
+        self.cores = (cores.measuring, cores.conducting)
+        self.boot = f"{machine.read_boot_id()} {cores.measuring},{cores.conducting}"
+        if weak:
+            self.machine["weak"] = " ".join(str(point.kind) for point in weak)
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self._chances = 0
 
