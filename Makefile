@@ -30,7 +30,7 @@ extras: setup
 	"$$uv" sync --frozen --inexact --quiet --extra acp --extra api --extra mcp
 
 demo: setup
-	@.venv/bin/lar demo
+	@./lar demo
 
 # Tests that measure time run alone, after the others have left the cores.
 test: setup-dev

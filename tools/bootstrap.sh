@@ -19,6 +19,8 @@ cd "$root"
 stamps=.lar/stamps
 again="make ${LAR_GOAL:-setup}"
 
+trap 'exit 130' INT
+
 say() { printf '%s\n' "$*"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 works() { "$1" --version >/dev/null 2>&1; }
@@ -118,7 +120,7 @@ find_python() {
 
 # uv: already there, or one that venv or pip can bring.
 find_uv() {
-    for candidate in uv "${HOME:-/nonexistent}/.local/bin/uv" .lar/uv/bin/uv; do
+    for candidate in uv "${HOME:-$root/.lar/home}/.local/bin/uv" .lar/uv/bin/uv; do
         if works "$candidate"; then
             command -v "$candidate"
             return 0
@@ -188,7 +190,8 @@ sync_environment() {
 make_environment() { # digest, group
     if ! uv=$(find_uv); then
         can_venv || can_pip || apt_install "Python's venv module" python3-venv || :
-        step uv "" /nonexistent "uv, into .lar/uv" make_uv
+        rm -f "$stamps/uv"  # it is not there, or does not run
+        step uv "" .lar/uv "uv, into .lar/uv" make_uv
         uv=.lar/uv/bin/uv
     fi
     step environment "$1" .venv/bin/lar "Python packages, into .venv" sync_environment "$2"
@@ -201,7 +204,7 @@ writable() {
     [ -w "$place" ]
 }
 keep_downloads_here() {
-    home=${HOME:-/nonexistent}
+    home=${HOME:-$root/.lar/home}
     if ! writable "${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$home/.cache}/uv}"; then
         export UV_CACHE_DIR="$root/.lar/home/uv"
     fi
@@ -259,13 +262,13 @@ offer_box
 if [ -f upstream.toml ]; then
     fetch_digest=$(cat upstream.toml upstream.lock 2>/dev/null | digest)
     step upstream "$fetch_digest" .lar/upstream "Lance's source, fetched and verified" \
-        .venv/bin/lar upstream fetch
+        ./lar upstream fetch
 fi
 
 if [ -f rust/Cargo.toml ]; then
     rust_digest=$({ conductor_sources; conductor_sources | xargs cat; rustc -vV; } | digest)
     step conductor "$rust_digest" .lar/bin/lar-conductor "measuring program, compiled" \
-        .venv/bin/lar doctor --build
+        ./lar doctor --build
 fi
 
 say "ready: $root"

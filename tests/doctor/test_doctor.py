@@ -16,6 +16,7 @@ from cpu_texts import RECORDED, below
 
 from lance_autoresearch import doctor
 from lance_autoresearch.cli.doctor import format_finding
+from lance_autoresearch.doctor import sandboxes
 from lance_autoresearch.host import landlock, machine, sandbox
 from lance_autoresearch.host.cpu_kinds import read_processor
 
@@ -40,7 +41,8 @@ def report(**env: str) -> tuple[int, dict[str, dict[str, str]]]:
 
 
 def test_every_check_answers_once(findings: dict[str, doctor.Finding]) -> None:
-    assert len(findings) == 1 + len(doctor.CHECKS)
+    assert len(findings) >= 1 + len(doctor.CHECKS)
+    assert {"box", "agent box", "disk"} <= findings.keys()
 
 
 def test_whatever_is_not_well_says_what_it_costs(findings: dict[str, doctor.Finding]) -> None:
@@ -83,7 +85,7 @@ def test_a_bubblewrap_that_does_not_work_is_not_believed(
     monkeypatch.setattr(sandbox, "SYSTEM_PATH", str(tmp_path))
     sandbox.find_bubblewrap.cache_clear()
     try:
-        found = doctor._check_sandbox(ROOT)
+        found = sandboxes.check_sandbox(ROOT)
     finally:
         sandbox.find_bubblewrap.cache_clear()
     assert found.state == ("weak" if landlock.read_version() else "fault")
@@ -95,11 +97,11 @@ def test_accepting_the_risk_is_weaker_not_well(
 ) -> None:
     sandbox.find_bubblewrap.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(doctor.landlock, "read_version", lambda: 0)  # a kernel without Landlock
+    monkeypatch.setattr(landlock, "read_version", lambda: 0)  # a kernel without Landlock
     try:
-        assert doctor._check_sandbox(ROOT).state == "fault"
+        assert sandboxes.check_sandbox(ROOT).state == "fault"
         monkeypatch.setenv(sandbox.UNBOXED, "1")
-        found = doctor._check_sandbox(ROOT)
+        found = sandboxes.check_sandbox(ROOT)
     finally:
         sandbox.find_bubblewrap.cache_clear()
     assert found.state == "weak" and sandbox.UNBOXED in found.weaker
@@ -148,9 +150,9 @@ def test_missing_conductor_is_a_fault_with_the_command(tmp_path: Path) -> None:
 @pytest.mark.skipif(platform.system() != "Linux", reason="Landlock is Linux's")
 def test_kernel_facilities_are_asked_not_assumed() -> None:
     assert landlock.read_version() >= 0
-    assert doctor.has_user_namespaces() in (True, False)
+    assert sandboxes.has_user_namespaces() in (True, False)
     done = subprocess.run(["unshare", "-U", "true"], capture_output=True)
-    assert doctor.has_user_namespaces() == (done.returncode == 0)
+    assert sandboxes.has_user_namespaces() == (done.returncode == 0)
 
 
 def test_text_has_the_remedy_below_the_fault() -> None:
@@ -220,3 +222,47 @@ def test_setting_up_on_macos_is_refused_before_anything_is_made(tmp_path: Path) 
     assert done.returncode == 2
     assert "kernels are judged in a Linux sandbox, and macOS has none" in done.stderr
     assert not (tmp_path / ".lar").exists()
+
+
+def test_the_agents_sandbox_is_tried_for_itself() -> None:
+    """Where it may make no user namespace, a worker's sandbox may start and an agent's may not."""
+    script = (
+        "echo 0 > /proc/sys/user/max_user_namespaces || exit 9; "
+        f"exec {sys.executable} -c 'from pathlib import Path; "
+        "from lance_autoresearch.doctor import sandboxes as s; "
+        'f = s.check_agent_sandbox(Path(".")); print(f.state, f.mend)\''
+    )
+    done = subprocess.run(["unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("no user namespace whose limit may be set")
+    assert done.stdout.startswith("weak sysctl user.max_user_namespaces=10000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mend"),
+    [(f"user/max_{kind}_namespaces", "0", f"sysctl user.max_{kind}_namespaces=10000, as root")
+     for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")]
+    + [(sandboxes.APPARMOR, "1", sandboxes.PROFILE)],
+)
+def test_each_setting_that_forbids_namespaces_has_its_own_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, mend: str
+) -> None:
+    (tmp_path / "proc" / "sys" / name).parent.mkdir(parents=True)
+    (tmp_path / "proc" / "sys" / name).write_text(f"{value}\n")
+    monkeypatch.setenv("LAR_SYSTEM_ROOT", str(tmp_path))
+    assert sandboxes._explain_missing_bubblewrap()[1] == mend
+    assert (ROOT / "tools" / "apparmor-bwrap").is_file()
+
+
+def test_a_rustc_that_hangs_does_not_hang_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lance_autoresearch.host import toolchain
+
+    rustc = tmp_path / "rustc"
+    rustc.write_text("#!/bin/sh\nexec sleep 60\n")
+    rustc.chmod(0o755)
+    monkeypatch.setattr(toolchain, "ANSWER_S", 0.3)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = doctor._check_rust(tmp_path)
+    assert found.state == "fault" and "gave no answer" in found.found

@@ -39,6 +39,7 @@ mod slice_runner;
 mod stop;
 mod syscalls;
 mod verify;
+mod voids;
 mod walk;
 mod window;
 mod worker;

@@ -21,7 +21,8 @@ use crate::machine;
 use crate::rng::Rng;
 use crate::sandbox::Sandbox;
 use crate::slice_runner::{Play, Side, SliceRunner, Terms};
-use crate::stop::{Failure, Stop, Void, VoidCause};
+use crate::stop::{Failure, Stop, Void};
+use crate::voids;
 use crate::walk::Walk;
 use crate::window::Tables;
 use crate::worker::{Shots, Worker};
@@ -91,43 +92,10 @@ pub fn pair(sandbox: &mut Sandbox, terms: Terms, request: &Request) -> Result<Ou
                 let foreign = (b - a).saturating_sub(own_us) as f64;
                 outcome.foreign_cpu = foreign / (outcome.wall_ms * 1000.0).max(1.0);
             }
-            outcome.void = why_void(&outcome, &began, terms);
+            outcome.void = voids::find_cause(&outcome, &began, terms);
         }
     }
     Ok(outcome)
-}
-
-/// Why a pair that was played to its end does not count, if it does not.
-fn why_void(outcome: &Outcome, began: &Moment, terms: Terms) -> Option<Void> {
-    let limits = &terms.limits;
-    began
-        .unsteady(terms.rate, limits)
-        .or_else(|| {
-            (outcome.foreign_cpu > limits.foreign_share).then(|| foreign_work(outcome.foreign_cpu))
-        })
-        .or_else(|| {
-            let margin = terms.rate.ticks_of_us(limits.arm_margin_us);
-            slow_side(&[outcome.arm], limits.arm_ratio, margin)
-                .or_else(|| slow_side(&outcome.combo_arms, limits.combo_arm_ratio, margin))
-        })
-}
-
-fn foreign_work(share: f64) -> Void {
-    let percent = (100.0 * share).round();
-    let detail = format!("other processes used {percent} % of the measuring core");
-    Void::new(VoidCause::ForeignWork, detail)
-}
-
-/// The side that was slow to get ready, by medians of champion and candidate.
-fn slow_side(arms: &[[u64; 2]], ratio: f64, margin: u64) -> Option<Void> {
-    let slower = |a: u64, b: u64| a as f64 > ratio * b as f64 + margin as f64;
-    let void = |cause, side| Void::new(cause, format!("the {side} took too long to get ready"));
-    if arms.iter().any(|&[a, b]| slower(a, b)) {
-        return Some(void(VoidCause::ChampionSlowToArm, "champion"));
-    }
-    arms.iter()
-        .any(|&[a, b]| slower(b, a))
-        .then(|| void(VoidCause::CandidateSlowToArm, "candidate"))
 }
 
 /// Plays the pair; returns the CPU time of both workers in microseconds.
@@ -396,21 +364,4 @@ impl<'a> Match<'a> {
 pub fn median(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::slow_side;
-    use crate::stop::VoidCause;
-
-    #[test]
-    fn a_side_is_slow_where_one_combo_took_it_too_long() {
-        let slow = |arms: &[[u64; 2]]| slow_side(arms, 2.5, 3000).map(|void| void.cause);
-        let even = [[20_000, 20_400]; 10];
-        assert_eq!(slow(&even), None);
-        let one = |arm: [u64; 2]| [&even[..7], &[arm], &even[8..]].concat();
-        assert_eq!(slow(&one([20_000, 60_000])), Some(VoidCause::CandidateSlowToArm));
-        assert_eq!(slow(&one([60_000, 20_000])), Some(VoidCause::ChampionSlowToArm));
-        assert_eq!(slow(&one([20_000, 52_000])), None);
-    }
 }

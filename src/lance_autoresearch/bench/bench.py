@@ -25,7 +25,7 @@ from lance_autoresearch.bench.inputs import Inputs, draw_seed
 from lance_autoresearch.bench.meter import ConductorMeter, PairPlan, Sides
 from lance_autoresearch.bench.pools import Pool
 from lance_autoresearch.bench.trusted import Trusted
-from lance_autoresearch.host import machine, scratch
+from lance_autoresearch.host import capabilities, machine, scratch
 from lance_autoresearch.host.machine_lock import lock_machine
 from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.host.process_limits import ensure_process_limits
@@ -48,12 +48,13 @@ class Bench:
         """Build what is missing.
 
         Raises:
-            LarError: no such target, no toolchain, upstream not as pinned, a build fault.
+            LarError: this machine cannot give what a trial needs (`capabilities`), no such target,
+                no toolchain, upstream not as pinned, a build fault.
         """
         self.root = root
         self.phases = phases or Phases()
         ensure_process_limits()
-        self.cores = machine.choose_cores()
+        weak = capabilities.require_fit(root)
         with self.phases("setup"):
             self.trusted = Trusted.prepare(root, target)
         self.target, self.toolchain = self.trusted.target, self.trusted.toolchain
@@ -61,7 +62,11 @@ class Bench:
         self.build, self.provenance = self.trusted.build, self.trusted.measure_provenance
         self.machine = machine.describe_machine()
         # Noise holds for one boot and for the cores it was measured on.
-        self.boot = f"{machine.read_boot_id()} cores {self.cores[0]},{self.cores[1]}"
+        cores = capabilities.find_cores()
+        self.cores = (cores.measuring, cores.conducting)
+        self.boot = f"{machine.read_boot_id()} {cores.measuring},{cores.conducting}"
+        if weak:
+            self.machine["weak"] = " ".join(str(point.kind) for point in weak)
         self.combos = tuple(ComboId(c.op, c.name, c.weight) for c in self.target.timed)
         self._chances = 0
 
@@ -116,7 +121,9 @@ class Bench:
     ) -> ConductorMeter:
         """A meter of these sides over these pools, as `PairPlan` says."""
         fixed = None if calls is None else tuple(calls)
-        plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier, drawn=drawn)
+        plan = PairPlan(
+            rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier, drawn=drawn
+        )
         return ConductorMeter(self, sides, pools, plan)
 
     def check_library(

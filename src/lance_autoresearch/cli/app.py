@@ -15,22 +15,31 @@ With `--json` a failure is `{"error": {"what": ..., "next": ..., "exit_code": 64
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lance_autoresearch import __version__
-from lance_autoresearch.errors import LarError, MachineError, UsageError
+from lance_autoresearch.cli.process import (
+    LostOutput,
+    discard_output,
+    prepare_process,
+    was_interrupted,
+)
+from lance_autoresearch.errors import LarError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cyclopts import App, CycloptsError
 
 PACKAGE = "lance_autoresearch.cli"
 HERE = Path(__file__).parent
 
+DEBUG = "LAR_DEBUG"
+"""Set it to see the traceback of an error of the system too."""
 EXIT_USAGE = 64
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
@@ -254,30 +263,27 @@ def report_failure(error: LarError, *, json_wanted: bool) -> int:
     return error.exit_code
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an exception, or one it came from, is the file system's "no space left"."""
-    import errno
-    import sqlite3
-
+def find_os_error(error: BaseException | None) -> OSError | MemoryError | None:
+    """The error of the system that an exception is or came from, or None."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
-            return True
+        if isinstance(error, (OSError, MemoryError)):
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
 def report_defect(error: Exception, *, json_wanted: bool) -> int:
     """Report an unexpected exception: the traceback for us, one line for the caller."""
     import traceback
 
-    if is_disk_full(error):
-        full = MachineError(
-            "no space left on the disk; what was decided is in the ledger and stays",
-            next="lar gc, or make room; then the same again (a loop goes on with --resume)",
-        )
-        return report_failure(full, json_wanted=json_wanted)
+    if isinstance(error, LarError):
+        return report_failure(error, json_wanted=json_wanted)
+    if (cause := find_os_error(error)) is not None:
+        from lance_autoresearch.host.os_errors import explain_os_error
+
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        return report_failure(explain_os_error(cause), json_wanted=json_wanted)
     traceback.print_exception(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f"{Path(last[0].filename).name}:{last[0].lineno}" if last else None
@@ -292,31 +298,62 @@ def report_defect(error: Exception, *, json_wanted: bool) -> int:
 def run_command_line(argv: Sequence[str]) -> int:
     """Run one command line; never raises. Returns the exit code."""
     json_wanted = "--json" in argv
+    try:
+        return _run_verb(argv)
+    except KeyboardInterrupt:
+        return _report_interrupt()
+    except LarError as error:
+        if was_interrupted():       # a child was interrupted too, and its failure came first
+            return _report_interrupt()
+        failure: Exception = error  # the name of an except clause ends with it
+        return _report_last(lambda: report_defect(failure, json_wanted=json_wanted))
+    except BrokenPipeError:
+        discard_output()
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        if was_interrupted():
+            return _report_interrupt()
+        failure = error
+        return _report_last(lambda: report_defect(failure, json_wanted=json_wanted))
+
+
+def _run_verb(argv: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     try:
         described = argv if "--help" in argv else ()
         code = build_app(described)(list(argv), exit_on_error=False, print_error=False)
-        sys.stdout.flush()
     except CycloptsError as error:
-        return report_failure(translate_usage_error(error), json_wanted=json_wanted)
-    except LarError as error:
-        return report_failure(error, json_wanted=json_wanted)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
-    except Exception as error:
-        return report_defect(error, json_wanted=json_wanted)
+        raise translate_usage_error(error) from error
+    sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _report_last(report: Callable[[], int]) -> int:
+    """Report a failure where standard output may be the one that failed."""
+    try:
+        code = report()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+        return EXIT_BROKEN_PIPE
+    except LostOutput as error:
+        return report_failure(error, json_wanted=False)
+    return code
+
+
+def _report_interrupt() -> int:
+    print("interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def main() -> None:
     """Entry point of the `lar` script; into a pipe or a file it speaks line by line too."""
-    with contextlib.suppress(AttributeError):  # a stand-in for stdout may lack it
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    sys.exit(run_command_line(sys.argv[1:]))
+    code = EXIT_INTERRUPTED
+    try:
+        prepare_process()
+        code = run_command_line(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_DFL)    # all is done: nothing to clean up
+    except KeyboardInterrupt:
+        _report_interrupt()
+    sys.exit(code)

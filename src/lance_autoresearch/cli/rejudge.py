@@ -36,6 +36,7 @@ def rejudge(file: Path, *, all_pairs: bool = False, json: bool = False) -> int:
 
 
 def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: bool) -> int:
+    from lance_autoresearch.errors import UsageError
     from lance_autoresearch.ledger.pairs_json import GateCase
     from lance_autoresearch.ledger.results_json import encode_results
     from lance_autoresearch.records import ScreeningFacts, TrialPairs
@@ -46,10 +47,16 @@ def _judge_document(document: TrialDocument | GateCase, all_pairs: bool, json: b
     case = document if isinstance(document, GateCase) else None
     policy = document.policy
     pairs = TrialPairs(document.comparison) if isinstance(document, GateCase) else document.pairs
-    results = rejudge(pairs, policy)
-    if all_pairs:
-        whole = replace(policy, max_pairs=policy.max_pairs + pairs.before)
-        results = replace(results, screening=decide(pairs.screening, whole))
+    try:
+        results = rejudge(pairs, policy)
+        if all_pairs:
+            whole = replace(policy, max_pairs=policy.max_pairs + pairs.before)
+            results = replace(results, screening=decide(pairs.screening, whole))
+    except (ArithmeticError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(
+            f"the rule cannot be applied to these numbers ({error})", where="the document",
+            next="compare it with an export: lar log --export CAMPAIGN",
+        ) from error  # fmt: skip
     facts = ScreeningFacts(slices=count_slices(pairs.screening))
     results = replace(results, screening_facts=facts)
     if json:

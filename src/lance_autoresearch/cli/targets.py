@@ -15,7 +15,8 @@ def list_targets(*, json: bool = False) -> int:
     """List every target: where Lance calls it, what share it has, how far the search is.
 
     `champion` is the newest kept kernel, with its gain over Lance if that was measured in
-    its own trial; `last trial` is the newest verdict.
+    its own trial, or `committed`: the kernel under targets/, whose figures are in README.
+    `last trial` is the newest verdict.
     Below are the kernels that have no target yet, with the gains of prototypes, as hints.
 
     Args:
@@ -46,9 +47,11 @@ def list_targets(*, json: bool = False) -> int:
 def describe_target(root: Path, name: str) -> dict[str, Any]:
     """One running target: its card, its champion's gain over Lance, its last verdict."""
     from lance_autoresearch.targets import catalogue
+    from lance_autoresearch.targets.champion import find_kernel_path
 
     target = catalogue.load_target(root, name)
     champion, last = find_newest_trials(root, name)
+    champion = champion or ("committed" if find_kernel_path(root, name).is_file() else None)
     return {
         "name": name,
         "summary": target.summary,

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from lance_autoresearch.errors import UsageError
+from lance_autoresearch.errors import LarError, UsageError
 from lance_autoresearch.host import keeper
 from lance_autoresearch.host.disk_use import is_larger, is_room_left
 from lance_autoresearch.host.sandbox import choose_sandbox, find_bubblewrap
@@ -189,6 +189,17 @@ class _ResultWatch:
             if any(self._is_result(line.decode("utf-8", "replace")) for line in lines):
                 self._came = now
         return self._came is not None and now - self._came >= LINGER_S
+
+
+def find_sandbox_fault() -> str | None:
+    """Why an agent's sandbox does not start here, in its own words; None: it does. It is tried."""
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        try:
+            done = run_program(ProgramRun(["/usr/bin/env", "true"], home, home, home, seconds=20))
+        except (LarError, OSError) as error:
+            return str(error)
+    return None if done.code == 0 else " ".join(done.stderr.split())[:200] or f"code {done.code}"
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.host.os_errors import explain_os_error
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -19,8 +20,9 @@ def find_root(start: Path | None = None) -> Path:
         UsageError: no such directory.
     """
     if override := os.environ.get("LAR_ROOT"):
+        read_cwd()
         return Path(override).resolve()
-    for origin in (start or Path.cwd(), Path(__file__)):
+    for origin in (start or read_cwd(), Path(__file__)):
         here = origin.resolve()
         for directory in (here, *here.parents):
             if (directory / "upstream.toml").is_file() and (directory / "targets").is_dir():
@@ -32,6 +34,16 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
+def read_cwd() -> Path:
+    """The working directory. Raises UsageError if it was removed."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            "the working directory does not exist any more", next="cd into the checkout"
+        ) from error
+
+
 def _find_outer_checkout(directory: Path) -> Path:
     parts = directory.parts
     for i in range(len(parts) - 2, 0, -1):
@@ -41,7 +53,14 @@ def _find_outer_checkout(directory: Path) -> Path:
 
 
 def ensure_lar_dir(root: Path, *parts: str) -> Path:
-    """`<root>/.lar/<parts>`, created if it is missing."""
+    """`<root>/.lar/<parts>`, created if it is missing.
+
+    Raises:
+        MachineError: it cannot be made.
+    """
     path = root.joinpath(".lar", *parts)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_os_error(error) from error
     return path

@@ -10,7 +10,6 @@ import re
 import time
 from pathlib import Path
 
-from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.cpu_kinds import Processor, read_processor
 from lance_autoresearch.host.tier import is_narrower, name_visible_kind, read_requested_tier
 from lance_autoresearch.host.toolchain import Toolchain
@@ -21,23 +20,6 @@ def list_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
-
-
-def choose_cores() -> tuple[int, int]:
-    """(core of the kernels, core of the conductor): the last and the first of this process.
-
-    Raises:
-        MachineError: there is one core only; the clock would wait for the kernel it times.
-    """
-    cores = list_cores()
-    if len(cores) < 2:
-        raise MachineError(
-            "this process may run on one core only; measuring needs two: one for the kernel, one "
-            "for the clock",
-            where=f"core {cores[0]}" if cores else "cores",
-            next="start it without taskset, or give the container two cores",
-        )
-    return cores[-1], cores[0]
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, str]:

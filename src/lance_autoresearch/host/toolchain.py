@@ -19,6 +19,8 @@ from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.files import write_atomically
 
+ANSWER_S = 20.0
+"""rustc answers in 0.1 s; rustup's proxy may first unpack a toolchain."""
 MIN_RUST = (1, 94)
 """Lance 14.0.2 declares rust-version 1.94.0."""
 
@@ -107,7 +109,17 @@ def _probe_toolchain(rustc: str, root: Path) -> Toolchain:
 
 
 def _ask_program(*argv: str, cwd: Path) -> str:
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, capture_output=True, text=True, check=False, timeout=ANSWER_S,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise _make_missing_rust_error(
+            f"`rustc {' '.join(argv[1:])}` gave no answer in {ANSWER_S:g} s"
+        ) from None
+    except OSError as error:
+        raise _make_missing_rust_error(f"rustc does not start: {error.strerror}") from error
     if done.returncode:
         raise _make_missing_rust_error(
             f"`rustc {' '.join(argv[1:])}` failed: {done.stderr.strip()[:300]}"

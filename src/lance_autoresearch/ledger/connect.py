@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import sqlite3
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from lance_autoresearch.errors import LedgerError
+from lance_autoresearch.errors import LedgerError, MachineError
+from lance_autoresearch.host.os_errors import explain_os_error, name_file_kind
 from lance_autoresearch.ledger.schema import APPLICATION_ID, VERSION, list_statements
 
 BUSY_S: Final = 30.0
 """How long a process waits for another one's transaction."""
 
+PROBE_BYTES: Final = 1 << 16
 _MENDS: Final = (
     ("full", "the disk is full; nothing was recorded", "free disk space (lar gc), then again"),
     ("disk I/O", "the disk failed; nothing was recorded", "lar log --verify"),
@@ -33,12 +40,49 @@ def explain_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         text = str(error)
+        if (cause := _find_cause(path, text)) is not None:
+            raise LedgerError(cause.what, where=str(path), next=cause.next) from error
         for sign, what, mend in _MENDS:
             if sign in text:
                 raise LedgerError(f"{what} ({text})", where=str(path), next=mend) from error
         if isinstance(error, sqlite3.IntegrityError) and "append-only" in text:
             raise LedgerError(f"refused: {text}", where=str(path), next="lar log") from error
         raise
+
+
+def _find_cause(path: Path, text: str) -> MachineError | None:
+    """The system's own error behind SQLite's "disk I/O error" or "unable to open"; None: other."""
+    if not any(sign in text for sign in ("full", "disk I/O", "unable to open")):
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+            if limit != resource.RLIM_INFINITY:
+                file.seek(path.stat().st_size + PROBE_BYTES)
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+    except OSError as error:
+        return explain_os_error(error)
+    return None
+
+
+def _refuse_foreign_file(path: Path) -> None:
+    """Raise LedgerError if what lies at the ledger's name is no file, or leads nowhere."""
+    try:
+        kind = path.lstat().st_mode
+        if stat.S_ISLNK(kind):
+            kind = path.stat().st_mode
+    except FileNotFoundError:
+        if not os.path.lexists(path):
+            return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise explain_os_error(error) from error
+    if not stat.S_ISREG(kind):
+        raise LedgerError(
+            f"{name_file_kind(kind)} lies where the ledger belongs", where=str(path),
+            next="move it away; lar start begins a new one",
+        )  # fmt: skip
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -56,6 +100,7 @@ def connect(path: Path) -> sqlite3.Connection:
                 where=str(path),
                 next="make the checkout writable, then again",
             ) from error
+        _refuse_foreign_file(path)
         db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         try:
             if _read_version(db, path) == 0:

@@ -43,6 +43,9 @@ TIER = "tier "
 """Prefix of a part that holds the pairs of a lower CPU tier."""
 MOST_PARTS = 12
 """Comparisons of one trial."""
+LARGEST = 1e15
+"""No number of a document is larger: a day of ticks is below 1e15, and sums stay finite."""
+SMALLEST = 1e-9
 BASE = replace(
     DEFAULT, max_pairs=24, long_block_errors=3.0, slow_floor=-99.0, most_times=1.0,
     defence_level=0.0,
@@ -270,7 +273,7 @@ def _parse_comparison(body: Mapping[str, Any]) -> Comparison:
     return Comparison(
         combos=tuple(_parse_combo(c) for c in _parse_typed(body.get("combos"), list, "combos")),
         pairs=tuple(_parse_pair(p) for p in _parse_typed(body.get("pairs"), list, "pairs")),
-        ticks_per_ns=float(_parse_number(body.get("ticks_per_ns"), "ticks_per_ns")),
+        ticks_per_ns=float(_parse_positive(body.get("ticks_per_ns"), "ticks_per_ns", SMALLEST)),
         aa_sd=tuple(
             float(_parse_number(s, "aa_sd")) for s in _parse_typed(body.get("aa_sd"), list, "aa_sd")
         ),
@@ -282,7 +285,7 @@ def _parse_combo(body: Any) -> ComboId:
     return ComboId(
         op=_parse_typed(fields_.get("op"), str, "op"),
         name=_parse_typed(fields_.get("name"), str, "name"),
-        weight=float(_parse_number(fields_.get("weight", 1.0), "weight")),
+        weight=float(_parse_positive(fields_.get("weight", 1.0), "weight", 0.0)),
     )
 
 
@@ -318,13 +321,25 @@ def _parse_void(body: Any) -> Void:
 
 
 def _parse_ticks(body: Any) -> tuple[int, ...]:
-    return tuple(_parse_typed(v, int, "ticks") for v in _parse_typed(body, list, "a list of ticks"))
+    return tuple(
+        int(_parse_number(_parse_typed(v, int, "ticks"), "ticks"))
+        for v in _parse_typed(body, list, "a list of ticks")
+    )
 
 
 def _parse_number(value: Any, what: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{what} is not a number", where="comparison")
+    if not -LARGEST <= value <= LARGEST:    # also refuses nan
+        raise UsageError(f"{what} is out of range", where="comparison",
+                         allowed=[f"{-LARGEST:g} .. {LARGEST:g}"])
     return value
+
+
+def _parse_positive(value: Any, what: str, least: float) -> int | float:
+    if (number := _parse_number(value, what)) < least:
+        raise UsageError(f"{what} is below {least:g}", where="comparison")
+    return number
 
 
 def _parse_typed(value: Any, kind: type, what: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from lance_autoresearch.report import chart, picture, sections
 from lance_autoresearch.report.campaign_data import CampaignData
 from lance_autoresearch.report.chart import TIMES
 from lance_autoresearch.report.trust import build_trust
+from lance_autoresearch.report.words import DIGESTS, PHASES
 from lance_autoresearch.text.curve import compute_curve, find_overall_gain
 from lance_autoresearch.text.plain_text import strip_text
 
@@ -91,6 +93,10 @@ def render_page(night: CampaignData, card: Card) -> str:
         "score": sections.score_guesses(guessed) if guessed else None,
         "trust": build_trust(night),
         "phases": sections.summarize_phases(night),
+        "phase_words": defaultdict(str, PHASES),
+        "digest_words": defaultdict(str, DIGESTS),
+        "unkept": sections.explain_unkept(night, curve),
+        "run_trials": sections.count_run(night),
         "money": sections.sum_costs(night),
         "gains": {row.id: find_overall_gain(row.record) for row in night.rows},
         "last": night.rows[-1].record if night.rows else None,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from lance_autoresearch.ledger import Row
 from lance_autoresearch.records import FaultKind, TrialRecord, Verdict
 from lance_autoresearch.report.campaign_data import CampaignData
-from lance_autoresearch.text.curve import find_overall_gain
+from lance_autoresearch.text.curve import Curve, find_overall_gain
 from lance_autoresearch.text.defence_text import print_defences
 from lance_autoresearch.text.difference import Difference, compute_difference
 from lance_autoresearch.text.reasons import summarize_reason
@@ -97,6 +97,26 @@ def count_verdicts(night: CampaignData) -> dict[str, int]:
     """Trials per verdict, all five named."""
     found = Counter(str(record.verdict) for record in night.records)
     return {str(verdict): found[str(verdict)] for verdict in Verdict}
+
+
+def count_run(night: CampaignData) -> int:
+    """Trials of the campaign's newest loop; a campaign may have several, and trials by hand."""
+    after = night.run.after if night.run else 0
+    return sum(row.id > after for row in night.rows)
+
+
+def explain_unkept(night: CampaignData, curve: Curve) -> str:
+    """Why marks above the line were not kept: `4 slower at confirmation, 1 ...`; empty: none."""
+    best = (1.0, *curve.line)
+    above = (
+        row.record
+        for i, row in enumerate(night.rows)
+        if row.record.verdict is not Verdict.KEEP
+        and (dot := curve.dots[i]) is not None
+        and dot > best[i]
+    )
+    counts = Counter(classify_failure(record) for record in above)
+    return ", ".join(f"{count} {words}" for words, count in counts.most_common())
 
 
 def read_seconds(record: TrialRecord) -> float:

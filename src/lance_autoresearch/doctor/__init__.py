@@ -16,18 +16,27 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from lance_autoresearch.doctor.finding import Finding, State
+from lance_autoresearch.doctor.sandboxes import (
+    check_agent_sandbox,
+    check_sandbox,
+    has_user_namespaces,
+)
 from lance_autoresearch.errors import LarError
-from lance_autoresearch.host import landlock, machine, sandbox, toolchain
+from lance_autoresearch.host import landlock, machine, toolchain
+from lance_autoresearch.host.capabilities import (
+    WeakKind,
+    WeakPoint,
+    find_system_root,
+    list_weak_points,
+)
+from lance_autoresearch.host.cgroups import read_free_memory
 from lance_autoresearch.host.cpu_kinds import read_processor
 from lance_autoresearch.host.tier import is_narrower, read_requested_tier
 from lance_autoresearch.integrate.setup import describe_readiness
 from lance_autoresearch.integrate.state import SETUP
-
-State = Literal["ok", "weak", "fault"]
 
 AGENTS = ("claude", "codex", "gemini", "opencode", "cursor-agent")
 """Programs `lar loop --agent` can drive, as found on PATH."""
@@ -40,21 +49,6 @@ DISK_NEEDED = 1 * GIB
 """Lance's archives, slices and builds take about 0.6 GiB; a run's blobs about as much."""
 
 _PR_GET_TSC, _PR_SET_TSC, _PR_TSC_ENABLE = 25, 26, 1
-_CLONE_NEWUSER = 0x10000000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of `lar doctor`."""
-
-    name: str
-    state: State
-    found: str
-    """The state of this machine."""
-    weaker: str = ""
-    """The function that does not work, or is weaker, because of it; empty without a fault."""
-    mend: str = ""
-    """The line to type, or the setting to change."""
 
 
 def examine_machine(root: Path) -> list[Finding]:
@@ -68,7 +62,18 @@ def examine_machine(root: Path) -> list[Finding]:
     first = _check_platform(root)
     if first.state == "fault":
         return [first]
-    return [first, *(check(root) for check in CHECKS)]
+    points = [p for p in list_weak_points(root) if p.kind is not WeakKind.CORES]
+    return [first, *(check(root) for check in CHECKS), *map(describe_weak_point, points)]
+
+
+def describe_weak_point(point: WeakPoint) -> Finding:
+    """What the machine lacks, as a line of the table."""
+    state: State = "fault" if point.blocks else "weak"
+    return Finding(str(point.kind), state, point.found, point.weaker, point.fix)
+
+
+__all__ = ["CHECKS", "Finding", "build_conductor", "examine_machine", "has_user_namespaces",
+           "is_usable", "landlock", "machine"]
 
 
 def is_usable(findings: list[Finding]) -> bool:
@@ -147,56 +152,6 @@ def _check_linker(root: Path) -> Finding:
             return Finding("linker", "ok", "rust-lld")
     weaker = "confirmation varies the layout by padding only, not by section order"
     return Finding("linker", "weak", "cc, without rust-lld", weaker, "a rustup toolchain has it")
-
-
-def _check_sandbox(root: Path) -> Finding:
-    if sandbox.find_bubblewrap():
-        return Finding("box", "ok", "bubblewrap, tried")
-    why, mend = _explain_missing_bubblewrap()
-    if version := landlock.read_version():
-        weaker = "Landlock hides less: kernels could see names of files and processes"
-        return Finding("box", "weak", f"Landlock {version}; {why}", weaker, mend)
-    if os.environ.get(sandbox.UNBOXED) == "1":
-        weaker = f"{sandbox.UNBOXED}=1: a kernel runs with your rights; every keep is marked"
-        return Finding("box", "weak", why, weaker, mend)
-    weaker = f"untrusted code is refused; {sandbox.UNBOXED}=1 accepts the risk"
-    return Finding("box", "fault", f"{why}; no Landlock", weaker, mend)
-
-
-SWITCHES = (
-    ("user/max_user_namespaces", "0", "10000"),
-    ("kernel/unprivileged_userns_clone", "0", "1"),
-    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
-)
-"""Settings below /proc/sys that forbid user namespaces: name, value that does, value to set."""
-
-
-def _explain_missing_bubblewrap() -> tuple[str, str]:
-    """Why bubblewrap does not start, and the fix."""
-    if shutil.which("bwrap") is None:
-        return "bubblewrap is not installed", "apt-get install bubblewrap, as root"
-    for name, forbids, allows in SWITCHES:
-        with contextlib.suppress(OSError):
-            if Path("/proc/sys", name).read_text().strip() == forbids:
-                setting = name.replace("/", ".")
-                why = f"bubblewrap does not start: {setting} is {forbids}"
-                return why, f"sysctl {setting}={allows}, as root"
-    if has_user_namespaces():
-        why = "bubblewrap does not start: it may not mount a /proc of its own"
-        return why, "docker run --security-opt systempaths=unconfined"
-    why = "bubblewrap does not start: no user namespaces here"
-    return why, "docker run --security-opt seccomp=unconfined; in a chroot: systemd-nspawn instead"
-
-
-def has_user_namespaces() -> bool:
-    """True if this user may create one; tried in a child that ends at once."""
-    if platform.system() != "Linux":
-        return False
-    libc = ctypes.CDLL(None)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if libc.unshare(_CLONE_NEWUSER) == 0 else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def _check_tsc(root: Path) -> Finding:
@@ -296,23 +251,22 @@ def _check_memory(root: Path) -> Finding:
 
 def _measure_free_memory() -> int:
     """Bytes this process may still use: the system's, or its control group's if less."""
-    free = 1 << 62
+    free, system = 1 << 62, find_system_root()
     with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in (system / "proc" / "meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 free = int(line.split()[1]) << 10
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
+    if (limit := read_free_memory(system)) is not None:
+        free = min(free, limit)
     if free == 1 << 62:
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return free
 
 
 def _check_disk(root: Path) -> Finding:
-    free = shutil.disk_usage(root).free
-    found = f"{free / GIB:.1f} GiB free"
+    place = root / ".lar" if (root / ".lar").is_dir() else root
+    free = shutil.disk_usage(place).free
+    found = f"{free / GIB:.1f} GiB free where .lar lies"
     if free < DISK_NEEDED:
         return Finding("disk", "fault", found, "builds will fail", "./lar gc, or free some space")
     if free < DISK_WANTED:
@@ -375,10 +329,23 @@ def _check_integration(root: Path) -> Finding:
 
 
 CHECKS: tuple[Callable[[Path], Finding], ...] = (
-    _check_python, _check_git, _check_rust, _check_linker, _check_sandbox, _check_tsc,
-    _check_cores, _check_cpu, _check_clock, _check_memory, _check_disk, _check_upstream,
-    _check_conductor, _check_agents, _check_integration,
-)  # fmt: skip
+    _check_python,
+    _check_git,
+    _check_rust,
+    _check_linker,
+    check_sandbox,
+    check_agent_sandbox,
+    _check_tsc,
+    _check_cores,
+    _check_cpu,
+    _check_clock,
+    _check_memory,
+    _check_disk,
+    _check_upstream,
+    _check_conductor,
+    _check_agents,
+    _check_integration,
+)
 
 
 def build_conductor(root: Path) -> float:
