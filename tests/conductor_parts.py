@@ -100,7 +100,7 @@ def rustc(source: Path, out: Path, kind: str, *more: str) -> None:
 def write_pool(
     path: Path, args: Sequence[Sequence[np.ndarray]], caps: Sequence[Sequence[int]],
     parts: Sequence[dict[str, object]], combo: str = "op 256 toy", rows: RowOrder | None = None,
-    ties: Sequence[Sequence[int]] | None = None,
+    ties: Sequence[Sequence[int]] | None = None, arg_align: Sequence[int] = (),
 ) -> None:
     """A pool file in the conductor's format."""
     blob, calls, shared = bytearray(), [], {}
@@ -118,6 +118,7 @@ def write_pool(
     head = json.dumps({
         "v": 1, "combo": combo, "op": 0, "rows": rows, "parts": [{"align": 0, **p} for p in parts],
         "calls": calls, "arg_elem": [array.itemsize for array in args[0]],
+        "arg_align": list(arg_align),
         "window_bytes": 1 << 19, "blob_len": len(blob),
     }).encode()
     path.write_bytes(b"".join(seal_pool(head, [bytes(blob)])))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conductor_parts import programs
 from test_threats import outcome, text_of
 
+from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.bench.meter import Sides, measure_pairs
 from lance_autoresearch.build import builder
 from lance_autoresearch.campaign.coordinator import Coordinator
@@ -72,12 +75,45 @@ def test_a_gain_must_be_there_on_unseen_inputs(
     assert judge_distinct_inputs(cold(ratio), Claim("all", claimed), DEFAULT).rejected is rejected
 
 
+@contextmanager
+def unwiped(rig: Coordinator) -> Iterator[None]:
+    """What a kernel leaves in memory survives its slices."""
+    bench, on = rig.bench, rig.bench.conductor
+    where = programs("lar-worker/test-no-wipe")
+    with Conductor(ROOT, bin_dir=where, core_a=bench.cores[0], core_b=bench.cores[1]) as off:
+        bench.conductor = off
+        try:
+            yield
+        finally:
+            bench.conductor = on
+
+
 @pytest.mark.timing
-def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Coordinator]) -> None:
-    """Everything else lets it through: admitted, right in every output, several times faster."""
+def test_overwriting_alone_stops_a_memo_in_freed_memory(opened: dict[str, Coordinator]) -> None:
+    """Admitted, right in every output; where memory keeps its content, several times faster."""
     rig, text = rig_of(opened, "pq-l2"), text_of("pq-l2/heap-residue")
     admit(text)
     assert outcome(rig, text) is None
+    so = builder.build_kernel(ROOT, "pq-l2", text).so
+    pools, _ = rig.bench.inputs.make_fresh()
+    sides = Sides(rig.bench.build(rig.champion_text).so, so)
+    with unwiped(rig):
+        won = threats.repeated_gain(rig, sides, pools)
+    kept = threats.repeated_gain(rig, sides, pools)
+    if won is None or kept is None:
+        pytest.skip("the machine is too busy to measure anything")
+    assert won > 50 and kept < 0
+
+
+@pytest.mark.timing
+def test_inputs_met_once_alone_stop_a_memo_in_freed_memory(opened: dict[str, Coordinator]) -> None:
+    """The same memo if memory kept its content: inputs that no process meets twice stop it too."""
+    rig, text = rig_of(opened, "pq-l2"), text_of("pq-l2/heap-residue")
+    with unwiped(rig):
+        _meet_inputs_once(rig, text)
+
+
+def _meet_inputs_once(rig: Coordinator, text: bytes) -> None:
     so = builder.build_kernel(ROOT, "pq-l2", text).so
     pools, _ = rig.bench.inputs.make_fresh()
     sides = Sides(rig.bench.build(rig.champion_text).so, so)
@@ -112,7 +148,8 @@ def test_fresh_processes_alone_stop_answers_solved_before(opened: dict[str, Coor
         return judge_distinct_inputs(found, Claim("all", 100.0), DEFAULT)
 
     few, many = DEFAULT.distinct_rounds, DEFAULT.distinct_rounds * DEFAULT.distinct_pairs
-    living, fresh = seen(8, many), seen(24, few)
+    with unwiped(rig):
+        living, fresh = seen(8, many), seen(24, few)
     assert living.gain > 50 and not living.rejected, "in a process that lives on it gains"
     assert fresh.gain < 10 and fresh.rejected
 

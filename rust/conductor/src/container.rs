@@ -47,6 +47,9 @@ struct PoolJson {
     calls: Vec<CallJson>,
     /// Bytes of an element of each argument.
     arg_elem: Vec<usize>,
+    /// What the address of each argument is a multiple of, if the call site guarantees more.
+    #[serde(default)]
+    arg_align: Vec<usize>,
     window_bytes: usize,
     blob_len: usize,
 }
@@ -56,6 +59,8 @@ struct PartJson {
     rule: String,
     elem: usize,
     align: usize,
+    #[serde(default)]
+    align_min: usize,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +80,8 @@ pub struct Part {
     pub elem: usize,
     /// Alignment phase of its start within a line.
     pub align: usize,
+    /// What its address is a multiple of: the size of an element, or what the call site guarantees.
+    pub step: usize,
 }
 
 /// One input of a pool; several calls may share it.
@@ -83,8 +90,9 @@ pub struct Input {
     /// Offset within the blob.
     pub at: usize,
     pub len: usize,
-    /// What its address is a multiple of, bytes: the size of an element.
-    pub elem: usize,
+    /// What its address is a multiple of, bytes: the size of an element, or what the call site
+    /// guarantees.
+    pub step: usize,
 }
 
 /// One call: numbers of its inputs, capacities of its parts.
@@ -149,13 +157,15 @@ impl Pool {
 }
 
 fn part(json: &PartJson) -> Result<Part, String> {
+    let step = json.elem.max(json.align_min);
     if !matches!(json.elem, 1 | 2 | 4 | 8)
+        || !(step.is_power_of_two() && step <= 64)
         || json.align >= 64
-        || !json.align.is_multiple_of(json.elem)
+        || !json.align.is_multiple_of(step)
     {
         return Err(format!("part of {} bytes at phase {}", json.elem, json.align));
     }
-    Ok(Part { rule: Rule::parse(&json.rule)?, elem: json.elem, align: json.align })
+    Ok(Part { rule: Rule::parse(&json.rule)?, elem: json.elem, align: json.align, step })
 }
 
 /// Numbers the distinct inputs.
@@ -176,8 +186,12 @@ fn index(json: &PoolJson, n_parts: usize) -> Result<(Vec<Input>, Vec<PoolCall>),
             if elem == 0 || !64_usize.is_multiple_of(elem) {
                 return Err(format!("call {i} argument {j} has elements of {elem} bytes"));
             }
-            args.push(*numbers.entry((at, len, elem)).or_insert_with(|| {
-                inputs.push(Input { at, len, elem });
+            let step = elem.max(json.arg_align.get(j).copied().unwrap_or(0));
+            if !step.is_power_of_two() || step > 64 {
+                return Err(format!("call {i} argument {j} begins at multiples of {step} bytes"));
+            }
+            args.push(*numbers.entry((at, len, step)).or_insert_with(|| {
+                inputs.push(Input { at, len, step });
                 inputs.len() as u32 - 1
             }));
         }

@@ -43,7 +43,12 @@ impl Inputs {
 
     /// Loose: packed, and every second one at any place its elements may begin at.
     pub fn loose(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
-        Self::side_by_side(pools, rng, |input, rng| astray(input.elem, 0, rng))
+        Self::side_by_side(pools, rng, |input, rng| astray(input.step, 0, rng))
+    }
+
+    /// Drawn: packed, and each at any place its elements may begin at.
+    pub fn drawn(pools: &[&Pool], rng: &mut Rng) -> Result<Self, String> {
+        Self::side_by_side(pools, rng, |input, rng| anywhere(input.step, rng))
     }
 
     fn side_by_side(
@@ -77,12 +82,12 @@ impl Inputs {
         let mut spans = Vec::with_capacity(order.len());
         let mut cursor = PAGE;
         for &(p, i) in &order {
-            let len = pools[p].inputs[i].len;
+            let Input { len, step, .. } = pools[p].inputs[i];
             let run = len.next_multiple_of(PAGE);
             if run > 0 {
                 spans.push(Span { which: 0, at: cursor as u64, len: run as u64 });
             }
-            at[p][i] = cursor + run - len;
+            at[p][i] = (cursor + run - len) & !(step - 1);
             cursor += run + PAGE;
         }
         let pieces = order.iter().map(|&(p, i)| (at[p][i], pools[p].input(i)));
@@ -91,9 +96,14 @@ impl Inputs {
     }
 }
 
-/// By a coin the phase it has when it is timed, or any multiple of its element in a line.
-fn astray(elem: usize, phase: usize, rng: &mut Rng) -> usize {
-    if rng.coin() { phase } else { rng.below(64 / elem) * elem }
+/// By a coin the phase it has when it is timed, or any that it may have.
+fn astray(step: usize, phase: usize, rng: &mut Rng) -> usize {
+    if rng.coin() { phase } else { anywhere(step, rng) }
+}
+
+/// Any place in a line at which elements may begin.
+fn anywhere(step: usize, rng: &mut Rng) -> usize {
+    rng.below(64 / step) * step
 }
 
 thread_local! {
@@ -137,7 +147,12 @@ impl Slots {
     /// Packed, and every second part at any place its elements may begin at.
     pub fn loose(&mut self, pool: &Pool, calls: &[usize], rng: &mut Rng) {
         let start = rng.below(PAGE / 64) * 64;
-        self.side_by_side(pool, calls, start, |part| astray(part.elem, part.align, rng));
+        self.side_by_side(pool, calls, start, |part| astray(part.step, part.align, rng));
+    }
+
+    /// Packed, and each part at any place its elements may begin at.
+    pub fn drawn(&mut self, pool: &Pool, calls: &[usize], start: usize, rng: &mut Rng) {
+        self.side_by_side(pool, calls, start, |part| anywhere(part.step, rng));
     }
 
     fn side_by_side(
@@ -180,7 +195,7 @@ impl Slots {
 pub fn slot_bytes(pool: &Pool, call: usize) -> usize {
     let parts: usize =
         pool.calls[call].caps.iter().map(|cap| cap.next_multiple_of(64) + 3 * SLACK).sum();
-    HEADER_BYTES + parts + SLACK
+    HEADER_BYTES + parts + 3 * SLACK
 }
 
 /// Regions that end where a page ends, for `groups` calls at once.
@@ -237,12 +252,16 @@ impl Flush {
             slots.poison.push((header - SLACK, SLACK + HEADER_BYTES));
             slots.slack.push((header - SLACK, SLACK));
             at += 2 * PAGE;
-            for (&room, &cap) in self.room.iter().zip(&pool.calls[call].caps) {
-                let start = at + room - cap;
+            for (part, (&room, &cap)) in
+                pool.parts.iter().zip(self.room.iter().zip(&pool.calls[call].caps))
+            {
+                let start = (at + room - cap) & !(part.step - 1);
+                let behind = at + room - start - cap;
                 let front = (start - at).min(PAGE);
                 slots.parts.push((start, cap));
-                slots.poison.push((start - front, front + cap));
+                slots.poison.push((start - front, front + cap + behind));
                 slots.slack.push((start - front, front));
+                slots.slack.push((start + cap, behind));
                 at += room + PAGE;
             }
         }

@@ -48,6 +48,8 @@ pub struct Request<'a> {
     /// The times are the champion's: behind this library (in place of its own), behind the
     /// candidate.
     pub opponent: Option<&'a Path>,
+    /// Where inputs and outputs begin in a line is drawn; else each lies at its declared phase.
+    pub drawn: bool,
 }
 
 /// The results of a pair. Times in ticks, `[side][combo][round]`.
@@ -142,7 +144,10 @@ fn play(
     let bounds: Vec<Bounds> = pools.iter().map(|p| Bounds::of(p, block, &terms.limits)).collect();
     let table_bytes = bounds.iter().map(|b| b.table_bytes).max().unwrap_or(4096);
     let out_bytes = bounds.iter().map(|b| b.out_bytes).max().unwrap_or(4096);
-    let inputs = Inputs::packed(&pools, &mut rng)?;
+    let inputs = match request.drawn {
+        true => Inputs::drawn(&pools, &mut rng)?,
+        false => Inputs::packed(&pools, &mut rng)?,
+    };
     let mut runner =
         SliceRunner::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
     let features = request.features;
@@ -248,13 +253,23 @@ impl<'a> Match<'a> {
         let window = self.walks[c].window(armed);
         self.walks[c].advance(calls);
         let (pool, expected) = self.request.pools[c];
-        self.runner.slots.packed(pool, &window, self.shift[c]);
+        let places = Rng::new(self.rng.next(), 0);
+        self.lay(c, &window, places);
         let tables = self.tables(c, &window);
         for &side in order {
             let timed = Play::timed(pool, expected, &window, calls, tables);
             seen(side, self.runner.slice(self.sandbox, self.workers[side], timed)?);
         }
         Ok(())
+    }
+
+    /// Lays out the slots of a window of combo `c`; equal `places` lay them alike.
+    fn lay(&mut self, c: usize, window: &[usize], mut places: Rng) {
+        let (pool, start) = (self.request.pools[c].0, self.shift[c]);
+        match self.request.drawn {
+            true => self.runner.slots.drawn(pool, window, start, &mut places),
+            false => self.runner.slots.packed(pool, window, start),
+        }
     }
 
     /// The tables of a window of combo `c`, the same for all workers.
@@ -357,12 +372,13 @@ impl<'a> Match<'a> {
         let mut sums = [Shots::default(); 2];
         let start = self.walks[c].position();
         let (pool, expected) = self.request.pools[c];
+        let places = self.rng.next();
         for side in [first, 1 - first] {
             self.walks[c].seek(start);
-            for _ in 0..slices {
+            for i in 0..slices {
                 let window = self.walks[c].window(calls);
                 self.walks[c].advance(calls);
-                self.runner.slots.packed(pool, &window, self.shift[c]);
+                self.lay(c, &window, Rng::new(places, i as u64));
                 let tables = self.tables(c, &window);
                 let worker = &mut *self.workers[side];
                 let timed = Play::timed(pool, expected, &window, calls, tables);

@@ -64,6 +64,8 @@ pub struct Pair {
     /// Time the champion alone: behind this library, and behind the candidate.
     #[serde(deserialize_with = "Option::deserialize")]
     pub opponent: Option<PathBuf>,
+    /// Draw where inputs and outputs begin in a line.
+    pub drawn: bool,
 }
 
 /// Reads one line; an unknown version is refused before anything else is looked at.

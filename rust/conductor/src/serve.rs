@@ -129,6 +129,7 @@ impl Session {
             orders: command.orders.clone(),
             features: command.features.unwrap_or(u64::MAX) & cpu::features(),
             opponent: command.opponent.as_deref(),
+            drawn: command.drawn,
         };
         Ok(answer(pair::pair(sandbox, terms, &request)?, terms.rate))
     }

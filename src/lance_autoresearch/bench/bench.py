@@ -112,10 +112,11 @@ class Bench:
         block_ms: int | None = None,
         calls: Sequence[int] | None = None,
         tier: str = "native",
+        drawn: bool = False,
     ) -> ConductorMeter:
         """A meter of these sides over these pools, as `PairPlan` says."""
         fixed = None if calls is None else tuple(calls)
-        plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier)
+        plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier, drawn)
         return ConductorMeter(self, sides, pools, plan)
 
     def check_library(

@@ -370,12 +370,14 @@ class Conductor:
         orders: Sequence[Sequence[int]] | None = None,
         features: int | None = None,
         opponent: Path | None = None,
+        drawn: bool = False,
     ) -> PairResult:
         """Measure one process pair; `calls` are those of an earlier pair, None to calibrate again.
 
         `orders`: the calls of each pool in the order in which they are played; the first warms up.
         `features` forces a tier on both sides. `opponent`: both times are one champion process's:
-        behind this library (as `champion`) and behind the candidate (as `candidate`).
+        behind this library (as `champion`) and behind the candidate (as `candidate`). `drawn`:
+        where inputs and outputs begin in a line is drawn, the same on both sides.
         """
         command = {
             "cmd": "pair", "champion": str(champion), "candidate": str(candidate),
@@ -383,7 +385,7 @@ class Conductor:
             "calls": None if calls is None else list(calls), "block_ms": block_ms,
             "orders": None if orders is None else [list(order) for order in orders],
             "features": self._compute_limit(features),
-            "opponent": None if opponent is None else str(opponent),
+            "opponent": None if opponent is None else str(opponent), "drawn": drawn,
         }
         return _parse_pair_result(self._send_command(command, patience=120.0))
 

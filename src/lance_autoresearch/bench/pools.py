@@ -92,10 +92,14 @@ def write_pool(
         "v": 1,
         "combo": f"{combo.op} {combo.name}",
         "op": target.find_op_index(combo.op),
-        "parts": [{"rule": o.rule, "elem": o.elem, "align": o.align} for o in op.outputs],
+        "parts": [
+            {"rule": o.rule, "elem": o.elem, "align": o.align, "align_min": o.align_min}
+            for o in op.outputs
+        ],
         "rows": op.rows,
         "calls": rows,
         "arg_elem": elem,
+        "arg_align": op.arg_align,
         "window_bytes": combo.window_kib * 1024,
         "blob_len": layout.size,
         "public": public,

@@ -108,7 +108,7 @@ def _check_tiers(
 def _measure(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy
 ) -> list[PairTimes]:
-    meter = bench.make_meter(layouts, pools, policy)
+    meter = bench.make_meter(layouts, pools, policy, drawn=True)
     return [meter.measure_pair() for _ in layouts]
 
 
@@ -117,7 +117,9 @@ def _measure_long(
     screening: Screening,
 ) -> list[PairTimes]:  # fmt: skip
     rounds = _count_long_rounds(screening.result, policy)
-    meter = bench.make_meter(layouts, pools, policy, rounds=rounds, block_ms=LONG_BLOCK_MS)
+    meter = bench.make_meter(
+        layouts, pools, policy, rounds=rounds, block_ms=LONG_BLOCK_MS, drawn=True
+    )
     return [meter.measure_pair() for _ in layouts]
 
 

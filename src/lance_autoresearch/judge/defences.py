@@ -97,7 +97,7 @@ def measure_distinct(
 ) -> Comparison:
     """Pairs of champion and candidate in which no process meets an input twice."""
     rounds, calls = policy.distinct_rounds, [1] * len(pools)
-    meter = bench.make_meter([sides], pools, policy, rounds=rounds, calls=calls)
+    meter = bench.make_meter([sides], pools, policy, rounds=rounds, calls=calls, drawn=True)
     with bench.phases("confirm"), bench.hold_machine():
         return measure_pairs(meter, policy.distinct_pairs)
 

@@ -59,7 +59,7 @@ def _measure(
     bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy, tier: str
 ) -> Comparison:
     """Measure as many pairs as the spread of the first few requires."""
-    meter = bench.make_meter(layouts, pools, policy, tier=tier)
+    meter = bench.make_meter(layouts, pools, policy, tier=tier, drawn=True)
     pairs = [meter.measure_pair() for _ in range(policy.tier_pairs)]
     wanted = plan_tier_pairs(gather_pairs(meter, pairs), policy)
     pairs += [meter.measure_pair() for _ in range(wanted - len(pairs))]

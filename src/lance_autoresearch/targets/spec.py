@@ -53,6 +53,9 @@ class Out:
     """bytes; bits32 / bits64 (NaN equals only NaN, any payload); ulp32:N; tieband."""
     align: int = 0
     """Declared alignment phase of its start in a 64-byte line, bytes."""
+    align_min: int = 0
+    """What its address is always a multiple of at the call site, bytes; 0: the size of an element.
+    A comment beside it names the place in Lance that guarantees it."""
 
     @property
     def elem(self) -> int:
@@ -79,6 +82,8 @@ class Op:
     rows: RowOrder | None = None
     """Set if the outputs are the rows of a top-k result: f32 distances, then u64 ids with rule
     `tieband` (ids at the last distance may be any that really have it)."""
+    arg_align: tuple[int, ...] = ()
+    """`Out.align_min` of the arguments, in their order; missing ones: the size of an element."""
 
 
 @dataclass(frozen=True, slots=True)
