@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
-ROWS = range(1, 76)
+ROWS = range(1, 79)
 
 STOPS: Mapping[str, str] = {
     "admission": "A",
@@ -54,6 +54,9 @@ STOPS: Mapping[str, str] = {
     "mismatch": "EDFGKN",
     "confirmation": "R",
     "distinct": "D",
+    "no gain": "O",
+    "stack": "B",
+    "processor_state": "P",
 }
 """Which defences can have been at work where a trial ended so. A mismatch is always found by
 comparing; tests in tests/judge/test_threats.py with `alone` in their name tell what exposed it."""
@@ -185,7 +188,8 @@ def repeated_gain(
 def only_where_inputs_repeat(
     coordinator: Coordinator, sides: Sides, pools: Sequence[Pool]
 ) -> str:
-    """`distinct`: faster only if inputs repeat; `passes`; `undecided` on a busy machine.
+    """`distinct`: faster only if inputs repeat; `no gain`: slower even there; `passes`;
+    `undecided` on a busy machine.
 
     Asked only of what seems at least 50 % faster: so much shows on any machine.
     """
@@ -198,7 +202,7 @@ def only_where_inputs_repeat(
     if gain is None:
         return "undecided"
     if gain < 50:
-        return "passes"
+        return "no gain" if gain < 0 else "passes"
     distinct = bench.inputs.make_distinct()
     for _ in range(5):
         seen = measure_distinct(bench, sides, distinct, policy)
