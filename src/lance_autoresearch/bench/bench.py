@@ -116,7 +116,9 @@ class Bench:
     ) -> ConductorMeter:
         """A meter of these sides over these pools, as `PairPlan` says."""
         fixed = None if calls is None else tuple(calls)
-        plan = PairPlan(rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier, drawn)
+        plan = PairPlan(
+            rounds or policy.rounds, policy.slice_us, block_ms, fixed, tier, drawn=drawn
+        )
         return ConductorMeter(self, sides, pools, plan)
 
     def check_library(

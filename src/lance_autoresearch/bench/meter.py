@@ -93,14 +93,11 @@ class PairPlan:
     calls: tuple[int, ...] | None = None
     """Calls per slice, one number a pool, in place of calibrated ones."""
     tier: str = "native"
-<<<<<<< HEAD
     orders: tuple[tuple[int, ...], ...] | None = None
     """The calls of each pool in the order in which they are played; None: a random order."""
-=======
     drawn: bool = False
     """Where each argument and output begins in a line of 64 bytes is drawn; else each lies at its
     declared phase."""
->>>>>>> e2b6c1f (Where buffers begin in a line is drawn at confirmation and for inputs met once; the page says what is left of memos)
 
 
 class ConductorMeter:
@@ -131,11 +128,8 @@ class ConductorMeter:
             lambda: bench.conductor.measure_pair(
                 sides.champion, sides.candidate, [(p.path, p.expected) for p in self._pools],
                 seed=draw_seed(), rounds=plan.rounds, slice_us=plan.slice_us, calls=plan.calls,
-<<<<<<< HEAD
                 block_ms=plan.block_ms, opponent=sides.opponent, orders=plan.orders,
-=======
-                block_ms=plan.block_ms, opponent=sides.opponent, drawn=plan.drawn,
->>>>>>> e2b6c1f (Where buffers begin in a line is drawn at confirmation and for inputs met once; the page says what is left of memos)
+                drawn=plan.drawn,
                 features=tiers.find_feature_mask(plan.tier, bench.opened.features),
             )
         )  # fmt: skip
