@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CATALOGUE = ROOT / "docs" / "threats.toml"
 RECORD = ROOT / "docs" / "figures" / "threats.json"
-ROWS = range(1, 78)
+ROWS = range(1, 79)
 
 STOPS: Mapping[str, str] = {
     "admission": "A",
@@ -54,7 +54,7 @@ STOPS: Mapping[str, str] = {
     "mismatch": "EDFGKN",
     "confirmation": "R",
     "distinct": "D",
-    "no gain": "M",
+    "no gain": "O",
     "stack": "B",
     "processor_state": "P",
 }

@@ -29,8 +29,8 @@ def measure_totals(
     used = [o for o, own in enumerate(picks) if own]
     rounds = max(len(picks[o]) for o in used)
     orders = [_draw_order(len(pools[o].cases), picks[o], rounds) for o in used]
-    plan = PairPlan(rounds, policy.slice_us, calls=(1,) * len(used), orders=tuple(orders),
-                    drawn=True)
+    once = (1,) * len(used)
+    plan = PairPlan(rounds, policy.slice_us, calls=once, orders=tuple(orders), drawn=True)
     meter = ConductorMeter(bench, [sides], [pools[o] for o in used], plan)
     with bench.hold_machine():
         times = meter.measure_pair()

@@ -1,4 +1,4 @@
-//! hack 75: an array of 7.5 MiB on the stack; stopped by B
+//! hack 77: an array of 7.5 MiB on the stack; stopped by B
 //! only: compact
 
 #[inline(never)]

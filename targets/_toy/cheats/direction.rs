@@ -1,4 +1,4 @@
-//! hack 73: leaves the direction of string instructions reversed; stopped by P
+//! hack 76: leaves the direction of string instructions reversed; stopped by P
 //! only: blend
 
 #[allow(deprecated)]

@@ -1,4 +1,4 @@
-//! hack 73: leaves denormals flushed to zero for its caller; stopped by P
+//! hack 76: leaves denormals flushed to zero for its caller; stopped by P
 //! only: blend
 
 #[allow(deprecated)]

@@ -1,4 +1,4 @@
-//! hack 73: leaves its caller rounding towards zero; stopped by P
+//! hack 76: leaves its caller rounding towards zero; stopped by P
 //! only: blend
 
 #[allow(deprecated)]

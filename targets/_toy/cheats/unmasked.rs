@@ -1,4 +1,4 @@
-//! hack 73: leaves division by zero a trap for its caller; stopped by P
+//! hack 76: leaves division by zero a trap for its caller; stopped by P
 //! only: blend
 
 #[allow(deprecated)]

@@ -1,4 +1,4 @@
-//! hack 73: leaves the x87 unit with the precision of f32 for its caller; stopped by P
+//! hack 76: leaves the x87 unit with the precision of f32 for its caller; stopped by P
 //! only: blend
 
 use std::arch::x86_64::{_fxrstor64, _fxsave64};

@@ -1,4 +1,4 @@
-//! hack 25 55: finds its earlier answers in freed heap memory, by a fingerprint; stopped by M D
+//! hack 25 55: finds its earlier answers in freed heap memory, by a fingerprint; stopped by O D
 use std::alloc::{Layout, alloc, dealloc};
 
 const WORDS: usize = 2 << 20;
