@@ -176,7 +176,9 @@ def _draw_shape(
     for place, name in enumerate(_order_quantities(space, rng, todo, memory.share)):
         size = None
         if place == 0:
-            size = _take_border(space, shape, name, todo, most)
+            owed = _list_owed_widths(space, name, todo)
+            room = min(space.max_bytes, memory.left) if owed else most
+            size = _take_border(space, shape, name, todo, room)
             if size is None:
                 todo[name].clear()  # None will fit later: less memory is left then.
         elif several:
