@@ -101,6 +101,12 @@ def test_a_wrong_call_answers_with_what_is_allowed(root: Path) -> None:
     assert "no trial 't99'" in no_job
 
 
+def test_an_unknown_target_is_an_error_and_no_empty_list(root: Path) -> None:
+    _, logged, why = talk(root, ("lar_log", {"target": "nope"}), ("lar_why", {"target": "nope"}))
+    assert "no target named 'nope'" in json.loads(logged)["error"]["what"]
+    assert "no target named 'nope'" in why
+
+
 def test_a_long_command_answers_running_and_is_waited_for(root: Path) -> None:
     from lance_autoresearch.cli.mcp import Jobs
 
