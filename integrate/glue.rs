@@ -10,8 +10,17 @@ const GLUE: u32 = 1;
 #[unsafe(no_mangle)]
 pub fn lar_integrate_init(features: u64) -> u32 {
     let features: &'static u64 = Box::leak(Box::new(features));
-    let (note, arena) = (std::ptr::null_mut(), std::ptr::null_mut());
-    let init = Box::leak(Box::new(Init { version: VERSION, features, note, arena, arena_len: 0 }));
+    let none = std::ptr::null_mut();
+    let init = Box::leak(Box::new(Init {
+        version: VERSION,
+        features,
+        note: std::ptr::null_mut(),
+        // Lance's allocator is used: there is no memory of our own.
+        arena: none,
+        arena_len: 0,
+        heap: none,
+        heap_len: 0,
+    }));
     // SAFETY: both live as long as the process.
     unsafe { lar_shim::init(init) };
     GLUE
