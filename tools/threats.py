@@ -151,10 +151,11 @@ def stopped(
             )
     except RejectedKernel:
         return stage
-    _, end = check(bench, built)
+    champion = bench.build(coordinator.champion_text)
+    _, end = check(bench, built, champion)
     if end is not None:
         return str(end.fault.kind) if end.fault else str(end.verdict)
-    sides = Sides(bench.build(coordinator.champion_text).so, built.so)
+    sides = Sides(champion.so, built.so)
     try:
         meter = bench.make_meter([sides], bench.inputs.epoch.timed, coordinator.policy)
         for _ in range(pairs):
