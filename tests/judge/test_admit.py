@@ -238,6 +238,12 @@ ADMITTED = {
             let asm = env; asm.iter().copied()
         }
         """,
+    "libm": """
+        pub fn f(x: f32, y: f64) -> f64 {
+            let a = x.tanh() + x.sinh() + x.cosh() + x.asin() + x.acos() + x.exp() + x.ln_1p();
+            f64::from(a) + y.tanh() + y.asinh() + y.atan2(y.acos()) + y.cbrt() + y.hypot(1.0)
+        }
+        """,
     "modules like those of std": """
         pub mod fs { pub fn read() -> u8 { 1 } }
         mod a { pub mod std { pub mod process { pub fn go() -> u8 { 2 } } } }

@@ -21,7 +21,9 @@ from lance_autoresearch.records import Fault, FaultKind, ReasonKind, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 HONEST = (ROOT / "targets" / "pq-l2" / "honest" / "macros.rs").read_bytes()
-POISON = b"\npub fn extra(a: f32) -> f32 { a.tanh() + a.asin() }\n"
+POISON = b"""
+pub fn extra() -> usize { std::collections::HashMap::<u8, u8>::new().len() }
+"""
 WRONG = HONEST.replace(b"*out = sum;", b"*out = sum + 1.0;")
 
 
@@ -40,7 +42,7 @@ def test_a_refusal_is_not_the_answer_of_another_text(rig: Coordinator) -> None:
     """Unused code leaves the linked library as it was, and not the object that is audited."""
     honest = stamp(WRONG)
     refused = rig.attempt(honest + POISON, Story("poison"))
-    assert refused.record.verdict is Verdict.REJECTED and "asinf" in refused.record.reason
+    assert refused.record.verdict is Verdict.REJECTED and "random" in refused.record.reason
     done = rig.attempt(honest, Story("honest code, wrong result"))
     assert done.record.verdict is Verdict.INCORRECT and not done.remembered
 

@@ -30,7 +30,8 @@ class Story:
     tokens: int | None = None
     cost_usd: float | None = None
     predicted: float | None = None
-    """Gain in % that its author expects; scored by the report, never used to decide."""
+    """Gain in % that its author expects; scored by the report, never used to decide. A value that
+    is no number of percent counts as none."""
     layout: int | None = None
     """Judge the candidate linked in this layout instead of its own..."""
     order: str = SHUFFLED
@@ -69,7 +70,7 @@ def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecor
         gain=gain,
         low=low,
         high=high,
-        results=replace(judged.results, predicted=story.predicted),
+        results=replace(judged.results, predicted=_keep_number(story.predicted)),
         phases=judged.phases,
         immutable=judged.provenance,
         machine=judged.host,
@@ -98,6 +99,12 @@ def _find_gain(judged: JudgedTrial) -> tuple[float | None, float | None, float |
         return None, None, None
     whole = stage.components[0]
     return whole.gain, _drop_infinite(whole.low), _drop_infinite(whole.high)
+
+
+def _keep_number(predicted: float | None) -> float | None:
+    """An agent's guess, or None if it is no gain."""
+    sound = predicted is not None and math.isfinite(predicted) and predicted >= -100.0
+    return predicted if sound else None
 
 
 def _drop_infinite(end: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -58,6 +59,7 @@ def try_kernel(
         print(line, file=sys.stderr)
     subject = _choose(root, target, kernel, tier)
     _refuse_unchanged(root, target, subject, again)
+    _refuse_no_number(predict)
     with Live(enabled=not json) as live:
         phases = Phases(live.show)
         with Coordinator(
@@ -100,6 +102,16 @@ def _refuse_unchanged(root: Path, target: str, subject: KernelUnderTest, again: 
             "the kernel is the champion, unchanged", where=str(subject.path.relative_to(root)),
             next=f'edit it, then ./lar try {target} -m "what you changed and why"',
         )  # fmt: skip
+
+
+def _refuse_no_number(predict: float | None) -> None:
+    """Raises UsageError for `nan` and `inf`: no gain."""
+    from lance_autoresearch.errors import UsageError
+
+    if predict is not None and not (math.isfinite(predict) and predict > -100.0):
+        raise UsageError(
+            f"--predict {predict} is no gain", allowed=["a number of percent above -100"]
+        )
 
 
 def _resume_undecided(
