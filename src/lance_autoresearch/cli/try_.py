@@ -60,10 +60,9 @@ def try_kernel(
     subject = _choose(root, target, kernel, tier)
     _refuse_unchanged(root, target, subject, again)
     _refuse_no_number(predict)
-    with Live(enabled=not json) as live:
-        phases = Phases(live.show)
+    with Live(enabled=not json) as live:  # noqa: SIM117
         with Coordinator(
-            root, target, champion=subject.champion, phases=phases
+            root, target, champion=subject.champion, phases=Phases(live.show)
         ) as coordinator:
             text, before = _resume_undecided(coordinator, subject) if again else (subject.text, ())
             if subject.campaign is not None:
