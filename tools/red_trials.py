@@ -110,7 +110,7 @@ class RedBench:
             check_audit(audit_object(bench.root, built.obj, built.so), text)
         except RejectedKernel as refusal:
             return End(Stage.REFUSED, str(refusal).partition("\n")[0], time.monotonic() - begun)
-        _, end = check(bench, built)
+        _, end = check(bench, built, bench.build(self.champion))
         if end is None:
             _, end = check_draw(bench, built, self._renew_draw())
         spent = time.monotonic() - begun
