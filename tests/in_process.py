@@ -20,6 +20,7 @@ from lance_autoresearch.targets.spec import Call
 PARTS = 7
 LINE = 64
 ARENA = 4 << 20
+HEAP = 64 << 20
 """Bytes for what a contract prepares."""
 
 
@@ -49,6 +50,8 @@ class Init(ctypes.Structure):
         ("note", ctypes.c_void_p),
         ("arena", ctypes.c_void_p),
         ("arena_len", ctypes.c_size_t),
+        ("heap", ctypes.c_void_p),
+        ("heap_len", ctypes.c_size_t),
     )
 
 
@@ -81,12 +84,13 @@ def aligned(data: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Library:
-    """A loaded library; its features word and its arena stay alive with it."""
+    """A loaded library; its features word, arena and heap stay alive with it."""
 
     entry: ctypes._CFuncPtr
     prepare: ctypes._CFuncPtr
     features: ctypes.c_uint64
     arena: ctypes.Array[ctypes.c_char]
+    heap: ctypes.Array[ctypes.c_char]
 
     @classmethod
     def load(cls, path: Path, features: int | None = None) -> Library:
@@ -94,9 +98,11 @@ class Library:
         library = ctypes.CDLL(str(path))
         word = ctypes.c_uint64(host_features() if features is None else features)
         arena = ctypes.create_string_buffer(ARENA)
-        init = Init(2, ctypes.addressof(word), None, ctypes.addressof(arena), ARENA)
+        heap = ctypes.create_string_buffer(HEAP)
+        places = ctypes.addressof(arena), ARENA, ctypes.addressof(heap), HEAP
+        init = Init(3, ctypes.addressof(word), None, *places)
         library.lar_init_v1(ctypes.byref(init))
-        return cls(library.lar_call_v1, library.lar_prepare_v1, word, arena)
+        return cls(library.lar_call_v1, library.lar_prepare_v1, word, arena, heap)
 
     def call(self, op: int, call: Call) -> list[bytes]:
         """Run one call that must succeed. Returns what it wrote, part by part."""

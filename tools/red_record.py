@@ -151,4 +151,4 @@ def render_tables(folder: Path, format_table: Callable[..., str]) -> str:
         for harm in Harm:
             if lines := tabulate(rows, harm):
                 parts.append(f"{about}, {harm} there:\n\n{format_table(HEAD, lines)}")
-    return "\n\n".join(parts) or f"(not measured yet: `{FOLDER}/*.tsv`)"
+    return "\n\n".join(parts) or "(not measured yet)"

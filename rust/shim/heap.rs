@@ -106,7 +106,7 @@ pub unsafe fn take(layout: Layout) -> *mut u8 {
 /// Takes a block back.
 ///
 /// # Safety
-/// It must be `take`'s, with this layout.
+/// It must be from take, with this layout.
 #[inline]
 pub unsafe fn give_back(block: *mut u8, layout: Layout) {
     let state = BASE.load(Relaxed) as *mut State;
@@ -122,7 +122,7 @@ pub unsafe fn give_back(block: *mut u8, layout: Layout) {
 /// A block of another size with the same content, in place if that is possible.
 ///
 /// # Safety
-/// `block` must be `take`'s, with this layout, and the size not be 0.
+/// `block` must be from take, with this layout, and the size not be 0.
 #[inline]
 pub unsafe fn resize(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     if size > LEN.load(Relaxed) {

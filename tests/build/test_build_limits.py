@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from object_parts import SURFACE, find_compilers
 
-from lance_autoresearch.build import builder, kit
+from lance_autoresearch.build import builder
 from lance_autoresearch.errors import MachineError, RejectedKernel
+from lance_autoresearch.host import scratch
 from lance_autoresearch.host.checkout import find_root
 from lance_autoresearch.host.cpu_budget import CpuBudget, measure_tree_cpu
 from lance_autoresearch.rules.policy import BUILD_LIMITS, BuildLimits
@@ -135,12 +136,12 @@ def tiny_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     if mounted.returncode:
         pytest.skip(f"no tmpfs here: {mounted.stderr.decode().strip()}")
-    real = kit.ensure_lar_dir
+    real = scratch.ensure_lar_dir
 
     def ensure(root: Path, *parts: str) -> Path:
         return place if parts == ("tmp",) else real(root, *parts)
 
-    monkeypatch.setattr(kit, "ensure_lar_dir", ensure)
+    monkeypatch.setattr(scratch, "ensure_lar_dir", ensure)
     monkeypatch.setattr(builder, "ensure_lar_dir", ensure)
     try:
         yield

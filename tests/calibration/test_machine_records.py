@@ -146,7 +146,7 @@ def test_readme_has_a_column_for_each_kind(fresh: MachineRecord, root: Path) -> 
     zen4 = {**fresh.machine, "cpu_kind": "zen4"}
     save_record(root, replace(fresh, machine=zen4, target="fsst", champion="00"))
     head, _, *rows = machine_tables.champions(root).splitlines()
-    assert head == "| target | zen3 (AMD EPYC) | zen4 (AMD EPYC) |"
+    assert head == "| target | zen3 (AMD EPYC) | zen4 (AMD EPYC) | end to end, in Lance |"
     assert rows[1] == (
         "| `pq-l2` | 1.42x [1.40]; scalar 1.15x [1.13]; 2026-11-30; "
         "**slower here** at scalar: scan8 96x1024 skewed | not measured |"

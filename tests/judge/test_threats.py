@@ -79,7 +79,7 @@ def test_a_missing_attempt_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     rows[5]["tests"] = ["tests/test_nothing.py::test_x"]
     monkeypatch.setattr(threats, "threats", lambda: rows[:-1])
     found = "\n".join(threats.gaps())
-    assert "row 75 stands 0 times" in found
+    assert "row 78 stands 0 times" in found
     assert "no test tests/test_nothing.py::test_x" in found
     assert "neither an attempt" in found
 

@@ -95,7 +95,7 @@ def test_ten_gigabytes_are_refused(coordinator: Coordinator) -> None:
 
 def test_a_syscall_is_refused(pq: Coordinator, monkeypatch: pytest.MonkeyPatch) -> None:
     """With admission and audit out of the way the box itself must stop it."""
-    monkeypatch.setattr(prepare, "admit", lambda _: None)
+    monkeypatch.setattr(prepare, "admit", lambda *_: "no text")
     monkeypatch.setattr(prepare, "check_audit", lambda *_: None)
     record = judge(pq, spoiled(pq, before='let _ = std::fs::read("/etc/hostname");'))
     assert record.verdict is Verdict.REJECTED

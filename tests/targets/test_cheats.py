@@ -27,7 +27,11 @@ def test_a_template_gives_a_kernel_for_each_op() -> None:
     assert len(files) >= 40
     by_file = {path.stem: {c.op for c in CHEATS if c.stem == path.stem} for path in files}
     only = {stem for stem, ops in by_file.items() if ops != {op.name for op in TOY.ops}}
-    assert only == {"nan-fill"}, "floats alone have NaN"
+    assert {"nan-fill"} < only, "floats alone have NaN"
+    # What concerns the processor and the stack is the same whichever op runs: one is enough.
+    assert only - {"nan-fill"} == {
+        "deep-stack", "direction", "flush-to-zero", "rounding", "unmasked", "x87-control"
+    }
 
 
 def test_a_template_that_does_nothing_is_the_honest_kernel(tmp_path: Path) -> None:
@@ -45,7 +49,12 @@ def test_words_of_a_template_are_replaced() -> None:
     assert "[view(input), view(weights)].concat()" in expand("all_inputs!()")
 
 
-@pytest.mark.parametrize("cheat", [c for c in CHEATS if c.by == "A"], ids=lambda c: c.id)
+COMPILER_TOO = ("own-allocator",)
+"""The shim has a global allocator, so rustc refuses a second one as well."""
+REFUSED_BY_TEXT = [c for c in CHEATS if c.by == "A" and c.stem not in COMPILER_TOO]
+
+
+@pytest.mark.parametrize("cheat", REFUSED_BY_TEXT, ids=lambda c: c.id)
 def test_what_admission_refuses_would_compile(cheat) -> None:
     """Else the attack would prove nothing: the others are built when they are judged."""
     built = build_kernel(ROOT, "_toy", cheat.text)

@@ -1,7 +1,7 @@
 """A kernel's machine code as rustc prints it, one function after the other.
 
-    text = emit_assembly(root, "pq-l2", kernel)     cached by the kernel's bytes
-    functions = parse_assembly(text)                {"kernels::scan8": (Function, ...), ...}
+    text = emit_assembly(root, "hamming", kernel)     cached by the kernel's bytes
+    functions = parse_assembly(text)                {"kernels::hamming": (Function, ...), ...}
 
 The flags are those of measured code; line tables are added, which do not change the code. Code that
 is compiled with the contract only (inlined or generic functions of the kernel) is printed too.

@@ -1,7 +1,7 @@
 """All that `lar explain` knows of one kernel, beside another one.
 
     found = explain_kernel(bench, kernel, other, tier="native", policy=policy)
-    found.ops["scan8"].kernel.loops[0].vector_bits
+    found.ops["hamming"].kernel.loops[0].vector_bits
     found.headroom[0].factor
 """
 

@@ -1,6 +1,6 @@
 """The innermost loops of an op, and what can be read from their instructions.
 
-    for loop in describe_loops(functions, "scan8", isa):
+    for loop in describe_loops(functions, "hamming", isa):
         loop.vector_bits, loop.instructions, loop.step_bytes, loop.spills
 
 Which loop is hot is not measured: loops are ordered by the nesting around them (calls from within a

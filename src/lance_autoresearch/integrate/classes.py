@@ -1,6 +1,6 @@
 """Which query classes call a target's kernel: targets/T/integration/classes.toml.
 
-    plan = load_classes(root, "pq-l2", "e2e")       plan.main, plan.all
+    plan = load_classes(root, "hamming", "e2e")       plan.main, plan.all
 """
 
 from __future__ import annotations

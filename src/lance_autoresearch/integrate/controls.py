@@ -1,6 +1,6 @@
 """Two controls of every figure: A against A, and Lance's own code by the route of a candidate.
 
-    found = ensure_controls(space, "fsst", hook, classes, ...)    measured, or at most an hour old
+    found = ensure_controls(space, "hamming", hook, classes, ...)   measured, or an hour old
 
 The first says how far pairs scatter here and now; the second, whether a hook is neutral. Both
 belong to one program, one set of datasets, one boot and one control library, and are kept in

@@ -1,7 +1,7 @@
 """A kernel as a library that a patched Lance loads.
 
-    path = build_library(root, "pq-l2", text)             a candidate
-    path = build_library(root, "pq-l2", first, control=True)    Lance's own code by the same route
+    path = build_library(root, "hamming", text)             a candidate
+    path = build_library(root, "hamming", first, control=True)    Lance's own code by the same route
 
 The kernel is compiled as for a trial, in the sandbox, with the flags that figures are quoted with
 (no aligned loops: Lance has none). Instead of the contract stands the target's glue.rs, whose

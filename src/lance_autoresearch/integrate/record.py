@@ -1,9 +1,9 @@
 """Recorded end-to-end verdicts: files below records/integration/, from which tables are made.
 
-    path = write_record(root, space, {"pq-l2": text}, report)
+    path = write_record(root, space, {"hamming": text}, report)
     for record in read_records(root): record["targets"], record["date"], record["report"]
 
-A file is named by targets and CPU kind (`pq-l2+topk-merge-zen3.json`); a new verdict replaces it,
+A file is named by targets and CPU kind (`hamming+cosine-zen3.json`); a new verdict replaces it,
 and git keeps the old one. Raw pairs are in it, so that the effects can be judged again.
 """
 

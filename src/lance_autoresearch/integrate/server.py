@@ -1,6 +1,6 @@
 """One process of the end-to-end program: started in the sandbox, asked line by line.
 
-    with start_server(space, ["pq128-n16"], hooks=[Hook("pq-l2", library)], core=1) as server:
+    with start_server(space, ["pq128-n16"], hooks=[Hook("hamming", library)], core=1) as server:
         nanoseconds = server.run_queries("pq128-n16", first=0, count=20)
         answers = server.read_answers()
 

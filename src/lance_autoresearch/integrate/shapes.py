@@ -1,6 +1,6 @@
 """The sizes with which queries call a kernel, beside those that trials time.
 
-    for line in compare_shapes(space, "pq-l2", say): print(line)
+    for line in compare_shapes(space, "hamming", say): print(line)
 
 The hook counts the calls of Lance's own code by size, in bins of powers of two; no data is kept.
 """

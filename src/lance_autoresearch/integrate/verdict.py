@@ -1,6 +1,6 @@
 """Is Lance faster with this kernel? One candidate, from its text to an effect per query class.
 
-    report = integrate_kernel(Question(space, {"pq-l2": text}, classes), say)
+    report = integrate_kernel(Question(space, {"hamming": text}, classes), say)
 
     build       the candidate and Lance's own code as libraries
     reach       which classes call the kernel at all, and for how much of their time

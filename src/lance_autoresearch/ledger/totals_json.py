@@ -1,6 +1,6 @@
 """Raw times of distinct inputs as JSON and back: one part of a trial's document.
 
-    {"ticks_per_ns": 2.4, "ops": [{"op": "scan8", "classes": [["drawn skewed", "m 10 to 99"]],
+    {"ticks_per_ns": 2.4, "ops": [{"op": "hamming", "classes": [["drawn skewed", "m 10 to 99"]],
      "inputs": [0, 0, 1]}], "pairs": [{"picks": [[2, 1]], "champion": [[...]], "candidate": [[...]],
      "empty": [212, 214], "void": null}]}
 """
