@@ -119,9 +119,11 @@ def test_whatever_ends_lar_ends_its_agent_and_the_agents_orphans(
     first, orphan = new_mark(), new_mark()
     run = errand(tmp_path, "true")
     code = textwrap.dedent(f"""
+        import signal
         from pathlib import Path
         from lance_autoresearch.host import sandbox
         from lance_autoresearch.host.agent_sandbox import ProgramRun, run_program
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
         if {box!r} == "none":
             sandbox.find_bubblewrap = lambda: None
         script = "(setsid sleep {orphan} &) ; sleep {first}"

@@ -50,4 +50,4 @@ def test_a_soft_limit_is_raised() -> None:
 def test_one_core_is_refused_at_once() -> None:
     done = run_in_shell("taskset -cp 0 $$ >/dev/null")
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "one core only; measuring needs two" in done.stderr
+    assert "cores: 1 core" in done.stderr and "give it two cores" in done.stderr
