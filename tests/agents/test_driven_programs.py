@@ -33,7 +33,7 @@ from lance_autoresearch.host import agent_sandbox
 from lance_autoresearch.records import Verdict
 
 DRIVERS = {"claude": ClaudeAgent, "codex": CodexAgent}
-SPOIL = 'sed -i "s/pub fn scan8/pub fn scan_$$/" kernels.rs'
+SPOIL = 'sed -i "s/pub fn scan8/pub fn scan_$(date +%s%N)/" kernels.rs'
 """An edit that does not compile, another one each turn."""
 PRICE = (1.0, 10.0)
 Drive = Callable[..., Progress]

@@ -27,7 +27,7 @@ from lance_autoresearch.report.page import Card, render_page
 
 WRONG = (
     "cmd:/bin/sh -c 'cat > \"$HOME/prompt\"; "
-    "sed -i \"s/pub fn scan8/pub fn scan_$$/\" kernels.rs; echo a name'"
+    "sed -i \"s/pub fn scan8/pub fn scan_$(date +%s%N)/\" kernels.rs; echo a name'"
 )
 
 
