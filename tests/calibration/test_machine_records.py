@@ -149,7 +149,7 @@ def test_readme_has_a_column_for_each_kind(fresh: MachineRecord, root: Path) -> 
     assert head == "| target | zen3 (AMD EPYC) | zen4 (AMD EPYC) | end to end, in Lance |"
     assert rows[1] == (
         "| `pq-l2` | 1.42x [1.40]; scalar 1.15x [1.13]; 2026-11-30; "
-        "**slower here** at scalar: scan8 96x1024 skewed | not measured |"
+        "**slower here** at scalar: scan8 96x1024 skewed | not measured | not yet measured |"
     )
     assert rows[0].startswith("| `fsst` | not measured | 1.42x") and "*older champion" in rows[0]
 
