@@ -148,11 +148,16 @@ def seal_pool(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Ite
 
 def count_output_bytes(expected: Path) -> float:
     """Bytes that one call of a pool writes, on average, from the header of its expected outputs."""
+    calls = read_output_lengths(expected)
+    return float(sum(map(sum, calls)) / len(calls))
+
+
+def read_output_lengths(expected: Path) -> list[list[int]]:
+    """Bytes of each output part of each call, from the header of a pool's expected outputs."""
     with expected.open("rb") as file:
         size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
         calls = json.loads(file.read(size))["calls"]
-    lengths: list[int] = [length for call in calls for _, length in call["parts"]]
-    return float(sum(lengths) / len(calls))
+    return [[length for _, length in call["parts"]] for call in calls]
 
 
 def generate_calls(

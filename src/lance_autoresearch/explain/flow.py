@@ -64,9 +64,9 @@ def _list_following(
 def find_innermost_loops(graph: Graph) -> list[NaturalLoop]:
     """Loops without a loop inside, in the order of the listing."""
     order = _list_reverse_postorder(graph)
-    above = _find_dominators(graph, order)
-    bodies: dict[int, set[int]] = {}
     before = _list_before(graph)
+    above = _find_dominators(before, order)
+    bodies: dict[int, set[int]] = {}
     for block in order:
         for head in graph.after[block]:
             if _dominates(head, block, above):
@@ -103,10 +103,9 @@ def _list_before(graph: Graph) -> list[list[int]]:
     return before
 
 
-def _find_dominators(graph: Graph, order: Sequence[int]) -> dict[int, int]:
+def _find_dominators(before: Sequence[Sequence[int]], order: Sequence[int]) -> dict[int, int]:
     """The closest dominator of each block that the entry reaches."""
     number = {block: i for i, block in enumerate(order)}
-    before = _list_before(graph)
     above = {0: 0} if order else {}
     changed = True
     while changed:

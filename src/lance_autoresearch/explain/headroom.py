@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, measure_pairs
-from lance_autoresearch.bench.pools import LEAD, PAGE, Pool, seal_pool
+from lance_autoresearch.bench.pools import LEAD, PAGE, Pool, read_output_lengths, seal_pool
 from lance_autoresearch.build.builder import Built, build_kernel
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.rules.estimator import call_ns
@@ -107,7 +106,7 @@ def write_floor_contract(target: Target) -> bytes:
 def _write_floor_pool(bench: Bench, floor: Built, number: int, pool: Pool) -> Pool:
     """The same inputs, with room for as many bytes as Lance's code wrote, compared as bytes."""
     header, blob = _read_pool(pool.path)
-    lengths = [[length for _, length in call["parts"]] for call in _read_calls(pool.expected)]
+    lengths = read_output_lengths(pool.expected)
     for call, sizes in zip(header["calls"], lengths, strict=True):
         call["caps"] = sizes[: len(call["caps"])]
         call.pop("ties", None)
@@ -130,10 +129,3 @@ def _read_pool(path: Path) -> tuple[dict[str, Any], bytes]:
     size = struct.unpack_from("<I", data, 8)[0]
     header: dict[str, Any] = json.loads(data[LEAD : LEAD + size])
     return header, data[-(-(LEAD + size) // PAGE) * PAGE :]
-
-
-def _read_calls(expected: Path) -> Sequence[dict[str, Any]]:
-    with expected.open("rb") as file:
-        size = struct.unpack_from("<I", file.read(LEAD), 8)[0]
-        calls: list[dict[str, Any]] = json.loads(file.read(size))["calls"]
-    return calls
