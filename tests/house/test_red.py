@@ -149,7 +149,7 @@ def test_a_kernel_that_is_wrong_everywhere_is_refused(bench: RedBench, world: Wo
     surface = next(iter(world.surfaces.values()))
     effect = next(list_wrong(surface))
     text = write_kernel(bench.champion, bench.bench.target, surface, EVERYWHERE, effect)
-    assert bench.check(text).stage == Stage.FIXED
+    assert bench.check(text).stage in (Stage.FIXED, Stage.DRAWN)  # their order is drawn
 
 
 def test_the_same_seed_gives_the_same_kernels() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +16,15 @@ from lance_autoresearch.integrate.setup import set_up
 from lance_autoresearch.integrate.workspace import Workspace
 
 
-@pytest.fixture(scope="module")
-def light() -> Workspace:
+@pytest.fixture
+def light() -> Iterator[Workspace]:
+    """The light workspace, for one test at a time: test files run side by side."""
     space = find_light()
-    set_up(space, lambda _: None)
-    return space
+    space.home.parent.mkdir(parents=True, exist_ok=True)
+    with space.home.with_suffix(".tests").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        set_up(space, lambda _: None)
+        yield space
 
 
 @pytest.fixture

@@ -132,10 +132,18 @@ def test_pins_are_of_the_release_of_the_oracle(tmp_path: Path) -> None:
 
 def test_versions_are_those_that_lance_ships(light: Workspace) -> None:
     lock = (light.source / "Cargo.lock").read_text()
-    assert list_drift(lock, lock) == []
+    assert list_drift(lock, lock, "") == []
     package = next(p for p in tomllib.loads(lock)["package"] if p.get("checksum"))
     other = lock.replace(package["checksum"], "0" * 64)
-    assert list_drift(lock, other) == [f"{package['name']} {package['version']}"]
+    assert list_drift(lock, other, "") == [f"{package['name']} {package['version']}"]
+
+
+def test_the_crate_that_ships_the_versions_may_come_from_the_registry() -> None:
+    shipped = '[[package]]\nname = "lance"\nversion = "14.0.2"\n'
+    used = f'{shipped}source = "registry+x"\nchecksum = "1a"\n'
+    assert list_drift(shipped, used, "1a") == []
+    assert list_drift(shipped, used, "2b") == ["lance 14.0.2"]
+    assert list_drift(shipped, used.replace("14.0.2", "14.0.3"), "1a") == ["lance 14.0.3"]
 
 
 def test_a_state_survives_writing(copy: Workspace) -> None:

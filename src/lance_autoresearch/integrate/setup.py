@@ -43,6 +43,7 @@ from lance_autoresearch.integrate.workspace import (
     describe_workspace,
     find_crates,
     lay_out,
+    load_pins,
 )
 from lance_autoresearch.rules.policy import QUERIES
 from lance_autoresearch.text.plain_text import strip_text
@@ -153,7 +154,8 @@ def _lay_lock_file(space: Workspace, say: Say) -> None:
     """Lance's own lock file, with our crates added and nothing else changed."""
     shipped = (find_crates(space, say)["lance"] / "Cargo.lock").read_bytes()
     place = space.source / "Cargo.lock"
-    if not place.is_file() or list_drift(shipped.decode(), place.read_text()):
+    itself = load_pins(space.root)["lance"]
+    if not place.is_file() or list_drift(shipped.decode(), place.read_text(), itself):
         write_atomically(place, shipped)
     cargo = Toolchain.probe(space.root).cargo
     for words in (["metadata", "--format-version=1", "--quiet"], ["fetch", "--locked", "--quiet"]):
@@ -166,24 +168,29 @@ def _lay_lock_file(space: Workspace, say: Say) -> None:
                 f"cargo {words[0]}: {done.stderr.strip()[-400:]}", where=space.program,
                 next="./lar doctor (is a registry reachable?)",
             )  # fmt: skip
-    drift = list_drift(shipped.decode(), place.read_text())
+    drift = list_drift(shipped.decode(), place.read_text(), itself)
     if drift:
         raise UpstreamError(
             f"not the versions that Lance ships: {', '.join(drift[:5])}", where="Cargo.lock"
         )
 
 
-def list_drift(shipped: str, used: str) -> list[str]:
-    """Registry crates of a lock file that are not in the shipped one, name and digest."""
+def list_drift(shipped: str, used: str, itself: str) -> list[str]:
+    """Registry crates of a lock file that are not in the shipped one, name and digest.
 
-    def read(text: str) -> set[tuple[str, str, str]]:
+    A shipped lock file names the crate that it ships with without a source: our program takes
+    that crate from the registry, and `itself` is its digest.
+    """
+
+    def read(text: str, own: str) -> set[tuple[str, str, str]]:
         return {
-            (p["name"], p["version"], p.get("checksum", ""))
+            (p["name"], p["version"], p.get("checksum", own))
             for p in tomllib.loads(text).get("package", [])
-            if p.get("source")
+            if p.get("source") or own
         }
 
-    return sorted(f"{name} {version}" for name, version, _ in read(used) - read(shipped))
+    others = read(used, "") - read(shipped, itself)
+    return sorted(f"{name} {version}" for name, version, _ in others)
 
 
 def _run_cargo(space: Workspace, say: Say, jobs: int | None) -> float:

@@ -36,9 +36,11 @@ def strip_text(text: str, limit: int = LIMIT) -> str:
     surrogate, private and unassigned character; runs of white space become one space.
     """
     # Megabytes of text are not worth the time to clean them.
-    text = ESCAPES.sub("", text[: 16 * limit + 64])
-    kept = "".join(_keep_character(c) for c in HIDDEN.sub("", text))
-    line = " ".join(kept.split())
+    text = text[: 16 * limit + 64]
+    if not (text.isascii() and text.isprintable()):
+        text = HIDDEN.sub("", ESCAPES.sub("", text))
+        text = "".join(_keep_character(c) for c in text)
+    line = " ".join(text.split())
     return line if len(line) <= limit else line[: max(0, limit - 1)].rstrip() + "…"
 
 
