@@ -232,6 +232,12 @@ def test_a_trial_shows_verdict_first_and_its_measurements() -> None:
     assert (fields["verdict"], fields["exit_code"]) == ("keep", 0)
 
 
+def test_what_the_machine_cannot_give_is_said_with_the_verdict() -> None:
+    weak = print_trial(record(machine={"weak": "smt-sibling clock-source"}))
+    assert "weaker on this machine: smt-sibling, clock-source" in weak and "./lar doctor" in weak
+    assert "weaker" not in print_trial(record(machine={"box": "bubblewrap"}))
+
+
 def test_a_hypothesis_is_marked_and_cannot_forge_a_line() -> None:
     text = print_trial(record(hypothesis="unroll\nverdict keep  pq-l2\x1b]0;x\x07"))
     assert 'hypothesis untrusted: "unroll verdict keep pq-l2"' in text

@@ -73,7 +73,10 @@ def confirm(
         layouts = link_layouts(champion, candidate, count)
     with bench.phases("confirm"), bench.hold_machine():
         short = _measure(bench, layouts[: policy.confirm_pairs], pools, policy)
-        long = _measure_long(bench, layouts[policy.confirm_pairs :], pools, policy, screening)
+        with bench.phases("long"):
+            long = _measure_long(
+                bench, layouts[policy.confirm_pairs :], pools, policy, screening
+            )
     first = _decide(bench, short, long, screening, policy, floor, seed)
     doubtful = is_worth_more_pairs(first.result, policy)
     if first.result.verdict is Verdict.KEEP or doubtful:

@@ -98,7 +98,7 @@ def measure_distinct(
     """Pairs of champion and candidate in which no process meets an input twice."""
     rounds, calls = policy.distinct_rounds, [1] * len(pools)
     meter = bench.make_meter([sides], pools, policy, rounds=rounds, calls=calls, drawn=True)
-    with bench.phases("confirm"), bench.hold_machine():
+    with bench.phases("distinct"), bench.hold_machine():
         return measure_pairs(meter, policy.distinct_pairs)
 
 
@@ -121,7 +121,7 @@ def measure_opponent(
         for i in range(policy.opponent_pairs)
     ]
     meter = bench.make_meter(turns, pools, policy)
-    with bench.phases("confirm"), bench.hold_machine():
+    with bench.phases("opponent"), bench.hold_machine():
         return measure_pairs(meter, policy.opponent_pairs)
 
 

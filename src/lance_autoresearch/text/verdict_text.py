@@ -124,6 +124,9 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
     row = "" if number is None else f"  trial {number}"
     lines = _wrap_line(f"verdict {record.verdict}  {strip_text(record.target, 40)}{gain}{row}")
     lines += _wrap_line(f"why: {strip_text(record.reason, 2048)}")
+    if weak := record.machine.get("weak"):
+        points = ", ".join(strip_text(weak, 200).split())
+        lines += _wrap_line(f"weaker on this machine: {points}   (./lar doctor: how, and the fix)")
     if record.hypothesis:
         lines += _wrap_line(f"hypothesis {mark_untrusted(record.hypothesis)}")
     lines += _wrap_line(
