@@ -1,4 +1,4 @@
-"""`lar doctor`: it tries the real thing, reports all faults at once, and mends what it says."""
+"""`lar doctor`: it tries the real thing, reports all faults at once, and fixes what it says."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_whatever_is_not_well_says_what_it_costs(findings: dict[str, doctor.Find
     for finding in findings.values():
         assert finding.found
         assert finding.state == "ok" or finding.weaker, finding
-        assert finding.state != "fault" or finding.mend, finding
+        assert finding.state != "fault" or finding.fix, finding
 
 
 def test_this_environment_is_the_locked_one(findings: dict[str, doctor.Finding]) -> None:
@@ -62,8 +62,8 @@ def test_all_faults_at_once_without_any_tool(tmp_path: Path) -> None:
     faults = {name for name, f in found.items() if f["state"] == "fault"}
     assert {"git", "rust", "linker"} <= faults
     assert found["box"]["state"] == ("weak" if landlock.read_version() else "fault")
-    assert found["box"]["mend"].startswith("apt-get install bubblewrap")
-    assert all(found[name]["mend"] for name in faults)
+    assert found["box"]["fix"].startswith("apt-get install bubblewrap")
+    assert all(found[name]["fix"] for name in faults)
 
 
 def test_an_old_compiler_is_a_fault_that_names_its_version(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_bubblewrap_that_does_not_work_is_not_believed(
     finally:
         sandbox.find_bubblewrap.cache_clear()
     assert found.state == ("weak" if landlock.read_version() else "fault")
-    assert "bubblewrap does not start" in found.found and found.mend
+    assert "bubblewrap does not start" in found.found and found.fix
 
 
 def test_accepting_the_risk_is_weaker_not_well(
@@ -139,12 +139,12 @@ def test_missing_sources_are_a_fault_with_the_command(tmp_path: Path) -> None:
     shutil.copy(ROOT / "upstream.lock", tmp_path)
     found = doctor._check_upstream(tmp_path)
     assert found.state == "fault" and "lance-linalg" in found.found
-    assert found.mend.startswith("./lar upstream fetch")
+    assert found.fix.startswith("./lar upstream fetch")
 
 
 def test_missing_conductor_is_a_fault_with_the_command(tmp_path: Path) -> None:
     found = doctor._check_conductor(tmp_path)
-    assert (found.state, found.mend) == ("fault", "./lar doctor --build")
+    assert (found.state, found.fix) == ("fault", "./lar doctor --build")
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="Landlock is Linux's")
@@ -158,7 +158,7 @@ def test_kernel_facilities_are_asked_not_assumed() -> None:
 def test_text_has_the_remedy_below_the_fault() -> None:
     finding = doctor.Finding("box", "fault", "no bwrap", "untrusted code is refused", "apt-get x")
     assert format_finding(finding)[0].startswith("fault box")
-    assert format_finding(finding)[-1].strip() == "mend: apt-get x"
+    assert format_finding(finding)[-1].strip() == "fix: apt-get x"
 
 
 def test_the_processor_is_named_by_its_kind(findings: dict[str, doctor.Finding]) -> None:
@@ -230,7 +230,7 @@ def test_the_agents_sandbox_is_tried_for_itself() -> None:
         "echo 0 > /proc/sys/user/max_user_namespaces || exit 9; "
         f"exec {sys.executable} -c 'from pathlib import Path; "
         "from lance_autoresearch.doctor import sandboxes as s; "
-        'f = s.check_agent_sandbox(Path(".")); print(f.state, f.mend)\''
+        'f = s.check_agent_sandbox(Path(".")); print(f.state, f.fix)\''
     )
     done = subprocess.run(["unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True)
     if done.returncode:
@@ -239,18 +239,18 @@ def test_the_agents_sandbox_is_tried_for_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "mend"),
+    ("name", "value", "fix"),
     [(f"user/max_{kind}_namespaces", "0", f"sysctl user.max_{kind}_namespaces=10000, as root")
      for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")]
     + [(sandboxes.APPARMOR, "1", sandboxes.PROFILE)],
 )
 def test_each_setting_that_forbids_namespaces_has_its_own_fix(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, mend: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, fix: str
 ) -> None:
     (tmp_path / "proc" / "sys" / name).parent.mkdir(parents=True)
     (tmp_path / "proc" / "sys" / name).write_text(f"{value}\n")
     monkeypatch.setenv("LAR_SYSTEM_ROOT", str(tmp_path))
-    assert sandboxes._explain_missing_bubblewrap()[1] == mend
+    assert sandboxes._explain_missing_bubblewrap()[1] == fix
     assert (ROOT / "tools" / "apparmor-bwrap").is_file()
 
 

@@ -12,8 +12,8 @@ const RIDERS: usize = 6;
 
 /// Serves until the conductor closes the socket.
 pub fn serve(landlock: bool) -> ! {
-    let boxed = !landlock || crate::landlock_sandbox::enter();
-    send(Event { kind: EVENT_UP, status: i32::from(!boxed), ..Event::default() }, None);
+    let confined = !landlock || crate::landlock_sandbox::enter();
+    send(Event { kind: EVENT_UP, status: i32::from(!confined), ..Event::default() }, None);
     let mut children: Vec<(i32, u32)> = Vec::new();
     loop {
         let mut polls = vec![libc::pollfd { fd: FD_SPAWNER, events: libc::POLLIN, revents: 0 }];

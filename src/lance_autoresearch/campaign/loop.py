@@ -170,7 +170,7 @@ def raise_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def catch_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
+def catch_interrupt(notify: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
     """The first Ctrl-C only sets a flag and gets an answer; the second raises KeyboardInterrupt."""
     asked = False
 
@@ -179,7 +179,7 @@ def catch_interrupt(told: Callable[[], None] = lambda: None) -> Iterator[Callabl
         if asked:
             raise KeyboardInterrupt
         asked = True
-        told()
+        notify()
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -71,7 +71,7 @@ def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> 
     }
     try:
         _print_summary(progress, body, json)
-    except OSError:  # whoever read the output is gone, with the terminal or the pipe
+    except OSError:  # the reader of the output is gone, with the terminal or the pipe
         if progress.signal is None:
             raise
     finally:

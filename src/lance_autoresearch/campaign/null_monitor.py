@@ -79,10 +79,10 @@ class NullMonitor:
     @property
     def way_back(self) -> str:
         """The conditions that end a suspension, in words."""
-        told = f"{BACK} A/As of {SESSION_PAIRS} pairs in a row within ±{BIAS} %"
+        found = f"{BACK} A/As of {SESSION_PAIRS} pairs in a row within ±{BIAS} %"
         if self.owed:
-            told += f", then the {self.owed} null judged again and not kept"
-        return told
+            found += f", then the {self.owed} null judged again and not kept"
+        return found
 
     def add_null(self, row: Row) -> None:
         """One null's row."""

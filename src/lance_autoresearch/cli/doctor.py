@@ -45,8 +45,8 @@ def format_finding(finding: Finding) -> list[str]:
     out = [f"{finding.state:6}{finding.name:14}{finding.found}"]
     if finding.weaker:
         out.append(f"{INDENT}{'but: ' if finding.state != 'ok' else ''}{finding.weaker}")
-    if finding.mend:
-        out.append(f"{INDENT}mend: {finding.mend}")
+    if finding.fix:
+        out.append(f"{INDENT}fix: {finding.fix}")
     return out
 
 

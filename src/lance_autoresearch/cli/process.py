@@ -27,7 +27,7 @@ class LostOutput(MachineError):
 
 
 class _Descriptor(io.RawIOBase):
-    """A standard stream whose failure is told from that of a file."""
+    """A standard stream whose failure is distinguished from that of a file."""
 
     def __init__(self, number: int) -> None:
         self._number = number

@@ -214,16 +214,16 @@ def _render_loop(loop: dict[str, Any]) -> str:
 
     limits = loop["limits"]
     trials = f"{loop['trials']} of {limits['trials']}" if "trials" in limits else loop["trials"]
-    told = f"{strip_text(loop['agent'], 40)}: {trials} trials"
+    line = f"{strip_text(loop['agent'], 40)}: {trials} trials"
     if loop["usd"] or "usd" in limits:
         limit = f" of {limits['usd']:g}" if "usd" in limits else ""
-        told += f", {loop['usd']:.2f}{limit} USD"
-    told += f", {loop['misses']} since the last keep"
+        line += f", {loop['usd']:.2f}{limit} USD"
+    line += f", {loop['misses']} since the last keep"
     if loop["running"] and loop["wait_until"]:
-        return f"{told}; waiting: {strip_text(loop['wait_why'], 240)}"
+        return f"{line}; waiting: {strip_text(loop['wait_why'], 240)}"
     if loop["running"]:
-        return f"{told}; now: {loop['phase']}"
+        return f"{line}; now: {loop['phase']}"
     ended = "it was killed" if loop["ended"] == "killed" else f"ended: {loop['ended']}"
     again = loop["resume"]
     named = again is None or again in ended  # the end may name the command already
-    return f"{told}; {strip_text(ended, 300)}" + ("" if named else f"; go on with {again}")
+    return f"{line}; {strip_text(ended, 300)}" + ("" if named else f"; go on with {again}")

@@ -145,8 +145,8 @@ def _check_rust(root: Path) -> Finding:
 
 def _check_linker(root: Path) -> Finding:
     if shutil.which("cc") is None:
-        mend = "apt-get install gcc libc6-dev"
-        return Finding("linker", "fault", "no cc on PATH", "rustc cannot link", mend)
+        fix = "apt-get install gcc libc6-dev"
+        return Finding("linker", "fault", "no cc on PATH", "rustc cannot link", fix)
     with contextlib.suppress(LarError):
         if toolchain.Toolchain.probe(root).lld:
             return Finding("linker", "ok", "rust-lld")
@@ -280,24 +280,24 @@ def _check_upstream(root: Path) -> Finding:
     nothing = "there is nothing to compare a kernel with"
     lock = root / "upstream.lock"
     if not lock.exists():
-        mend = "git checkout upstream.lock, or ./lar upstream pin"
-        return Finding("upstream", "fault", "no upstream.lock", nothing, mend)
+        fix = "git checkout upstream.lock, or ./lar upstream pin"
+        return Finding("upstream", "fault", "no upstream.lock", nothing, fix)
     data = tomllib.loads(lock.read_text())
     version, crates = str(data.get("version", "?")), sorted(data.get("archives", {}))
     base = root / ".lar" / "upstream" / version
     lacking = [c for c in crates if not (base / c).is_dir()]
     if lacking:
-        mend = "./lar upstream fetch (asks the crates registry once, or cargo's cache)"
+        fix = "./lar upstream fetch (asks the crates registry once, or cargo's cache)"
         missing = f"not fetched: {', '.join(lacking)}"
-        return Finding("upstream", "fault", f"Lance {version}, {missing}", nothing, mend)
+        return Finding("upstream", "fault", f"Lance {version}, {missing}", nothing, fix)
     return Finding("upstream", "ok", f"Lance {version}, {len(crates)} crates; no network needed")
 
 
 def _check_conductor(root: Path) -> Finding:
     program = root / ".lar" / "bin" / "lar-conductor"
     if not os.access(program, os.X_OK):
-        mend = "./lar doctor --build"
-        return Finding("conductor", "fault", "not built", "nothing can be measured", mend)
+        fix = "./lar doctor --build"
+        return Finding("conductor", "fault", "not built", "nothing can be measured", fix)
     newest = max(
         (p.stat().st_mtime for p in (root / "rust").rglob("*.rs") if "target" not in p.parts),
         default=0.0,

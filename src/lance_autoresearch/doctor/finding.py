@@ -18,5 +18,5 @@ class Finding:
     """The state of this machine."""
     weaker: str = ""
     """The function that does not work, or is weaker, because of it; empty without a fault."""
-    mend: str = ""
+    fix: str = ""
     """The line to type, or the setting to change."""

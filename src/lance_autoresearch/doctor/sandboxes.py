@@ -19,15 +19,15 @@ _CLONE_NEWUSER = 0x10000000
 def check_sandbox(root: Path) -> Finding:
     if sandbox.find_bubblewrap():
         return Finding("box", "ok", "bubblewrap, tried")
-    why, mend = _explain_missing_bubblewrap()
+    why, fix = _explain_missing_bubblewrap()
     if version := landlock.read_version():
         weaker = "Landlock hides less: kernels could see names of files and processes"
-        return Finding("box", "weak", f"Landlock {version}; {why}", weaker, mend)
+        return Finding("box", "weak", f"Landlock {version}; {why}", weaker, fix)
     if os.environ.get(sandbox.UNBOXED) == "1":
         weaker = f"{sandbox.UNBOXED}=1: a kernel runs with your rights; every keep is marked"
-        return Finding("box", "weak", why, weaker, mend)
+        return Finding("box", "weak", why, weaker, fix)
     weaker = f"untrusted code is refused; {sandbox.UNBOXED}=1 accepts the risk"
-    return Finding("box", "fault", f"{why}; no Landlock", weaker, mend)
+    return Finding("box", "fault", f"{why}; no Landlock", weaker, fix)
 
 
 def check_agent_sandbox(root: Path) -> Finding:
@@ -41,9 +41,9 @@ def check_agent_sandbox(root: Path) -> Finding:
     why = agent_sandbox.find_sandbox_fault()
     if why is None:
         return Finding("agent box", "ok", "bubblewrap, tried")
-    _, mend = _explain_missing_bubblewrap()
+    _, fix = _explain_missing_bubblewrap()
     weaker = "lar loop cannot start an agent's program; trials work"
-    return Finding("agent box", "weak", f"bubblewrap does not start: {why}", weaker, mend)
+    return Finding("agent box", "weak", f"bubblewrap does not start: {why}", weaker, fix)
 
 
 APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"

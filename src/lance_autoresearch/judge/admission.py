@@ -273,7 +273,7 @@ _EVERYWHERE = frozenset(
      "data", "bss", "text", "u8", "u32", "u64", "usize", "i32", "i64", "f32", "f64", "str", "bool")
 )  # fmt: skip
 """Parts of symbols that say nothing about the line they come from."""
-_MENDS: Sequence[tuple[str, str]] = (
+_FIXES: Sequence[tuple[str, str]] = (
     (r"std_detect|feature_detected", _HAS),
     (r"thread|pthread", MODULES["thread"]),
     (r"RandomState|hash::random|getrandom|HashMap|HashSet",
@@ -307,11 +307,11 @@ def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
     for symbol in report.get("undefined", ()):
         name = re.sub(r"::h[0-9a-f]{16}$", "", str(symbol))
         if not _is_known_symbol(name):
-            mend = next((m for p, m in _MENDS if re.search(p, name)), None)
+            fix = next((m for p, m in _FIXES if re.search(p, name)), None)
             raise RejectedKernel(
                 f"the object needs `{name[:200]}`",
                 where=_find_place(name, text),
-                allowed=[mend or "core, alloc and what the first kernel uses"],
+                allowed=[fix or "core, alloc and what the first kernel uses"],
             )
     for export in report.get("exports", ()):
         if not _EXPORTS.fullmatch(str(export)):
@@ -335,7 +335,7 @@ def _find_place(symbol: str, text: bytes) -> str:
     found = next((lines[p] for p in reversed(parts) if p in lines), None)
     if found is None:
         itself = re.escape(symbol.split(" ")[0])
-        about = next((p for p, _ in _MENDS if re.search(p, symbol)), itself)
+        about = next((p for p, _ in _FIXES if re.search(p, symbol)), itself)
         found = next((line for word, line in lines.items() if re.search(about, word)), None)
     return "kernels.rs" if found is None else f"kernels.rs:{found}"
 

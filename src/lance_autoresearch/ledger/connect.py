@@ -22,7 +22,7 @@ BUSY_S: Final = 30.0
 """How long a process waits for another one's transaction."""
 
 PROBE_BYTES: Final = 1 << 16
-_MENDS: Final = (
+_FIXES: Final = (
     ("full", "the disk is full; nothing was recorded", "free disk space (lar gc), then again"),
     ("disk I/O", "the disk failed; nothing was recorded", "lar log --verify"),
     ("readonly", "it may not be written", "make the file and its directory writable"),
@@ -42,9 +42,9 @@ def explain_errors(path: Path) -> Iterator[None]:
         text = str(error)
         if (cause := _find_cause(path, text)) is not None:
             raise LedgerError(cause.what, where=str(path), next=cause.next) from error
-        for sign, what, mend in _MENDS:
+        for sign, what, fix in _FIXES:
             if sign in text:
-                raise LedgerError(f"{what} ({text})", where=str(path), next=mend) from error
+                raise LedgerError(f"{what} ({text})", where=str(path), next=fix) from error
         if isinstance(error, sqlite3.IntegrityError) and "append-only" in text:
             raise LedgerError(f"refused: {text}", where=str(path), next="lar log") from error
         raise

@@ -100,7 +100,7 @@ def count_verdicts(night: CampaignData) -> dict[str, int]:
 
 
 def count_run(night: CampaignData) -> int:
-    """Trials of the campaign's newest loop; a campaign may have several, and trials by hand."""
+    """Trials of the newest loop; a campaign may have several loops, and trials without one."""
     after = night.run.after if night.run else 0
     return sum(row.id > after for row in night.rows)
 

@@ -33,7 +33,7 @@ from lance_autoresearch.targets.catalogue import NAME, list_targets
 from lance_autoresearch.targets.signature import Signature, parse_signature
 
 WHY_CALL_SITE = (
-    "a target needs the place where Lance calls it: a kernel nobody calls cannot become a "
+    "a target needs the place where Lance calls it: a kernel that is never called cannot become a "
     "pull request"
 )
 WHY_COST = (

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 pub struct Trees<'a> {
     tokens: &'a [Token<'a>],
     open: Vec<Tree>,
-    /// Macros of std whose arguments are expressions, and which the kernel does not define anew.
+    /// Macros of std whose arguments are expressions, and which the kernel does not redefine.
     plain: HashSet<&'a str>,
     /// The next group's first token, and the root that stands before it.
     group: Option<(usize, usize)>,
