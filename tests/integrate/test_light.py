@@ -8,8 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from campaign_parts import FIRST, begin_campaign, record
 from integrate.light_parts import ROOT, SHORT, make_kernel
 
+from lance_autoresearch.campaign.recording import FinishedTrial
+from lance_autoresearch.campaign.whole_queries import follow_keep, prepare_queries
 from lance_autoresearch.cli.app import run_command_line
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.machine import list_cores
@@ -21,7 +24,8 @@ from lance_autoresearch.integrate.server import Hook, ServerFault, start_server
 from lance_autoresearch.integrate.state import read_state
 from lance_autoresearch.integrate.verdict import IntegrationReport, Question, integrate_kernel
 from lance_autoresearch.integrate.workspace import Workspace
-from lance_autoresearch.records import Effect
+from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.records import Effect, Verdict
 
 
 def ask(space: Workspace, twist: str, **more: object) -> IntegrationReport:
@@ -185,10 +189,24 @@ def test_shapes_show_what_queries_call(
     assert "short decompress_i32: 1600 calls, codes" in out and "what trials time:" in out
 
 
+TWICE = "let n = n.max(honest_i32(table, codes, off, out, out_off)?);"
+
+
+@pytest.mark.timing
+def test_a_keep_that_makes_queries_slower_is_demoted(light: Workspace, tmp_path: Path) -> None:
+    mine, text = begin_campaign(tmp_path / "r"), make_kernel(TWICE)
+    found = record(text, FIRST, Verdict.KEEP)
+    done = FinishedTrial(mine.record_trial(found, text), found)
+    measure = prepare_queries(ROOT, "fsst", lambda _: None, light.program)
+    with Ledger.open(mine.root) as ledger:
+        stands = follow_keep(ledger, mine, done, text, FIRST, measure)
+    assert stands.record.verdict is Verdict.REVERT and "slower" in stands.record.reason
+    assert mine.read_champion() == FIRST
+
+
 @pytest.mark.timing
 def test_a_kernel_that_works_twice_makes_queries_slower(light: Workspace) -> None:
-    twice = "let n = n.max(honest_i32(table, codes, off, out, out_off)?);"
-    report = ask(light, twice, classes=("short",))
+    report = ask(light, TWICE, classes=("short",))
     assert list_effects(report) == {Effect.SLOWER}
     one = report.classes[0]
     assert one.predicted is not None and one.predicted < 0 and one.effect.high < -5.0

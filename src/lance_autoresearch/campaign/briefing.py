@@ -9,6 +9,7 @@ from __future__ import annotations
 from lance_autoresearch.campaign.feedback import write_feedback
 from lance_autoresearch.campaign.hints import advise
 from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.demotions import apply_demotions
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import TrialRecord, Verdict
 
@@ -27,9 +28,9 @@ def collect_briefing(
     """
     rows = kept_rows = []
     if campaign is not None:
-        rows = ledger.list_trials(campaign=campaign, limit=RECENT)
+        rows = apply_demotions(ledger.list_trials(campaign=campaign, limit=RECENT))
         kept_rows = ledger.list_trials(campaign=campaign, verdict=Verdict.KEEP)
-    kept = {row.record.kernel: row.record for row in kept_rows}
+    kept = {row.record.kernel: row.record for row in kept_rows if is_idea(row.record.kind)}
     hints = advise([row.record for row in rows if is_idea(row.record.kind)])
     return {
         "feedback": write_feedback(record, kept.get(record.champion)),

@@ -36,6 +36,7 @@ from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.host.tier import LOWER_TIERS, read_requested_tier, request_tier
 from lance_autoresearch.ledger import Champion, Ledger, hash_bytes
 from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records.kind import QUERIES
 from lance_autoresearch.text.plain_text import strip_text
 
 __all__ = [
@@ -124,19 +125,37 @@ class Campaign:
 
     def keep(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Make a kernel the champion; returns the trial's id. Raises as `record_trial` does."""
-        with self._open_decision("keep", record, kernel) as (git, ledger, mine, champion):
+        return self._move_champion("keep", record, kernel, judged)
+
+    def _move_champion(
+        self, verb: str, record: TrialRecord, kernel: bytes, judged: str
+    ) -> int:
+        """One commit and one row make `kernel` the champion."""
+        with self._open_decision(verb, record, kernel) as (git, ledger, mine, champion):
             path, scratch = self.desk.kernel, self.desk.scratch
             tree = git.make_tree(champion.commit, path, kernel, scratch)
             with ledger.open_transaction():
                 self._check_champion(ledger, mine)
                 message = format_keep_message(
-                    mine, ledger.read_head(), git.read_checkout_id(make=True)
+                    mine, ledger.read_head(), git.read_checkout_id(make=True), verb
                 )
                 commit = git.make_commit(tree, champion.commit, message)
                 blobs = {"kernel": kernel}
                 trial = ledger.append(mine, judged=judged, commit=commit, blobs=blobs)
-            self._carry_out(ledger, git, trial, "keep")
+            self._carry_out(ledger, git, trial, verb)
         return trial
+
+    def demote(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
+        """Take the champion back: `kernel`, the champion before it, is restored; returns the id.
+
+        Args:
+            record: of kind `queries`; `champion` names the kernel that is demoted.
+            judged: the memory key of the keep: proposed again, the kernel is not judged again.
+
+        Raises:
+            LedgerError: as `record_trial`.
+        """
+        return self._move_champion("demote", record, kernel, judged)
 
     def revert(self, record: TrialRecord, kernel: bytes, *, judged: str = "") -> int:
         """Record a kernel that was not kept and restore the champion's; returns the id.
@@ -173,7 +192,8 @@ class Campaign:
                 allowed=[self.target],
             )
         # A trial that outlived its champion stays a fact, but is no child of the new one.
-        parent = champion.trial if record.champion == champion.kernel else record.parent
+        follows = record.champion == champion.kernel and record.kind != QUERIES
+        parent = champion.trial if follows else record.parent
         return dataclasses.replace(record, campaign=self.name, parent=parent)
 
     def _check_champion(self, ledger: Ledger, record: TrialRecord) -> None:
@@ -195,13 +215,15 @@ class Campaign:
             ) from error
 
 
-def format_keep_message(record: TrialRecord, head: str, checkout: str) -> str:
-    """Commit message of a keep: subject, hypothesis, trailers; what the chain needs comes last."""
+def format_keep_message(
+    record: TrialRecord, head: str, checkout: str, verb: str = "keep"
+) -> str:
+    """Commit message of a keep or a demotion; the trailer that the chain needs comes last."""
     idea = strip_text(record.hypothesis, 1000)
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
     if record.low is not None and record.high is not None:
         gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
-    subject = " ".join(filter(None, (f"{record.target}: keep", gain.split(" ")[0], idea[:50])))
+    subject = " ".join(filter(None, (f"{record.target}: {verb}", gain.split(" ")[0], idea[:50])))
     trailers = {
         "Lar-Campaign": record.campaign,
         "Lar-Kernel": record.kernel,

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from lance_autoresearch.ledger import Ledger, Row
+from lance_autoresearch.ledger.demotions import is_demotion
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Verdict
 from lance_autoresearch.text.curve import find_overall_gain
@@ -102,15 +103,19 @@ def find_related(ledger: Ledger, target: str, idea: str, *, limit: int = 5) -> l
 
 
 def is_failed(row: Row) -> bool:
-    """Whether a row is an idea that was judged and not kept."""
-    return row.record.verdict in FAILED and is_idea(row.record.kind)
+    """Whether a row is an idea that was judged and not kept, or a keep's demotion."""
+    failed = row.record.verdict in FAILED and is_idea(row.record.kind)
+    return failed or is_demotion(row)
 
 
 def make_dead_end(ledger: Ledger, row: Row) -> DeadEnd:
     """The dead end of one row."""
     record = row.record
     stage = record.results.measured
-    before, after = ledger.find_blob(record.champion), ledger.find_blob(record.kernel)
+    failed, better = record.kernel, record.champion
+    if is_demotion(row):
+        failed, better = better, failed
+    before, after = ledger.find_blob(better), ledger.find_blob(failed)
     return DeadEnd(
         trial=row.id,
         created=row.created,
@@ -121,7 +126,7 @@ def make_dead_end(ledger: Ledger, row: Row) -> DeadEnd:
         gain=find_overall_gain(record),
         profile={c.combo.label: c.gain for c in stage.combos} if stage else {},
         diff=None if before is None or after is None else compute_difference(before, after).size,
-        kernel=record.kernel,
+        kernel=failed,
     )
 
 

@@ -33,6 +33,7 @@ from lance_autoresearch.campaign.loop_output import (
 )
 from lance_autoresearch.campaign.tally import Run, load_run, lock_loop
 from lance_autoresearch.campaign.waiting import Clock
+from lance_autoresearch.campaign.whole_queries import prepare_queries
 from lance_autoresearch.errors import LarError, UsageError
 from lance_autoresearch.host.live import Live
 from lance_autoresearch.host.phases import Phases
@@ -52,13 +53,16 @@ def drive_loop(
     hooks: Hooks | None = None,
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
+    integrate: str | None = None,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
     Args:
         resume: go on with the campaign's interrupted loop: its counts, limits and deadline.
+        integrate: measure each keep in whole queries of this program (`integrate.workspace`).
 
     Raises:
+        MachineError: whole queries are asked for and not set up.
         UsageError: no interrupted loop to go on with, another loop runs in the campaign.
     """
     hooks = hooks or Hooks()
@@ -81,7 +85,7 @@ def drive_loop(
             with raise_on_signals():
                 progress = _run_in_campaign(
                     where, agent, budget, hooks, json=json, kind=kind, resume=resume,
-                    patience=patience, clock=clock,
+                    patience=patience, clock=clock, integrate=integrate,
                 )  # fmt: skip
         except EndedBySignal as caught:  # before the first turn or after the last
             _notify_failed(where, hooks, f"ended by {signal.Signals(caught.args[0]).name}")
@@ -105,6 +109,7 @@ def _run_in_campaign(
     resume: bool,
     patience: RetryDelays | None,
     clock: Clock | None,
+    integrate: str | None,
 ) -> Progress:
     """The loop with its coordinator and its output."""
     with Live(enabled=not json) as live:
@@ -114,6 +119,9 @@ def _run_in_campaign(
         print_begin(where, agent.name, (run.budget if run else budget), json, resume)
         policy = DEFAULT.adapt_to_trials((run.budget if run else budget).trials or 0)
         champion = where.read_champion()
+        measure = None
+        if integrate is not None:
+            measure = prepare_queries(where.root, where.target, show, integrate)
         with Coordinator(
             where.root, where.target, champion=champion, phases=phases, policy=policy
         ) as coordinator:
@@ -121,7 +129,7 @@ def _run_in_campaign(
             return run_loop(
                 coordinator, where, agent, budget, show,
                 lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
-                patience=patience, clock=clock,
+                patience=patience, clock=clock, measure_queries=measure,
             )
 
 

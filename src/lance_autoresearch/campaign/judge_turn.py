@@ -14,6 +14,7 @@ from lance_autoresearch.campaign.coordinator import FinishedTrial, Story
 from lance_autoresearch.campaign.progress import KEPT, LoopContext, Progress
 from lance_autoresearch.campaign.undecided import find_earlier_pairs
 from lance_autoresearch.campaign.waiting import GiveUp, Wait, describe_seconds
+from lance_autoresearch.campaign.whole_queries import follow_keep
 from lance_autoresearch.errors import MachineError, UsageError
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.host.phases import Phases
@@ -111,6 +112,15 @@ def _run_attempt(
     coordinator = desk.coordinator
     coordinator.begin_phases(Phases(desk.show))
     done = coordinator.attempt(text, story, desk.campaign, earlier=before)
+    if done.record.verdict is Verdict.KEEP:
+        if desk.measure_queries is not None:
+            desk.enter_phase(progress, "queries", "whole queries in Lance")
+            done = follow_keep(
+                coordinator.ledger, desk.campaign, done, text, coordinator.champion_text,
+                desk.measure_queries,
+            )
+        if done.record.verdict is Verdict.KEEP:
+            coordinator.set_champion(text)
     progress.done.append(done)
     del progress.done[:-KEPT]
     if done.remembered:
@@ -118,6 +128,4 @@ def _run_attempt(
         _book_lost(progress, story)
     else:
         progress.tally.add_trial(done.record)
-    if done.record.verdict is Verdict.KEEP:
-        coordinator.set_champion(text)
     return done

@@ -35,6 +35,7 @@ from lance_autoresearch.campaign.waiting import (
     Wait,
     describe_seconds,
 )
+from lance_autoresearch.campaign.whole_queries import MeasureQueries
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.disk_use import check_room
 from lance_autoresearch.host.live import Notice
@@ -59,6 +60,7 @@ def run_loop(
     run: Run | None = None,
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
+    measure_queries: MeasureQueries | None = None,
 ) -> Progress:
     """Run trials until the budget is spent, the agent has no more ideas, or a signal comes.
 
@@ -68,6 +70,7 @@ def run_loop(
         kind: of the rows; `replay` is exempt from being answered by memory.
         run: go on with this one, its own budget in force; None begins a new one.
         clock: in place of the machine's.
+        measure_queries: measures each keep in whole queries of Lance; None: none is.
     """
     clock = clock or Clock()
     if run is None:
@@ -79,7 +82,8 @@ def run_loop(
     asked = Notice("finishing this turn; Ctrl-C again stops at once")
     with catch_interrupt(lambda: show(asked)) as stop, raise_on_signals():
         desk = LoopContext(
-            coordinator, campaign, agent, kind, show, patience or RetryDelays(), clock, stop
+            coordinator, campaign, agent, kind, show, patience or RetryDelays(), clock, stop,
+            measure_queries,
         )
         try:
             _run_turns(desk, progress, report)

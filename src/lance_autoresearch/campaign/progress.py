@@ -17,6 +17,7 @@ from lance_autoresearch.campaign.waiting import (
     Wait,
     describe_moment,
 )
+from lance_autoresearch.campaign.whole_queries import MeasureQueries
 from lance_autoresearch.host.live import Notice
 
 WORTH_A_LINE = ("agent", "wait", "suspended", "null")
@@ -71,6 +72,8 @@ class LoopContext:
     clock: Clock = field(default_factory=Clock)
     stop: Callable[[], bool] = lambda: False
     """Whether a person asked for the end."""
+    measure_queries: MeasureQueries | None = None
+    """Measures each keep in whole queries, if that is asked for."""
 
     def enter_phase(self, progress: Progress, phase: str, text: str) -> None:
         """Show and note what the loop does now."""

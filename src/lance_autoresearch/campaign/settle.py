@@ -43,7 +43,7 @@ class Intent:
     """What a process was about to do."""
 
     verb: str
-    """create, keep or revert."""
+    """create, keep, demote or revert."""
     kernel: str
     """sha256 of the judged kernel."""
     after: int

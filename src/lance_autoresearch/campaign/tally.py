@@ -25,6 +25,7 @@ from lance_autoresearch.errors import UsageError
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.lock_files import BusyLock, hold_lock_file, is_locked
 from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger.demotions import apply_demotions
 from lance_autoresearch.ledger.kinds import is_idea
 from lance_autoresearch.records import Results, TrialRecord, Verdict
 
@@ -159,7 +160,8 @@ class Tally:
     @classmethod
     def count_run(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
         """Count from the ledger: ideas only, no null and no quoted figure."""
-        rows = [row for row in ledger.list_trials(campaign=campaign) if is_idea(row.record.kind)]
+        known = apply_demotions(ledger.list_trials(campaign=campaign))
+        rows = [row for row in known if is_idea(row.record.kind)]
         whole = {row.id for row in rows[-WHOLE:]}
         ids = [(row.id, row.record if row.id in whole else slim_record(row.record)) for row in rows]
         earlier = tuple(record for number, record in ids if number <= run.after)

@@ -105,6 +105,7 @@ def run_agent_loop(
     on_keep: str | None = None,
     on_end: str | None = None,
     webhook: str | None = None,
+    integrate: bool = False,
     json: bool = False,
 ) -> int:
     """Let an agent drive trials until a budget is spent.
@@ -130,6 +131,8 @@ def run_agent_loop(
         on_keep: shell command run at every keep, the trial as JSON on its standard input.
         on_end: shell command run at the end, its summary as JSON on its standard input.
         webhook: web address that gets the same JSON by POST, at every keep and at the end.
+        integrate: measure each keep in whole queries of Lance (`lar integrate setup` first); one
+            that makes them slower is demoted.
         json: one JSON object a line: begin, progress, trial, end.
     """
     from lance_autoresearch.campaign.campaign import repair_campaigns
@@ -152,6 +155,7 @@ def run_agent_loop(
     progress = drive_loop(
         root, target, driver, budget, campaign=campaign, json=json, resume=resume,
         kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
+        integrate="e2e" if integrate else None,
     )
     if progress.signal is not None:
         return EXIT_SIGNAL + progress.signal

@@ -21,9 +21,15 @@ from lance_autoresearch.ledger.connect import explain_errors
 from lance_autoresearch.ledger.schema import CampaignRow, Champion, EpochRow, Row, SessionRow
 from lance_autoresearch.ledger.seals import seal_seed
 from lance_autoresearch.records import EpochFacts, NoiseSession, TrialRecord, Verdict
+from lance_autoresearch.records.kind import QUERIES
 
 LAST_ID = 2**63 - 1
-IS_TRIAL = "kind != 'quote' AND (campaign IS NULL OR kind NOT IN ('aa', 'padding', 'identity'))"
+IS_TRIAL = (
+    "kind NOT IN ('quote', 'queries') "
+    "AND (campaign IS NULL OR kind NOT IN ('aa', 'padding', 'identity'))"
+)
+
+IS_DEMOTION = "kind = 'queries' AND keep_commit IS NOT NULL"
 
 
 class Ledger(Blobs):
@@ -101,12 +107,21 @@ class Ledger(Blobs):
         return [rows.build_row(values) for values in found]
 
     def count_verdicts(self, campaign: str | None = None) -> dict[str, int]:
-        """Trials per verdict, of one campaign or of all; no quoted figure, no hidden null."""
-        where = f"WHERE {IS_TRIAL}" + ("" if campaign is None else " AND campaign = ?")
-        sql = f"SELECT verdict, count(*) FROM trials {where} GROUP BY verdict"
+        """Trials per verdict, of one campaign or of all; no quoted figure, no hidden null.
+
+        A demoted keep counts as a revert.
+        """
+        mine = "" if campaign is None else " AND campaign = ?"
+        sql = f"SELECT verdict, count(*) FROM trials WHERE {IS_TRIAL}{mine} GROUP BY verdict"
+        lost = f"SELECT count(*) FROM trials WHERE {IS_DEMOTION}{mine}"
+        names = () if campaign is None else (campaign,)
         with explain_errors(self.path):
-            found = dict(self._db.execute(sql, () if campaign is None else (campaign,)))
-        return {str(v): int(found[v]) for v in Verdict if v in found}
+            found = {str(v): int(n) for v, n in self._db.execute(sql, names)}
+            demoted = int(self._db.execute(lost, names).fetchone()[0])
+        if demoted:
+            found[Verdict.KEEP] = found.get(Verdict.KEEP, 0) - demoted
+            found[Verdict.REVERT] = found.get(Verdict.REVERT, 0) + demoted
+        return {str(v): found[v] for v in Verdict if found.get(v)}
 
     # -- campaigns -------------------------------------------------------------------------
 
@@ -141,11 +156,13 @@ class Ledger(Blobs):
         return rows.build_campaign(found[0]) if found else None
 
     def find_champion(self, campaign: str) -> Champion:
-        """The campaign's last kept kernel, or the one it began with."""
+        """The campaign's last kept kernel that was not demoted, or the one it began with."""
         tail = "WHERE campaign = ? AND keep_commit IS NOT NULL ORDER BY id DESC LIMIT 1"
         kept = self._select("trials", tail, (campaign,))
         if kept:
-            return Champion(kept[0]["kernel"], kept[0]["id"], kept[0]["keep_commit"])
+            last = kept[0]
+            trial = last["parent"] if last["kind"] == QUERIES else last["id"]
+            return Champion(last["kernel"], trial, last["keep_commit"])
         row = self.find_campaign(campaign)
         if row is None:
             raise UsageError(f"no campaign '{campaign}'", next="lar status")

@@ -14,7 +14,9 @@ NULLS = ("aa", "padding", "identity")
 """A comparison of a program with itself."""
 EFFECTS = ("delay", "regress")
 """An injected effect of known size."""
-OTHERS = ("quote", "cheat")
+QUERIES = "queries"
+"""What whole queries showed of a keep: it confirms the keep, or demotes it."""
+OTHERS = ("quote", "cheat", QUERIES)
 LOAD = " +load "
 
 

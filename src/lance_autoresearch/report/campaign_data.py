@@ -14,6 +14,7 @@ from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.campaign.tally import Run, load_run
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
+from lance_autoresearch.ledger.demotions import apply_demotions
 from lance_autoresearch.ledger.kinds import is_idea, is_null
 from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.text.curve import compute_curve
@@ -83,7 +84,7 @@ def gather_campaign(
     Raises:
         UsageError: no such campaign on this target.
     """
-    everything = ledger.list_trials(target=target)
+    everything = apply_demotions(ledger.list_trials(target=target))
     by_campaign: dict[str | None, list[Row]] = {}
     for row in everything:
         if is_idea(row.record.kind):

@@ -59,6 +59,7 @@ SUMMARIES: Mapping[ReasonKind, str] = {
     ReasonKind.SLOW_ARMING: "worked before the clock started",
     ReasonKind.VOID_PAIRS: "too many pairs were disturbed",
     ReasonKind.FEW_VALID_PAIRS: "too many pairs were disturbed",
+    ReasonKind.DEMOTED: "whole queries became slower, or answered otherwise",
 }
 """Reasons without their figures, so that trials can be grouped by them."""
 LONGEST_SUMMARY = 90
@@ -169,6 +170,8 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.FAULT: lambda _: "the kernel is at fault",
     ReasonKind.REFUSED: lambda _: "refused",
     ReasonKind.MACHINE: lambda _: "the machine failed",
+    ReasonKind.QUERIES: lambda _: "whole queries were measured",
+    ReasonKind.DEMOTED: lambda r: f"demoted: whole queries of {r.about} are slower with it",
     ReasonKind.QUOTED: lambda r: f"quoted against Lance at tier {r.about}",
     ReasonKind.OLD: lambda _: "",
 }
