@@ -16,6 +16,8 @@ from pace import least_ratio, own_seconds, pace_seconds
 
 from lance_autoresearch.cli.report import report_campaign
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.explain.headroom import Headroom
+from lance_autoresearch.explain.headroom_store import save_headroom
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import (
     ComboId,
@@ -192,6 +194,19 @@ def test_a_session_s_noise_is_shown(root: Path) -> None:
         )
     (session,) = build_trust(night(root)).sessions
     assert (session.bias, session.spread, session.worst) == pytest.approx((0.04, 1.25, 2.0))
+
+
+def test_combos_at_the_limit_of_memory_are_named_and_not_listed(root: Path) -> None:
+    small_night(root)
+    assert "./lar explain" in Page(page(root)).text
+    rows = (Headroom("scan8 near", 110.0, 100.0), Headroom("scan8 far", 900.0, 100.0))
+    save_headroom(root, TARGET, night(root).champion, "zen3", rows)
+    with Ledger.open(root) as ledger:
+        data = gather_campaign(ledger, TARGET, root=root)
+    seen = Page(render_page(data, Card("summary", "file.rs:1", "half"))).text
+    assert f"scan8 far 900 ns 100 ns 9.00{TIMES}" in seen
+    assert "Memory leaves little or nothing at: scan8 near." in seen
+    assert "scan8 near 110" not in seen
 
 
 def test_predictions_are_scored(root: Path) -> None:

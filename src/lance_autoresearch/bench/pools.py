@@ -146,6 +146,14 @@ def seal_pool(header: bytes, body: Iterable[bytes], magic: bytes = MAGIC) -> Ite
     yield from rest
 
 
+def read_pool(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The header of a pool file and its blob."""
+    data = path.read_bytes()
+    size = struct.unpack_from("<I", data, 8)[0]
+    header: dict[str, Any] = json.loads(data[LEAD : LEAD + size])
+    return header, data[-(-(LEAD + size) // PAGE) * PAGE :]
+
+
 def count_output_bytes(expected: Path) -> float:
     """Bytes that one call of a pool writes, on average, from the header of its expected outputs."""
     calls = read_output_lengths(expected)

@@ -6,11 +6,14 @@ from lance_autoresearch.agents import EMBEDDED, Agent, AgentFailed, Proposal, Tu
 from lance_autoresearch.agents.driven import Driven
 from lance_autoresearch.campaign.advice import find_advice
 from lance_autoresearch.campaign.campaign import list_other_edits
+from lance_autoresearch.campaign.explaining import explain_revert, measure_champion
 from lance_autoresearch.campaign.progress import LoopContext, Progress
 from lance_autoresearch.campaign.tally import find_loop_dir, format_resume
 from lance_autoresearch.campaign.waiting import GiveUp, Wait, plan_next
+from lance_autoresearch.explain.headroom_store import find_headroom
 from lance_autoresearch.host.live import Notice
-from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.ledger import hash_bytes
+from lance_autoresearch.records import TrialRecord, Verdict
 from lance_autoresearch.text.plain_text import strip_text
 
 
@@ -72,15 +75,30 @@ def _list_remembered(progress: Progress) -> list[TrialRecord]:
 
 
 def _find_advice(desk: LoopContext, progress: Progress) -> tuple[str, ...]:
-    """Advice from the last trial and from earlier campaigns."""
+    """Advice from the last trial and from earlier campaigns; behind a revert its machine code."""
     last = progress.done[-1].record if progress.done else None
     if last is None and progress.tally.history:
         last = progress.tally.history[-1]
     coordinator = desk.coordinator
-    return find_advice(
+    advice = find_advice(
         coordinator.bench.root, coordinator.ledger, coordinator.target.name, last,
         desk.campaign.name,
     )  # fmt: skip
+    return (*advice, *_explain_last(desk, progress))
+
+
+def _explain_last(desk: LoopContext, progress: Progress) -> list[str]:
+    """The short form of `lar explain` for a trial of this loop that was just reverted."""
+    if not progress.done or progress.done[-1].record.verdict is not Verdict.REVERT:
+        return []
+    done, coordinator = progress.done[-1], desk.coordinator
+    root, champion = coordinator.bench.root, coordinator.champion_text
+    known = find_headroom(root, done.record.target, hash_bytes(champion))
+    if not known and progress.explained != hash_bytes(champion):
+        progress.explained = hash_bytes(champion)
+        scratch = find_loop_dir(desk.campaign.desk) / "champion.rs"
+        known = measure_champion(root, done.record.target, champion, scratch)
+    return explain_revert(root, done.record, done.number, known)
 
 
 def _is_paid(agent: Agent) -> bool:

@@ -46,6 +46,8 @@ class Progress:
     """Attempts in a row to end a suspension of keeps."""
     note: str = ""
     """The report to the agent on its last turn."""
+    explained: str = ""
+    """sha256 of the champion whose headroom was asked for last: once is enough."""
     complaints: list[str] = field(default_factory=list)
     """The faults of turns without a candidate."""
 

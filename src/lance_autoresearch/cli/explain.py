@@ -28,7 +28,8 @@ def explain(
     Per op: width of vectors, instructions of a turn, accesses to the stack, calls, checks that may
     panic, gathers. Models of the processor (llvm-mca, OSACA) are asked where they are installed.
     Then, per timed combo, the measured time beside that of a program that only reads the inputs
-    and writes the outputs. Nothing is judged, kept or written. No root, no hardware counters.
+    and writes the outputs, which the report shows too. Nothing is judged or kept. No root, no
+    hardware counters.
 
     Args:
         target: name of the target.
@@ -43,7 +44,9 @@ def explain(
     from lance_autoresearch.campaign.coordinator import Coordinator
     from lance_autoresearch.errors import UsageError
     from lance_autoresearch.explain.explanation import explain_kernel
+    from lance_autoresearch.explain.headroom_store import save_headroom
     from lance_autoresearch.explain.wording import convert_to_json, write_explanation
+    from lance_autoresearch.ledger import hash_bytes
 
     root = checkout.find_root()
     if kernel is not None and trial is not None:
@@ -57,6 +60,8 @@ def explain(
         found = explain_kernel(
             bench, text, other, coordinator.policy, tier=tier, only=op, timed=not untimed
         )
+    if found.headroom and op is None and tier == "native":
+        save_headroom(root, target, hash_bytes(text), found.cpu_kind, found.headroom)
     if json:
         print(json_module.dumps({**convert_to_json(found, names), "profile": profile}))
     else:

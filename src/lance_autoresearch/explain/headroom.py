@@ -12,14 +12,11 @@ wrote itself before, never with Lance's.
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.meter import Sides, measure_pairs
-from lance_autoresearch.bench.pools import LEAD, PAGE, Pool, read_output_lengths, seal_pool
+from lance_autoresearch.bench.pools import Pool, read_output_lengths, read_pool, seal_pool
 from lance_autoresearch.build.builder import Built, build_kernel
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.rules.estimator import call_ns
@@ -27,6 +24,9 @@ from lance_autoresearch.rules.policy import Policy
 from lance_autoresearch.targets.spec import Target
 
 PAIRS = 2
+NOTHING_LEFT = 1.25
+"""A kernel that takes at most this many times as long as reading and writing alone: the rest is
+within what a better floor would take."""
 
 FLOOR = """
 use lar_shim::Call;
@@ -68,6 +68,11 @@ class Headroom:
         """How many times as long as the floor the kernel takes; 1: nothing is left."""
         return self.kernel_ns / self.memory_ns if self.memory_ns > 0 else float("inf")
 
+    @property
+    def little_left(self) -> bool:
+        """Whether memory allows no worthwhile gain."""
+        return self.factor <= NOTHING_LEFT
+
 
 def measure_headroom(
     bench: Bench, kernel: Built, policy: Policy, tier: str = "native"
@@ -105,7 +110,7 @@ def write_floor_contract(target: Target) -> bytes:
 
 def _write_floor_pool(bench: Bench, floor: Built, number: int, pool: Pool) -> Pool:
     """The same inputs, with room for as many bytes as Lance's code wrote, compared as bytes."""
-    header, blob = _read_pool(pool.path)
+    header, blob = read_pool(pool.path)
     lengths = read_output_lengths(pool.expected)
     for call, sizes in zip(header["calls"], lengths, strict=True):
         call["caps"] = sizes[: len(call["caps"])]
@@ -122,10 +127,3 @@ def _write_floor_pool(bench: Bench, floor: Built, number: int, pool: Pool) -> Po
     if ran.fault is not None:
         raise MachineError(f"the floor failed: {ran.fault.kind}", where=pool.combo.name)
     return made
-
-
-def _read_pool(path: Path) -> tuple[dict[str, Any], bytes]:
-    data = path.read_bytes()
-    size = struct.unpack_from("<I", data, 8)[0]
-    header: dict[str, Any] = json.loads(data[LEAD : LEAD + size])
-    return header, data[-(-(LEAD + size) // PAGE) * PAGE :]

@@ -71,41 +71,57 @@ def describe_op(functions: Mapping[str, Sequence[Function]], op: str, isa: Isa) 
     """The functions that an op reaches and their innermost loops, the hottest guess first."""
     reached = _find_reached(functions, op, isa)
     loops = [
-        _describe_loop(function, graph, loop, outer, isa)
-        for function, outer in reached.values()
-        for graph in (build_graph(function, isa),)
-        for loop in find_innermost_loops(graph)
+        _describe_loop(function, flow.graph, loop, outer, isa)
+        for function, flow, outer in reached.values()
+        for loop in flow.loops
     ]
     loops.sort(key=lambda loop: (-loop.depth, -loop.vector_bits, -loop.instructions))
-    bodies = [function for function, _ in reached.values()]
+    bodies = [function for function, _, _ in reached.values()]
     names = tuple(dict.fromkeys(function.name for function in bodies))
     return OpCode(op, names, sum(len(f.body) for f in bodies), tuple(loops))
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A function's flow of control."""
+
+    graph: Graph
+    loops: Sequence[NaturalLoop]
+
+
 def _find_reached(
     functions: Mapping[str, Sequence[Function]], op: str, isa: Isa
-) -> dict[str, tuple[Function, int]]:
-    """Symbol -> function, and the loops around the deepest call of it."""
+) -> dict[str, tuple[Function, Flow, int]]:
+    """Symbol -> function, its flow, and the loops around the deepest call of it."""
     by_symbol = {f.symbol: f for versions in functions.values() for f in versions}
     roots = functions.get(f"kernels::{op}") or functions.get(f"contract::{op}") or ()
-    found: dict[str, tuple[Function, int]] = {}
+    flows: dict[str, Flow] = {}
+    found: dict[str, tuple[Function, Flow, int]] = {}
     left = [(function, 0, 0) for function in roots]
     while left:
         function, outer, far = left.pop()
-        if far > CALL_DEPTH or found.get(function.symbol, (function, -1))[1] >= outer:
+        known = found.get(function.symbol)
+        if far > CALL_DEPTH or (known is not None and known[2] >= outer):
             continue
-        found[function.symbol] = (function, outer)
-        for symbol, depth in _list_calls(function, isa):
+        if function.symbol not in flows:
+            flows[function.symbol] = _trace_flow(function, isa)
+        flow = flows[function.symbol]
+        found[function.symbol] = (function, flow, outer)
+        for symbol, depth in _list_calls(flow, isa):
             if symbol in by_symbol:
                 left.append((by_symbol[symbol], outer + depth, far + 1))
     return found
 
 
-def _list_calls(function: Function, isa: Isa) -> Iterator[tuple[str, int]]:
-    """Functions that it names, each with the loops around that place."""
+def _trace_flow(function: Function, isa: Isa) -> Flow:
     graph = build_graph(function, isa)
-    depth = {b: loop.depth for loop in find_innermost_loops(graph) for b in loop.blocks}
-    for i, block in enumerate(graph.blocks):
+    return Flow(graph, find_innermost_loops(graph))
+
+
+def _list_calls(flow: Flow, isa: Isa) -> Iterator[tuple[str, int]]:
+    """Functions that it names, each with the loops around that place."""
+    depth = {b: loop.depth for loop in flow.loops for b in loop.blocks}
+    for i, block in enumerate(flow.graph.blocks):
         for instruction in block:
             for symbol in isa.find_symbols(instruction):
                 yield symbol, depth.get(i, 0)

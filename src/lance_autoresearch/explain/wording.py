@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lance_autoresearch.explain.explanation import Explanation, OpSides, list_facts
@@ -12,9 +12,8 @@ from lance_autoresearch.explain.loops import LoopFacts, OpCode
 SHORT_LINES = 40
 SHOWN_LOOPS = 2
 LONG_LOOPS = 6
-NOTHING_LEFT = 1.25
-"""A kernel that takes at most this many times as long as reading and writing alone: the rest is
-within what a better floor would take."""
+HEADROOM = "headroom:"
+"""Begins the part about memory."""
 
 
 def write_explanation(found: Explanation, names: tuple[str, str], *, long: bool) -> list[str]:
@@ -32,7 +31,10 @@ def write_explanation(found: Explanation, names: tuple[str, str], *, long: bool)
         lines += _write_op(sides, names, loops)
         if long:
             lines += _write_code(sides, names)
-    lines += _write_headroom(found)
+    if found.headroom:
+        lines += write_headroom(found.headroom)
+    else:
+        lines.append(f"{HEADROOM} not measured ({found.not_measured})")
     return lines if long or len(lines) <= SHORT_LINES else _shorten(lines)
 
 
@@ -88,21 +90,21 @@ def _write_code(sides: OpSides, names: tuple[str, str]) -> Iterator[str]:
     yield ""
 
 
-def _write_headroom(found: Explanation) -> Iterator[str]:
-    if not found.headroom:
-        yield f"headroom: not measured ({found.not_measured})"
-        return
-    yield "headroom: time of a call beside reading all inputs and writing all outputs, measured"
-    width = max(len(row.label) for row in found.headroom)
-    for row in sorted(found.headroom, key=lambda row: -row.factor):
-        yield (f"  {row.label:{width}} {row.kernel_ns:11,.0f} ns {row.memory_ns:11,.0f} ns "
-               f"{row.factor:6.2f}x  {_judge_headroom(row)}").rstrip()  # fmt: skip
+def write_headroom(rows: Sequence[Headroom]) -> list[str]:
+    """A heading and one line a combo, the largest distance first."""
+    width = max((len(row.label) for row in rows), default=0)
+    return [
+        f"{HEADROOM} time of a call beside reading all inputs and writing all outputs, measured",
+        *(f"  {row.label:{width}} {row.kernel_ns:11,.0f} ns {row.memory_ns:11,.0f} ns "
+          f"{row.factor:6.2f}x  {_judge_headroom(row)}".rstrip()
+          for row in sorted(rows, key=lambda row: -row.factor)),
+    ]  # fmt: skip
 
 
 def _judge_headroom(row: Headroom) -> str:
     if row.factor < 1.0:
         return "at the limit, or not all inputs are needed"
-    return "little left" if row.factor <= NOTHING_LEFT else ""
+    return "little left" if row.little_left else ""
 
 
 def convert_to_json(found: Explanation, names: tuple[str, str]) -> dict[str, Any]:

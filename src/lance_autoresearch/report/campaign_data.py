@@ -13,6 +13,8 @@ from lance_autoresearch.campaign.null_monitor import NullMonitor, read_monitor
 from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.campaign.tally import Run, load_run
 from lance_autoresearch.errors import UsageError
+from lance_autoresearch.explain.headroom import Headroom
+from lance_autoresearch.explain.headroom_store import find_headroom
 from lance_autoresearch.ledger import CampaignRow, EpochRow, Ledger, Row, SessionRow
 from lance_autoresearch.ledger.demotions import apply_demotions
 from lance_autoresearch.ledger.kinds import is_idea, is_null
@@ -61,6 +63,8 @@ class CampaignData:
     """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
     """Its newest loop, if an agent drove it: why it ended, the cost of lost turns."""
+    headroom: tuple[Headroom, ...] = ()
+    """What `lar explain` measured last for its champion."""
 
     @property
     def records(self) -> list[TrialRecord]:
@@ -90,6 +94,7 @@ def gather_campaign(
         if is_idea(row.record.kind):
             by_campaign.setdefault(row.record.campaign, []).append(row)
     mine = _choose_campaign(ledger, target, campaign, by_campaign)
+    champion = ledger.find_champion(mine.name).kernel if mine else ""
     name = mine.name if mine else None
     rows = tuple(by_campaign.get(name, ()))
     used = {row.record.epoch for row in rows}
@@ -98,7 +103,7 @@ def gather_campaign(
         target=target,
         campaign=mine,
         rows=rows,
-        champion=ledger.find_champion(mine.name).kernel if mine else "",
+        champion=champion,
         quotes=tuple(r for r in reversed(everything) if r.record.kind == QUOTE),
         nulls=tuple(nulls),
         sessions=tuple(reversed(ledger.list_sessions(target, SESSIONS))),
@@ -111,6 +116,7 @@ def gather_campaign(
         ),
         standing=read_monitor(ledger, mine) if mine else None,
         run=load_run(CampaignWorkspace(root, mine.name, target)) if root and mine else None,
+        headroom=find_headroom(root, target, champion) if root else (),
     )
 
 

@@ -87,6 +87,7 @@ def render_page(night: CampaignData, card: Card) -> str:
         "wide": chart.draw_chart(night.rows, curve, width=WIDE[0], height=WIDE[1]),
         "narrow": chart.draw_chart(night.rows, curve, width=NARROW[0], height=NARROW[1]),
         "quotes": sections.select_quotes(night),
+        "room": sections.split_headroom(night.headroom),
         "lineage": sections.list_keeps(night, curve.line),
         "failures": sections.group_failures(night),
         "guesses": guessed,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lance_autoresearch.explain.headroom import Headroom
 from lance_autoresearch.ledger import Row
 from lance_autoresearch.records import FaultKind, TrialRecord, Verdict
 from lance_autoresearch.report.campaign_data import CampaignData
@@ -83,6 +84,14 @@ class Phase(NamedTuple):
     worst: float
     total: float
     trials: int
+
+
+class Room(NamedTuple):
+    """What memory leaves to gain."""
+
+    left: list[Headroom]
+    done: list[Headroom]
+    """At these combos nothing worthwhile."""
 
 
 class Guess(NamedTuple):
@@ -242,6 +251,13 @@ def summarize_phases(night: CampaignData) -> list[Phase]:
                 laps.setdefault(name, []).append(value)
     found = [Phase(n, statistics.median(v), max(v), sum(v), len(v)) for n, v in laps.items()]
     return sorted(found, key=lambda phase: -phase.total)
+
+
+def split_headroom(rows: Sequence[Headroom]) -> Room:
+    """Combos that another idea can make faster, the slowest against memory first, and the rest."""
+    ordered = sorted(rows, key=lambda row: -row.factor)
+    return Room([row for row in ordered if not row.little_left],
+                [row for row in ordered if row.little_left])
 
 
 def list_guesses(night: CampaignData) -> list[Guess]:
