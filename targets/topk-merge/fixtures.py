@@ -6,7 +6,7 @@
 
 DISTANCES: gaussian, ascending, descending, equal, ties, zeros, nans, specials, bits.
 DRAWN_DISTANCES: the same kinds with drawn parameters, and mixed. `draw_ids` draws row ids of the
-full 64 bits. The same generator state gives the same bytes.
+full 64 bits, `draw_room` the capacity of a heap. The same generator state gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int32]
     Ids = NDArray[np.uint64]
+
+
+MOST_ROOM = 80_000
+"""Rows for which a heap has room at most, unless it holds more: memory ends there, not `k`."""
+ODD_BOUNDS = (-0.0, 0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3.4e38)
+"""Bounds at which a comparison that is not `total_cmp` fails, or a screen of bits."""
+ONE_VALUE = (np.inf, -np.inf, np.nan, -np.nan, 3.4e38, -3.4e38, 1e-45, -0.0, 0.0)
+"""Distances that all rows of a partition may have."""
 
 
 def squared_gaussian(rng: Generator, n: int) -> Floats:
@@ -138,16 +146,99 @@ def row_addresses(rng: Generator, n: int) -> Ids:
 
 
 def draw_ids(rng: Generator, n: int) -> Ids:
-    """Different ids from all 64 bits: addresses, any numbers, or neighbours of a border. u64[n]."""
-    kind, mixed = rng.integers(0, 4), rng.permutation(n).astype(np.uint64)
-    if kind == 0:  # row addresses of any fragment
-        return rng.integers(0, 2**32, n, dtype=np.uint64) << np.uint64(32) | mixed
-    if kind == 1:  # any numbers: two alike are as rare as 1 in 2^40
-        return rng.integers(0, 2**64, n, dtype=np.uint64)
-    if kind == 2:  # different above a border only, or below it only
-        return mixed << np.uint64(rng.integers(16, 64 - n.bit_length()))
-    border = (1 << int(rng.choice((31, 32, 40, 48, 53, 63, 64)))) - int(rng.integers(0, n + 1))
-    return mixed + np.uint64(border % 2**64)
+    """Ids from all 64 bits, different or not, in any order; see ID_KINDS. u64[n]."""
+    ids = rng.choice(ID_KINDS)(rng, n)
+    if n > 1 and rng.random() < 1 / 3:  # Where does not matter: `bring_near` finds them.
+        ids[rng.choice(n, 2, replace=False)] = 0, 2**64 - 1
+    return ids
+
+
+def draw_addresses(rng: Generator, n: int) -> Ids:
+    """Row addresses of any fragment. u64[n]."""
+    fragments = rng.integers(0, 2**32, n, dtype=np.uint64)
+    return fragments << np.uint64(32) | rng.permutation(n).astype(np.uint64)
+
+
+def draw_numbers(rng: Generator, n: int) -> Ids:
+    """Any numbers: two alike are as rare as 1 in 2^40. u64[n]."""
+    return rng.integers(0, 2**64, n, dtype=np.uint64)
+
+
+def draw_shifted(rng: Generator, n: int) -> Ids:
+    """Different above a border only. u64[n]."""
+    return rng.permutation(n).astype(np.uint64) << np.uint64(rng.integers(16, 64 - n.bit_length()))
+
+
+def draw_start(rng: Generator, n: int) -> int:
+    """The first of `n` neighbours, around a border of integer widths or in a drawn fragment."""
+    if rng.random() < 0.5:
+        return int(rng.integers(0, 2**32)) << 32
+    return (1 << int(rng.choice((31, 32, 40, 48, 53, 63, 64)))) - int(rng.integers(0, n + 1))
+
+
+def draw_consecutive(rng: Generator, n: int) -> Ids:
+    """Rising by one, as the rows of a fragment. u64[n]."""
+    return np.arange(n, dtype=np.uint64) + np.uint64(draw_start(rng, n) % 2**64)
+
+
+def draw_falling(rng: Generator, n: int) -> Ids:
+    """Falling by one. u64[n]."""
+    return draw_consecutive(rng, n)[::-1].copy()
+
+
+def draw_neighbours(rng: Generator, n: int) -> Ids:
+    """Neighbours in random order. u64[n]."""
+    return rng.permutation(draw_consecutive(rng, n))
+
+
+def draw_equal_ids(rng: Generator, n: int) -> Ids:
+    """One id for all rows. u64[n]."""
+    return np.full(n, draw_numbers(rng, 1)[0])
+
+
+def draw_few_ids(rng: Generator, n: int) -> Ids:
+    """2 to 100 ids. u64[n]."""
+    few = draw_numbers(rng, int(rng.integers(2, 101)))
+    return few[rng.integers(0, few.size, n)]
+
+
+ID_KINDS = (
+    draw_addresses, draw_numbers, draw_shifted, draw_neighbours, draw_consecutive, draw_falling,
+    draw_equal_ids, draw_few_ids,
+)  # fmt: skip
+
+
+def bring_near(rng: Generator, ids: Ids, dists: Floats, lower: Floats, upper: Floats) -> Floats:
+    """The distances, those of the least and the largest id swapped with two that must enter a heap.
+
+    Args:
+        ids, dists: all rows, u64[n] and f32[n].
+        lower, upper: the bounds, f32[0] or f32[1].
+    """
+    order, near = total_order(dists), dists.copy()
+    for bound, sign in ((lower, 1), (upper, -1)):
+        if bound.size:
+            order = np.where(
+                sign * order.astype(np.int64) < sign * int(total_order(bound)[0]),
+                np.int32(2**31 - 1), order,
+            )  # fmt: skip
+    for extreme, nearest in zip((ids.argmin(), ids.argmax()), order.argsort()[:2], strict=False):
+        near[[extreme, nearest]] = near[[nearest, extreme]]
+    return near
+
+
+def level_partition(rng: Generator, dists: Floats, n: int) -> Floats:
+    """The distances, one of ONE_VALUE for all `n` rows of a drawn partition. f32[rows]."""
+    start = n * int(rng.integers(dists.size // n))
+    level = dists.copy()
+    level[start : start + n] = np.float32(rng.choice(ONE_VALUE))
+    return level
+
+
+def draw_room(rng: Generator, k: int, held: int) -> int:
+    """Rows for which a heap that holds `held` has room: just those, k, twice k, or up to 8 k."""
+    once, twice, most = (max(held, min(times * k, MOST_ROOM)) for times in (1, 2, 8))
+    return int(rng.choice((held, once, twice, rng.integers(held, most + 1))))
 
 
 def draw_near(rng: Generator, n: int, k: int, dists: Floats) -> Floats:
@@ -171,6 +262,17 @@ def draw_bounds(rng: Generator, dists: Floats, wide: bool) -> tuple[Floats, Floa
     both = from_total_order(order[(shares * order.size).astype(np.int64)])
     low, high = (rng.random(2) < 0.7).tolist() if wide else (True, True)
     return both[: int(low)], both[1 : 1 + int(high)]
+
+
+def draw_odd_bounds(rng: Generator, dists: Floats) -> tuple[Floats, Floats]:
+    """Bounds the wrong way round, or an extreme float and another one or none. As `draw_bounds`."""
+    lower, upper = draw_bounds(rng, dists, False)
+    if rng.random() < 0.5:
+        return upper, lower
+    odd = rng.permutation(ODD_BOUNDS)[:2].astype(np.float32)
+    if rng.random() < 0.4:
+        odd[0] = -0.0
+    return odd[:1], odd[1 : 1 + int(rng.random() < 0.5)]
 
 
 def total_order(values: Floats) -> Ints:

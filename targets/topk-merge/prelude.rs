@@ -15,10 +15,13 @@ pub mod prepare {
     use super::{OrderedFloat, OrderedNode, TopK};
 
     /// The heap as earlier partitions left it. The array given is that heap's own, and `from` moves
-    /// nothing in an array that is a heap already.
+    /// nothing in an array that is a heap already. Its capacity is drawn: Lance asks for k, and a heap
+    /// that was read out and is filled again has what it had.
     pub fn earlier_heap(inputs: &lar_shim::Inputs) -> TopK {
         let rows = inputs.u64s(3).iter().zip(inputs.f32s(4));
         let node = |(&id, &dist): (&u64, &f32)| OrderedNode::new(id, OrderedFloat(dist));
-        TopK::from(rows.map(node).collect::<Vec<_>>())
+        let mut array = Vec::with_capacity(inputs.u64s(8)[0] as usize);
+        array.extend(rows.map(node));
+        TopK::from(array)
     }
 }

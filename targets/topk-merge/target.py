@@ -15,11 +15,15 @@ from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Maker, Op, Out, 
 from .fixtures import (
     DISTANCES,
     DRAWN_DISTANCES,
+    bring_near,
     draw_bounds,
     draw_ids,
     draw_near,
+    draw_odd_bounds,
+    draw_room,
     heap_of,
     kth_band,
+    level_partition,
     row_addresses,
 )
 
@@ -32,7 +36,7 @@ BOUNDS = {  # kind: (kind of the distances, lower, upper)
 }  # fmt: skip
 DRAWN_BOUNDS = {"bounded": False, "cut": True, "any": True, "nans": True}
 """Kinds whose bounds are drawn from their own distances -> at any place of them."""
-DRAWN_KINDS = {"cut": "gaussian"} | {kind: row[0] for kind, row in BOUNDS.items()}
+DRAWN_KINDS = {"cut": "gaussian", "odd": "mixed"} | {kind: row[0] for kind, row in BOUNDS.items()}
 
 
 def inputs(
@@ -55,20 +59,22 @@ def inputs(
         heap = heap_of(DISTANCES[kind](rng, EARLIER if state == "warm" else 0), shape["k"], rng)
         heap_ids = np.uint64(1 << 40) + rng.permutation(heap.size).astype(np.uint64)
         dists = DISTANCES[kind](rng, rows)
-        yield make_call(shape, lower, upper, heap_ids, heap, ids, dists)
+        yield make_call(shape, rng, lower, upper, heap_ids, heap, ids, dists)
 
 
 def drawn_call(
     shape: Shape, warm: bool, name: str, rng: np.random.Generator, every: np.ndarray
 ) -> Call:
-    """Drawn distances, bounds and heap; `every` holds different ids, for the heap's rows as well.
+    """Drawn distances, bounds and heap; `every` holds the ids, of the heap's rows as well.
 
     Rows behind the last partition are as near as the heap's own, so most go in by push and pop.
     """
     kind = DRAWN_KINDS.get(name, name)
     rows, rest = shape["n"] * shape["p"], shape.get("rest", 0)
     # One distribution for both: a heap of other distances would admit all rows or none.
-    seen = DRAWN_DISTANCES[kind](rng, rows + (EARLIER if warm else 0))
+    few = rng.random() < 0.25  # So few earlier rows that the heap is not full, or just so.
+    before = min(EARLIER, max(0, shape["k"] + int(rng.integers(-2, 3)))) if few else EARLIER
+    seen = DRAWN_DISTANCES[kind](rng, rows + (before if warm else 0))
     scored, earlier = seen[:rows], seen[rows:]
     if rng.random() < 0.5:
         scored, earlier = seen[seen.size - rows :], seen[: seen.size - rows]
@@ -76,21 +82,29 @@ def drawn_call(
     lower = upper = np.array([], np.float32)
     if name in DRAWN_BOUNDS:
         lower, upper = draw_bounds(rng, scored, DRAWN_BOUNDS[name])
+    elif name == "odd":
+        lower, upper = draw_odd_bounds(rng, scored)
     near = draw_near(rng, rest, shape["k"], np.concatenate([heap, scored]))
     heap_ids, ids = every[rows + rest :][: heap.size], every[: rows + rest]
-    return make_call(shape, lower, upper, heap_ids, heap, ids, np.concatenate([scored, near]))
+    if scored.size and rng.random() < 0.15:
+        scored = level_partition(rng, scored, shape["n"])
+    elif scored.size and rng.random() < 0.5:
+        scored = bring_near(rng, ids[:rows], scored, lower, upper)
+    dists = np.concatenate([scored, near])
+    return make_call(shape, rng, lower, upper, heap_ids, heap, ids, dists)
 
 
 def make_call(
-    shape: Shape, lower: np.ndarray, upper: np.ndarray, heap_ids: np.ndarray, heap: np.ndarray,
-    ids: np.ndarray, dists: np.ndarray,
+    shape: Shape, rng: np.random.Generator, lower: np.ndarray, upper: np.ndarray,
+    heap_ids: np.ndarray, heap: np.ndarray, ids: np.ndarray, dists: np.ndarray,
 ) -> Call:  # fmt: skip
     """The arguments in the contract's order, and the rows tied at the k-th place."""
     k, ends = shape["k"], np.arange(1, shape["p"] + 1, dtype=np.uint64) * np.uint64(shape["n"])
     edges = [b[0] if b.size else e for e, b in ((-MAX, lower), (MAX, upper))]
     both = np.concatenate([heap_ids, ids]), np.concatenate([heap, dists])
     size = min(k, both[0].size)
-    args = (np.array([k], np.uint64), lower, upper, heap_ids, heap, ends, ids, dists)
+    room = np.array([draw_room(rng, k, heap.size)], np.uint64)
+    args = (np.array([k], np.uint64), lower, upper, heap_ids, heap, ends, ids, dists, room)
     band = kth_band(k, *edges, heap.size, *both, rest=shape.get("rest", 0))
     return Call(args, (4 * size, 8 * size), band)
 
@@ -105,13 +119,13 @@ REST = ((10, 99, 50), (100, 333, 300), (1000, 777, 900), (7, 3, 20))  # by push 
 EDGES = ((1, 0), (10, 1), (10, 9), (3, 31), (1, 33), (100, 100), (64, 199), (65, 1000), (5000, 777))
 LARGE_K = tuple(2**bits + near for bits in (16, 31, 32) for near in (-1, 0, 1))
 DRAWN_NAMES = ("gaussian", "ties", "bounded", "descending", "mixed", "cut", "ascending", "mixed",
-               "specials", "bits", "any", "nans", "zeros", "equal")  # fmt: skip
+               "specials", "bits", "any", "nans", "zeros", "equal", "odd", "odd")  # fmt: skip
 
 
 def count_bytes(shape: Shape) -> int:
     """Bytes of a call: ids and distances of all rows, of the earlier heap, of the result."""
     rows, k = shape["n"] * shape["p"] + shape["rest"], shape["k"]
-    return 64 + 8 * shape["p"] + 12 * (rows + min(k, EARLIER) + min(k, rows + EARLIER))
+    return 72 + 8 * shape["p"] + 12 * (rows + min(k, EARLIER) + min(k, rows + EARLIER))
 
 
 QUERIES = Space(

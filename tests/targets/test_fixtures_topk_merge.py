@@ -69,3 +69,54 @@ def test_kth_band_names_all_rows_at_the_kth_distance() -> None:
     assert d.kth_band(1, 2.0, 9.0, 2, ids, dists).tolist() == [11]  # in the heap, so in the race
     assert d.kth_band(0, -MAX, MAX, 0, ids, dists).size == 0
     assert d.kth_band(3, 100.0, MAX, 0, ids, dists).size == 0
+
+
+def test_ids_of_every_kind_and_the_extremes_are_drawn() -> None:
+    seen = set()
+    for seed in range(120):
+        ids = d.draw_ids(rng(seed), 300)
+        assert ids.dtype == np.uint64 and ids.shape == (300,)
+        steps = np.unique(np.diff(ids))
+        if steps.size == 1:
+            seen.add({0: "equal", 1: "rising", 2**64 - 1: "falling"}[int(steps[0])])
+        if np.unique(ids).size <= 102 and steps.size > 1:
+            seen.add("few")
+        if {0, 2**64 - 1} <= set(ids.tolist()):
+            seen.add("extremes")
+    assert seen == {"equal", "rising", "falling", "few", "extremes"}
+    assert all(kind(rng(), n).size == n for kind in d.ID_KINDS for n in (0, 1, 2))
+
+
+def test_rows_with_extreme_ids_come_near() -> None:
+    ids = np.array([5, 2**64 - 1, 7, 0, 9, 8], np.uint64)
+    dists = np.array([1, 9, 2, 8, 3, 4], np.float32)
+    none, two = np.array([], np.float32), np.array([2], np.float32)
+    near = d.bring_near(rng(), ids, dists, none, none)
+    assert sorted(near.tolist()) == sorted(dists.tolist())
+    assert {near[1], near[3]} == {1.0, 2.0}
+    within = d.bring_near(rng(), ids, dists, two, none)
+    assert {within[1], within[3]} == {2.0, 3.0}, "below the lower bound no row enters"
+
+
+def test_a_heap_has_room_for_its_rows_for_k_for_twice_k_or_for_more() -> None:
+    rooms = {d.draw_room(rng(seed), 10, 4) for seed in range(200)}
+    assert {4, 10, 20} <= rooms and max(rooms) > 40 and min(rooms) == 4
+    assert d.draw_room(rng(), 2**64 - 1, 0) <= d.MOST_ROOM
+
+
+def test_odd_bounds_are_extreme_or_the_wrong_way_round() -> None:
+    values = d.squared_gaussian(rng(), 400)
+    pairs = [d.draw_odd_bounds(rng(seed), values) for seed in range(100)]
+    turned = [low > high for low, high in pairs if high.size]
+    assert sum(bool(t.all()) for t in turned) >= 30
+    assert sum(low.view(np.uint32)[0] == 0x80000000 for low, _ in pairs) >= 10
+    for seed in range(50):
+        low, high = d.draw_bounds(rng(seed), values, False)
+        assert low[0] <= high[0]
+
+
+def test_one_partition_may_have_one_distance() -> None:
+    values = d.squared_gaussian(rng(), 120)
+    level = d.level_partition(rng(), values, 40).reshape(3, 40)
+    one = [np.unique(part.view(np.uint32)).size == 1 for part in level]
+    assert sum(one) == 1 and (level[~np.array(one)] == values.reshape(3, 40)[~np.array(one)]).all()

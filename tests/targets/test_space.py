@@ -97,6 +97,18 @@ def test_sizes_beside_powers_and_multiples_are_common():
     assert octaves.min() > 30, "no octave is rare"
 
 
+def test_quantities_are_equal_or_beside_each_other_now_and_then():
+    space = Space(
+        "op", {"k": Range(0, 20_000), "n": Range(0, 1 << 19)}, ("even",), 16 << 20, "memory",
+        lambda shape: 12 * (shape["k"] + shape["n"]),
+    )  # fmt: skip
+    for seed in range(8):
+        cases = draw_combos(space, np.random.default_rng(seed), 400, max_bytes=256 << 20)
+        apart = [c.shape["k"] - c.shape["n"] for c in cases if c.shape["k"] > 100]
+        assert {-1, 0, 1} <= set(apart)
+        assert sum(abs(far) <= 1 for far in apart) < 80
+
+
 def test_steps_are_kept():
     rng = np.random.default_rng(5)
     assert {draw_size(Range(8, 100, step=8), rng, 100) % 8 for _ in range(200)} == {0}

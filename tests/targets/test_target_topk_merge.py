@@ -78,11 +78,12 @@ def test_arguments_have_the_shapes_the_contract_reads(combo: Combo) -> None:
             "float32",
             *["uint64"] * 2,
             "float32",
+            "uint64",
         ]
         sizes = [a.size for a in call.args]
         assert sizes[0] == 1 and sizes[1] <= 1 and sizes[2] <= 1
         assert sizes[3] == sizes[4] <= k
-        assert sizes[5:] == [p, total, total]
+        assert sizes[5:] == [p, total, total, 1] and call.args[8][0] >= sizes[4]
         assert call.args[5].tolist() == [n * (i + 1) for i in range(p)]
         rows = min(k, sizes[4] + total)
         assert call.caps == (4 * rows, 8 * rows)
@@ -121,7 +122,7 @@ def test_an_earlier_heap_is_handed_over_in_the_order_of_its_array(
         k, lower, upper, ids, dists = call.args[:5]
         none = np.array([], np.uint64)
         args = (k, lower, upper, ids, dists, np.array([0], np.uint64), none,
-                none.astype(np.float32))  # fmt: skip
+                none.astype(np.float32), call.args[8])  # fmt: skip
         left = upstream.call(0, replace(call, args=args))
         assert left == [dists.tobytes(), ids.tobytes()]
 

@@ -1,6 +1,7 @@
 //! `check`: every call twice. Flush: inputs and outputs end where mapped pages end. Loose: they lie
 //! as in timed slices, or anywhere their elements may begin, so that no kernel can be right only
-//! where it detects a check.
+//! where it detects a check; and outputs hold zeros, ones or a call's answers as often as poison, as
+//! a buffer that Lance hands over may.
 
 use crate::container::{Expected, Pool};
 use crate::layout::{Flush, Inputs, SLACK, slot_bytes};
@@ -83,11 +84,11 @@ fn one_worker(
                 Lie::Loose => runner.slots.loose(pool, calls, &mut places),
             }
             let tables = runner.tables([&worker], pool, *p, calls);
-            let run = calls.len();
+            let (run, expected, stale) = (calls.len(), Some(expected), lie == Lie::Loose);
             runner.slice(
                 sandbox,
                 &mut worker,
-                Play { pool, expected: Some(expected), calls, run, tables, watched: true },
+                Play { pool, expected, calls, run, tables, watched: true, stale },
             )?;
         }
         Ok(groups.iter().map(|(_, calls)| calls.len()).sum())

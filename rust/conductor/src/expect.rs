@@ -49,7 +49,15 @@ fn all(
         let shots = runner.slice(
             sandbox,
             worker,
-            Play { pool, expected: None, calls: &[call], run: 1, tables, watched: true },
+            Play {
+                pool,
+                expected: None,
+                calls: &[call],
+                run: 1,
+                tables,
+                watched: true,
+                stale: false,
+            },
         )?;
         times.push(runner.terms.rate.ns(shots.run));
         record(runner, pool, call, &mut writer).map_err(|fault| worker.blame(*fault))?;

@@ -11,6 +11,7 @@
 //! It never loads a kernel; kernels run in workers, in the sandbox.
 
 mod admission;
+mod areas;
 mod audit;
 mod autopsy;
 mod calibrate;

@@ -1,5 +1,6 @@
 //! Runs slices: the shared memories, the poison, and one slice from poison to verdict.
 
+use crate::areas;
 use crate::clock::Rate;
 use crate::container::{Expected, Pool};
 use crate::fault::{Fault, FaultKind};
@@ -47,6 +48,8 @@ pub struct Play<'a> {
     pub tables: Tables,
     /// The processor's state is compared after each call, which takes time.
     pub watched: bool,
+    /// Outputs hold what they may hold in production, not only poison: of checks alone.
+    pub stale: bool,
 }
 
 impl<'a> Play<'a> {
@@ -58,7 +61,7 @@ impl<'a> Play<'a> {
         run: usize,
         tables: Tables,
     ) -> Self {
-        Play { pool, expected: Some(expected), calls, run, tables, watched: false }
+        Play { pool, expected: Some(expected), calls, run, tables, watched: false, stale: false }
     }
 }
 
@@ -78,14 +81,17 @@ pub struct SliceRunner {
     pages: Pages,
 }
 
-/// Areas of the address space that no loader uses, also with 39-bit addresses.
-fn bases(rng: &mut Rng) -> Bases {
-    let mut area = |n: u64| ((0x10 + 4 * n) << 32) + ((rng.below(1 << 16) * PAGE) as u64);
-    let (plan, inputs, outputs, arena) = (area(0), area(1), area(2), area(3));
-    let (stack, heap) = (area(4) + STACK_GUARD as u64, area(5));
+/// Draws where all memories lie, the same for every worker of a command.
+fn draw_bases(shared: [u64; 3], limits: &Limits, rng: &mut Rng) -> Bases {
+    let [plan, inputs, outputs] = shared;
+    let bytes = |count: u64| mib(count as usize) as u64;
+    let guard = STACK_GUARD as u64;
+    let stack = guard + bytes(limits.stack_mb) + (PAGE + SIGNAL_STACK) as u64;
+    let lengths = [plan, inputs, outputs, bytes(limits.arena_mb), stack, bytes(limits.heap_mb)];
+    let [plan, inputs, outputs, arena, stack, heap] = areas::draw(lengths, rng);
     let mut some = || rng.below(256) as u16;
     let layout = Layout { stack: some(), library: some(), heap: some(), pad: 0 };
-    Bases { plan, inputs, outputs, arena, stack, heap, layout }
+    Bases { plan, inputs, outputs, arena, stack: stack + guard, heap, layout }
 }
 
 impl SliceRunner {
@@ -109,14 +115,16 @@ impl SliceRunner {
             // SAFETY: the plan is sized for all spans.
             unsafe { to.add(i).write(*span) };
         }
+        let in_len = inputs.spans.iter().map(|span| span.at + span.len).max().unwrap_or(0);
+        let shared = [plan_len as u64, in_len, out_len as u64];
         Ok(SliceRunner {
+            bases: draw_bases(shared, &terms.limits, &mut rng),
             terms,
             inputs,
             plan,
             plan_len,
             outputs: Shared::new(out_len, false)?,
             out_spans,
-            bases: bases(&mut rng),
             poison: Poison::new(&mut rng),
             rng,
             writer: Writer::default(),
@@ -223,9 +231,12 @@ impl SliceRunner {
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
         }
+        if play.stale {
+            self.fill_stale(play);
+        }
         let armed = worker.arm(play.pool.op, &play.tables, play.watched);
         let ready = worker.wait_ready(sandbox, limit).map_err(|stop| self.locate(stop, play))?;
-        self.still_standing(worker, play.pool)?;
+        self.still_standing(worker, play)?;
         let fired = worker.fire(sandbox, play.run as u32, limit);
         let sampled = self.sample(play);
         let (run, look) = fired.map_err(|stop| self.locate(stop, play))?;
@@ -263,11 +274,34 @@ impl SliceRunner {
         Stop::Fault(fault)
     }
 
+    /// Gives each part poison, zeros, ones or the expected bytes of some call, by lot.
+    fn fill_stale(&mut self, play: Play) {
+        for (i, &(at, cap)) in self.slots.parts.iter().enumerate() {
+            let to = &mut self.outputs.bytes_mut()[at..at + cap];
+            match self.rng.below(4) {
+                0 => to.fill(0),
+                1 => to.fill(0xff),
+                2 => {
+                    let call = self.rng.below(play.pool.calls.len());
+                    let known = play.expected.and_then(|e| e.part(call, i % self.slots.n_parts));
+                    let known = known.unwrap_or(&[]);
+                    let n = known.len().min(cap);
+                    to[..n].copy_from_slice(&known[..n]);
+                }
+                _ => (),
+            }
+        }
+    }
+
     /// Before *go* the poison must still stand.
-    fn still_standing(&mut self, worker: &Worker, pool: &Pool) -> Result<(), Stop> {
+    fn still_standing(&mut self, worker: &Worker, play: Play) -> Result<(), Stop> {
+        let pool = play.pool;
         for _ in 0..self.terms.limits.early_lines {
-            let i = self.rng.below(self.slots.poison.len());
-            let (at, len) = self.slots.poison[i];
+            let spans = if play.stale { &self.slots.slack } else { &self.slots.poison };
+            let (at, len) = spans[self.rng.below(spans.len())];
+            if len == 0 {
+                continue;
+            }
             let line = at + self.rng.below(len.div_ceil(64)) * 64;
             let n = (at + len - line).min(64);
             if self.poison.broken(self.outputs.bytes(), line, n).is_some() {

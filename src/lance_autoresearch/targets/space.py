@@ -9,7 +9,8 @@
         -> [Combo("hamming", {"n": 65_537}, "drawn skewed", calls=1), ...]
 
 A draw is log-uniform, mixed with borders of integer widths, powers of two and multiples, each also
-one below and one above. If a call of the drawn sizes would need too much memory, the size that was
+one below and one above, and with sizes that equal that of another quantity, or are beside it. If a
+call of the drawn sizes would need too much memory, the size that was
 drawn first stays and the others are drawn again from what is left. Pure: the same generator state
 gives the same cases.
 """
@@ -35,6 +36,8 @@ MULTIPLES = (8, 16, 32, 64, 100, 256, 1024)
 """Sizes of blocks that kernels work in."""
 PLAIN, BORDER, POWER = 0.5, 0.62, 0.8
 """Of 100 sizes, 50 are log-uniform, 12 borders, 18 beside powers of two, 20 beside multiples."""
+ALIKE = 0.1
+"""In this share of the sizes another quantity's size is taken, or one beside it."""
 SPREAD = (-2.0, 3.0)
 """A case may use 2^-2 to 2^3 times its share of the memory of all cases..."""
 LEAD = 4
@@ -173,6 +176,7 @@ def _draw_shape(
     usual = min(most, int(memory.share * 2 ** rng.uniform(*SPREAD)))
     leading = most if rng.random() < FULL else min(most, LEAD * usual)
     several = 2 * sum(map(len, todo.values())) > cases
+    drawn: list[int] = []
     for place, name in enumerate(_order_quantities(space, rng, todo, memory.share)):
         size = None
         if place == 0:
@@ -186,8 +190,11 @@ def _draw_shape(
         if size is None:
             cap = leading if place == 0 else max(usual, int(ROOM * space.call_bytes(shape)))
             limit = find_limit(space, shape, name, min(most, cap))
-            size = draw_size(space.ranges[name], rng, limit)
+            size = _draw_alike(space.ranges[name], rng, drawn, limit)
+            if size is None:
+                size = draw_size(space.ranges[name], rng, limit)
         shape[name] = size
+        drawn.append(size)
         if place == 0:  # From here on the borders that still must come keep their memory.
             kept = memory.left - _count_border_bytes(space, todo)
             most = max(space.call_bytes(shape), min(most, kept))
@@ -262,6 +269,16 @@ def draw_size(each: Range, rng: np.random.Generator, limit: int) -> int:
         block = int(rng.choice(MULTIPLES))
         size = max(1, round(size / block)) * block + int(rng.integers(-1, 2))
     return each.snap(min(size, limit))
+
+
+def _draw_alike(
+    each: Range, rng: np.random.Generator, drawn: list[int], limit: int
+) -> int | None:
+    """A size of the range that equals one drawn before, or is one beside it; rarely, else None."""
+    if not drawn or rng.random() >= ALIKE:
+        return None
+    size = drawn[int(rng.integers(len(drawn)))] + int(rng.integers(-1, 2))
+    return size if each.low <= size <= limit and each.holds(size) else None
 
 
 def _draw_log_uniform(low: int, high: int, rng: np.random.Generator) -> int:
