@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conductor_parts import HONEST, Bench, library
+from conductor_parts import HONEST, ROOT, Bench, library, programs
 
+from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.records import Fault, FaultKind
 
 SEEN = {
@@ -67,6 +68,18 @@ def test_outputs_hold_what_lance_may_hand_over_and_only_in_checks(bench: Bench, 
     assert fault.kind is FaultKind.PANIC
     timed = bench.conductor.measure_pair(bench.honest, built, bench.pools, seed=5, rounds=2).fault
     assert (timed is None) == (name != "poison"), "timed slices hold poison alone"
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("condition", ["high", "output below input", "zeros", "an answer"])
+def test_memory_like_productions_alone_stops_them(bench: Bench, condition: str) -> None:
+    """Without it the same kernels stop nowhere."""
+    built = bench.build("alone", stop_where((SEEN | HELD)[condition]))
+    with Conductor(ROOT, bin_dir=programs("lar-conductor/test-plain-memory")) as plain:
+        for seed in range(6):
+            assert plain.check_pools(built, bench.pools, seed=seed).fault is None
+            pair = plain.measure_pair(bench.honest, built, bench.pools, seed=seed, rounds=1)
+            assert pair.fault is None
 
 
 def test_a_part_that_is_not_written_is_found_whatever_it_held(bench: Bench) -> None:
