@@ -63,6 +63,7 @@ class Stage(StrEnum):
     DRAWN = "drawn case"
     SLICE = "timed slice"
     """By the comparison of a timed slice."""
+    TOTALS = "total times"
     KEPT = "kept"
     """Of a wrong kernel: every comparison passed."""
     INCONCLUSIVE = "inconclusive"

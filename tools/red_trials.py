@@ -1,13 +1,14 @@
 """Runs spoiled kernels through the real judge: where each one ends.
 
     with RedBench(root, "hamming") as bench:
-        bench.check(mutant.text)        wrong kernels: admission, build, audit, checks; seconds
-        bench.judge(mutant.text)        slow kernels: the whole judge against a delayed champion
+        bench.check(mutant.text)   wrong kernels: admission, build, audit, checks, a full draw
+        bench.judge(mutant.text)   slow ones: total times against a delayed champion, then all
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from red_space import World
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.conductor import audit_object
+from lance_autoresearch.bench.layouts import link_layouts
 from lance_autoresearch.bench.meter import KernelAtFault, Sides
 from lance_autoresearch.bench.noise import measure_noise
 from lance_autoresearch.bench.pools import Pool
@@ -29,6 +31,7 @@ from lance_autoresearch.judge.check import check
 from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.judge.secret_cases import check_draw
+from lance_autoresearch.judge.totals import defend_over
 from lance_autoresearch.records import Fault, NoiseSession, Verdict
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets.champion import read_champion
@@ -36,7 +39,9 @@ from lance_autoresearch.targets.champion import read_champion
 SHARE = 0.4
 """Delay of the champion that slow kernels must beat, as a share of a call, guessed."""
 PER_DRAW = 25
-"""Kernels that one full draw serves; the judge makes one for each would-be keep."""
+"""Kernels that one draw serves; the judge makes one for each would-be keep."""
+LAYOUTS = 3
+"""Layouts of both sides in which total times are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,29 @@ class End:
         return self.stage == Stage.KEPT
 
 
+class SharedPools:
+    """Secret pools that serve `PER_DRAW` kernels."""
+
+    def __init__(self, take: Callable[[ExitStack], list[Pool]]) -> None:
+        """Args:
+            take: makes pools; they live as long as the stack that it is given.
+        """
+        self._take, self._held, self._served = take, ExitStack(), 0
+        self._pools: list[Pool] = []
+
+    def renew(self) -> list[Pool]:
+        """The pools for one more kernel."""
+        if self._served % PER_DRAW == 0:
+            self.close()
+            self._pools = self._take(self._held)
+        self._served += 1
+        return self._pools
+
+    def close(self) -> None:
+        """Remove them."""
+        self._held.close()
+
+
 class RedBench:
     """One target's bench, its honest kernels and a sample of its space; a context manager."""
 
@@ -64,14 +92,17 @@ class RedBench:
         self.champion = read_champion(root, target) or self.bench.first_kernel
         known = (*self.bench.target.timed, *self.bench.target.checks)
         self._fixed = {f"{case.op} {case.name}" for case in known}
-        self._held, self._pools, self._served = ExitStack(), list[Pool](), 0
 
     def __enter__(self) -> Self:
         self.bench.__enter__()
+        inputs = self.bench.inputs
+        self._cases = SharedPools(lambda held: held.enter_context(inputs.take_draw())[0])
+        self._inputs = SharedPools(lambda held: held.enter_context(inputs.take_totals()))
         return self
 
     def __exit__(self, *why: object) -> None:
-        self._held.close()
+        self._cases.close()
+        self._inputs.close()
         self.bench.__exit__(*why)
 
     def look(self, draws: int, seed: int) -> World:
@@ -112,7 +143,7 @@ class RedBench:
             return End(Stage.REFUSED, str(refusal).partition("\n")[0], time.monotonic() - begun)
         _, end = check(bench, built, bench.build(self.champion))
         if end is None:
-            _, end = check_draw(bench, built, self._renew_draw())
+            _, end = check_draw(bench, built, self._cases.renew())
         spent = time.monotonic() - begun
         if end is None:
             return End(Stage.KEPT, "", spent)
@@ -123,13 +154,6 @@ class RedBench:
         """Whether a fixed case or a drawn one found a fault."""
         return Stage.FIXED if fault.combo in self._fixed else Stage.DRAWN
 
-    def _renew_draw(self) -> list[Pool]:
-        """Pools of a full draw, which serve `PER_DRAW` kernels."""
-        if self._served % PER_DRAW == 0:
-            self._held.close()
-            self._pools, _ = self._held.enter_context(self.bench.inputs.take_draw())
-        self._served += 1
-        return self._pools
 
     def check_pair(self, text: bytes, pairs: int = 2) -> End:
         """The same, then pairs of timed slices: what is compared there, not how fast it is."""
@@ -148,8 +172,16 @@ class RedBench:
         return replace(end, seconds=end.seconds + time.monotonic() - begun)
 
     def judge(self, text: bytes) -> End:
-        """The whole judge, against the delayed champion."""
+        """Total times against the delayed champion; if they refuse nothing, the whole judge."""
         begun = time.monotonic()
+        layouts = link_layouts(self.bench.build(self.delayed), self.bench.build(text), LAYOUTS)
+        end = defend_over(self.bench, layouts, self._inputs.renew(), DEFAULT).end
+        if end is not None and end.verdict is Verdict.REVERT:
+            spent = time.monotonic() - begun
+            return End(Stage.TOTALS, f"{end.reason.kind} {end.reason.about}", spent)
+        return self._judge_whole(text, begun)
+
+    def _judge_whole(self, text: bytes, begun: float) -> End:
         job = Job(self.bench.target.name, text, self.delayed, DEFAULT, noise=self._noise)
         judged = judge(job, self.bench)
         spent = time.monotonic() - begun

@@ -48,7 +48,14 @@ def defend_totals(bench: Bench, layouts: Sequence[Sides], policy: Policy) -> Tot
         KernelAtFault, MachineError: as `Meter.measure_pair`.
     """
     with bench.inputs.take_totals() as pools, bench.phases("totals"):
-        times = _measure(bench, layouts, pools, policy)
+        return defend_over(bench, layouts, pools, policy)
+
+
+def defend_over(
+    bench: Bench, layouts: Sequence[Sides], pools: Sequence[Pool], policy: Policy
+) -> Totals:
+    """The same over these inputs."""
+    times = _measure(bench, layouts, pools, policy)
     result = judge_totals(times, policy)
     if result is None or plan_repeat(times, policy) is not None:
         return Totals(times, result, EarlyVerdict(Verdict.INCONCLUSIVE, _count_valid(times)))
