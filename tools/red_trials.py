@@ -174,12 +174,14 @@ class RedBench:
     def judge(self, text: bytes) -> End:
         """Total times against the delayed champion; if they refuse nothing, the whole judge."""
         begun = time.monotonic()
+        self.bench.begin_trial()
         layouts = link_layouts(self.bench.build(self.delayed), self.bench.build(text), LAYOUTS)
         end = defend_over(self.bench, layouts, self._inputs.renew(), DEFAULT).end
-        if end is not None and end.verdict is Verdict.REVERT:
-            spent = time.monotonic() - begun
-            return End(Stage.TOTALS, f"{end.reason.kind} {end.reason.about}", spent)
-        return self._judge_whole(text, begun)
+        if end is None:
+            return self._judge_whole(text, begun)
+        stage = Stage.TOTALS if end.verdict is Verdict.REVERT else Stage.INCONCLUSIVE
+        detail = f"{end.reason.kind} {end.reason.about}"
+        return End(stage, detail, time.monotonic() - begun)
 
     def _judge_whole(self, text: bytes, begun: float) -> End:
         job = Job(self.bench.target.name, text, self.delayed, DEFAULT, noise=self._noise)
