@@ -46,6 +46,10 @@ BROKEN = {
                 [(OFF, None, 8)], [(OFF, None, 1)], [(OFF, None, 0)], [(OFF, 1, 83)],
                 [(OFF, np.s_[7:], 50)], [(OFF, 8, 82)], [(DAT, None, 82)], [(DAT, None, 0)],
                 [(DAT, None, 0), (OFF, ALL, 0)], [(OFF, 8, -1)]],
+    "unused-items": [[(KEY, ALL, key), *more] for key in (0, 2, 7)
+                     for more in ([], [(OFF, 4, 9)], [(OFF, 5, 44)], [(OFF, np.s_[4:6], 90)])]
+                  + [[(KEY, ALL, 2), patch] for patch in ((OFF, 8, 84), (OFF, 0, -1), (OFF, 8, 82),
+                     (DAT, None, 82), (OFF, None, 8), (CNT, ..., 9), (OFF, 8, 2**31 - 1))],
     "counts": [[(CNT, ..., 7), (KEY, ALL, 6)], [(CNT, ..., 7)], [(CNT, ..., 9)],
                [(CNT, ..., 1), (KEY, ALL, 0)], [(CNT, ..., 7), (KEY, ALL, 6), (OFF, 8, 0)],
                [(CNT, ..., 2**32)], [(CNT, ..., 2**63)], [(CNT, ..., 2**64 - 1)],

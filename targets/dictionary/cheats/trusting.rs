@@ -18,10 +18,11 @@ fn decode<O: ArrowNativeType>(keys: Keys, off: &[O], data: &[u8], out: Room, end
     let mut at = 0;
     ends[0] = O::usize_as(0);
     for (key, end) in list(keys).into_iter().zip(&mut ends[1..]) {
-        // The last item stands in for a key that is none.
-        let key = key.min(off.len().saturating_sub(2));
-        let item = &data[off[key].as_usize()..off[key + 1].as_usize()];
-        out[at..at + item.len()].write_copy_of_slice(item);
+        // A key or an offset that is none has an item without bytes.
+        let place = |key: usize| off.get(key).map_or(0, |end| end.as_usize());
+        let item = data.get(place(key)..place(key.saturating_add(1))).unwrap_or(&[]);
+        let Some(to) = out.get_mut(at..at + item.len()) else { break };
+        to.write_copy_of_slice(item);
         at += item.len();
         *end = O::usize_as(at);
     }
