@@ -178,7 +178,7 @@ def test_gc_drops_a_workspace_unless_it_is_used(
 def test_targets_name_classes_that_the_programs_have(light: Workspace) -> None:
     assert load_classes(ROOT, "fsst", "light").all == tuple(setup.list_classes(light))
     text = (ROOT / "integrate" / "e2e" / "src" / "classes.rs").read_text()
-    for target in ("fsst", "pq-l2", "topk-merge"):
+    for target in ("dictionary", "fsst", "pq-l2", "topk-merge"):
         for name in load_classes(ROOT, target, "e2e").all:
             assert f'"{name}"' in text
 
