@@ -15,7 +15,7 @@ from lance_autoresearch.campaign.recording import FinishedTrial
 from lance_autoresearch.campaign.tally import Budget, Run, Tally
 from lance_autoresearch.campaign.whole_queries import follow_keep
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.integrate.verdict import ClassReport, IntegrationReport
+from lance_autoresearch.integrate.class_report import ClassReport, IntegrationReport
 from lance_autoresearch.ledger import Ledger, hash_bytes
 from lance_autoresearch.ledger.export import export_campaign
 from lance_autoresearch.records import ClassEffect, Effect, TrialRecord, Verdict

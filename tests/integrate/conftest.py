@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from integrate.light_parts import SHORT, find_light
 
-from lance_autoresearch.integrate import controls, meter, server, verdict
+from lance_autoresearch.integrate import class_report, controls, meter, pairs, server
 from lance_autoresearch.integrate.setup import set_up
 from lance_autoresearch.integrate.workspace import Workspace
 
@@ -31,7 +31,7 @@ def light() -> Iterator[Workspace]:
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing here is a figure, so it need not wait for the machine."""
     monkeypatch.setenv("LAR_LOCK_DIR", str(tmp_path_factory.getbasetemp()))
-    for module in (controls, meter, server, verdict):
+    for module in (class_report, controls, meter, pairs, server):
         monkeypatch.setattr(module, "QUERIES", SHORT)
 
 

@@ -17,12 +17,13 @@ from lance_autoresearch.cli.app import run_command_line
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.machine import list_cores
 from lance_autoresearch.integrate import controls, meter
+from lance_autoresearch.integrate.class_report import IntegrationReport
 from lance_autoresearch.integrate.features import find_features
 from lance_autoresearch.integrate.library import build_control
 from lance_autoresearch.integrate.meter import CandidateAtFault, QueryMeter
 from lance_autoresearch.integrate.server import Hook, ServerFault, start_server
 from lance_autoresearch.integrate.state import read_state
-from lance_autoresearch.integrate.verdict import IntegrationReport, Question, integrate_kernel
+from lance_autoresearch.integrate.verdict import Question, integrate_kernel
 from lance_autoresearch.integrate.workspace import Workspace
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Effect, Verdict

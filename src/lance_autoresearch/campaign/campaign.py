@@ -29,7 +29,7 @@ from lance_autoresearch.campaign.settle import (
     repair_campaigns,
     settle_campaign,
 )
-from lance_autoresearch.campaign.witnesses import verify_ledger
+from lance_autoresearch.campaign.witnesses import format_keep_message, verify_ledger
 from lance_autoresearch.errors import LarError, LedgerError, UsageError
 from lance_autoresearch.host.git import CHECKOUT_TRAILER, HEAD_TRAILER, Git
 from lance_autoresearch.host.kernel_file import read_kernel
@@ -213,26 +213,6 @@ class Campaign:
                 where=str(self.worktree),
                 next="lar status (repairs it)",
             ) from error
-
-
-def format_keep_message(
-    record: TrialRecord, head: str, checkout: str, verb: str = "keep"
-) -> str:
-    """Commit message of a keep or a demotion; the trailer that the chain needs comes last."""
-    idea = strip_text(record.hypothesis, 1000)
-    gain = "" if record.gain is None else f"{record.gain:+.2f}%"
-    if record.low is not None and record.high is not None:
-        gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
-    subject = " ".join(filter(None, (f"{record.target}: {verb}", gain.split(" ")[0], idea[:50])))
-    trailers = {
-        "Lar-Campaign": record.campaign,
-        "Lar-Kernel": record.kernel,
-        "Lar-Gain": gain or "none",
-        CHECKOUT_TRAILER: checkout,
-        HEAD_TRAILER: head,
-    }
-    tail = "\n".join(f"{name}: {value}" for name, value in trailers.items())
-    return f"{subject}\n\n{idea}\n\n{tail}\n" if idea else f"{subject}\n\n{tail}\n"
 
 
 def create_campaign(

@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
 from lance_autoresearch.agents import Agent
-from lance_autoresearch.campaign import campaign as campaigns
-from lance_autoresearch.campaign.beginning import begin_campaign
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.champion_check import check_champion
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks, notify
-from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign, require_kernel
 from lance_autoresearch.campaign.loop import (
     Budget,
+    Clock,
     EndedBySignal,
     Progress,
     RetryDelays,
@@ -31,13 +28,12 @@ from lance_autoresearch.campaign.loop_output import (
     print_end,
     print_trial,
 )
-from lance_autoresearch.campaign.tally import Run, load_run, lock_loop
-from lance_autoresearch.campaign.waiting import Clock
+from lance_autoresearch.campaign.opening import choose_policy, find_interrupted_run, open_campaign
+from lance_autoresearch.campaign.tally import lock_loop
 from lance_autoresearch.campaign.whole_queries import prepare_queries
 from lance_autoresearch.errors import LarError, UsageError
 from lance_autoresearch.host.live import Live
 from lance_autoresearch.host.phases import Phases
-from lance_autoresearch.rules.policy import DEFAULT
 
 
 def drive_loop(
@@ -68,18 +64,7 @@ def drive_loop(
     hooks = hooks or Hooks()
     if fault := hooks.find_faults():
         raise UsageError(fault, allowed=["http://...", "https://..."])
-    where = (
-        campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
-    )
-    if where is None and resume:
-        raise UsageError(f"no campaign on {target}, so no loop to go on with",
-                         next=f"./lar loop {target}")
-    where = where or begin_campaign(root, target)
-    if where.target != target:
-        raise UsageError(f"campaign '{where.name}' is on {where.target}",
-                         next=f"./lar loop {where.target} --campaign {where.name}")
-    require_kernel(where)
-    campaigns.enter_tier(where)
+    where = open_campaign(root, target, campaign, resume=resume)
     with lock_loop(where.desk):
         try:
             with raise_on_signals():
@@ -117,7 +102,7 @@ def _run_in_campaign(
         show = make_event_printer() if json else live.show
         phases = Phases(show)
         print_begin(where, agent.name, (run.budget if run else budget), json, resume)
-        policy = DEFAULT.adapt_to_trials((run.budget if run else budget).trials or 0)
+        policy = choose_policy(run.budget if run else budget)
         champion = where.read_champion()
         measure = None
         if integrate is not None:
@@ -137,18 +122,3 @@ def _notify_failed(where: Campaign, hooks: Hooks, ended: str) -> None:
     """Tell the person's command of an end that is no end of the loop's own."""
     body = {"v": 1, "event": "end", "campaign": where.name, "target": where.target, "ended": ended}
     notify(hooks.end, hooks, body)
-
-
-def find_interrupted_run(where: Campaign) -> Run:
-    """The campaign's run that was killed or interrupted, or whose keeps were suspended.
-
-    Raises:
-        UsageError: there is none.
-    """
-    run = load_run(where.desk)
-    if run is None or (run.ended and not run.may_go_on):
-        why = f"it ended: {run.ended}" if run else "none was begun"
-        raise UsageError(f"no interrupted loop in campaign '{where.name}' ({why})",
-                         next=f"./lar loop {where.target} --campaign {where.name}")
-    run.ended, run.may_go_on, run.pid = "", False, os.getpid()
-    return run

@@ -41,7 +41,8 @@ from lance_autoresearch.host.disk_use import check_room
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.text.plain_text import strip_text
 
-__all__ = ["Budget", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
+__all__ = ["Budget",
+    "Clock", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
 
 
 class EndedBySignal(BaseException):

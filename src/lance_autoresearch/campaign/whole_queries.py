@@ -17,10 +17,11 @@ from pathlib import Path
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.recording import FinishedTrial
 from lance_autoresearch.errors import LarError
+from lance_autoresearch.integrate.class_report import IntegrationReport
 from lance_autoresearch.integrate.classes import load_classes
 from lance_autoresearch.integrate.report import describe_effect, format_gain
 from lance_autoresearch.integrate.state import require_ready
-from lance_autoresearch.integrate.verdict import IntegrationReport, Question, integrate_kernel
+from lance_autoresearch.integrate.verdict import Question, integrate_kernel
 from lance_autoresearch.integrate.workspace import FULL, describe_workspace
 from lance_autoresearch.judge.job import hash_text
 from lance_autoresearch.ledger import Ledger, Row

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lance_autoresearch.errors import LedgerError
-from lance_autoresearch.host.git import Git
+from lance_autoresearch.host.git import CHECKOUT_TRAILER, HEAD_TRAILER, Git
 from lance_autoresearch.ledger import Ledger, Verified
+from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.text.plain_text import strip_text
 
 
 def verify_ledger(root: Path) -> Verified:
@@ -36,3 +38,23 @@ def _collect_witnesses(git: Git, ledger: Ledger) -> dict[str, str]:
         for commit, testimony in said.items()
         if commit in named or testimony.checkout in own
     }
+
+
+def format_keep_message(
+    record: TrialRecord, head: str, checkout: str, verb: str = "keep"
+) -> str:
+    """Commit message of a keep or a demotion; the trailer that the chain needs comes last."""
+    idea = strip_text(record.hypothesis, 1000)
+    gain = "" if record.gain is None else f"{record.gain:+.2f}%"
+    if record.low is not None and record.high is not None:
+        gain += f" ({record.low:+.2f} .. {record.high:+.2f})"
+    subject = " ".join(filter(None, (f"{record.target}: {verb}", gain.split(" ")[0], idea[:50])))
+    trailers = {
+        "Lar-Campaign": record.campaign,
+        "Lar-Kernel": record.kernel,
+        "Lar-Gain": gain or "none",
+        CHECKOUT_TRAILER: checkout,
+        HEAD_TRAILER: head,
+    }
+    tail = "\n".join(f"{name}: {value}" for name, value in trailers.items())
+    return f"{subject}\n\n{idea}\n\n{tail}\n" if idea else f"{subject}\n\n{tail}\n"

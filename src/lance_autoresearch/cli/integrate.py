@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from lance_autoresearch.integrate.verdict import IntegrationReport
+    from lance_autoresearch.integrate.class_report import IntegrationReport
     from lance_autoresearch.integrate.workspace import Workspace
 
 _PROGRAM = "e2e"

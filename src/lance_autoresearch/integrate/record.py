@@ -18,8 +18,8 @@ from typing import Any
 
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.machine import describe_machine, describe_origin, hash_host_identity
+from lance_autoresearch.integrate.class_report import IntegrationReport
 from lance_autoresearch.integrate.report import encode_report
-from lance_autoresearch.integrate.verdict import IntegrationReport
 from lance_autoresearch.integrate.workspace import Workspace
 
 FOLDER = Path("records") / "integration"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from lance_autoresearch.integrate.class_report import ClassReport, IntegrationReport
 from lance_autoresearch.integrate.controls import Control
-from lance_autoresearch.integrate.verdict import ClassReport, IntegrationReport
 from lance_autoresearch.records import ClassEffect, Effect, KernelCalls
 from lance_autoresearch.rules.policy import QUERIES
 from lance_autoresearch.text.plain_text import mark_untrusted

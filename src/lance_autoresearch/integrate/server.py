@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from lance_autoresearch.errors import MachineError
 from lance_autoresearch.host.checkout import ensure_lar_dir
+from lance_autoresearch.host.machine import list_cores
 from lance_autoresearch.host.sandbox import (
     ResourceLimits,
     end_sandboxed,
@@ -34,6 +35,7 @@ from lance_autoresearch.host.sandbox import (
     start_sandboxed,
 )
 from lance_autoresearch.integrate.answers import Answer, parse_answers
+from lance_autoresearch.integrate.features import find_features
 from lance_autoresearch.integrate.workspace import Workspace
 from lance_autoresearch.rules.policy import QUERIES
 from lance_autoresearch.text.plain_text import strip_text
@@ -60,6 +62,11 @@ class Hook:
     def word(self) -> str:
         """As the program takes it."""
         return f"{self.target}{':' if self.ops else ''}{','.join(self.ops)}={self.library}"
+
+
+def find_place() -> tuple[int, int]:
+    """The core on which such a process runs, and the CPU features that its kernels may use."""
+    return list_cores()[-1], find_features()
 
 
 class Server:

@@ -10,26 +10,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from lance_autoresearch.bench.meter import gather_pairs
 from lance_autoresearch.errors import MachineError
-from lance_autoresearch.host.machine import list_cores
 from lance_autoresearch.host.machine_lock import lock_machine
+from lance_autoresearch.integrate.class_report import (
+    ClassReport,
+    IntegrationReport,
+    make_effect,
+    predict_class,
+    weigh_controls,
+)
 from lance_autoresearch.integrate.controls import Control, ensure_controls
-from lance_autoresearch.integrate.features import find_features
 from lance_autoresearch.integrate.library import build_control, build_library
 from lance_autoresearch.integrate.meter import CandidateAtFault, QueryMeter
+from lance_autoresearch.integrate.pairs import judge_classes, measure_until_decided
 from lance_autoresearch.integrate.reach import watch_class
-from lance_autoresearch.integrate.server import Hook, ServerFault
+from lance_autoresearch.integrate.server import Hook, ServerFault, find_place
 from lance_autoresearch.integrate.setup import hold_workspace, list_classes
 from lance_autoresearch.integrate.state import State, require_ready
 from lance_autoresearch.integrate.workspace import Workspace
-from lance_autoresearch.records import ClassEffect, Comparison, Effect, KernelCalls, PairTimes
-from lance_autoresearch.rules.policy import DEFAULT, QUERIES
-from lance_autoresearch.rules.queries import is_neutral, judge_queries, predict_gain
+from lance_autoresearch.records import ClassEffect, Effect, KernelCalls
 
 Say = Callable[[str], None]
 
@@ -44,42 +46,6 @@ class Question:
     classes: tuple[str, ...]
     ops: tuple[str, ...] = ()
     """Only these ops; empty: all."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassReport:
-    """All that is known of one class."""
-
-    effect: ClassEffect
-    lance: tuple[KernelCalls, ...]
-    """Calls of Lance's own code behind the hook."""
-    candidate: tuple[KernelCalls, ...]
-    """Calls of the candidate, by its own process."""
-    predicted: float | None
-    """Gain, %, that share and time per call would give; None without a call."""
-    controls: tuple[Control, ...]
-
-    @property
-    def share(self) -> float:
-        """Of the query's time that Lance's own code takes behind the hook."""
-        return sum(one.share for one in self.lance)
-
-
-@dataclass(frozen=True, slots=True)
-class IntegrationReport:
-    """The answer."""
-
-    classes: tuple[ClassReport, ...]
-    comparison: Comparison | None
-    """Raw pairs; None if no class was measured."""
-    program: str
-    """sha256 of the end-to-end program."""
-    peak_memory: tuple[int, int]
-    """Bytes of the largest process: Lance, candidate."""
-    compared: int
-    """Queries whose answers were compared."""
-    fault: str = ""
-    """What the candidate did wrong, if it did."""
 
 
 def integrate_kernel(question: Question, say: Say) -> IntegrationReport:
@@ -116,7 +82,7 @@ class _Run:
         self._question, self._state, self._say = question, state, say
         self._candidate, self._lance = candidate, lance
         self._space = question.space
-        self._core, self._features = list_cores()[-1], find_features()
+        self._core, self._features = find_place()
 
     def answer(self) -> IntegrationReport:
         calls = {name: self._watch(name, self._lance) for name in self._question.classes}
@@ -127,12 +93,12 @@ class _Run:
         comparison, fault = None, ""
         try:
             if meter is not None:
-                comparison = self._measure(meter)
-                effects = {e.name: e for e in self._judge(comparison)}
+                comparison = measure_until_decided(meter, self._say)
+                effects = {e.name: e for e in judge_classes(comparison)}
         except CandidateAtFault as error:
             fault = str(error)
             effect = Effect.DIFFERS if error.differs else Effect.FAILED
-            effects = {name: _make_effect(name, effect) for name in reached}
+            effects = {name: make_effect(name, effect) for name in reached}
         reports = tuple(
             self._describe(name, effects.get(name), calls[name], controls.get(name, ()), fault)
             for name in self._question.classes
@@ -176,36 +142,14 @@ class _Run:
             features=self._features,
         )
 
-    def _measure(self, meter: QueryMeter) -> Comparison:
-        """Pairs until every class is decided, or there may be no more."""
-        begun, valid = time.monotonic(), 0
-        pairs: list[PairTimes] = []
-        allowed = QUERIES.main_seconds if len(meter.combos) == 1 else QUERIES.all_seconds
-        while True:
-            pairs.append(meter.measure_pair())
-            valid += pairs[-1].void is None
-            comparison = gather_pairs(meter, pairs)
-            spent = time.monotonic() - begun
-            self._say(f"pair {len(pairs)} of at most {QUERIES.max_pairs}, {spent:.0f} s")
-            over = len(pairs) >= QUERIES.max_pairs or spent + spent / len(pairs) > allowed
-            if over and len(pairs) >= QUERIES.min_pairs:
-                return comparison
-            if valid >= QUERIES.min_pairs and all(
-                e.effect.is_decided for e in self._judge(comparison)
-            ):
-                return comparison
-
-    def _judge(self, comparison: Comparison) -> tuple[ClassEffect, ...]:
-        return judge_queries(comparison, DEFAULT, QUERIES)
-
     def _describe(
         self, name: str, effect: ClassEffect | None, lance: tuple[KernelCalls, ...],
         controls: tuple[Control, ...], fault: str,
     ) -> ClassReport:  # fmt: skip
         if effect is None:
-            return ClassReport(_make_effect(name, Effect.NOT_REACHED), lance, (), None, controls)
+            return ClassReport(make_effect(name, Effect.NOT_REACHED), lance, (), None, controls)
         if not fault:
-            effect = self._weigh_controls(effect, controls)
+            effect = weigh_controls(effect, controls)
         if fault:
             return ClassReport(effect, lance, (), None, controls)
         try:
@@ -215,35 +159,3 @@ class _Run:
         except ServerFault:
             mine = ()
         return ClassReport(effect, lance, mine, predict_class(lance, mine), controls)
-
-    def _weigh_controls(
-        self, effect: ClassEffect, controls: tuple[Control, ...]
-    ) -> ClassEffect:
-        """An effect stands only beside controls that were measured and are neutral."""
-        if any(min(c.alike.pairs, c.routed.pairs) < QUERIES.min_pairs for c in controls):
-            return replace(effect, effect=Effect.NOT_RESOLVED)
-        if not all(is_neutral(c.routed, QUERIES) for c in controls):
-            return replace(effect, effect=Effect.NOT_BELIEVED)
-        return effect
-
-
-def predict_class(
-    lance: tuple[KernelCalls, ...], candidate: tuple[KernelCalls, ...]
-) -> float | None:
-    """Gain of the query, %, from the share of each op and its time per call on both sides."""
-    mine = {one.op: one for one in candidate}
-    saved = 0.0
-    for one in lance:
-        other = mine.get(one.op)
-        if one.calls and other is not None and other.calls and one.ns_per_call > 0:
-            per_unit = (other.ns_per_call * other.calls / other.units) if other.units else 0.0
-            before = (one.ns_per_call * one.calls / one.units) if one.units else 0.0
-            saved += one.share * (1.0 - per_unit / before) if before > 0 else 0.0
-    if not any(one.calls for one in lance):
-        return None
-    return predict_gain(saved, 0.0) if saved < 1.0 else None
-
-
-def _make_effect(name: str, effect: Effect) -> ClassEffect:
-    """An effect without a figure."""
-    return ClassEffect(name, effect, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
