@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lance_autoresearch.cli.report import report_campaign
 from lance_autoresearch.errors import UsageError
 from lance_autoresearch.explain.headroom import Headroom
 from lance_autoresearch.explain.headroom_store import save_headroom
-from lance_autoresearch.ledger import Ledger
+from lance_autoresearch.ledger import Ledger, hash_bytes
 from lance_autoresearch.records import (
     ComboId,
     DefenceRow,
@@ -27,6 +28,7 @@ from lance_autoresearch.records import (
     Results,
     Verdict,
 )
+from lance_autoresearch.records.kind import ABLATION
 from lance_autoresearch.report import CampaignData, gather_campaign, write_report
 from lance_autoresearch.report.page import NOTHING, TIMES, Card, render_page
 from lance_autoresearch.report.sections import (
@@ -207,6 +209,22 @@ def test_combos_at_the_limit_of_memory_are_named_and_not_listed(root: Path) -> N
     assert f"scan8 far 900 ns 100 ns 9.00{TIMES}" in seen
     assert "Memory leaves little or nothing at: scan8 near." in seen
     assert "scan8 near 110" not in seen
+
+
+def test_an_ablation_is_shown_and_its_trials_count_in_the_error_budget(root: Path) -> None:
+    small_night(root)
+    before = build_trust(night(root)).judged
+    (keep,) = night(root).keeps
+    with Ledger.open(root) as ledger:
+        for text in (FAST, FAST.replace(b"fast", b"faster")):
+            row = replace(keep.record, kernel=hash_bytes(text), kind=ABLATION, campaign=None,
+                          parent=keep.id)  # fmt: skip
+            ledger.append(row, blobs={"kernel": text})
+    data = night(root)
+    assert len(data.rows) == 5 and build_trust(data).judged == before + 2
+    seen = Page(page(root)).text
+    assert "+2 -2 of +2 -2 lines hold the gain of trial" in seen
+    assert "faster();" in seen
 
 
 def test_predictions_are_scored(root: Path) -> None:

@@ -16,7 +16,9 @@ EFFECTS = ("delay", "regress")
 """An injected effect of known size."""
 QUERIES = "queries"
 """What whole queries showed of a keep: it confirms the keep, or demotes it."""
-OTHERS = ("quote", "cheat", QUERIES)
+ABLATION = "ablate"
+"""A part of a change was left out; its parent is the trial that made the change."""
+OTHERS = ("quote", "cheat", QUERIES, ABLATION)
 LOAD = " +load "
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lance_autoresearch.campaign.ablation import select_held
 from lance_autoresearch.campaign.null_monitor import NullMonitor, read_monitor
 from lance_autoresearch.campaign.settle import CampaignWorkspace
 from lance_autoresearch.campaign.tally import Run, load_run
@@ -19,7 +20,9 @@ from lance_autoresearch.ledger import CampaignRow, EpochRow, Ledger, Row, Sessio
 from lance_autoresearch.ledger.demotions import apply_demotions
 from lance_autoresearch.ledger.kinds import is_idea, is_null
 from lance_autoresearch.records import TrialRecord, Verdict
+from lance_autoresearch.records.kind import ABLATION
 from lance_autoresearch.text.curve import compute_curve
+from lance_autoresearch.text.difference import Difference, compute_difference
 
 QUOTE = "quote"
 SESSIONS = 12
@@ -36,6 +39,20 @@ class CampaignSummary:
     kept: int
     speed: float
     """Against its starting kernel; see `curve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AblationResult:
+    """What is left of one trial's change."""
+
+    trial: int
+    rows: tuple[Row, ...]
+    """All trials of the ablation, oldest first."""
+    held: Row
+    """The trial of the smallest kernel that holds the gain."""
+    before: Difference | None
+    """The whole change; None: a text is gone."""
+    after: Difference | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,8 @@ class CampaignData:
     """Its hidden nulls counted; None outside campaigns."""
     run: Run | None = None
     """Its newest loop, if an agent drove it: why it ended, the cost of lost turns."""
+    ablations: tuple[AblationResult, ...] = ()
+    """What `lar ablate` left of its trials' changes."""
     headroom: tuple[Headroom, ...] = ()
     """What `lar explain` measured last for its champion."""
 
@@ -116,8 +135,32 @@ def gather_campaign(
         ),
         standing=read_monitor(ledger, mine) if mine else None,
         run=load_run(CampaignWorkspace(root, mine.name, target)) if root and mine else None,
+        ablations=_collect_ablations(ledger, everything, {row.id for row in rows}),
         headroom=find_headroom(root, target, champion) if root else (),
     )
+
+
+def _collect_ablations(
+    ledger: Ledger, everything: list[Row], mine: set[int]
+) -> tuple[AblationResult, ...]:
+    """One for each trial of the campaign and base that `lar ablate` judged."""
+    groups: dict[tuple[int, str], list[Row]] = {}
+    for row in everything:
+        parent = row.record.parent
+        if row.record.kind == ABLATION and parent in mine and parent is not None:
+            groups.setdefault((parent, row.record.champion), []).append(row)
+    found = []
+    for (trial, base), rows in groups.items():
+        held = select_held(rows)
+        if held is not None:
+            before, after = (_compare(ledger, base, row.record.kernel) for row in (rows[0], held))
+            found.append(AblationResult(trial, tuple(rows), held, before, after))
+    return tuple(found)
+
+
+def _compare(ledger: Ledger, base: str, kernel: str) -> Difference | None:
+    old, new = ledger.find_blob(base), ledger.find_blob(kernel)
+    return None if old is None or new is None else compute_difference(old, new)
 
 
 def _choose_campaign(

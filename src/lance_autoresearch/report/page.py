@@ -122,7 +122,7 @@ def _render_template(template: str, data: Mapping[str, Any]) -> str:
         day=_format_day,
         took=_format_duration,
     )
-    house.globals.update(seconds_of=sections.read_seconds)
+    house.globals.update(seconds_of=sections.read_seconds, gain_of=find_overall_gain)
     from markupsafe import Markup
 
     own = {"style": Markup(style), "script": Markup(script)}

@@ -29,7 +29,7 @@ class Trust(NamedTuple):
     """The counters that the ledger has."""
 
     judged: int
-    """Trials that were timed: only these can be kept falsely."""
+    """Trials that were timed, those of ablations too: only these can be kept falsely."""
     each: float
     """Bound on the probability that one of them is."""
     bound: float
@@ -54,7 +54,8 @@ def build_trust(night: CampaignData, policy: Policy = DEFAULT) -> Trust:
     The bound is that of the method for normal noise: 1 / threshold at the screening (an e-value
     under the null exceeds it at most that often), times 1 - confirm_level on fresh data.
     """
-    timed = [r for r in night.records if r.results.measured is not None]
+    ablated = [row.record for found in night.ablations for row in found.rows]
+    timed = [r for r in (*night.records, *ablated) if r.results.measured is not None]
     gates = [r.results.screening for r in timed if r.results.screening is not None]
     threshold = max([policy.e_threshold, *(gate.threshold for gate in gates)])
     each = (1.0 - policy.confirm_level) / threshold
