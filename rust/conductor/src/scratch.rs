@@ -37,9 +37,8 @@ impl Pages {
 
     /// What exists outside of `from..to`, as ranges `(from, to)`.
     pub fn outside(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
-        let around = move |&(first, last): &(u64, u64)| {
-            [(first, last.min(from)), (first.max(to), last)]
-        };
+        let around =
+            move |&(first, last): &(u64, u64)| [(first, last.min(from)), (first.max(to), last)];
         self.known.iter().flat_map(around).filter(|(first, last)| first < last)
     }
 
