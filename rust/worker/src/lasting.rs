@@ -6,6 +6,9 @@
 
 use std::ptr;
 
+/// Of `/proc/self/maps` at most; a check maps some thousand pieces, each a line of 100 bytes.
+const MAPS_BYTES: usize = 16 << 20;
+
 /// Bytes from `start` to `end`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Span {
@@ -88,12 +91,14 @@ impl Lasting {
 }
 
 /// The text of `/proc/self/maps`, with the few system calls that the fence of loading allows.
-fn read_maps() -> String {
-    let (mut text, mut piece) = (Vec::new(), [0u8; 4096]);
+/// It is never freed, since it lists its own place as well.
+fn read_maps() -> &'static str {
+    // Room enough for all mappings that a process may have: a block that grows would be moved.
+    let (mut text, mut piece) = (Vec::with_capacity(MAPS_BYTES), [0u8; 4096]);
     // SAFETY: plain system calls; `piece` has as many bytes as are asked for.
     unsafe {
         let file = libc::open(c"/proc/self/maps".as_ptr(), libc::O_RDONLY);
-        loop {
+        while text.len() + piece.len() <= MAPS_BYTES {
             let n = libc::read(file, piece.as_mut_ptr().cast(), piece.len());
             if n <= 0 {
                 break;
@@ -102,7 +107,8 @@ fn read_maps() -> String {
         }
         libc::close(file);
     }
-    String::from_utf8_lossy(&text).into_owned()
+    // Paths are the only text in it that is not ASCII, and none of them matters.
+    std::str::from_utf8(text.leak()).unwrap_or_default()
 }
 
 /// A line of `/proc/self/maps`, if it is writable and private.
