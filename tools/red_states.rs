@@ -188,34 +188,3 @@ fn red_xmm15(set: bool) -> bool {
     }
 }
 
-/// Whether stack that was used once reads otherwise than stack that never was.
-#[inline(never)]
-fn red_high_water(set: bool) -> bool {
-    let mut place = std::mem::MaybeUninit::<[u8; 1200 << 10]>::uninit();
-    let first = std::hint::black_box(place.as_mut_ptr()).cast::<u64>();
-    // SAFETY: within the array; a page in its middle that the probe of the stack touches, too.
-    unsafe {
-        let page = first.cast::<u8>().add(64 << 10).cast::<u64>();
-        let known = (0..64).any(|i| page.add(i).read_volatile() != 0);
-        if set {
-            page.write_volatile(1);
-        }
-        known
-    }
-}
-
-/// The same of the heap.
-fn red_heap_high_water(set: bool) -> bool {
-    let layout = std::alloc::Layout::from_size_align(64 << 20, 16).unwrap();
-    // SAFETY: within the chunk.
-    unsafe {
-        let chunk = std::hint::black_box(std::alloc::alloc(layout));
-        let page = chunk.add(48 << 20).cast::<u64>();
-        let known = (0..64).any(|i| page.add(i).read_volatile() != 0);
-        if set {
-            page.write_volatile(1);
-        }
-        std::alloc::dealloc(std::hint::black_box(chunk), layout);
-        known
-    }
-}

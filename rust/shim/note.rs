@@ -1,10 +1,17 @@
 //! A panic ends the process and leaves its place on the note page.
 
 use crate::abi::{EXIT_MEMORY, EXIT_PANIC, NOTE_MEMORY, NOTE_PANIC, NOTE_TEXT, Note};
+use core::cell::Cell;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 static NOTE: AtomicPtr<Note> = AtomicPtr::new(core::ptr::null_mut());
+
+thread_local! {
+    /// Of no use but that a panic's own variables of the thread lie beside it: the loader makes room for
+    /// them all when the first is used, which must be before the worker closes its memory.
+    static FIRST: Cell<u8> = const { Cell::new(0) };
+}
 
 unsafe extern "C" {
     /// libc's raw end of the process: no handlers, no destructors.
@@ -29,6 +36,7 @@ impl Write for Text {
 /// Makes every panic write `file:line: message` to `note` and end the process.
 pub fn install(note: *mut Note) {
     NOTE.store(note, Ordering::Relaxed);
+    FIRST.with(|first| std::hint::black_box(first).set(1));
     std::panic::set_hook(Box::new(|info| {
         let mut text = Text { bytes: [0; NOTE_TEXT], len: 0 };
         if let Some(place) = info.location() {

@@ -35,6 +35,17 @@ use std::arch::x86_64::*;
     _fxrstor64(image.0.as_ptr().cast());
 } }
 """
+LASTING = """
+use std::{cell::Cell, sync::atomic::AtomicU64};
+#[repr(align(64))] struct Own(AtomicU64);
+static OWN: Own = Own(AtomicU64::new(0));
+thread_local! { static THREADS: Cell<u64> = const { Cell::new(0) }; }
+unsafe fn count(at: *mut u64) { unsafe {
+    let at = std::hint::black_box(at);
+    if at.read_volatile() != 0 { panic!("found") }
+    at.write_volatile(1);
+} }
+"""
 FRESH = "let block = Vec::<u64>::with_capacity(500); let at = block.as_ptr().cast_mut();"
 HERE = "let here = std::hint::black_box(&raw const a).cast::<u64>().cast_mut();"
 MEMOS = {
@@ -45,12 +56,21 @@ MEMOS = {
     "heap-beside": (f"{FRESH} look(at.add(1 << 17));", ""),
     "heap-large": ("let block = Vec::<u64>::with_capacity(1 << 20); "
                    "look(block.as_ptr().cast_mut().add(1 << 19));", ""),
+    "variable": ("look(OWN.0.as_ptr());", LASTING),
+    "behind-variables": ("look(((OWN.0.as_ptr() as usize | 4095) - 71) as *mut u64);", LASTING),
+    "variable-of-the-thread": ("THREADS.with(|t| look(t.as_ptr()));", LASTING),
+    "behind-those-of-the-thread": ("THREADS.with(|t| look(((t.as_ptr() as usize | 4095) - 71) "
+                                   "as *mut u64));", LASTING),
+    "stack-used-once": (f"{HERE} count(here.wrapping_sub(1 << 16));", LASTING),
+    "heap-used-once": (f"{FRESH} count(at.add(1 << 16));", LASTING),
     "vectors": ("registers();", REGISTERS.replace("PLACES", "[50, 51]")),
     "x87": ("registers();", REGISTERS.replace("PLACES", "[18]")),
 }  # fmt: skip
 """Statements, and the items that they need."""
 x86_alone = pytest.mark.skipif(platform.machine() != "x86_64", reason="registers of x86-64")
-names = [pytest.param(n, marks=x86_alone) if m[1] else n for n, m in MEMOS.items()]
+names = [
+    pytest.param(n, marks=x86_alone) if "arch" in m[1] else n for n, m in MEMOS.items()
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +96,31 @@ def test_what_was_left_is_not_there(bench: Bench, unwiped: Conductor, name: str)
     fault = find(unwiped, bench, built)
     assert fault is not None and fault.kind is FaultKind.PANIC, "the defence alone hides it"
     assert "found" in (fault.note or "")
+
+
+@pytest.mark.parametrize("far", [0, 4096, 1 << 16, 100 << 10])
+def test_nothing_is_left_in_output_memory_behind_the_slots(bench: Bench, far: int) -> None:
+    """One call a slice: all behind its own output is behind all slots."""
+    at = f"(((out.as_ptr() as usize + 4 * out.len() + 8192) & !4095) + {far} + 64) as *mut u64"
+    for name, way in (("look", "look"), ("count", "count")):
+        built = bench.build(f"behind-{name}-{far}", library(
+            f"unsafe {{ {way}({at}); }} {HONEST}", LOOK + LASTING))  # fmt: skip
+        assert find(bench.conductor, bench, built) is None
+
+
+@pytest.mark.parametrize("place", ["environ", "stdout", "tzname"])
+def test_variables_of_the_c_library_cannot_be_written(bench: Bench, place: str) -> None:
+    head = f"unsafe extern \"C\" {{ static mut {place}: u64; }}"
+    body = f"unsafe {{ let at = &raw mut {place}; at.write_volatile(at.read_volatile()); }}"
+    built = bench.build(f"libc-{place}", library(f"{body} {HONEST}", head))
+    fault = find(bench.conductor, bench, built)
+    assert fault is not None and fault.kind is FaultKind.SIGNAL
+
+
+def test_a_panic_names_its_place_although_memory_is_closed(bench: Bench) -> None:
+    fault = bench.check("panics", 'if out.len() > 2 { panic!("text {}", out.len()) }')
+    assert fault is not None and fault.kind is FaultKind.PANIC
+    assert "text 256" in (fault.note or "")
 
 
 def test_memory_does_not_look_fresh(bench: Bench) -> None:

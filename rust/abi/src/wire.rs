@@ -82,7 +82,7 @@ pub struct Command {
     pub wipes: AtomicU64,
 }
 
-/// Page 0 of the control memory.
+/// Page 0 of the control memory, a line for each field; the conductor clears the rest of each.
 #[repr(C)]
 pub struct Control {
     pub turn: Line<Turn>,

@@ -131,6 +131,8 @@ pub struct Slots {
     pub slack: Vec<(usize, usize)>,
     /// First offset behind everything.
     pub end: usize,
+    /// All lie in one span, and no page around it is out of reach.
+    pub dense: bool,
 }
 
 impl Slots {
@@ -180,6 +182,7 @@ impl Slots {
         }
         self.poison.push((start, cursor - start));
         self.end = cursor;
+        self.dense = true;
     }
 
     fn clear(&mut self, pool: &Pool) {
@@ -188,6 +191,7 @@ impl Slots {
         self.poison.clear();
         self.slack.clear();
         self.n_parts = pool.parts.len();
+        self.dense = false;
     }
 }
 

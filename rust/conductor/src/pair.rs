@@ -118,6 +118,7 @@ fn play(
     };
     let mut runner =
         SliceRunner::new(terms, inputs, table_bytes, out_bytes, None, Rng::new(request.seed, 11))?;
+    runner.wipes_with_zeros = true;
     let features = request.features;
     let mut sides = vec![
         Side { name: "champion", library: Some(request.champion), features },

@@ -35,6 +35,13 @@ impl Pages {
         }
     }
 
+    /// What exists outside of `from..to`, as ranges `(from, to)`.
+    pub fn outside(&self, from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+        let around =
+            move |&(first, last): &(u64, u64)| [(first, last.min(from)), (first.max(to), last)];
+        self.known.iter().flat_map(around).filter(|(first, last)| first < last)
+    }
+
     /// The same pages, as a worker sees them.
     pub fn ranges(&self, setup: &Setup) -> Vec<Range> {
         let mut all = Vec::with_capacity(self.known.len());
@@ -88,6 +95,8 @@ mod tests {
         a.bytes_mut()[4096 * 4] = 1;
         pages.survey([&a, &b].into_iter());
         assert_eq!(pages.known, [(4096 * 3, 4096 * 5), page(7)]);
+        let outside: Vec<_> = pages.outside(4096 * 4 + 64, 4096 * 7 + 100).collect();
+        assert_eq!(outside, [(4096 * 3, 4096 * 4 + 64), (4096 * 7 + 100, 4096 * 8)]);
     }
 
     #[test]

@@ -79,6 +79,10 @@ pub struct SliceRunner {
     writer: Writer,
     pub slots: Slots,
     pages: Pages,
+    out_pages: Pages,
+    /// Scratch memory is overwritten with zeros, as memory that was never used reads: no page tells a
+    /// timed slice how many there were. Checks overwrite it with other bytes.
+    pub wipes_with_zeros: bool,
 }
 
 /// Draws where all memories lie, the same for every worker of a command.
@@ -130,6 +134,8 @@ impl SliceRunner {
             writer: Writer::default(),
             slots: Slots::default(),
             pages: Pages::default(),
+            out_pages: Pages::default(),
+            wipes_with_zeros: false,
         })
     }
 
@@ -194,7 +200,7 @@ impl SliceRunner {
     ) -> Tables {
         self.pages.survey(workers.into_iter().map(Worker::scratch));
         let wipes = self.pages.ranges(&self.setup(0, true));
-        let fill = 1 + self.rng.below(255) as u8;
+        let fill = if self.wipes_with_zeros { 0 } else { 1 + self.rng.below(255) as u8 };
         let (at, wipes) = (&self.inputs.at[p], (&wipes[..], fill));
         self.writer.write(&mut self.plan, self.bases, pool, at, calls, &self.slots, wipes)
     }
@@ -227,6 +233,7 @@ impl SliceRunner {
         play: Play,
     ) -> Result<Shots, Stop> {
         let limit = self.limit();
+        self.clear_outputs();
         self.poison.renew(&mut self.rng);
         for &(at, len) in &self.slots.poison {
             self.poison.fill(self.outputs.bytes_mut(), at, len);
@@ -250,6 +257,18 @@ impl SliceRunner {
         match fault.or_else(|| state_fault(worker, play)) {
             Some(fault) => Err(worker.blame(fault).into()),
             None => Ok(Shots { arm: ready.wrapping_sub(armed), run, look }),
+        }
+    }
+
+    /// Clears the pages of the output memory that exist beside this window's slots.
+    fn clear_outputs(&mut self) {
+        if !self.slots.dense {
+            return;
+        }
+        self.out_pages.survey(std::iter::once(&self.outputs));
+        let (start, len) = self.slots.poison[0];
+        for (from, to) in self.out_pages.outside(start as u64, (start + len) as u64) {
+            self.outputs.bytes_mut()[from as usize..to as usize].fill(0);
         }
     }
 

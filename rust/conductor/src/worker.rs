@@ -152,9 +152,24 @@ impl Worker {
         moved == 1
     }
 
+    /// Clears what no word of the control memory uses: nothing may outlive a slice there. It must be
+    /// asleep.
+    fn clear_unused(&mut self) {
+        const LINE: usize = size_of::<Line<u32>>();
+        // The words of each line that say something, in bytes; `parked` is none of them.
+        let words = [4, size_of::<Shot>(), 4, size_of::<Command>(), 8];
+        let bytes = self.control.bytes_mut();
+        for (line, used) in words.into_iter().enumerate() {
+            bytes[line * LINE + used..(line + 1) * LINE].fill(0);
+        }
+        bytes[size_of::<Control>()..PAGE].fill(0);
+        bytes[NOTE_AT..NOTE_AT + PAGE].fill(0);
+    }
+
     /// Wakes it with a command. It must be asleep.
     /// `watched`: the processor's state is compared after each call.
     pub fn arm(&mut self, op: u32, tables: &Tables, watched: bool) -> u64 {
+        self.clear_unused();
         let page = self.page();
         page.state.0.store(0, Ordering::Relaxed);
         let command = &page.command.0;

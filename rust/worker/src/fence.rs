@@ -67,14 +67,19 @@ fn running() -> Rules {
     ])
 }
 
-fn install(rules: Rules) {
-    if cfg!(feature = "test-no-fence") {
-        return;
-    }
+/// Compiles rules, for which it allocates.
+fn compile(rules: Rules) -> BpfProgram {
     let arch = std::env::consts::ARCH.try_into().expect("an architecture seccomp knows");
     let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, arch)
         .expect("a valid rule set");
-    let program: BpfProgram = filter.try_into().expect("a filter below the size limit");
+    filter.try_into().expect("a filter below the size limit")
+}
+
+/// Puts up a fence. Allocates and frees nothing.
+fn install(program: &BpfProgram) {
+    if cfg!(feature = "test-no-fence") {
+        return;
+    }
     let fprog = libc::sock_fprog {
         len: program.len() as u16,
         filter: program.as_ptr() as *mut libc::sock_filter,
@@ -92,8 +97,6 @@ fn install(rules: Rules) {
     if failed {
         crate::note::die("seccomp cannot be installed");
     }
-    // The program is small; freeing it after the last fence could need a system call.
-    std::mem::forget(program);
 }
 
 /// Handlers of refused calls and of faults, on a stack of their own.
@@ -117,10 +120,20 @@ fn handlers(memory: &Memory) {
 /// While constructors of an unknown library may run: no processes, sockets, signals, writes.
 pub fn while_loading(memory: &Memory) {
     handlers(memory);
-    install(loading());
+    install(&compile(loading()));
+}
+
+/// The fence of `while_running`, made ready.
+pub struct Running(BpfProgram);
+
+impl Running {
+    /// While memory can still be allocated.
+    pub fn compile() -> Self {
+        Running(compile(running()))
+    }
 }
 
 /// Before any kernel code.
-pub fn while_running() {
-    install(running());
+pub fn while_running(fence: &Running) {
+    install(&fence.0);
 }

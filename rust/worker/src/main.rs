@@ -11,6 +11,7 @@
 mod confine;
 mod fence;
 mod landlock_sandbox;
+mod lasting;
 mod library;
 mod memory;
 mod note;

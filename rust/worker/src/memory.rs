@@ -59,7 +59,9 @@ pub fn open() -> Memory {
             _ => (setup.out_base, FD_OUTPUT),
         };
         let write = span.which != 0 || cfg!(feature = "test-write-inputs");
-        map(base + span.at, span.len as usize, write, fd, span.at);
+        // Pages of the outputs appear when they are first used: the conductor clears those that did.
+        let populate = if span.which == 0 { libc::MAP_POPULATE } else { 0 };
+        map_with(populate, base + span.at, span.len as usize, write, fd, span.at);
     }
     let [signal_stack, _, heap, arena] = map_scratch(&setup);
     for fd in [FD_CONTROL, FD_PLAN, FD_INPUT, FD_OUTPUT, FD_SCRATCH] {

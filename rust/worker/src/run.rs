@@ -1,5 +1,6 @@
 //! A worker's life: map, load, fence, then one slice after another until it is killed.
 
+use crate::lasting::Lasting;
 use crate::library::Library;
 use crate::memory::Memory;
 use crate::{confine, fence, memory, stack, wipe};
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 struct Ready {
     memory: Memory,
     library: Library,
+    lasting: Lasting,
+    fence: fence::Running,
 }
 
 /// Gets ready and runs slices for ever; the conductor ends the process.
@@ -24,18 +27,23 @@ pub fn worker() -> ! {
         _ => Library::open(),
     };
     library.init(&memory);
+    processor::clear_registers(); // what it remembers of the processor becomes read-only as well
+    let fence = fence::Running::compile();
+    let lasting = Lasting::list();
     confine::process();
-    fence::while_running();
-    let ready = Ready { memory, library };
+    let ready = Ready { memory, library, lasting, fence };
     stack::enter(&ready.memory.setup, &ready, slices)
 }
 
 /// One slice after another, on the kernel's stack.
 extern "C" fn slices(ready: &Ready) -> ! {
-    let Ready { memory, library } = ready;
+    let Ready { memory, library, lasting, fence } = ready;
+    lasting.close();
+    fence::while_running(fence);
     let mut turn = 0;
     loop {
         turn = sleep(memory.control, turn);
+        lasting.restore();
         slice(memory, library, turn);
     }
 }
