@@ -1,16 +1,16 @@
 """Dictionary-encoded columns: items and the keys of batches, sound or broken on purpose.
 
-items = draw_items(rng, 1000, LENGTHS["words"])       # offsets i64[1001], data u8[...]
-keys = KEYS["zipf"](rng, 1000, 8192)                  # u64[8192], each below 1,000
-Batch(keys, 32, len(items.off) - 1, items.off, items.data)
+items = join_items(rng, LENGTHS["words"].draw(rng, 1000))     # offsets i64[1001], data u8[...]
+keys = draw_zipf_keys(rng, 1000, 8192)                        # u64[8192], each below 1,000
+Batch(keys, 32, 1000, *items)
 
-batch = hand_made(rng)                                # 8 items, 16 rows
-patched(batch, [("off", 4, 9), ("keys", 3, 8)])       # a falling offset, a key without an item
+batch = hand_made(rng)                                        # 8 items, 16 rows
+patched(batch, [("off", 4, 9), ("keys", 3, 8)])               # a falling offset, no such item
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,23 +58,35 @@ def join_items(rng: np.random.Generator, lengths: Ints) -> Items:
     return Items(off, rng.integers(97, 123, int(off[-1]), np.uint8))
 
 
-def _draw_between(low: int, high: int) -> Callable[[np.random.Generator, int], Ints]:
-    return lambda rng, n: rng.integers(low, high + 1, n)
+class Lengths(NamedTuple):
+    """Uniform lengths of items, bytes, and the share of empty ones among them."""
+
+    low: int
+    high: int
+    empty: float = 0.0
+
+    def draw(self, rng: np.random.Generator, n: int) -> Ints:
+        """Lengths of `n` items. i64[n]."""
+        return rng.integers(self.low, self.high + 1, n) * (rng.random(n) >= self.empty)
+
+    def vary(self, rng: np.random.Generator) -> Lengths:
+        """A part of this range, or a little beside it if it is one length alone."""
+        if self.low == self.high:
+            return Lengths(*[max(1, self.low + int(rng.integers(-4, 5)))] * 2)
+        low, high = sorted(int(end) for end in rng.integers(self.low, self.high + 1, 2))
+        return Lengths(low, high, self.empty * rng.uniform(0, 2))
 
 
-def _draw_tenth_empty(rng: np.random.Generator, n: int) -> Ints:
-    return rng.integers(1, 24, n) * (rng.random(n) >= 0.1)
-
-
-LENGTHS: Mapping[str, Callable[[np.random.Generator, int], Ints]] = {
-    "equal": _draw_between(12, 12),
-    "short": _draw_between(2, 14),
-    "words": _draw_between(4, 28),
-    "empty": _draw_tenth_empty,
-    "long": _draw_between(40, 80),
-    "many": _draw_between(8, 40),
+LENGTHS: Mapping[str, Lengths] = {
+    "equal": Lengths(12, 12),
+    "short": Lengths(2, 14),
+    "words": Lengths(4, 28),
+    "empty": Lengths(1, 23, 0.1),
+    "long": Lengths(40, 80),
+    "many": Lengths(8, 40),
+    "huge": Lengths(60_000, 70_000, 0.2),
 }
-"""Name -> lengths(rng, number of items), bytes: from country codes to addresses."""
+"""Kinds of items, from country codes to addresses; huge ones are checked and not timed."""
 
 
 def draw_zipf_keys(rng: np.random.Generator, items: int, rows: int) -> Keys:

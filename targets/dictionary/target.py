@@ -71,7 +71,7 @@ TIMED = [  # op, rows, at confirmation, items, distribution, calls
 FIXED = {"eight": 8, "sixteen": 16}
 SOUND = [(1, 1, "short"), (2, 1, "empty"), (7, 3, "long"), (33, 9, "words"), (255, 250, "short-8"),
          (333, 300, "empty-16"), (70_001, 70_001, "short"), (70_001, 17, "empty-64"),
-         (1000, 500, "long-16")]  # fmt: skip
+         (1000, 500, "long-16"), (20, 5, "huge")]  # fmt: skip
 
 
 def call(op, batch, width=0, room=None):
@@ -97,8 +97,10 @@ def inputs(op, shape, dist, rng, calls, make):
         yield from (overflow(op, rng, *each) for each in OVERFLOW)
     else:
         name, _, bits = dist.partition("-")
-        items = fixed_items(rng, shape["items"], name) if op == "decode_fixed" else join_items(
-            rng, LENGTHS[name](rng, shape["items"]))  # fmt: skip
+        if op == "decode_fixed":
+            items = fixed_items(rng, shape["items"], name)
+        else:
+            items = join_items(rng, LENGTHS[name].draw(rng, shape["items"]))
         for _ in range(calls):
             keys = find_keys(name)(rng, shape["items"], shape["rows"])
             batch = Batch(keys, int(bits or 32), shape["items"], *items)
@@ -135,7 +137,7 @@ def drawn_calls(op, shape, dist, rng, calls):
     elif "length" in shape:
         lengths = draw_any_lengths(rng, count, shape["length"])
     else:
-        lengths = LENGTHS[kind](rng, count)
+        lengths = LENGTHS[kind].vary(rng).draw(rng, count)
     items = join_items(rng, lengths)
     for _ in range(calls):
         timed = [int(change) for change in changes if change.isdigit()]
@@ -155,14 +157,18 @@ def drawn_calls(op, shape, dist, rng, calls):
         yield call(op, batch, width)
 
 
+MANY = (65_535, 65_536, 65_537, 1 << 17)
+"""Items of calls that are too large for the draw of each trial."""
+
+
 def space(op, bound):
     """Any number of rows and items, of drawn lengths."""
     size = np.dtype(OPS[op] or np.uint8).itemsize
     families = ("any", "any-moved", "any-mutated", "any-wide") if OPS[op] else ("any",)
     return Space(
         op,
-        {"rows": Range(0, 1 << 18), "items": Range(1, 1 << 17),
-         "length": Range(0 if OPS[op] else 1, 1 << 16)},
+        {"rows": Range(0, 1 << 18), "items": Range(1, 60_000, borders=MANY),
+         "length": Range(0 if OPS[op] else 1, 1 << 12)},
         tuple(DRAWN + family for family in families),
         max_bytes=16 << 20,
         bound=bound,

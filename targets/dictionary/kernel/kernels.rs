@@ -1,4 +1,4 @@
-// Rows of a dictionary: one pass, in which every row stores whole blocks of 32 bytes.
+// Rows of a dictionary: one pass, in which every row stores as many bytes as the longest item has.
 //
 // Lance appends row by row through a builder: a virtual call, checks, two growing vectors. Here the
 // dictionary is checked once, and a row is two offsets, a key's check, a block and a sum. What a
@@ -10,9 +10,6 @@ use std::mem::MaybeUninit;
 
 type Room<'a> = &'a mut [MaybeUninit<u8>];
 type Size = Result<usize, DictErr>;
-
-/// Items beyond this are copied by the library, which knows how.
-const LONG: usize = 256;
 
 /// i32 or i64.
 trait Offset: ArrowNativeType {
@@ -70,9 +67,12 @@ fn gather<K: ArrowNativeType, O: Offset, const N: usize>(
     out: Room,
     ends: &mut [O],
 ) -> Size {
+    // The last items, with room behind them; both places are counted from the start of the data.
     let edge = data.len().saturating_sub(N);
     let mut tail = [0; 2 * SLACK];
     tail[..data.len() - edge].copy_from_slice(&data[edge..]);
+    let near = tail.as_ptr().wrapping_sub(edge);
+    let front = if data.len() < N { near } else { data.as_ptr() };
     let (first, ends) = ends.split_first_mut().expect("an offset more than rows");
     *first = O::usize_as(0);
     assert!(items < off.len() && out.len() >= SLACK && ends.len() >= keys.len() && N <= SLACK);
@@ -90,20 +90,13 @@ fn gather<K: ArrowNativeType, O: Offset, const N: usize>(
         if at + len > room {
             return Err(find_refusal(keys, items, off));
         }
-        // SAFETY: `start + len` is at most `data.len()`, and `N` bytes are read only where they end
-        // within the data or the tail; behind `at + len` are `SLACK` bytes of room.
+        let source = std::hint::select_unpredictable(start > edge, near, front).wrapping_add(start);
+        // SAFETY: `N` bytes end within the data or the tail, `start + len` within the data; behind
+        // `at + len` are `SLACK` bytes of room, and `N` is at most that.
         unsafe {
-            let near = tail.as_ptr().wrapping_add(start.wrapping_sub(edge));
-            let source = if start + N > data.len() { near } else { data.as_ptr().add(start) };
             to.add(at).copy_from_nonoverlapping(source, N);
             if len > N {
-                if len > LONG || end + N > data.len() {
-                    to.add(at).copy_from_nonoverlapping(source, len);
-                } else {
-                    for done in (N..len).step_by(N) {
-                        to.add(at + done).copy_from_nonoverlapping(source.add(done), N);
-                    }
-                }
+                to.add(at).copy_from_nonoverlapping(data.as_ptr().add(start), len);
             }
         }
         at += len;
@@ -124,7 +117,7 @@ fn gather_any<K: ArrowNativeType, O: Offset>(
     let (items, longest) = check_offsets(items, off, data)?;
     match longest {
         0..=16 => gather::<K, O, 16>(keys, items, off, data, out, ends),
-        33..=64 if data.len() > 24 * items => gather::<K, O, 64>(keys, items, off, data, out, ends),
+        33..=64 => gather::<K, O, 64>(keys, items, off, data, out, ends),
         65..=96 if data.len() > 32 * items => gather::<K, O, 96>(keys, items, off, data, out, ends),
         _ => gather::<K, O, 32>(keys, items, off, data, out, ends),
     }
