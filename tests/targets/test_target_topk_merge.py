@@ -48,7 +48,7 @@ def rows_of(library: Library, call: Call) -> list[bytes]:
 
 def nearest(call: Call) -> np.ndarray:
     """Bits of the k least admitted distances, ascending: the heap's content by sorting."""
-    k, lower, upper, _, heap, _, _, dists = call.args
+    k, lower, upper, _, heap, _, _, dists, *_ = call.args
     low = total_order(lower if lower.size else np.array([-MAX], np.float32))
     high = total_order(upper if upper.size else np.array([MAX], np.float32))
     order = total_order(dists)
