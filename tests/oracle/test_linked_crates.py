@@ -1,4 +1,5 @@
-"""Crates of other projects that a target links: listed exactly, pinned, plain, known to the audit."""
+"""Crates of other projects that a target links: listed exactly, pinned, plain, and known to the
+audit."""
 
 from __future__ import annotations
 
