@@ -29,13 +29,19 @@ from lance_autoresearch.build.compiler import (
     reject_failed_step,
 )
 from lance_autoresearch.build.flags import COMMON, select_rust_flags
-from lance_autoresearch.build.kit import expand_extracts, hash_parts, place_in_cache
+from lance_autoresearch.build.kit import (
+    expand_extracts,
+    hash_parts,
+    place_in_cache,
+    select_crate_options,
+)
 from lance_autoresearch.errors import BuildFault, MachineError
 from lance_autoresearch.host.checkout import ensure_lar_dir
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.sandbox import run_sandboxed
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import ensure_extracts
+from lance_autoresearch.oracle import ensure_extracts, load_manifest
+from lance_autoresearch.oracle.linked_crates import FOLDER, read_crate_facts
 
 CROSS_RUSTC, CROSS_CARGO = "/usr/bin/rustc", "/usr/bin/cargo"
 """Debian's compiler (rustc-web): its AArch64 standard library fits only it."""
@@ -188,12 +194,25 @@ class CrossBuild:
         shim = self._compile("lar_shim", self._shim_files, {}, "rlib", entry="shim/lib.rs")
         slices = ensure_extracts(self.root, target) / "prelude"
         prelude_text = expand_extracts((home / "prelude.rs").read_bytes(), slices)
-        trusted = {"lar_shim": shim}
+        trusted = {"lar_shim": shim, **self._build_crates(target)}
         prelude = self._compile("prelude", {"prelude.rs": prelude_text}, trusted, "rlib")
         trusted["prelude"] = prelude
         kernels = self._compile("kernels", {"kernels.rs": text}, trusted, "rlib")
         contract = {"contract.rs": (home / "contract.rs").read_bytes()}
         return self._compile("contract", contract, {**trusted, "kernels": kernels}, "cdylib")
+
+    def _build_crates(self, target: str) -> dict[str, Path]:
+        """Name in Rust -> product of each crate that the target links, in their order."""
+        built: dict[str, Path] = {}
+        base = ensure_extracts(self.root, target) / FOLDER
+        for crate in load_manifest(self.root).get_target(target).crates:
+            place = base / crate.name
+            facts = read_crate_facts(place)
+            files = {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*.rs")}
+            options = select_crate_options(self._options, facts.edition, crate.features)
+            name = crate.rust_name
+            built[name] = self._compile(name, files, built, "rlib", facts.entry, options)
+        return built
 
     @cached_property
     def _shim_files(self) -> dict[str, bytes]:
@@ -206,20 +225,21 @@ class CrossBuild:
 
     def _compile(
         self, name: str, files: Mapping[str, bytes], crates: Mapping[str, Path], kind: str,
-        entry: str = "",
+        entry: str = "", options: Sequence[str] = (),
     ) -> Path:  # fmt: skip
         """One crate in the sandbox, compiled once; its product."""
+        options = options or self._options
         product = f"lib{name}.{'rlib' if kind == 'rlib' else 'so'}"
         listed = [part for item in sorted(files.items()) for part in item]
         used = [part for item in sorted(crates.items()) for part in map(str, item)]
-        key = hash_parts(self.tools.verbose, " ".join([*self._options, kind]), *used, *listed)
+        key = hash_parts(self.tools.verbose, " ".join([*options, kind]), *used, *listed)
 
         def make(folder: Path) -> None:
             for path, data in files.items():
                 write_atomically(folder / path, data)
             externs = [part for crate, path in crates.items()
                        for part in ("--extern", f"{crate}={path}", "-L", path.parent)]  # fmt: skip
-            argv = [self.tools.rustc, *self._options, "--crate-name", name, "--crate-type", kind,
+            argv = [self.tools.rustc, *options, "--crate-name", name, "--crate-type", kind,
                     *map(str, externs), entry or f"{name}.rs"]  # fmt: skip
             readable = [Path(self.tools.sysroot), *(path.parent for path in crates.values())]
             env = build_loader_environment(self.tools)

@@ -197,6 +197,9 @@ def describe_integration(target: str) -> str:
 CHAMPIONS = tuple(sorted(path.parents[1].name for path in ROOT.glob("targets/*/kernel/kernels.rs")))
 """Targets that have a champion: `champion-fsst` and so on are tables."""
 
+PAGES = tuple(sorted(path.parent.name for path in ROOT.glob("targets/[a-z]*/target.py")))
+"""Targets that have a page."""
+
 
 def summarise_simulation() -> str:
     """False candidates among simulated nulls, by machine and kind of noise."""
@@ -262,7 +265,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fuzz": summarise_fuzzing,
     "red": summarise_red_team,
     **{f"champion-{name}": partial(describe_champion, name) for name in CHAMPIONS},
-    **{f"space-{name}": partial(describe_spaces, name) for name in CHAMPIONS},
+    **{f"space-{name}": partial(describe_spaces, name) for name in PAGES},
     **{f"integration-{name}": partial(describe_integration, name) for name in CHAMPIONS},
     **{name: partial(show_figures, name) for name in MEASURED},
 }

@@ -35,6 +35,7 @@ from lance_autoresearch.host.phases import Phases
 from lance_autoresearch.judge.admission import check_audit
 from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.judge import judge
+from lance_autoresearch.oracle import list_linked_names
 from lance_autoresearch.records import Comparison, NoiseSession, PairTimes, Verdict
 from lance_autoresearch.records.trial import INSIDE
 from lance_autoresearch.rules import stats
@@ -210,7 +211,10 @@ def measure_sandbox(couples: int = 32) -> None:
     for target in catalogue.list_targets(ROOT):
         with Bench(ROOT, target) as bench:
             built = bench.build(bench.first_kernel)
-            work = lambda: check_audit(audit_object(ROOT, built.obj, built.so))  # noqa: E731,B023
+            linked = list_linked_names(ROOT, target)
+            work = lambda: check_audit(  # noqa: E731
+                audit_object(ROOT, built.obj, built.so), b"", linked  # noqa: B023
+            )
             audits = [_time_ms(work) for _ in range(21)]
             bare = Conductor(ROOT, box="none", core_a=bench.cores[0], core_b=bench.cores[1])
             sides = {bench.opened.box: bench.conductor, "none": bare}

@@ -32,6 +32,7 @@ from lance_autoresearch.judge.job import Job
 from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.judge.secret_cases import check_draw
 from lance_autoresearch.judge.totals import defend_over
+from lance_autoresearch.oracle import list_linked_names
 from lance_autoresearch.records import Fault, NoiseSession, Verdict
 from lance_autoresearch.rules.policy import DEFAULT
 from lance_autoresearch.targets.champion import read_champion
@@ -138,7 +139,8 @@ class RedBench:
         try:
             admit(text)
             built = bench.build(text)
-            check_audit(audit_object(bench.root, built.obj, built.so), text)
+            linked = list_linked_names(bench.root, bench.target.name)
+            check_audit(audit_object(bench.root, built.obj, built.so), text, linked)
         except RejectedKernel as refusal:
             return End(Stage.REFUSED, str(refusal).partition("\n")[0], time.monotonic() - begun)
         _, end = check(bench, built, bench.build(self.champion))

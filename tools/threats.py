@@ -136,6 +136,7 @@ def stopped(
     from lance_autoresearch.judge.check import check
     from lance_autoresearch.judge.extensions import check_features_guarded
     from lance_autoresearch.judge.secret_cases import check_secret_cases
+    from lance_autoresearch.oracle import list_linked_names
 
     bench, stage = coordinator.bench, "admission"
     try:
@@ -145,7 +146,8 @@ def stopped(
         built = bench.build(text)
         stage = "audit"
         if scan:
-            check_audit(audit_object(bench.root, built.obj, built.so), text)
+            linked = list_linked_names(bench.root, bench.target.name)
+            check_audit(audit_object(bench.root, built.obj, built.so), text, linked)
             check_features_guarded(
                 audit_object(bench.root, build_bare_object(bench.root, bench.target.name, text))
             )

@@ -2,7 +2,6 @@
 
     rng = np.random.default_rng(7)
     dists = DISTANCES["gaussian"](rng, 2048)           # f32[2048]
-    heap = heap_of(dists, 10, rng)                     # f32[10], the array of a max-heap
 
 DISTANCES: gaussian, ascending, descending, equal, ties, zeros, nans, specials, bits.
 DRAWN_DISTANCES: the same kinds with drawn parameters, and mixed. `draw_ids` draws row ids of the
@@ -11,7 +10,6 @@ full 64 bits, `draw_room` the capacity of a heap. The same generator state gives
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -25,13 +23,13 @@ from lance_autoresearch.fixtures.drawn import (
     rearrange,
 )
 from lance_autoresearch.fixtures.floats import VALUES, draw_bits, draw_specials
+from lance_autoresearch.fixtures.nearest import draw_bounds, total_order
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
-    Ints = NDArray[np.int32]
     Ids = NDArray[np.uint64]
 
 
@@ -241,29 +239,6 @@ def draw_room(rng: Generator, k: int, held: int) -> int:
     return int(rng.choice((held, once, twice, rng.integers(held, most + 1))))
 
 
-def draw_near(rng: Generator, n: int, k: int, dists: Floats) -> Floats:
-    """Distances between those of the `k` nearest rows: most of them enter the heap. f32[n]."""
-    finite = np.sort(dists[np.isfinite(dists)])[: k + k // 8 + 1]
-    if not finite.size:
-        return drawn_gaussian(rng, n)
-    with np.errstate(over="ignore"):
-        picks = finite[rng.integers(0, finite.size, (2, n))]
-        return (picks[0] / 2 + picks[1] / 2).astype(np.float32)
-
-
-def draw_bounds(rng: Generator, dists: Floats, wide: bool) -> tuple[Floats, Floats]:
-    """A lower and an upper bound at drawn places of the distances, each f32[0] or f32[1].
-
-    Args:
-        wide: any two places, one bound or both or none; else both, and most rows lie between them.
-    """
-    order = np.sort(total_order(dists)) if dists.size else total_order(np.zeros(1, np.float32))
-    shares = np.sort(rng.random(2)) if wide else rng.uniform((0.0, 0.7), (0.3, 1.0))
-    both = from_total_order(order[(shares * order.size).astype(np.int64)])
-    low, high = (rng.random(2) < 0.7).tolist() if wide else (True, True)
-    return both[: int(low)], both[1 : 1 + int(high)]
-
-
 def draw_odd_bounds(rng: Generator, dists: Floats) -> tuple[Floats, Floats]:
     """Bounds the wrong way round, or an extreme float and another one or none. As `draw_bounds`."""
     lower, upper = draw_bounds(rng, dists, False)
@@ -273,52 +248,3 @@ def draw_odd_bounds(rng: Generator, dists: Floats) -> tuple[Floats, Floats]:
     if rng.random() < 0.4:
         odd[0] = -0.0
     return odd[:1], odd[1 : 1 + int(rng.random() < 0.5)]
-
-
-def total_order(values: Floats) -> Ints:
-    """Integers in the order of Rust's `f32::total_cmp` (IEEE 754 totalOrder). i32[n].
-
-    -NaN < -inf < ... < -0.0 < +0.0 < ... < +inf < +NaN. The same map turns them back into bits.
-    """
-    raw = values.view(np.int32)
-    return raw ^ ((raw >> 31) & np.int32(0x7FFFFFFF))
-
-
-def from_total_order(order: Ints) -> Floats:
-    """The floats whose `total_order` is given. f32[n]."""
-    return (order ^ ((order >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-
-
-def heap_of(seen: Floats, k: int, rng: Generator) -> Floats:
-    """The `k` least finite distances, in the order of a binary max-heap's array. f32[<= k].
-
-    What a top-k heap may hold after a scan of `seen`: which of the valid arrays is random.
-    """
-    least = np.sort(total_order(seen[np.isfinite(seen)]))[:k]
-    heap = rng.permutation(-least.astype(np.int64)).tolist()
-    heapq.heapify(heap)
-    return from_total_order((-np.array(heap, np.int64)).astype(np.int32))
-
-
-def kth_band(
-    k: int, lower: float, upper: float, held: int, ids: Ids, dists: Floats, rest: int = 0
-) -> Ids:
-    """Sorted ids of all rows at the k-th distance: any of them may take the last places.
-
-    Args:
-        k: places; fewer rows than places make the farthest row the k-th.
-        lower, upper: rows in `[lower, upper)` by `total_cmp` are admitted.
-        held: so many rows at the front are in the heap already, whatever the bounds.
-        ids, dists: all rows, u64[n] and f32[n].
-        rest: so many rows at the end go in by push and pop, whatever the bounds.
-    """
-    order = total_order(dists)
-    low, high = total_order(np.array([lower, upper], np.float32))
-    admitted = (order >= low) & (order < high)
-    admitted[:held] = True
-    admitted[order.size - rest :] = True
-    order, ids = order[admitted], ids[admitted]
-    if k == 0 or not order.size:
-        return ids[:0]
-    place = min(k, order.size) - 1
-    return np.sort(ids[order == np.partition(order, place)[place]])

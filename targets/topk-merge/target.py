@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from lance_autoresearch.fixtures.floats import MAX
+from lance_autoresearch.fixtures.nearest import draw_bounds, draw_near, heap_of, kth_band
 from lance_autoresearch.targets.space import Range, Shape, Space
 from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Maker, Op, Out, RowOrder, Target
 
@@ -16,13 +17,10 @@ from .fixtures import (
     DISTANCES,
     DRAWN_DISTANCES,
     bring_near,
-    draw_bounds,
     draw_ids,
-    draw_near,
     draw_odd_bounds,
     draw_room,
-    heap_of,
-    kth_band,
+    drawn_gaussian,
     level_partition,
     row_addresses,
 )
@@ -84,7 +82,7 @@ def drawn_call(
         lower, upper = draw_bounds(rng, scored, DRAWN_BOUNDS[name])
     elif name == "odd":
         lower, upper = draw_odd_bounds(rng, scored)
-    near = draw_near(rng, rest, shape["k"], np.concatenate([heap, scored]))
+    near = draw_near(rng, rest, shape["k"], np.concatenate([heap, scored]), drawn_gaussian)
     heap_ids, ids = every[rows + rest :][: heap.size], every[: rows + rest]
     if scored.size and rng.random() < 0.15:
         scored = level_partition(rng, scored, shape["n"])

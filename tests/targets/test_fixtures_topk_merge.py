@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lance_autoresearch.fixtures import nearest
 from lance_autoresearch.fixtures.floats import MAX
 from lance_autoresearch.targets import catalogue
 
@@ -44,31 +45,31 @@ def test_total_order_is_rusts() -> None:
     bits = [0xFFC00001, 0xFFC00000, 0xFF800000, 0xFF7FFFFF, 0x80000001, 0x80000000]
     bits += [0x00000000, 0x00000001, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000]
     values = np.array(bits, np.uint32).view(np.float32)
-    order = d.total_order(values)
+    order = nearest.total_order(values)
     assert (np.diff(order.astype(np.int64)) > 0).all()
-    assert d.from_total_order(order).view(np.uint32).tolist() == bits
+    assert nearest.from_total_order(order).view(np.uint32).tolist() == bits
 
 
 def test_heap_of_is_a_max_heap_of_the_least() -> None:
     seen = d.squared_gaussian(rng(), 5000)
-    heap = d.heap_of(seen, 100, rng(3))
+    heap = nearest.heap_of(seen, 100, rng(3))
     assert sorted(heap.tolist()) == np.sort(seen)[:100].tolist()
     assert all(heap[(i - 1) // 2] >= heap[i] for i in range(1, 100))
     assert heap.tolist() != sorted(heap.tolist(), reverse=True)
-    assert d.heap_of(seen[:7], 100, rng()).size == 7
-    assert d.heap_of(seen[:0], 100, rng()).size == 0
+    assert nearest.heap_of(seen[:7], 100, rng()).size == 7
+    assert nearest.heap_of(seen[:0], 100, rng()).size == 0
 
 
 def test_kth_band_names_all_rows_at_the_kth_distance() -> None:
     ids = np.arange(10, 17, dtype=np.uint64)
     dists = np.array([5, 1, 2, 2, 9, 2, np.nan], np.float32)
-    assert d.kth_band(2, -MAX, MAX, 0, ids, dists).tolist() == [12, 13, 15]
-    assert d.kth_band(1, -MAX, MAX, 0, ids, dists).tolist() == [11]
-    assert d.kth_band(99, -MAX, MAX, 0, ids, dists).tolist() == [14]  # NaN is never admitted
-    assert d.kth_band(2, 2.0, 9.0, 0, ids, dists).tolist() == [12, 13, 15]
-    assert d.kth_band(1, 2.0, 9.0, 2, ids, dists).tolist() == [11]  # in the heap, so in the race
-    assert d.kth_band(0, -MAX, MAX, 0, ids, dists).size == 0
-    assert d.kth_band(3, 100.0, MAX, 0, ids, dists).size == 0
+    assert nearest.kth_band(2, -MAX, MAX, 0, ids, dists).tolist() == [12, 13, 15]
+    assert nearest.kth_band(1, -MAX, MAX, 0, ids, dists).tolist() == [11]
+    assert nearest.kth_band(99, -MAX, MAX, 0, ids, dists).tolist() == [14]  # NaN is never admitted
+    assert nearest.kth_band(2, 2.0, 9.0, 0, ids, dists).tolist() == [12, 13, 15]
+    assert nearest.kth_band(1, 2.0, 9.0, 2, ids, dists).tolist() == [11]  # it is in the heap
+    assert nearest.kth_band(0, -MAX, MAX, 0, ids, dists).size == 0
+    assert nearest.kth_band(3, 100.0, MAX, 0, ids, dists).size == 0
 
 
 def test_ids_of_every_kind_and_the_extremes_are_drawn() -> None:
@@ -111,7 +112,7 @@ def test_odd_bounds_are_extreme_or_the_wrong_way_round() -> None:
     assert sum(bool(t.all()) for t in turned) >= 30
     assert sum(low.view(np.uint32)[0] == 0x80000000 for low, _ in pairs) >= 10
     for seed in range(50):
-        low, high = d.draw_bounds(rng(seed), values, False)
+        low, high = nearest.draw_bounds(rng(seed), values, False)
         assert low[0] <= high[0]
 
 

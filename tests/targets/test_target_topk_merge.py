@@ -13,6 +13,7 @@ from lance_autoresearch.bench import pools
 from lance_autoresearch.bench.conductor import Conductor
 from lance_autoresearch.build import builder
 from lance_autoresearch.fixtures.floats import MAX
+from lance_autoresearch.fixtures.nearest import from_total_order, total_order
 from lance_autoresearch.targets import catalogue
 from lance_autoresearch.targets.spec import Call, Combo
 
@@ -41,19 +42,19 @@ def rows_of(library: Library, call: Call) -> list[bytes]:
     """Distances and ids that a kernel left in the heap, by distance (total order), then id."""
     dists, ids = library.call(0, call)
     bits, rows = np.frombuffer(dists, np.float32), np.frombuffer(ids, np.uint64)
-    order = np.lexsort((rows, d.total_order(bits)))
+    order = np.lexsort((rows, total_order(bits)))
     return [bits[order].tobytes(), rows[order].tobytes()]
 
 
 def nearest(call: Call) -> np.ndarray:
     """Bits of the k least admitted distances, ascending: the heap's content by sorting."""
-    k, lower, upper, _, heap, _, _, dists, _ = call.args
-    low = d.total_order(lower if lower.size else np.array([-MAX], np.float32))
-    high = d.total_order(upper if upper.size else np.array([MAX], np.float32))
-    order = d.total_order(dists)
+    k, lower, upper, _, heap, _, _, dists, *_ = call.args
+    low = total_order(lower if lower.size else np.array([-MAX], np.float32))
+    high = total_order(upper if upper.size else np.array([MAX], np.float32))
+    order = total_order(dists)
     admitted = order[(order >= low) & (order < high)]
-    least = np.sort(np.concatenate([d.total_order(heap), admitted]))[: int(k[0])]
-    return d.from_total_order(least.astype(np.int32)).view(np.uint32)
+    least = np.sort(np.concatenate([total_order(heap), admitted]))[: int(k[0])]
+    return from_total_order(least.astype(np.int32)).view(np.uint32)
 
 
 @pytest.mark.parametrize("combo", TARGET.timed, ids=label)

@@ -261,11 +261,9 @@ def run_kernel_compiler(
     tools = parts.tools
     argv = [
         tools.rustc, *COMMON, AS_DATA, *select_rust_flags(tools.host, parts.flags),
-        "--extern", f"prelude={parts.prelude / 'libprelude.rlib'}",
-        "--extern", f"lar_shim={parts.shim / 'liblar_shim.rlib'}",
-        "-L", f"dependency={parts.prelude}", "-L", f"dependency={parts.shim}", *words,
+        *parts.externs, *words,
     ]  # fmt: skip
-    readable = [Path(tools.sysroot), parts.shim, parts.prelude]
+    readable = [Path(tools.sysroot), *parts.folders]
     return run_sandboxed(
         argv,
         workdir=build_dir,
@@ -279,7 +277,7 @@ def run_kernel_compiler(
 def _make_kernel(
     build_dir: Path, parts: Kit, text: bytes, seconds: dict[str, float], budget: CpuBudget
 ) -> None:
-    tools, readable = parts.tools, [parts.shim, parts.prelude]
+    tools, readable = parts.tools, parts.folders
     (build_dir / "kernels.rs").write_bytes(text)
     (build_dir / "contract.rs").write_bytes(parts.contract)
     (build_dir / "cc").write_text(KEEPER)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.sandbox import run_sandboxed
 from lance_autoresearch.host.scratch import hold_scratch
 from lance_autoresearch.host.toolchain import Toolchain
-from lance_autoresearch.oracle import ensure_extracts
+from lance_autoresearch.oracle import ensure_extracts, load_manifest
+from lance_autoresearch.oracle.linked_crates import FOLDER, read_crate_facts
 
 RECIPE = 1
 """Part of every key: increase it if a change of this file changes its products."""
@@ -46,6 +47,22 @@ class Kit:
     contract: bytes
     digest: str
     """Names shim, prelude, contract, flags and compiler."""
+    crates: tuple[Path, ...] = ()
+    """Directories of the crates that the prelude links, in the order of extracts.toml."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """All directories that compiling against the kit reads."""
+        return [self.shim, self.prelude, *self.crates]
+
+    @property
+    def externs(self) -> list[str]:
+        """rustc's words that make shim and prelude known, and find what those need."""
+        return [
+            "--extern", f"prelude={self.prelude / 'libprelude.rlib'}",
+            "--extern", f"lar_shim={self.shim / 'liblar_shim.rlib'}",
+            *(word for folder in self.folders for word in ("-L", f"dependency={folder}")),
+        ]  # fmt: skip
 
 
 def compile_kit(root: Path, target: str, *, flags: str = "screen", bare: bool = False) -> Kit:
@@ -64,13 +81,48 @@ def compile_kit(root: Path, target: str, *, flags: str = "screen", bare: bool = 
     text = expand_extracts(
         _read_file(place / "prelude.rs"), ensure_extracts(root, target) / "prelude"
     )
-    externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}"]
+    crates = _build_crates(root, tools, target, options)
+    externs = ["--extern", f"lar_shim={shim / 'liblar_shim.rlib'}", *_name_externs(crates)]
     home = _build_rlib(
         root, tools, "prelude", {"prelude.rs": text}, options, externs, f"{target} prelude.rs"
     )
     contract = _read_file(place / "contract.rs")
     digest = hash_parts(home.name, shim.name, contract, " ".join(options))
-    return Kit(tools, flags, shim, home, contract, digest)
+    return Kit(tools, flags, shim, home, contract, digest, tuple(crates.values()))
+
+
+def _build_crates(
+    root: Path, tools: Toolchain, target: str, options: Sequence[str]
+) -> dict[str, Path]:
+    """Name in Rust -> directory of each crate that the target's items call, in their order."""
+    built: dict[str, Path] = {}
+    base = ensure_extracts(root, target) / FOLDER
+    for crate in load_manifest(root).get_target(target).crates:
+        place = base / crate.name
+        facts = read_crate_facts(place)
+        files = {p.relative_to(place).as_posix(): p.read_bytes() for p in place.rglob("*.rs")}
+        words = select_crate_options(options, facts.edition, crate.features)
+        built[crate.rust_name] = _build_rlib(
+            root, tools, crate.rust_name, files, words, _name_externs(built),
+            f"{crate.name} {crate.version}", entry=facts.entry,
+        )  # fmt: skip
+    return built
+
+
+def select_crate_options(
+    options: Sequence[str], edition: str, features: Iterable[str]
+) -> list[str]:
+    """rustc's options for a crate of another project: our flags, its edition and features."""
+    ours = [word for word in options if not word.startswith("--edition")]
+    return [*ours, f"--edition={edition}", *(f'--cfg=feature="{name}"' for name in features)]
+
+
+def _name_externs(crates: Mapping[str, Path]) -> list[str]:
+    words = [
+        ("--extern", f"{name}={folder / f'lib{name}.rlib'}", "-L", f"dependency={folder}")
+        for name, folder in crates.items()
+    ]
+    return [word for four in words for word in four]
 
 
 def _build_shim(root: Path, tools: Toolchain, options: Sequence[str]) -> Path:
@@ -166,7 +218,7 @@ def compile_maker(root: Path, target: str) -> Path:
     if base.tools.lld:  # rustc's wrapper of lld needs /proc, which the sandbox lacks
         options.append("-Clinker-features=-lld")
     externs = [
-        "-L", f"dependency={base.shim}",
+        *(word for folder in (base.shim, *base.crates) for word in ("-L", f"dependency={folder}")),
         "--extern", f"prelude={base.prelude / 'libprelude.rlib'}",
     ]  # fmt: skip
     files = {"maker.rs": text}

@@ -83,14 +83,12 @@ def _compile(build_dir: Path, kit: Kit, words: list[str]) -> SandboxResult:
     """Run rustc in its sandbox, with the kit's flags."""
     argv = [
         kit.tools.rustc, *COMMON, *select_rust_flags(kit.tools.host, kit.flags),
-        "--extern", f"prelude={kit.prelude / 'libprelude.rlib'}",
-        "--extern", f"lar_shim={kit.shim / 'liblar_shim.rlib'}",
-        "-L", f"dependency={kit.prelude}", "-L", f"dependency={kit.shim}", *words,
+        *kit.externs, *words,
     ]  # fmt: skip
     return run_sandboxed(
         argv,
         workdir=build_dir,
-        readable=[Path(kit.tools.sysroot), kit.shim, kit.prelude],
+        readable=[Path(kit.tools.sysroot), *kit.folders],
         env=build_loader_environment(kit.tools),
         limits=_LIMITS,
     )

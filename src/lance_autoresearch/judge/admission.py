@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -283,13 +283,16 @@ _FIXES: Sequence[tuple[str, str]] = (
 )  # fmt: skip
 
 
-def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
+def check_audit(
+    report: Mapping[str, Any], text: bytes = b"", linked: Iterable[str] = ()
+) -> None:
     """Check `lar-conductor audit`'s report on the kernel's own object and its library.
 
     Args:
         report: {"undefined": [demangled names], "sections": [{"name", "size", "flags"}],
             "exports": [names exported by the linked library]}.
         text: the kernel; the error cites the line that first names the symbol's source.
+        linked: names in Rust of the crates that the prelude links for the kernel too.
 
     Raises:
         RejectedKernel: names the symbol or section and how to fix it.
@@ -304,9 +307,10 @@ def check_audit(report: Mapping[str, Any], text: bytes = b"") -> None:
                 where=_find_place(_shorten_section(name), text),
                 allowed=[_CONST],
             )
+    trusted = _TRUSTED_ROOTS.union(linked)
     for symbol in report.get("undefined", ()):
         name = re.sub(r"::h[0-9a-f]{16}$", "", str(symbol))
-        if not _is_known_symbol(name):
+        if not _is_known_symbol(name, trusted):
             fix = next((m for p, m in _FIXES if re.search(p, name)), None)
             raise RejectedKernel(
                 f"the object needs `{name[:200]}`",
@@ -351,8 +355,8 @@ def _shorten_section(section: str) -> str:
     return f"{kind} ({'::'.join(parts[:-1])})" if len(parts) > 1 else section
 
 
-def _is_known_symbol(name: str) -> bool:
+def _is_known_symbol(name: str, trusted: Set[str]) -> bool:
     if _SYMBOLS.fullmatch(name):
         return True
     roots = set(_ROOTS.findall(_ERROR_VALUE.sub("core::io", name)))
-    return bool(roots) and roots <= _TRUSTED_ROOTS
+    return bool(roots) and roots <= trusted

@@ -25,6 +25,7 @@ from lance_autoresearch.judge.job import (
     make_memory_key,
     make_refusal_key,
 )
+from lance_autoresearch.oracle import list_linked_names
 from lance_autoresearch.records import CodeFacts, Reason, ReasonKind, Verdict
 
 
@@ -81,7 +82,8 @@ def _build_candidate(job: Job, bench: Bench) -> tuple[Built, CodeFacts, bool]:
             built = replace(built, so=relink_library(built, job.layout, order=job.order))
     with bench.phases("audit"):
         report = audit_object(bench.root, built.obj, built.so)
-        check_audit(report, job.kernel)
+        linked = list_linked_names(bench.root, bench.target.name)
+        check_audit(report, job.kernel, linked)
         check_features_guarded(audit_object(bench.root, bare))
     code = CodeFacts(built.digest, built.cached, int(report["text_bytes"]), program)
     return built, code, _is_asking_features(report)

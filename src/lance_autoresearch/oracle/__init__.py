@@ -16,6 +16,7 @@ from lance_autoresearch.oracle.extracts import (
     fetch_upstream,
     hash_extracts,
     list_item_lines,
+    list_linked_names,
     pin_release,
 )
 from lance_autoresearch.oracle.manifest import (
@@ -37,6 +38,7 @@ __all__ = [
     "find_drift",
     "hash_extracts",
     "list_item_lines",
+    "list_linked_names",
     "load_manifest",
     "pin_release",
 ]

@@ -3,6 +3,7 @@
     extracts.toml ── entries ──> Slicer ──> prelude/lance-linalg/distance/l2.rs  (extract!("..."))
                                        ├─> maker/lance-x/a.rs
                                        └─> kernel.rs = header, `use prelude::*;`, items, adapter.rs
+    [[crate]] ──────────────────────────> crates/roaring/Cargo.toml, src/...
 
 `fetch_upstream` does nothing, within milliseconds, if the inputs (manifest, lock, adapter, this
 package's slicer) and the generated files are those of its last run.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.move_in import move_in
 from lance_autoresearch.host.scratch import hold_scratch
 from lance_autoresearch.oracle.archives import Archives, Progress, hash_bytes
+from lance_autoresearch.oracle.linked_crates import find_crate_digest, read_linked_crates
 from lance_autoresearch.oracle.lock import NAME as LOCK_NAME
 from lance_autoresearch.oracle.lock import Lock, make_item_key
 from lance_autoresearch.oracle.manifest import (
@@ -36,6 +38,8 @@ from lance_autoresearch.oracle.manifest import NAME as MANIFEST_NAME
 from lance_autoresearch.oracle.slicer import Slicer
 from lance_autoresearch.oracle.syntax import Source
 
+CODE = ("slicer.py", "syntax.py", "linked_crates.py", Path(__file__).name)
+"""The files of this room on which the generated files depend."""
 _ADAPTER_RULE = b"// ---- adapter: fits the items above to the surface (written by hand)\n"
 
 
@@ -98,7 +102,9 @@ def fetch_upstream(
     cutter = Cutter(archives, lock)
     for target in stale:
         _compare_with_lock(target, cutter.list_items(target), lock)
-        write_extracts(root, target, cutter, _hash_inputs(root, manifest, lock, target))
+        linked = read_linked_crates(archives, target.crates, lock)
+        inputs = _hash_inputs(root, manifest, lock, target)
+        write_extracts(root, target, cutter, inputs, linked)
         if progress:
             progress(f"extracted {target.name}")
 
@@ -158,9 +164,16 @@ class Cutter:
         return text
 
 
-def write_extracts(root: Path, target: TargetExtracts, cutter: Cutter, inputs: str) -> None:
-    """Generate every file of a target, then put the directory in place in one step."""
-    files: dict[str, bytes] = {}
+def write_extracts(
+    root: Path, target: TargetExtracts, cutter: Cutter, inputs: str,
+    linked: Mapping[str, bytes] | None = None,
+) -> None:  # fmt: skip
+    """Generate every file of a target, then put the directory in place in one step.
+
+    Args:
+        linked: files of linked crates, by their path below the directory.
+    """
+    files: dict[str, bytes] = dict(linked or {})
     for entry in (*target.group("prelude"), *target.group("maker")):
         files[f"{entry.group}/{entry.output}"] = cutter.cut_text(entry)
     if target.group("kernel") or not target.entries:
@@ -205,10 +218,10 @@ def _hash_inputs(root: Path, manifest: Manifest, lock: Lock, target: TargetExtra
     parts = [
         manifest.version, manifest.kind, repr(manifest.path), repr(target),
         repr(sorted((e.crate, lock.archives.get(e.crate)) for e in target.entries)),
+        repr([(c.name, lock.archives.get(c.name)) for c in target.crates]),
         repr(sorted(lock.items.get(target.name, {}).items())),
         hash_bytes(_read_adapter(root, target.name)),
-        *(hash_bytes((Path(__file__).parent / n).read_bytes()) for n in ("slicer.py", "syntax.py")),
-        hash_bytes(Path(__file__).read_bytes()),
+        *(hash_bytes((Path(__file__).parent / n).read_bytes()) for n in CODE),
     ]  # fmt: skip
     if manifest.kind == "path":
         archives = Archives(root, manifest)
@@ -251,6 +264,11 @@ def _compare_with_lock(
         )
 
 
+def list_linked_names(root: Path, target: str) -> list[str]:
+    """Names in Rust of the crates that a target links, in their order."""
+    return [crate.rust_name for crate in load_manifest(root).get_target(target).crates]
+
+
 def list_item_lines(root: Path, target: str) -> list[ItemLine]:
     """Every item of a target with its place and size."""
     manifest, lock = load_manifest(root), Lock.read(root)
@@ -282,6 +300,8 @@ def pin_release(root: Path, to: str | None = None, *, progress: Progress | None 
             cutter.cut_text(entry)  # declared edits must fit as well
     crates = sorted({e.crate for t in manifest.targets.values() for e in t.entries})
     digests = {} if manifest.kind == "path" else {c: archives.find_digest(c) for c in crates}
+    linked = {c.name: c for t in manifest.targets.values() for c in t.crates}
+    digests |= {c.name: find_crate_digest(archives, c) for c in linked.values()}
     lock = Lock(manifest.version, digests, items)
     if manifest.version != old.version:
         path = root / MANIFEST_NAME

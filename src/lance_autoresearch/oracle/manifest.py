@@ -13,6 +13,10 @@
         items = ["compute_pq_distance"]      # specs, see slicer.py
         edits = [{ old = "a", new = "b", count = 1 }]    # optional, counted
         inline = true                                    # optional
+        [[crate]]                            # a whole crate that the items above call
+        name = "roaring"                     # each sees those that are listed before it
+        version = "0.11.4"                   # exactly
+        features = ["std"]
 
 A target whose extracts.toml is empty takes nothing from Lance: its adapter.rs is the oracle.
 All faults of all files are reported at once, each with the nearest allowed value.
@@ -21,9 +25,10 @@ All faults of all files are reported at once, each with the nearest allowed valu
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,8 +36,11 @@ from typing import Any
 from lance_autoresearch.errors import UpstreamError
 
 GROUPS = ("prelude", "kernel", "maker")
+CRATE = "crate"
 NAME = "upstream.toml"
 EXTRACTS = "extracts.toml"
+_NAME = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+_VERSION = re.compile(r"\d+\.\d+\.\d+[\w.+-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +77,28 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedCrate:
+    """A crate of another project that Lance's items call: compiled whole, linked to both sides."""
+
+    name: str
+    version: str
+    """Exactly this one: what Lance's own lock file names."""
+    features: tuple[str, ...] = ()
+
+    @property
+    def rust_name(self) -> str:
+        """Its name in Rust sources."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
 class TargetExtracts:
     """The items that one target takes from Lance; empty if it has its own oracle."""
 
     name: str
     entries: tuple[Entry, ...]
+    crates: tuple[LinkedCrate, ...] = ()
+    """In the order in which they compile."""
 
     def group(self, name: str) -> tuple[Entry, ...]:
         """Entries of `prelude`, `kernel` or `maker`, in file order."""
@@ -137,9 +162,10 @@ def parse_manifest(text: str, extracts: Mapping[str, str] | None = None) -> Mani
     if kind == "path" and "path" not in source:
         check.add_fault("[source]: kind = 'path' needs path = 'DIRECTORY'")
     targets = {
-        name: TargetExtracts(name, check.read_entries(name, listed, crates))
+        name: TargetExtracts(name, *check.read_lists(name, listed, crates))
         for name, listed in (extracts or {}).items()
     }
+    check.check_versions(crate for target in targets.values() for crate in target.crates)
     check.finish()
     return Manifest(version, kind, crates, source.get("path"), targets)
 
@@ -191,23 +217,55 @@ class _Check:
             return default
         return value
 
-    def read_entries(self, target: str, text: str, crates: tuple[str, ...]) -> tuple[Entry, ...]:
-        """The entries of one extracts.toml, in the order prelude, kernel, maker."""
+    def read_lists(
+        self, target: str, text: str, crates: tuple[str, ...]
+    ) -> tuple[tuple[Entry, ...], tuple[LinkedCrate, ...]]:
+        """Entries of one extracts.toml, in the order prelude, kernel, maker, and linked crates."""
         path, found = name_extracts_file(target), []
         groups = self.parse_toml(text, path)
-        self.check_keys(groups, set(GROUPS), path)
+        self.check_keys(groups, {*GROUPS, CRATE}, path)
         for group in GROUPS:
-            tables = groups.get(group, [])
-            if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-                self.add_fault(f"{path}: '{group}' must be written as [[{group}]]")
-                continue
-            for i, table in enumerate(tables):
+            for i, table in enumerate(self._list_tables(groups, group, path)):
                 found += self._read_entry(group, table, crates, f"{path} [[{group}]] #{i + 1}")
         outputs = Counter((e.group, e.output) for e in found if e.group != "kernel")
         for (group, output), count in outputs.items():
             if count > 1:
                 self.add_fault(f"{path} {group}: {output} appears {count} times; merge them")
-        return tuple(found)
+        linked = [
+            self._read_crate(table, f"{path} [[{CRATE}]] #{i + 1}")
+            for i, table in enumerate(self._list_tables(groups, CRATE, path))
+        ]
+        return tuple(found), tuple(linked)
+
+    def check_versions(self, linked: Iterable[LinkedCrate]) -> None:
+        """A crate has one version in all targets: upstream.lock has one digest for it."""
+        known: dict[str, str] = {}
+        for crate in linked:
+            if known.setdefault(crate.name, crate.version) != crate.version:
+                self.add_fault(
+                    f"crate {crate.name}: versions {known[crate.name]} and {crate.version}"
+                )
+
+    def _list_tables(self, groups: Mapping[str, Any], key: str, path: str) -> list[dict[str, Any]]:
+        tables = groups.get(key, [])
+        if isinstance(tables, list) and all(isinstance(one, dict) for one in tables):
+            return tables
+        self.add_fault(f"{path}: '{key}' must be written as [[{key}]]")
+        return []
+
+    def _read_crate(self, table: Mapping[str, Any], where: str) -> LinkedCrate:
+        self.check_keys(table, {"name", "version", "features"}, where)
+        name = self.read_typed(table, "name", str, where, "")
+        version = self.read_typed(table, "version", str, where, "")
+        if name and not _NAME.fullmatch(name):
+            self.add_fault(f"{where}: '{name}' is no name of a crate")
+        if version and not _VERSION.fullmatch(version):
+            self.add_fault(f"{where}: version '{version}' is not like 1.2.3")
+        features = table.get("features", [])
+        if not isinstance(features, list) or not all(isinstance(one, str) for one in features):
+            self.add_fault(f"{where}: 'features' must list names")
+            features = []
+        return LinkedCrate(name, version, tuple(features))
 
     def _read_entry(
         self, group: str, table: Mapping[str, Any], crates: tuple[str, ...], where: str
