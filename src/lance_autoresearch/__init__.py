@@ -5,6 +5,7 @@ Every room answers one question, and imports only from rooms below it:
     cli           What did the user ask for, and how is the answer printed? One file a verb.
     doctor        What can this machine do, and how is a weakness fixed?
     report        How does a campaign look on a page?
+    bundle        May a kernel become a pull request, and with which evidence?
     campaign      What happens over many trials: branch, loop, lessons?
     calibration   Does the judge find what is known to be there, and nothing else?
     agents        Who proposes the next kernel?

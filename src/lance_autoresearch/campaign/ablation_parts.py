@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from lance_autoresearch.oracle.syntax import load_parser
+from lance_autoresearch.oracle.syntax import find_whole_span, load_parser
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -36,8 +36,6 @@ class PartKind(StrEnum):
 
 
 ITEMS = {"function_item": PartKind.FUNCTION, "const_item": PartKind.CONSTANT}
-ATTRIBUTES = ("attribute_item", "line_comment", "block_comment")
-"""Belong to the node behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def _list_tiers(kernel: bytes) -> Iterator[Part]:
             continue
         name = _read_name(node)
         inside = re.compile(rb"\b" + re.escape(name.encode()) + rb"\s*::")
-        cuts = [_span_whole(node, kernel)]
+        cuts = [(*find_whole_span(node, kernel), b"")]
         for branch in _walk(root):
             condition = branch.child_by_field_name("condition")
             if branch.type != "if_expression" or condition is None:
@@ -97,7 +95,7 @@ def _span_branch(branch: Node, kernel: bytes) -> tuple[int, int, bytes]:
     node = branch
     if node.parent is not None and node.parent.type == "expression_statement":
         node = node.parent
-    start, end, _ = _span_whole(node, kernel)
+    start, end = find_whole_span(node, kernel)
     return start, end, rest
 
 
@@ -112,7 +110,7 @@ def _list_items(base: bytes, kernel: bytes, kind: PartKind) -> Iterator[Part]:
             if old[name] != text:
                 yield Part(kind, name, _cut(kernel, [(*span, old[name])]))
             continue
-        start, end, _ = _span_whole(node, kernel)
+        start, end = find_whole_span(node, kernel)
         rest = kernel[:start] + kernel[end:]
         word = name.rpartition("::")[2].encode()
         if not re.search(rb"\b" + re.escape(word) + rb"\b", rest):
@@ -172,20 +170,6 @@ def _read(node: Node) -> bytes:
 def _read_name(node: Node) -> str:
     name = node.child_by_field_name("name")
     return _read(name).decode("utf-8", "replace") if name is not None else ""
-
-
-def _span_whole(node: Node, text: bytes) -> tuple[int, int, bytes]:
-    """A node with its attributes and comments, and the line break behind it."""
-    start, end, before = node.start_byte, node.end_byte, node.prev_named_sibling
-    while before is not None and before.type in ATTRIBUTES and _touches(before, start, text):
-        start, before = before.start_byte, before.prev_named_sibling
-    start -= len(text[:start]) - len(text[:start].rstrip(b" \t"))
-    return start, end + (text[end : end + 1] == b"\n"), b""
-
-
-def _touches(node: Node, start: int, text: bytes) -> bool:
-    return text[node.end_byte : start].strip() == b"" and text.count(
-        b"\n", node.end_byte, start) <= 1  # fmt: skip
 
 
 def _cut(text: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:

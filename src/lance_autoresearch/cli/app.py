@@ -116,6 +116,7 @@ VERBS: tuple[Verb, ...] = (
         "replay", "replay:replay_recorded", RECORD, "Run a recorded trial again from its own bytes."
     ),
     Verb("ablate", "ablate:ablate", RECORD, "Find the smallest change that holds a gain."),
+    Verb("bundle", "bundle:bundle", RECORD, "Make a pull request with its evidence."),
     Verb("rejudge", "rejudge:rejudge", RECORD, "Apply the decision rule to recorded pairs."),
     Verb(
         "calibrate",

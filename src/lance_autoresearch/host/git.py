@@ -267,6 +267,24 @@ class Git:
         made = self.run("commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode())
         return (made or b"").decode().strip()
 
+    def commit_patch(self, branch: str, patch: bytes, message: str, scratch: Path) -> str:
+        """Put a patch on a new branch that begins at HEAD; the worktree is not touched.
+
+        Raises:
+            LedgerError: the branch is there, or the patch does not apply.
+        """
+        env, head = {"GIT_INDEX_FILE": str(scratch)}, self.run_text("rev-parse", "HEAD^{commit}")
+        scratch.unlink(missing_ok=True)
+        try:
+            self.run("read-tree", head, env=env)
+            self.run("apply", "--cached", "-", stdin=patch, env=env)
+            tree = (self.run("write-tree", env=env) or b"").decode().strip()
+        finally:
+            scratch.unlink(missing_ok=True)
+        commit = self.make_commit(tree, head, message)
+        self.move_ref(f"refs/heads/{branch}", commit, old=None)
+        return commit
+
     # -- refs and worktrees ----------------------------------------------------------------
 
     def move_ref(self, ref: str, commit: str, *, old: str | None) -> None:

@@ -51,7 +51,8 @@ def load_edits(root: Path, target: str | None = None) -> tuple[Edit, ...]:
             table = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise UpstreamError(f"not valid TOML: {error}", where=_name_manifest(name)) from None
-        found += [_parse_edit(name, i, one) for i, one in enumerate(table.get("edit", []), 1)]
+        where = _name_manifest(name)
+        found += [parse_edit(name, i, one, where) for i, one in enumerate(table.get("edit", []), 1)]
     return tuple(found)
 
 
@@ -59,8 +60,9 @@ def _name_manifest(target: str) -> str:
     return f"targets/{target}/{MANIFEST}"
 
 
-def _parse_edit(target: str, number: int, table: dict[str, Any]) -> Edit:
-    where = f"{_name_manifest(target)} edit {number}"
+def parse_edit(target: str, number: int, table: dict[str, Any], manifest: str) -> Edit:
+    """One edit of a manifest. UpstreamError for a fault."""
+    where = f"{manifest} edit {number}"
     values = {"which": 1, "before": "", "after": "", **table}
     unknown = values.keys() - _TYPES.keys()
     wrong = [key for key, kind in _TYPES.items() if not isinstance(values.get(key), kind)]

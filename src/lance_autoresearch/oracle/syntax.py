@@ -50,6 +50,23 @@ def load_parser() -> Parser:
     return Parser(Language(tree_sitter_rust.language()))
 
 
+ATTACHED = ("attribute_item", "line_comment", "block_comment")
+"""Belong to the node behind them, if no empty line stands between."""
+
+
+def find_whole_span(node: Node, text: bytes) -> tuple[int, int]:
+    """Bytes of a node with its attributes and comments, and the line break behind it."""
+    start, end, before = node.start_byte, node.end_byte, node.prev_named_sibling
+    while before is not None and before.type in ATTACHED:
+        between = text[before.end_byte : start]
+        own_line = text[: before.start_byte].rpartition(b"\n")[2].strip() == b""
+        if between.strip() or between.count(b"\n") > 1 or not own_line:
+            break
+        start, before = before.start_byte, before.prev_named_sibling
+    start -= len(text[:start]) - len(text[:start].rstrip(b" \t"))
+    return start, end + (text[end : end + 1] == b"\n")
+
+
 class Source:
     """A parsed file. `name` is `crate/src/path.rs`, as it appears in messages.
 

@@ -1,0 +1,199 @@
+"""A champion as source of Lance's own crates: what a pull request carries, and a spliced build.
+
+    splice = load_splice(root, "fsst")                targets/fsst/integration/splice.toml
+    files = splice.compose(kernel, read)               path in the crate -> its new text
+    patch = write_patch(splice, old, files, layout)    a unified difference for `git apply`
+
+The manifest holds lines of our own with their places: edits as those of a hook (`patches.Edit`),
+and new files, made of the target's kernel (items dropped, words replaced, each a stated number of
+times) or of a file beside the manifest. Lance's text enters only when a patch is made. One patch
+fits the published crate, another Lance's repository: `LAYOUTS` says where a crate lies in each.
+"""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lance_autoresearch.errors import BuildFault, UpstreamError, UsageError
+from lance_autoresearch.integrate.patches import Edit, apply_edits, parse_edit
+from lance_autoresearch.oracle.syntax import KINDS, find_whole_span, load_parser
+
+MANIFEST = "integration/splice.toml"
+_REPOSITORY = {"fsst": "compression/fsst", "lance-bitpacking": "compression/bitpacking"}
+"""Crates that do not lie at `rust/<name>` in Lance's repository (state of release 14.0.2)."""
+LAYOUTS: Mapping[str, Callable[[str], str]] = {
+    "crates": lambda crate: crate,
+    "repository": lambda crate: f"rust/{_REPOSITORY.get(crate, crate)}",
+}
+"""Layout -> the folder of a crate. `crates`: the published crates, one beside the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Words of the kernel that read otherwise in Lance."""
+
+    old: str
+    new: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that the patch adds."""
+
+    crate: str
+    file: str
+    source: str
+    """`kernel`, or the name of a file beside the manifest."""
+    drop: tuple[str, ...] = ()
+    """Items of the kernel that Lance does not need, by path: `wide::here`."""
+    rewrites: tuple[Rewrite, ...] = ()
+    head: str = ""
+    """Lines in front, and...  """
+    tail: str = ""
+    """...behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """All that one target adds to Lance."""
+
+    root: Path
+    target: str
+    edits: tuple[Edit, ...]
+    files: tuple[NewFile, ...]
+    pull: Mapping[str, Any]
+    """Title, summary, tests: what the text of a pull request says (table `pull`)."""
+
+    @property
+    def crates(self) -> tuple[str, ...]:
+        """Crates that it changes."""
+        names = [*(edit.crate for edit in self.edits), *(file.crate for file in self.files)]
+        return tuple(dict.fromkeys(names))
+
+    def compose(
+        self, kernel: bytes, read: Callable[[str, str], str]
+    ) -> dict[tuple[str, str], str]:
+        """(crate, path) -> the new text of every file that changes.
+
+        Args:
+            read: the text of a file of Lance: crate, path.
+
+        Raises:
+            UpstreamError: Lance moved under an edit, or the kernel under a rewrite.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for edit in self.edits:
+            place = (edit.crate, edit.file)
+            if place not in found:
+                edits = [one for one in self.edits if (one.crate, one.file) == place]
+                found[place] = apply_edits(read(*place), edits)
+        for file in self.files:
+            found[file.crate, file.file] = _format_rust(self._make_file(file, kernel))
+        return found
+
+    def _make_file(self, file: NewFile, kernel: bytes) -> str:
+        if file.source != "kernel":
+            beside = self.root / "targets" / self.target / "integration" / file.source
+            return file.head + beside.read_text(encoding="utf-8") + file.tail
+        text = drop_items(kernel, file.drop, self.target).decode()
+        for rewrite in file.rewrites:
+            count = text.count(rewrite.old)
+            if count != rewrite.count:
+                raise UpstreamError(
+                    f"'{rewrite.old}' occurs {count} times, expected {rewrite.count}: the champion "
+                    "moved", where=f"targets/{self.target}/kernel/kernels.rs",
+                    next=f"correct targets/{self.target}/{MANIFEST}",
+                )  # fmt: skip
+            text = text.replace(rewrite.old, rewrite.new)
+        return file.head + text + file.tail
+
+
+def load_splice(root: Path, target: str) -> Splice:
+    """The manifest of a target.
+
+    Raises:
+        UsageError: the target has none.
+        UpstreamError: it is faulty.
+    """
+    path = root / "targets" / target / MANIFEST
+    where = f"targets/{target}/{MANIFEST}"
+    if not path.is_file():
+        raise UsageError(f"no champion of {target} can be put into Lance's source yet",
+                         where=where, next="write it: targets/fsst has an example")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        files = tuple(
+            NewFile(
+                one["crate"], one["file"], one["source"], tuple(one.get("drop", ())),
+                tuple(Rewrite(r["old"], r["new"], r.get("count", 1))
+                      for r in one.get("rewrite", ())),
+                one.get("head", ""), one.get("tail", ""),
+            )
+            for one in table.get("file", [])
+        )  # fmt: skip
+        edits = tuple(parse_edit(target, i, one, where)
+                      for i, one in enumerate(table.get("edit", []), 1))  # fmt: skip
+        return Splice(root, target, edits, files, table["pull"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise UpstreamError(f"faulty: {error}", where=where) from None
+
+
+def drop_items(text: bytes, names: Sequence[str], target: str) -> bytes:
+    """A Rust text without some items, their attributes and comments.
+
+    Raises:
+        UpstreamError: an item is not there.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    left = [(load_parser().parse(text).root_node, "")]
+    while left:
+        node, path = left.pop()
+        name = node.child_by_field_name("name")
+        if node.type in KINDS and name is not None:
+            path = f"{path}::{(name.text or b'').decode()}".removeprefix("::")
+            spans.setdefault(path, find_whole_span(node, text))
+        left += [(child, path) for child in node.named_children]
+    gone = [name for name in names if name not in spans]
+    if gone:
+        raise UpstreamError(f"no item {', '.join(gone)}: the champion moved",
+                            where=f"targets/{target}/kernel/kernels.rs")
+    for start, end in sorted((spans[name] for name in names), reverse=True):
+        text = text[:start] + text[end:]
+    return text
+
+
+def _format_rust(text: str) -> str:
+    """As rustfmt writes it. Raises BuildFault if it is no Rust."""
+    done = subprocess.run(
+        ["rustfmt", "--edition", "2024", "--emit", "stdout"], input=text, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise BuildFault(f"rustfmt: {done.stderr.strip()[:400]}", where="splice")
+    return done.stdout
+
+
+def write_patch(
+    splice: Splice, read: Callable[[str, str], str], files: Mapping[tuple[str, str], str],
+    layout: str,
+) -> str:  # fmt: skip
+    """A unified difference in git's form, old text against new, with paths of a layout."""
+    edited = {(edit.crate, edit.file) for edit in splice.edits}
+    parts: list[str] = []
+    for (crate, file), new in files.items():
+        path = f"{LAYOUTS[layout](crate)}/{file}"
+        known = (crate, file) in edited
+        old = read(crate, file).splitlines(keepends=True) if known else []
+        lines = difflib.unified_diff(
+            old, new.splitlines(keepends=True), f"a/{path}" if known else "/dev/null", f"b/{path}"
+        )
+        mode = [] if known else ["new file mode 100644\n"]
+        parts += [f"diff --git a/{path} b/{path}\n", *mode, *lines]
+    return "".join(parts)
