@@ -142,11 +142,25 @@ fn decode<O: Offset>(
     }
 }
 
-pub fn decode_i32(keys: Keys, items: u64, off: &[i32], data: &[u8], out: Room, ends: &mut [i32]) -> Size {
+pub fn decode_i32(
+    keys: Keys,
+    items: u64,
+    off: &[i32],
+    data: &[u8],
+    out: &mut [MaybeUninit<u8>],
+    ends: &mut [i32],
+) -> Size {
     decode(keys, items, off, data, out, ends)
 }
 
-pub fn decode_i64(keys: Keys, items: u64, off: &[i64], data: &[u8], out: Room, ends: &mut [i64]) -> Size {
+pub fn decode_i64(
+    keys: Keys,
+    items: u64,
+    off: &[i64],
+    data: &[u8],
+    out: &mut [MaybeUninit<u8>],
+    ends: &mut [i64],
+) -> Size {
     decode(keys, items, off, data, out, ends)
 }
 
@@ -175,7 +189,13 @@ fn pick_any<K: ArrowNativeType>(keys: &[K], items: usize, width: usize, data: &[
     Ok(keys.len() * width)
 }
 
-pub fn decode_fixed(keys: Keys, items: u64, width: usize, data: &[u8], out: Room) -> Size {
+pub fn decode_fixed(
+    keys: Keys,
+    items: u64,
+    width: usize,
+    data: &[u8],
+    out: &mut [MaybeUninit<u8>],
+) -> Size {
     let items = items as usize;
     match keys {
         Keys::U8(keys) => pick_any(keys, items, width, data, out),
