@@ -12,8 +12,8 @@ from lance_autoresearch.bundle.folder import check_newer, find_crate, patch_rele
 from lance_autoresearch.errors import LedgerError, UpstreamError, UsageError
 from lance_autoresearch.host.git import Git
 from lance_autoresearch.integrate.splice import (
-    LAYOUTS,
     drop_items,
+    find_folder,
     load_splice,
     write_patch,
 )
@@ -27,7 +27,7 @@ def lay_repository(to: Path, crates: tuple[str, ...]) -> Path:
         source = find_crate(ROOT, crate)
         for path in source.rglob("*"):
             if path.is_file():
-                place = to / LAYOUTS["repository"](crate) / path.relative_to(source)
+                place = to / find_folder(ROOT, "repository", crate) / path.relative_to(source)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(path.read_bytes())
     git(to, "init", "-q", "-b", "main")
@@ -45,7 +45,7 @@ def test_the_patch_goes_into_a_repository_and_leaves_the_worktree_alone(tmp_path
     assert git(place, "branch", "--show-current") == "main"
     shown = git(place, "show", "--name-only", "--format=%s", commit).splitlines()
     assert shown[0] == "perf(encoding): x"
-    folder = LAYOUTS["repository"]("fsst")
+    folder = find_folder(ROOT, "repository", "fsst")
     assert set(shown[2:]) == {f"{folder}/{file}" for _, file in made.files}
     for (_, file), text in made.files.items():
         assert git(place, "show", f"{commit}:{folder}/{file}") == text.strip()

@@ -1,6 +1,6 @@
 """Why a bundle may not be sent: everything that is unsettled, as data.
 
-    for blocker in list_blockers(root, "fsst", gates):
+    for blocker in list_blockers(root, "hamming", gates):
         blocker.kind, blocker.what, blocker.next
 
 Nothing here measures: verdicts come from records/, overlaps from upstream-overlaps.toml.

@@ -1,6 +1,6 @@
 """Makes the folder of a bundle: patch, checks, tables, text, replay.
 
-    made = make_bundle(root, "fsst", say)      .lar/bundle/fsst/
+    made = make_bundle(root, "hamming", say)   .lar/bundle/hamming/
     made.blockers, made.parts
 
 What is written twice is the same; checks that ran for this patch are not run again.

@@ -2,7 +2,7 @@
 
     write_replay(root, folder, splice, "14.0.2", kernel)     what could not be written
 
-`replay.sh` needs cargo, patch and a registry: it takes the published crate, patches a copy, links
+`replay.sh` needs cargo, patch and a registry: it sources the published crate, patches a copy, links
 both into one program and runs them in turn. Nothing of this project is needed, nor this machine.
 """
 
@@ -32,13 +32,13 @@ CARGO_TARGET_DIR=$PWD/work/target; export CARGO_TARGET_DIR
 case $(uname -m) in
 x86_64) RUSTFLAGS='-C target-cpu=haswell -C target-feature=+avx2,+fma,+f16c'; export RUSTFLAGS ;;
 esac
-take() { # name, version: the published sources, in work/name
-    mkdir -p "work/take-$1/src"
-    : > "work/take-$1/src/lib.rs"
-    printf '[package]\\nname = "take"\\nversion = "0.0.0"\\nedition = "2024"\\n[workspace]\\n' \\
-        > "work/take-$1/Cargo.toml"
-    printf '[dependencies]\\n%s = "=%s"\\n' "$1" "$2" >> "work/take-$1/Cargo.toml"
-    manifest=$(cargo metadata --format-version 1 --manifest-path "work/take-$1/Cargo.toml" |
+get_sources() { # name, version: the published sources, in work/name
+    mkdir -p "work/get-$1/src"
+    : > "work/get-$1/src/lib.rs"
+    printf '[package]\\nname = "sources"\\nversion = "0.0.0"\\nedition = "2024"\\n[workspace]\\n' \\
+        > "work/get-$1/Cargo.toml"
+    printf '[dependencies]\\n%s = "=%s"\\n' "$1" "$2" >> "work/get-$1/Cargo.toml"
+    manifest=$(cargo metadata --format-version 1 --manifest-path "work/get-$1/Cargo.toml" |
         tr '"' '\\n' | grep "/$1-$2/Cargo.toml\\$" | head -1)
     rm -rf "work/$1"
     cp -R "$(dirname "$manifest")" "work/$1"
@@ -78,10 +78,10 @@ def write_replay(
     manifest = CARGO + "\n[dependencies]\n" + "\n".join(depends) + "\n"
     write_atomically(folder / "replay" / "Cargo.toml", manifest.encode())
     write_atomically(folder / "replay" / "replay.rs", source.read_bytes())
-    takes = "".join(f"take {crate} {version}\n" for crate in splice.crates)
+    sources = "".join(f"get_sources {crate} {version}\n" for crate in splice.crates)
     run = ('patch -s -p1 -d work < patch/crates.patch\n'
            'exec cargo run --quiet --release --manifest-path replay/Cargo.toml -- "$@"\n')
-    write_atomically(folder / "replay.sh", (SCRIPT + takes + run).encode(), mode=0o755)
+    write_atomically(folder / "replay.sh", (SCRIPT + sources + run).encode(), mode=0o755)
     names = ["patch/crates.patch", "replay/Cargo.toml", "replay/replay.rs"]
     sums = (f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in names)
     write_atomically(folder / "SHA256SUMS", "".join(sums).encode())

@@ -41,11 +41,17 @@ def write_record(
         "lance": space.version,
         "program_name": space.program,
         "report": encode_report(report),
-        "pairs": _encode_pairs(report),
     }
     path = root / FOLDER / f"{'+'.join(kernels)}-{kind}.json"
-    write_atomically(path, (json.dumps(body, indent=1) + "\n").encode())
+    write_atomically(path, _format_record(body, _encode_pairs(report)).encode())
     return path
+
+
+def _format_record(body: Mapping[str, Any], pairs: list[dict[str, Any]]) -> str:
+    """JSON with a line for each pair: short enough to be reviewed as a difference."""
+    head = json.dumps(body, indent=1).removesuffix("\n}")
+    lines = ",\n".join(f"  {json.dumps(pair)}" for pair in pairs)
+    return f'{head},\n "pairs": [\n{lines}\n ]\n}}\n'
 
 
 def _encode_pairs(report: IntegrationReport) -> list[dict[str, Any]]:

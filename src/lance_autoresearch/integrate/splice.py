@@ -1,6 +1,6 @@
 """A champion as source of Lance's own crates: what a pull request carries, and a spliced build.
 
-    splice = load_splice(root, "fsst")                targets/fsst/integration/splice.toml
+    splice = load_splice(root, "hamming")             targets/hamming/integration/splice.toml
     files = splice.compose(kernel, read)               path in the crate -> its new text
     patch = write_patch(splice, old, files, layout)    a unified difference for `git apply`
 
@@ -22,16 +22,12 @@ from typing import Any
 
 from lance_autoresearch.errors import BuildFault, UpstreamError, UsageError
 from lance_autoresearch.integrate.patches import Edit, apply_edits, parse_edit
+from lance_autoresearch.integrate.workspace import PINS
 from lance_autoresearch.oracle.syntax import KINDS, find_whole_span, load_parser
 
 MANIFEST = "integration/splice.toml"
-_REPOSITORY = {"fsst": "compression/fsst", "lance-bitpacking": "compression/bitpacking"}
-"""Crates that do not lie at `rust/<name>` in Lance's repository (state of release 14.0.2)."""
-LAYOUTS: Mapping[str, Callable[[str], str]] = {
-    "crates": lambda crate: crate,
-    "repository": lambda crate: f"rust/{_REPOSITORY.get(crate, crate)}",
-}
-"""Layout -> the folder of a crate. `crates`: the published crates, one beside the other."""
+LAYOUTS = ("crates", "repository")
+"""The published crates, one beside the other; Lance's repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +111,14 @@ class Splice:
         return file.head + text + file.tail
 
 
+def find_folder(root: Path, layout: str, crate: str) -> str:
+    """Where a crate lies in a layout; integrate/pins.toml names those not at `rust/<name>`."""
+    if layout == "crates":
+        return crate
+    pins = tomllib.loads((root / "integrate" / PINS).read_text())
+    return str(pins["repository"].get(crate, f"rust/{crate}"))
+
+
 def load_splice(root: Path, target: str) -> Splice:
     """The manifest of a target.
 
@@ -126,7 +130,7 @@ def load_splice(root: Path, target: str) -> Splice:
     where = f"targets/{target}/{MANIFEST}"
     if not path.is_file():
         raise UsageError(f"no champion of {target} can be put into Lance's source yet",
-                         where=where, next="write it: targets/fsst has an example")
+                         where=where, next="write it; another target may have one")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         files = tuple(
@@ -188,7 +192,7 @@ def write_patch(
     edited = {(edit.crate, edit.file) for edit in splice.edits}
     parts: list[str] = []
     for (crate, file), new in files.items():
-        path = f"{LAYOUTS[layout](crate)}/{file}"
+        path = f"{find_folder(splice.root, layout, crate)}/{file}"
         known = (crate, file) in edited
         old = read(crate, file).splitlines(keepends=True) if known else []
         lines = difflib.unified_diff(
