@@ -24,28 +24,31 @@ from lance_autoresearch.judge.check import check_text
 from lance_autoresearch.judge.job import EarlyVerdict, Job
 from lance_autoresearch.judge.judge import judge
 from lance_autoresearch.judge.secret_cases import check_secret_cases
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import NoiseSession, Verdict
 from lance_autoresearch.rules.policy import DRAWS, Policy
-from lance_autoresearch.targets.cheats import load_cheats
+from lance_autoresearch.targets.cheats import Cheat, load_cheats
 
 CAUGHT_LATE = ("R", "D")
 """Defences at confirmation: a cheat that only they stop may be reverted before it."""
 
 
 def prove_target(
-    bench: Bench, champion: bytes, policy: Policy, *, pairs: int
+    bench: Bench, champion: bytes, policy: Policy, *, pairs: int, timed: bool = True
 ) -> Iterator[ProofLine]:
-    """All lines for a target, one at a time.
+    """All lines for a target, one at a time; what needs a quiet machine comes last.
 
     Args:
         champion: text of the kernel that cheats are judged against.
         pairs: of the A/A test.
+        timed: also what is measured.
     """
     built = bench.build(champion)
     yield prove_equal("champion", bench, champion)
     yield prove_secret_cases(bench, champion)
-    yield from prove_cheats_refused(bench, champion, policy)
     yield from prove_near_misses(bench)
+    yield from prove_cheats_refused(bench, champion, policy, timed=timed)
+    if not timed:
+        return
     measured = measure_aa(bench, built.so, pairs, policy)
     yield prove_null("A/A: the champion against its copy", measured, policy)
     yield measure_cost(bench, built.so, policy)
@@ -79,26 +82,47 @@ def prove_secret_cases(bench: Bench, champion: bytes) -> ProofLine:
     )  # fmt: skip
 
 
-def prove_cheats_refused(bench: Bench, champion: bytes, policy: Policy) -> Iterator[ProofLine]:
+def prove_cheats_refused(
+    bench: Bench, champion: bytes, policy: Policy, *, timed: bool
+) -> Iterator[ProofLine]:
     """Every committed cheat is refused: incorrect or rejected, never merely slow.
 
-    A cheat that only confirmation can detect (defence R) may be reverted before confirmation. One
-    that only secret cases can detect (G) is compared with a draw if it was reverted before that.
+    Most are stopped before anything is timed, and need no quiet machine. The rest are judged; one
+    that only confirmation can detect (R, D) may be reverted before confirmation.
+
+    Args:
+        timed: judge the rest; else each is named as one that a measurement must stop.
     """
-    built = bench.build(champion)
-    noise = measure_noise(bench, built, champion, policy)
+    noise: NoiseSession | None = None
     for cheat in load_cheats(bench.root, bench.target.name):
-        judged = judge(Job(bench.target.name, cheat.text, champion, policy, noise=noise), bench)
-        refused = judged.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
-        refused |= cheat.by in CAUGHT_LATE and judged.verdict is Verdict.REVERT
-        end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
-        if not refused and "G" in cheat.by:
-            end = check_secret_cases(bench, bench.build(cheat.text)).end or end
-            refused = end.fault is not None
-        reason = describe_early_verdict(end, bench.target).splitlines()[0]
-        yield ProofLine(
-            refused, f"cheat {cheat.id.partition('/')[2]}", f"{end.verdict}: {reason}"
-        )
+        end = _find_untimed_end(bench, cheat)
+        if end is None and timed:
+            noise = noise or measure_noise(bench, bench.build(champion), champion, policy)
+            job = Job(bench.target.name, cheat.text, champion, policy, noise=noise)
+            judged = judge(job, bench)
+            end = EarlyVerdict(judged.verdict, judged.reason, judged.fault)
+        yield _describe_cheat(bench, cheat, end)
+
+
+def _find_untimed_end(bench: Bench, cheat: Cheat) -> EarlyVerdict | None:
+    """How admission, build, audit or a check ends it; None if none of them does.
+
+    One that only secret cases can detect (G) is compared with a full draw too.
+    """
+    _, end = check_text(bench, cheat.text)
+    if end is None and "G" in cheat.by:
+        end = check_secret_cases(bench, bench.build(cheat.text)).end
+    return end
+
+
+def _describe_cheat(bench: Bench, cheat: Cheat, end: EarlyVerdict | None) -> ProofLine:
+    name = f"cheat {cheat.id.partition('/')[2]}"
+    if end is None:
+        return ProofLine(True, name, "passes every check; a measurement must stop it (not run)")
+    refused = end.verdict in (Verdict.INCORRECT, Verdict.REJECTED)
+    refused |= cheat.by in CAUGHT_LATE and end.verdict is Verdict.REVERT
+    reason = describe_early_verdict(end, bench.target).splitlines()[0]
+    return ProofLine(refused, name, f"{end.verdict}: {reason}")
 
 
 def prove_near_misses(bench: Bench) -> Iterator[ProofLine]:
