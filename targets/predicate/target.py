@@ -134,7 +134,7 @@ def combo(
 def count_bytes(shape: Shape) -> int:
     """Bytes of a call: table, codes, ids, mask, heap before and after, further rows."""
     k, m, n, rest = (shape[name] for name in ("k", "m", "n", "rest"))
-    mask = 8 * n + 32 * MOST_FRAGMENTS + 40_000
+    mask = 5 * n + 32 * MOST_FRAGMENTS + 2_000  # at most 3.4 bytes a row were seen beside the rest
     held = min(k, EARLIER) + rest + min(k, EARLIER + n + rest)
     return mask + 4 * CENTROIDS * m + n * (m + 8) + held * 12
 

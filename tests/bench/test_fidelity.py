@@ -301,7 +301,7 @@ def test_every_line_of_a_slice_is_a_line_of_the_archive(target: str) -> None:
         )
         theirs = path.read_text()
         for edit in entry.edits:
-            theirs = theirs.replace(edit.old, edit.new)
+            theirs = theirs.replace(plain(edit.old), plain(edit.new)).replace(edit.old, edit.new)
         known = {plain(x) for line in theirs.splitlines() for x in (line, line.split(" //")[0])}
         for line in cutter.cut_text(entry).decode().splitlines():
             if not line.startswith(f"// {entry.source}:") and line != "}":

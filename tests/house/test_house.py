@@ -94,7 +94,10 @@ PLACES = ("", "src/lance_autoresearch/", "rust/conductor/src/", "rust/worker/src
 """Where a path of a document may begin, beside the document's own directory."""
 PATH = re.compile(r"`((?:[\w.*-]+/)*[\w*-]+\.(?:py|rs|md|toml|json|tsv|sh|png))(?:::\w+)?`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
-FOREIGN = re.compile(r"lance-|index\.html|Cargo\.toml|kernels\.rs|results\.tsv|NAME")
+FOREIGN = re.compile(
+    r"lance-|index\.html|Cargo\.toml|kernels\.rs|results\.tsv|NAME"
+    r"|tables\.md|end-to-end\.md|checks\.json|replay\.sh"  # of a bundle
+)
 """Begins or names what is not a file of this repository."""
 OTHER_PAGES = ("records/", "targets/", "CHANGELOG.md", "docs/results/threats.md")
 """Records and history name files of their day; `tools/threats.py` checks the catalogue's."""

@@ -88,7 +88,7 @@ def measure_spread(target: Target, combo: Combo, dist: str) -> list[float]:
         next(iter(target.inputs(combo.op, combo.shape, dist, np.random.default_rng(seed), 1, None)))
         for seed in range(16)
     ]
-    means = [[float(np.mean(arg)) if arg.size else 0.0 for arg in call.args] for call in calls]
+    means = [[float(np.mean(arg, dtype=np.float64)) if arg.size else 0.0 for arg in call.args] for call in calls]
     return [float(np.std(column)) for column in zip(*means, strict=True)]
 
 

@@ -42,14 +42,31 @@ pub fn set_stack(lowest: u64) {
     STACK.store(lowest as usize, Ordering::Relaxed);
 }
 
-/// SIGSEGV: tells an overflow of the stack from any other fault, and ends the process.
-pub extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, _ctx: *mut libc::c_void) {
+/// Bytes of libc's `abort` at most.
+const ABORT_BYTES: usize = 1024;
+
+/// Whether a fault comes from libc's `abort`: its lock lies in memory that is read-only (`lasting`).
+fn is_abort(context: *mut libc::c_void) -> bool {
+    // SAFETY: the kernel passes a ucontext_t to a handler with SA_SIGINFO.
+    let machine = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    #[cfg(target_arch = "x86_64")]
+    let at = machine.gregs[libc::REG_RIP as usize] as usize;
+    #[cfg(target_arch = "aarch64")]
+    let at = machine.pc as usize;
+    let abort = libc::abort as *const () as usize;
+    (abort..abort + ABORT_BYTES).contains(&at)
+}
+
+/// SIGSEGV: tells an overflow of the stack and libc's `abort` from any other fault, and ends the
+/// process.
+pub extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes a siginfo_t that holds the address.
     let at = unsafe { (*info).si_addr() } as usize;
     let lowest = STACK.load(Ordering::Relaxed);
     let overflow = (lowest.saturating_sub(STACK_GUARD)..lowest).contains(&at);
     let (kind, status) =
         if overflow { (NOTE_STACK, EXIT_STACK) } else { (NOTE_SIGNAL, EXIT_SIGNAL) };
+    let signal = if is_abort(context) { libc::SIGABRT } else { signal };
     write(kind, signal as u32, b"");
     // SAFETY: does not return.
     unsafe { libc::_exit(status) }

@@ -27,7 +27,8 @@ def measure_totals(
         KernelAtFault, MachineError: as `Meter.measure_pair`.
     """
     used = [o for o, own in enumerate(picks) if own]
-    rounds = max(len(picks[o]) for o in used)
+    # One input of each op warms up, so if all of them are wanted, one is left out.
+    rounds = min(max(len(picks[o]) for o in used), *(len(pools[o].cases) - 1 for o in used))
     orders = [_draw_order(len(pools[o].cases), picks[o], rounds) for o in used]
     once = (1,) * len(used)
     plan = PairPlan(rounds, policy.slice_us, calls=once, orders=tuple(orders), drawn=True)
@@ -54,6 +55,7 @@ def measure_totals(
 def _draw_order(count: int, wanted: Sequence[int], rounds: int) -> tuple[int, ...]:
     """One input that warms up, then the wanted ones and further ones in random order."""
     dice = secrets.SystemRandom()
+    wanted = dice.sample(list(wanted), min(rounds, len(wanted)))
     others = list(set(range(count)) - set(wanted))
     dice.shuffle(others)
     timed = [*wanted, *others[1 : 1 + rounds - len(wanted)]]
