@@ -129,8 +129,11 @@ def load_splice(root: Path, target: str) -> Splice:
     path = root / "targets" / target / MANIFEST
     where = f"targets/{target}/{MANIFEST}"
     if not path.is_file():
-        raise UsageError(f"no champion of {target} can be put into Lance's source yet",
-                         where=where, next="write it; another target may have one")
+        have = sorted(p.parent.parent.name for p in root.glob(f"targets/*/{MANIFEST}"))
+        raise UsageError(
+            f"no champion of {target} can be put into Lance's source yet", where=where,
+            next=f"write it; targets/{have[0]} has an example" if have else None,
+        )  # fmt: skip
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         files = tuple(
