@@ -120,6 +120,7 @@ def test_needs_that_are_no_list_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.cpu
+@pytest.mark.deep
 @pytest.mark.timing
 def test_tune_improves_a_knob_that_was_set_badly(tmp_path: Path) -> None:
     root = checkout(tmp_path)

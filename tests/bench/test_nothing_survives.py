@@ -68,8 +68,14 @@ MEMOS = {
 }  # fmt: skip
 """Statements, and the items that they need."""
 x86_alone = pytest.mark.skipif(platform.machine() != "x86_64", reason="registers of x86-64")
+FAST = ("stack", "heap-freed", "variable", "stack-used-once", "x87")
+"""One of each kind for the fast tier."""
 names = [
-    pytest.param(n, marks=x86_alone) if "arch" in m[1] else n for n, m in MEMOS.items()
+    pytest.param(
+        name,
+        marks=[x86_alone] * ("arch" in memo[1]) + [pytest.mark.deep] * (name not in FAST),
+    )
+    for name, memo in MEMOS.items()
 ]
 
 

@@ -97,6 +97,7 @@ def test_a_damaged_store_counts_as_none(root: Path) -> None:
         assert find_headroom(root, "_toy", "ab") == ()
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_loop_explains_its_own_revert(root: Path) -> None:
     """A champion without a delay, and the same with one: slower on any processor."""

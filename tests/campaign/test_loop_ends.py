@@ -27,6 +27,7 @@ from agent_parts import (
 )
 from campaign_parts import git
 from kernels import around
+from tiers import fast_for
 
 from lance_autoresearch.agents import Settings, make_agent
 from lance_autoresearch.build.builder import compose_first_kernel
@@ -68,7 +69,9 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number", fast_for([signal.SIGTERM, signal.SIGHUP], signal.SIGTERM), ids=lambda n: n.name
+)
 def test_a_signal_ends_turn_and_loop_and_the_persons_command_runs(
     root: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

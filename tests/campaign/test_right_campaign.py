@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from campaign_parts import FIRST, TARGET, checkout, git, kept, kernel
+from tiers import fast_for
 
 from lance_autoresearch.campaign import campaign
 from lance_autoresearch.campaign.campaign import Campaign
@@ -117,10 +118,14 @@ def said(root: Path, *words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     "words",
-    [("log", "ham"), ("log", TARGET, "--campaign", "c"), ("status", "ham"), ("lessons", "ham"),
-     ("report", "ham"), ("report", TARGET, "--campaign", "c"), ("loop", TARGET, "--campaign", "c"),
-     ("log", "--export", "c"), ("start", "ham"), ("try", "ham"), ("bench", "ham"),
-     ("diff", "999")],
+    fast_for(
+        [("log", "ham"), ("log", TARGET, "--campaign", "c"), ("status", "ham"), ("lessons", "ham"),
+         ("report", "ham"), ("report", TARGET, "--campaign", "c"),
+         ("loop", TARGET, "--campaign", "c"), ("log", "--export", "c"), ("start", "ham"),
+         ("try", "ham"), ("bench", "ham"), ("diff", "999")],
+        ("log", "ham"), ("report", TARGET, "--campaign", "c"), ("loop", TARGET, "--campaign", "c"),
+        ("try", "ham"), ("diff", "999"),
+    ),
 )  # fmt: skip
 def test_a_name_that_is_nowhere_is_an_error_in_every_command(
     two: tuple[Campaign, Campaign], words: tuple[str, ...]

@@ -16,6 +16,7 @@ import pytest
 from campaign_parts import TARGET, checkout
 from checkout_parts import interruptible, take_products
 from night_parts import small_night
+from tiers import fast_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LAR = Path(sys.executable).parent / "lar"
@@ -59,7 +60,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("name", list(SURROUNDINGS))
+@pytest.mark.parametrize(
+    "name", fast_for(SURROUNDINGS, "few descriptors", "no output", "full output", "POSIX", "no tools")
+)
 @pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.deep) for n in (1, 2, 3))])
 def test_every_command_ends_as_documented(place: Path, name: str, part: int) -> None:
     """A fourth of the commands in each surroundings, another fourth in the next; `deep`: all."""

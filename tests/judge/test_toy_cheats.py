@@ -122,6 +122,7 @@ def test_an_honest_opponent_is_not_accused(chase: Toys) -> None:
     assert not judge_opponent(behind, Claim("all", 1.0), DEFAULT).rejected
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_sealed_inputs_alone_stop_answers_kept_in_them(tmp_path: Path) -> None:
     """Input bytes that the op ignores would be a memory that is always right."""
@@ -137,6 +138,7 @@ def test_sealed_inputs_alone_stop_answers_kept_in_them(tmp_path: Path) -> None:
         assert gain(toys.compared(off, "mark")) > 50
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_the_floor_alone_stops_work_outside_the_clock(tmp_path: Path) -> None:
     """*done* is signalled first and the work done then: right in the end, and no time at all."""
