@@ -61,7 +61,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", fast_for(SURROUNDINGS, "few descriptors", "no output", "full output", "POSIX", "no tools")
+    "name",
+    fast_for(SURROUNDINGS, "few descriptors", "no output", "full output", "POSIX", "no tools"),
 )
 @pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.deep) for n in (1, 2, 3))])
 def test_every_command_ends_as_documented(place: Path, name: str, part: int) -> None:
