@@ -134,6 +134,7 @@ def test_given_calls_are_kept_on_both_sides(bench: Bench) -> None:
     assert [times.calls for times in counts if times] == [(31,), (31,)]
 
 
+@pytest.mark.timing
 def test_long_blocks_last_about_as_long_as_asked(bench: Bench) -> None:
     result = bench.conductor.measure_pair(bench.honest, bench.honest, bench.pools, seed=3, rounds=2,
                                   block_ms=5.0)
