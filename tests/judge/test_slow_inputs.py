@@ -41,7 +41,7 @@ def bench() -> Iterator[Bench]:
 
 
 def spoil(condition: str, times: int) -> bytes:
-    """Lance's own code, which works so many times again under a condition."""
+    """Lance's own code, which works a number of times again under a condition."""
     text = (ensure_extracts(ROOT, "_toy") / "kernel.rs").read_text()
     assert text.count(LOOP) == 1
     return text.replace(LOOP, AGAIN % (condition, times) + LOOP).encode()

@@ -19,12 +19,12 @@ from lance_autoresearch.build.kit import hash_parts
 from lance_autoresearch.host.files import write_atomically
 from lance_autoresearch.host.machine import read_boot_id
 from lance_autoresearch.integrate.meter import QueryMeter
+from lance_autoresearch.integrate.pairs import judge_classes
 from lance_autoresearch.integrate.server import Hook
 from lance_autoresearch.integrate.state import State, hash_file
 from lance_autoresearch.integrate.workspace import Workspace
 from lance_autoresearch.records import ClassEffect, Effect, PairTimes
-from lance_autoresearch.rules.policy import DEFAULT, QUERIES
-from lance_autoresearch.rules.queries import judge_queries
+from lance_autoresearch.rules.policy import QUERIES
 
 _KEPT = 64
 """Controls that are kept; older ones go first."""
@@ -82,7 +82,7 @@ def _measure(
         if len(pairs) >= QUERIES.max_pairs:
             break
         pairs.append(meter.measure_pair())
-    return judge_queries(gather_pairs(meter, pairs), DEFAULT, QUERIES)
+    return judge_classes(gather_pairs(meter, pairs))
 
 
 def _make_key(space: Workspace, state: State, hook: Hook, name: str, features: int) -> str:

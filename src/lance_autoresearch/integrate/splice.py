@@ -22,7 +22,7 @@ from typing import Any
 
 from lance_autoresearch.errors import BuildFault, UpstreamError, UsageError
 from lance_autoresearch.integrate.patches import Edit, apply_edits, parse_edit
-from lance_autoresearch.integrate.workspace import PINS
+from lance_autoresearch.integrate.workspace import read_pins
 from lance_autoresearch.oracle.syntax import KINDS, find_whole_span, load_parser
 
 MANIFEST = "integration/splice.toml"
@@ -115,8 +115,7 @@ def find_folder(root: Path, layout: str, crate: str) -> str:
     """Where a crate lies in a layout; integrate/pins.toml names those not at `rust/<name>`."""
     if layout == "crates":
         return crate
-    pins = tomllib.loads((root / "integrate" / PINS).read_text())
-    return str(pins["repository"].get(crate, f"rust/{crate}"))
+    return str(read_pins(root)["repository"].get(crate, f"rust/{crate}"))
 
 
 def load_splice(root: Path, target: str) -> Splice:

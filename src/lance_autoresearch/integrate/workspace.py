@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lance_autoresearch.build.kit import hash_parts
 from lance_autoresearch.errors import UpstreamError, UsageError
@@ -170,13 +171,18 @@ def find_crates(space: Workspace, say: Callable[[str], None] | None = None) -> d
 
 def load_pins(root: Path) -> dict[str, str]:
     """Digests of archives that only integration needs; of this release, or an error."""
+    return dict(read_pins(root)["archives"])
+
+
+def read_pins(root: Path) -> dict[str, Any]:
+    """What integration knows of Lance's release. Raises UpstreamError if it is of another one."""
     table = tomllib.loads((root / "integrate" / PINS).read_text())
     version = load_manifest(root).version
     if table["version"] != version:
         raise UpstreamError(
             f"is of release {table['version']}, the oracle of {version}", where=f"integrate/{PINS}"
         )
-    return dict(table["archives"])
+    return table
 
 
 def _collect_crate(space: Workspace, crate: str, source: Path) -> dict[str, bytes]:
