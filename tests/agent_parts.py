@@ -77,7 +77,7 @@ def checkout(directory: Path) -> Path:
     git(directory, "add", "-A")
     git(directory, "commit", "-q", "-m", "start")
     take_products(directory, "upstream", "extracts", "cache/prelude", "cache/lar_shim",
-                  "cache/kernels", linked=True)  # fmt: skip
+                  "cache/kernels", "cache/bare", "cache/maker", linked=True)  # fmt: skip
     take_products(directory, "bin")  # what may be renewed in place: a link would change ours too
     return directory
 

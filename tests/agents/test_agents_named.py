@@ -49,7 +49,7 @@ def test_tune_runs_and_paid_agents_are_named_not_started(programs: Path) -> None
 
 @pytest.mark.parametrize(
     ("agent", "origin"),
-    fast_pairs([("cmd:true", "champion"), ("replay", "upstream")], ("cmd:true", "champion")),
+    fast_pairs([("cmd:true", "champion"), ("replay", "upstream")], ("replay", "upstream")),
     ids=("any", "replay"),
 )
 def test_a_first_loop_begins_at_the_champion(tmp_path: Path, agent: str, origin: str) -> None:

@@ -189,6 +189,7 @@ def test_a_budget_of_nothing_is_refused(words: list[str]) -> None:
 WAIT = "for i in 0..4_000u64 { std::hint::black_box(i); }"
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_useless_hunk_goes_and_the_gain_stays(
     capsys: pytest.CaptureFixture[str], tmp_path: Path

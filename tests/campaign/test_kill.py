@@ -90,7 +90,7 @@ def assert_whole(mine: campaign.Campaign) -> None:
     assert lying == champion.kernel or lying not in judged_kernels(mine)
 
 
-@pytest.mark.parametrize("kills", fast_for([20, 60], 20))
+@pytest.mark.parametrize("kills", fast_for([10, 60], 10))
 def test_kills_while_keeping_and_reverting(kills: int, tmp_path: Path) -> None:
     root = checkout(tmp_path / "r")
     mine = campaign.create_campaign(root, TARGET, FIRST, origin="upstream")

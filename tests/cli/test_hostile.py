@@ -91,7 +91,7 @@ def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
     try:
         env = {**os.environ, "LAR_ROOT": str(lar.parent)}
         (lar / "fill").write_bytes(bytes(50_000))
-        for words in COMMANDS:
+        for words in COMMANDS[::3]:
             with (lar / "fill").open("ab", buffering=0) as file:
                 try:
                     while file.write(bytes(4096)):

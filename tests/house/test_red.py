@@ -22,7 +22,7 @@ from red_regions import EVERYWHERE, Region, list_states
 from red_space import World, draw_many
 from red_trials import RedBench
 from red_twins import read_twins, write_twin
-from tiers import FAST_TARGET, fast_for
+from tiers import fast_for
 
 from lance_autoresearch.bench.pools import Pool, write_pool
 from lance_autoresearch.build.builder import build_kernel
@@ -38,7 +38,7 @@ DRAWS = 60
 SEED = 5
 
 
-@pytest.fixture(scope="module", params=fast_for(TARGETS, "_toy", FAST_TARGET))
+@pytest.fixture(scope="module", params=fast_for(TARGETS, "_toy"))
 def bench(request: pytest.FixtureRequest) -> Iterator[RedBench]:
     with RedBench(ROOT, request.param) as opened:
         yield opened

@@ -8,6 +8,7 @@ import resource
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import fast_for
 
 from lance_autoresearch.errors import RejectedKernel
 from lance_autoresearch.judge.admission import admit
@@ -35,7 +36,10 @@ def measure_admission(text: bytes) -> float:
     return sum(u.ru_utime + u.ru_stime for u in usage) - begun
 
 
-@pytest.mark.parametrize("piece", HOSTILE_PIECES)
+IN_TIERS = fast_for(HOSTILE_PIECES, *HOSTILE_PIECES[::3])
+
+
+@pytest.mark.parametrize("piece", IN_TIERS)
 def test_a_mebibyte_of_one_hostile_piece_takes_less_than_half_a_second(piece: str) -> None:
     many = (piece * (MIB // len(piece.encode()))).encode()
     assert measure_admission(many + b" " * (MIB - len(many))) < 0.5
@@ -44,7 +48,7 @@ def test_a_mebibyte_of_one_hostile_piece_takes_less_than_half_a_second(piece: st
 
 
 @given(st.lists(st.sampled_from(HOSTILE_PIECES) | st.text(max_size=3), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_mebibyte_of_any_text_takes_less_than_half_a_second(pieces: list[str]) -> None:
     period = "".join(pieces).encode("utf-8", "replace") or b" "
     assert measure_admission((period * (MIB // len(period) + 1))[:MIB]) < 0.5

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from object_parts import SURFACE, report
+from tiers import fast_for
 
 from lance_autoresearch.build import builder
 from lance_autoresearch.errors import RejectedKernel
@@ -315,9 +316,13 @@ def test_a_shebang_line_is_no_part_of_the_kernel() -> None:
 
 
 @pytest.mark.parametrize("name", ADMITTED)
-def test_an_honest_near_miss_is_admitted_builds_and_passes_the_audit(name: str) -> None:
+def test_an_honest_near_miss_is_admitted(name: str) -> None:
+    admit((ADMITTED[name] + SURFACE).encode())
+
+
+@pytest.mark.parametrize("name", fast_for(ADMITTED, *list(ADMITTED)[::5]))
+def test_an_honest_near_miss_builds_and_passes_the_audit(name: str) -> None:
     text = (ADMITTED[name] + SURFACE).encode()
-    admit(text)
     built = builder.build_kernel(find_root(), "pq-l2", text)
     check_audit(report(built.obj, built.so))
 

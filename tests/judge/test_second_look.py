@@ -22,6 +22,7 @@ DOUBTFUL = replace(DEFAULT, guard_high=-9.0)
 """Every combo may be slower, whatever is measured: confirmation always looks twice."""
 
 
+@pytest.mark.deep
 @pytest.mark.timing
 def test_a_second_look_leaves_the_defences_as_they_were_judged() -> None:
     gain = injected_gain("_toy")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from injected_delays import injected_gain
 from kernels import around
+from tiers import FAST_TARGET, fast_for, fast_where
 
 from lance_autoresearch.bench.bench import Bench
 from lance_autoresearch.bench.drawn import DrawKind, draw_cases, list_draw
@@ -54,7 +55,10 @@ BY_DATA = ("topk-merge/short-ids@accumulate", "topk-merge/heap-when-small@accumu
 NEW = (*REGIONS, *BY_DATA)
 
 
-@pytest.mark.parametrize("cheat", REGIONS)
+IN_TIERS = fast_where(REGIONS, lambda name: name.startswith(("_toy", FAST_TARGET)))
+
+
+@pytest.mark.parametrize("cheat", IN_TIERS)
 def test_a_full_draw_always_meets_each_region(cheat: str) -> None:
     """In each of 20 draws; the least of them still has a few cases there."""
     target = load_target(ROOT, cheat.partition("/")[0])
@@ -67,7 +71,7 @@ def test_a_full_draw_always_meets_each_region(cheat: str) -> None:
     assert min(counts) >= 2, counts
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", fast_for(TARGETS, FAST_TARGET))
 def test_every_draw_holds_the_borders_of_integer_widths(name: str) -> None:
     target = load_target(ROOT, name)
     for seed in SEEDS:
@@ -98,7 +102,7 @@ def find_middle(values: np.ndarray) -> float:
     return float(np.median(finite.astype(np.float64))) if finite.size else 0.0
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", fast_for(TARGETS, FAST_TARGET))
 def test_every_timed_distribution_has_a_form_with_drawn_parameters(name: str) -> None:
     """An argument's middle spreads at least twice as much as by its values alone."""
     target = load_target(ROOT, name)

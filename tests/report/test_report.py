@@ -321,6 +321,7 @@ def test_the_content_policy_allows_this_style_and_script_and_no_other(root: Path
 # -- files, size and speed -----------------------------------------------------------------
 
 
+@pytest.mark.deep
 def test_a_report_of_two_thousand_trials_is_whole_and_costs_at_most_three_seconds(
     root: Path, tmp_path: Path
 ) -> None:

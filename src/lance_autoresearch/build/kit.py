@@ -174,7 +174,8 @@ def _build_rlib(
     """Compile a trusted crate once; the directory that holds it."""
     entry = entry or f"{name}.rs"
     listed = [x for item in sorted(files.items()) for x in item]
-    key = hash_parts(tools.verbose, " ".join([*options, *externs, kind]), *listed)
+    words = " ".join([*options, *externs, kind]).replace(f"{root}/", "")  # a checkout may move
+    key = hash_parts(tools.verbose, words, *listed)
     product = f"lib{name}.rlib" if kind == "rlib" else name
 
     def make(build_dir: Path) -> None:
