@@ -26,12 +26,17 @@ NOISY = frozenset({ReasonKind.VOID_PAIRS, ReasonKind.FEW_VALID_PAIRS})
 
 
 def judge_proposal(
-    desk: LoopContext, progress: Progress, proposal: Proposal
+    desk: LoopContext, progress: Progress, proposal: Proposal, made_from: str = ""
 ) -> Iterator[FinishedTrial]:
-    """The trial; an undecided one goes on once with more pairs, a spoiled one begins again."""
+    """The trial; an undecided one goes on once with more pairs, a spoiled one begins again.
+
+    Args:
+        made_from: sha256 of the champion that the agent began with, if it may be an older one.
+    """
     story = Story(
-        proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+        proposal.hypothesis, desk.author, desk.kind, desk.campaign.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
+        made_from=made_from,
     )
     free = replace(story, tokens=None, cost_usd=None)
     desk.enter_phase(progress, "trial", "trial")

@@ -39,6 +39,10 @@ RETYPED = ("acp:", "cmd:", "replay")
 """Agents whose name does not tell the command line or the record they were started with."""
 
 
+SEPARATOR = ", "
+"""Between the names of several agents in `Run.agent`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """When to stop; the first limit reached ends the loop."""
@@ -61,6 +65,22 @@ class Budget:
                   "max-failures": self.failures}
         return [f"--{name} must be above 0" for name, value in wanted.items()
                 if value is not None and not value > 0]
+
+
+@dataclass(slots=True)
+class AgentFacts:
+    """What one of several agents does now, for other terminals; its trials are in the ledger."""
+
+    name: str
+    """As rows name it: `claude/2`."""
+    phase: str = "begin"
+    """begin, agent, queue, trial, idle, wait or ended."""
+    since: float = 0.0
+    """When that began, unix seconds."""
+    wait_until: float | None = None
+    wait_why: str = ""
+    ended: str = ""
+    """Why it brings no more candidates; the others go on."""
 
 
 @dataclass(slots=True)
@@ -88,6 +108,8 @@ class Run:
     """While it waits: until then, unix seconds..."""
     wait_why: str = ""
     """...for this reason."""
+    agents: list[AgentFacts] = field(default_factory=list)
+    """Of several agents that work at the same time; empty: there is one."""
     pid: int = field(default_factory=os.getpid)
     v: int = 1
 
@@ -110,7 +132,8 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
         fields = json.loads((find_loop_dir(desk) / "loop.json").read_bytes())
         if fields.pop("v") != 1:
             return None
-        return Run(**fields | {"budget": Budget(**fields["budget"])})
+        agents = [AgentFacts(**one) for one in fields.get("agents", ())]
+        return Run(**fields | {"budget": Budget(**fields["budget"]), "agents": agents})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -118,7 +141,12 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
 def format_resume(campaign: str, target: str, agent: str) -> str:
     """The command that goes on with a campaign's loop; a command line has to be given again."""
     words = f"./lar loop {target} --resume --campaign {campaign}"
-    return f"{words} --agent ... (as before)" if agent.startswith(RETYPED) else words
+    return f"{words} --agent ... (as before)" if must_be_retyped(agent) else words
+
+
+def must_be_retyped(agent: str) -> bool:
+    """Whether a run's agents (`Run.agent`) cannot be started again from their names."""
+    return any(name.startswith(RETYPED) for name in agent.split(SEPARATOR))
 
 
 @contextmanager

@@ -296,6 +296,10 @@ class Git:
         """Check a branch out into a fresh directory, registered again if it was before."""
         self.run("worktree", "add", "-f", "-f", "--quiet", str(path), branch)
 
+    def add_detached_worktree(self, path: Path, commit: str) -> None:
+        """Check a commit out into a fresh directory that follows no branch."""
+        self.run("worktree", "add", "-f", "-f", "--quiet", "--detach", str(path), commit)
+
     def remove_worktree(self, path: Path) -> None:
         """Remove a worktree with all its files; its branch stays."""
         self.run("worktree", "remove", "-f", "-f", str(path))
