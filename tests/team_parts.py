@@ -18,11 +18,19 @@ from pathlib import Path
 
 from agent_parts import AT_ONCE
 from campaign_parts import git
-from toy_delays import OPS, TOY, plant_delays, read_delays
+from toy_delays import OPS, TOY, plant_delays, read_delays, set_delay
 
-from lance_autoresearch.agents import Agent, Settings, make_agent
+from lance_autoresearch.agents import (
+    Agent,
+    AgentFailed,
+    Proposal,
+    Settings,
+    Turn,
+    make_agent,
+)
 from lance_autoresearch.campaign.campaign import Campaign, create_campaign, verify_ledger
 from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial, Story
+from lance_autoresearch.campaign.lineages import TeamPlan
 from lance_autoresearch.campaign.loop import Budget, Progress, run_loop
 from lance_autoresearch.host.git import Git
 from lance_autoresearch.judge.job import JudgedTrial, hash_text
@@ -87,7 +95,8 @@ class Finished:
 
 
 def run_team(
-    mine: Campaign, agents: list[Agent], seconds: float = 0.0, report: object = None, **limits: int
+    mine: Campaign, agents: list[Agent], seconds: float = 0.0, report: object = None,
+    lineages: int = 1, **limits: int,
 ) -> Finished:
     """A loop of several agents with the quick judge."""
     shown: list[str] = []
@@ -95,9 +104,40 @@ def run_team(
         coordinator.seconds = seconds
         progress = run_loop(
             coordinator, mine, agents[0], Budget(**limits), shown.append,
-            report or (lambda _done: None), team=agents, patience=AT_ONCE,
+            report or (lambda _done: None), team=TeamPlan(agents, lineages), patience=AT_ONCE,
         )  # type: ignore[arg-type]
     return Finished(progress, shown)
+
+
+class Author:
+    """An agent inside this process: it plays a list of candidates and notes its turns."""
+
+    def __init__(self, name: str, *ideas: object, seconds: float = 0.0) -> None:
+        self.name, self.ideas, self.seconds = name, list(ideas), seconds
+        self.turns: list[Turn] = []
+
+    def propose(self, turn: Turn) -> Proposal | None:
+        """The next idea: a function of the turn, a failure, or None: nothing is left."""
+        self.turns.append(turn)
+        time.sleep(self.seconds)
+        idea = self.ideas.pop(0) if self.ideas else None
+        if isinstance(idea, AgentFailed):
+            raise idea
+        return idea(turn) if callable(idea) else None
+
+    def take_notes(self) -> list[str]:
+        """None."""
+        return []
+
+
+def lowers(op: str, to: int, cost: float | None = None):
+    """An idea: one op's delay on top of the champion of the turn."""
+    return lambda turn: Proposal(set_delay(turn.champion, op, to), f"{op} {to}", cost_usd=cost)
+
+
+def slower(n: int, cost: float | None = None):
+    """An idea that is not kept."""
+    return lambda turn: Proposal(turn.champion + b"// %d\n" % n, f"slower {n}", cost_usd=cost)
 
 
 def scripted(body: str, seconds: float = 0.0) -> Agent:

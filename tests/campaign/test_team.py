@@ -22,20 +22,23 @@ from agent_parts import (
 )
 from team_parts import (
     SAME,
+    Author,
     QuickCoordinator,
     assert_whole,
     begin_toy,
     list_rows,
     lower,
+    lowers,
     read_prompt,
     read_turns,
     run_team,
     scripted,
+    slower,
 )
 from tiers import fast_for
-from toy_delays import TOY, plant_delays, read_delays, set_delay
+from toy_delays import TOY, plant_delays, read_delays
 
-from lance_autoresearch.agents import AgentFailed, Proposal, Turn
+from lance_autoresearch.agents import AgentFailed
 from lance_autoresearch.agents.failures import FailureKind
 from lance_autoresearch.campaign import campaign as campaigns
 from lance_autoresearch.campaign.opening import choose_policy
@@ -49,37 +52,6 @@ from lance_autoresearch.rules.policy import DEFAULT
 
 root = checkout_fixture("team")
 LAR = str(Path(sys.executable).parent / "lar")
-
-
-class Author:
-    """An agent inside this process: it plays a list of candidates and notes its turns."""
-
-    def __init__(self, name: str, *ideas: object, seconds: float = 0.0) -> None:
-        self.name, self.ideas, self.seconds = name, list(ideas), seconds
-        self.turns: list[Turn] = []
-
-    def propose(self, turn: Turn) -> Proposal | None:
-        """The next idea: a function of the turn, a failure, or None: nothing is left."""
-        self.turns.append(turn)
-        time.sleep(self.seconds)
-        idea = self.ideas.pop(0) if self.ideas else None
-        if isinstance(idea, AgentFailed):
-            raise idea
-        return idea(turn) if callable(idea) else None
-
-    def take_notes(self) -> list[str]:
-        """None."""
-        return []
-
-
-def lowers(op: str, to: int, cost: float | None = None):
-    """An idea: one op's delay on top of the champion of the turn."""
-    return lambda turn: Proposal(set_delay(turn.champion, op, to), f"{op} {to}", cost_usd=cost)
-
-
-def slower(n: int, cost: float | None = None):
-    """An idea that is not kept."""
-    return lambda turn: Proposal(turn.champion + b"// %d\n" % n, f"slower {n}", cost_usd=cost)
 
 
 # -- places and order --------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _find_advice(desk: LoopContext, progress: Progress) -> tuple[str, ...]:
     coordinator = desk.coordinator
     return find_advice(
         coordinator.bench.root, coordinator.ledger, coordinator.target.name, last,
-        desk.campaign.name,
+        desk.line.name,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def wait_for_fair_turn(desk: LoopContext, progress: Progress) -> bool:
         desk.enter_phase(progress, "null", text)
 
     try:
-        run_due_null(desk.coordinator, desk.campaign, show)
+        run_due_null(desk.coordinator, desk.line, show)
     except MachineError as error:
         progress.unfair += 1
         patience, what = desk.patience, strip_text(error.what, 300)

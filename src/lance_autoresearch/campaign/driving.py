@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 from lance_autoresearch.agents import Agent
@@ -14,7 +13,9 @@ from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.champion_check import check_champion
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks, notify
+from lance_autoresearch.campaign.lineages import TeamPlan
 from lance_autoresearch.campaign.loop import (
+    SOLO,
     Budget,
     Clock,
     EndedBySignal,
@@ -52,7 +53,7 @@ def drive_loop(
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
     integrate: str | None = None,
-    team: Sequence[Agent] = (),
+    team: TeamPlan = SOLO,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
@@ -99,7 +100,7 @@ def _run_in_campaign(
     patience: RetryDelays | None,
     clock: Clock | None,
     integrate: str | None,
-    team: Sequence[Agent],
+    team: TeamPlan,
 ) -> Progress:
     """The loop with its coordinator and its output."""
     with Live(enabled=not json) as live:
@@ -107,8 +108,8 @@ def _run_in_campaign(
         show = make_event_printer() if json else live.show
         phases = Phases(show)
         limits = run.budget if run else budget
-        print_begin(where, join_names(team or (agent,)), limits, json, resume)
-        policy = choose_policy(limits)
+        print_begin(where, join_names(team.agents or (agent,)), limits, json, resume)
+        policy, several = choose_policy(limits), len(team.agents) > 1
         champion = where.read_champion()
         measure = None
         if integrate is not None:
@@ -119,7 +120,7 @@ def _run_in_campaign(
             check_champion(coordinator.bench, champion, where=f"campaign {where.name}")
             return run_loop(
                 coordinator, where, agent, budget, show,
-                lambda done: print_trial(done, live, json, where, hooks, named=len(team) > 1),
+                lambda done: print_trial(done, live, json, where, hooks, named=several),
                 kind=kind, run=run, patience=patience, clock=clock, measure_queries=measure,
                 team=team,
             )

@@ -34,7 +34,7 @@ def judge_proposal(
         made_from: sha256 of the champion that the agent began with, if it may be an older one.
     """
     story = Story(
-        proposal.hypothesis, desk.author, desk.kind, desk.campaign.name,
+        proposal.hypothesis, desk.author, desk.kind, desk.line.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
         made_from=made_from,
     )
@@ -116,12 +116,12 @@ def _run_attempt(
     """One trial, counted. Raises MachineError if the machine failed before there was a row."""
     coordinator = desk.coordinator
     coordinator.begin_phases(Phases(desk.show))
-    done = coordinator.attempt(text, story, desk.campaign, earlier=before)
+    done = coordinator.attempt(text, story, desk.line, earlier=before)
     if done.record.verdict is Verdict.KEEP:
         if desk.measure_queries is not None:
             desk.enter_phase(progress, "queries", "whole queries in Lance")
             done = follow_keep(
-                coordinator.ledger, desk.campaign, done, text, coordinator.champion_text,
+                coordinator.ledger, desk.line, done, text, coordinator.champion_text,
                 desk.measure_queries,
             )
         if done.record.verdict is Verdict.KEEP:

@@ -26,12 +26,16 @@ from lance_autoresearch.campaign.before_turn import has_room, wait_for_fair_turn
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial
 from lance_autoresearch.campaign.judge_turn import judge_proposal
+from lance_autoresearch.campaign.lineages import TeamPlan
 from lance_autoresearch.campaign.progress import LoopContext, Progress
 from lance_autoresearch.campaign.tally import SEPARATOR, Budget, Run, Tally, save_run
 from lance_autoresearch.campaign.team import run_team_turns
 from lance_autoresearch.campaign.waiting import Clock, RetryDelays
 from lance_autoresearch.campaign.whole_queries import MeasureQueries
 from lance_autoresearch.host.live import Notice
+
+SOLO = TeamPlan()
+"""One agent."""
 
 __all__ = ["Budget",
     "Clock", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
@@ -54,7 +58,7 @@ def run_loop(
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
     measure_queries: MeasureQueries | None = None,
-    team: Sequence[Agent] = (),
+    team: TeamPlan = SOLO,
 ) -> Progress:
     """Run trials until the budget is spent, the agent has no more ideas, or a signal comes.
 
@@ -65,12 +69,12 @@ def run_loop(
         run: go on with this one, its own budget in force; None begins a new one.
         clock: in place of the machine's.
         measure_queries: measures each keep in whole queries of Lance; None: none is.
-        team: several agents that work at the same time, `agent` among them (`team`).
+        team: several agents that work at the same time, `agent` among them.
     """
     clock = clock or Clock()
     if run is None:
         last = coordinator.ledger.list_trials(limit=1)
-        names, after = join_names(team or (agent,)), last[-1].id if last else 0
+        names, after = join_names(team.agents or (agent,)), last[-1].id if last else 0
         run = Run(names, budget, after=after, begun=clock.now())
     tally = Tally.count_run(coordinator.ledger, campaign.name, run)
     tally.now = clock.now
@@ -82,7 +86,7 @@ def run_loop(
             measure_queries,
         )
         try:
-            if len(team) > 1:
+            if len(team.agents) > 1:
                 run_team_turns(desk, progress, team, report)
             else:
                 _run_turns(desk, progress, report)

@@ -18,6 +18,7 @@ from lance_autoresearch.campaign.agent_place import make_place, remove_place
 from lance_autoresearch.campaign.agent_turn import begin_turn, explain_last, receive_answer
 from lance_autoresearch.campaign.champion_news import describe_move, order_history
 from lance_autoresearch.campaign.coordinator import FinishedTrial
+from lance_autoresearch.campaign.lineages import Lineage
 from lance_autoresearch.campaign.progress import LoopContext, Progress
 from lance_autoresearch.campaign.tally import AgentFacts
 from lance_autoresearch.campaign.waiting import Wait
@@ -25,7 +26,7 @@ from lance_autoresearch.host.agent_sandbox import end_programs
 from lance_autoresearch.host.cores import leave_core
 from lance_autoresearch.host.live import Notice
 from lance_autoresearch.ledger import hash_bytes
-from lance_autoresearch.records import Verdict
+from lance_autoresearch.records import TrialRecord, Verdict
 
 NICENESS = 5
 """Added to the priority of agents' programs: the judge comes first."""
@@ -39,6 +40,7 @@ class Member:
 
     desk: LoopContext
     progress: Progress
+    lineage: Lineage
     champion: bytes | None = None
     """Text of the champion that its last turn began with."""
     newest: int = 0
@@ -117,14 +119,28 @@ class Member:
         turn, news = begin_turn(self.desk, self.progress), self._read_news(champion)
         last = coordinator.ledger.list_trials(limit=1)
         self.champion, self.newest = champion, last[-1].id if last else 0
-        history = order_history(turn.history, self.facts.name)
+        history = self._order_history(turn)
         return replace(turn, history=history, advice=(*news, *turn.advice), usd_left=usd)
+
+    def _order_history(self, turn: Turn) -> tuple[TrialRecord, ...]:
+        """The trials of its line, its own newest one last; behind them a remembered verdict."""
+        written = len(self.progress.tally.history)
+        line = self.desk.line.name
+        of_line = tuple(record for record in turn.history[:written] if record.campaign == line)
+        return (*order_history(of_line, self.facts.name), *turn.history[written:])
 
     def _read_news(self, champion: bytes) -> tuple[str, ...]:
         before = champion if self.champion is None else self.champion
         return describe_move(
-            self.desk.coordinator.ledger, self.desk.campaign.name, before, champion, self.newest
-        )
+            self.desk.coordinator.ledger, self.desk.line.name, before, champion, self.newest
+        ) + self.lineage.news
+
+    def join_line(self, line: Lineage) -> None:
+        """Work on another line of champions from the next turn on."""
+        self.lineage = line
+        beside = line.campaign.name != self.desk.campaign.name
+        self.desk = replace(self.desk, lineage=line.campaign if beside else None)
+        self.facts.line = line.campaign.name if beside else ""
 
     def receive(self) -> Proposal | Wait | None:
         """Its candidate; a pause; or None: it has left."""
@@ -163,9 +179,12 @@ class Member:
 
 
 def make_members(
-    desk: LoopContext, progress: Progress, agents: Sequence[Agent]
+    desk: LoopContext, progress: Progress, agents: Sequence[Agent], lines: Sequence[Lineage]
 ) -> list[Member]:
     """The agents as members, each with a place of its own; the run lists them.
+
+    Args:
+        lines: of champions, to which the agents are assigned in turn.
 
     Raises:
         LedgerError: git cannot make a worktree.
@@ -175,7 +194,9 @@ def make_members(
         facts = AgentFacts(f"{agent.name}/{number}", since=desk.clock.now())
         place = make_place(desk.campaign, number)
         own = replace(desk, agent=agent, place=place, facts=facts)
-        members.append(Member(own, Progress(progress.tally)))
+        line = lines[(number - 1) % len(lines)]
+        members.append(Member(own, Progress(progress.tally), line))
+        members[-1].join_line(line)
     progress.tally.run.agents = [member.facts for member in members]
     return members
 

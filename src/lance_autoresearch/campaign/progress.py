@@ -83,6 +83,14 @@ class LoopContext:
     facts: AgentFacts | None = None
     """What the agent does, if it is one of several."""
 
+    lineage: Campaign | None = None
+    """Campaign of the line of champions that is worked on; None: the loop's own campaign."""
+
+    @property
+    def line(self) -> Campaign:
+        """Where trials are recorded and kept."""
+        return self.lineage or self.campaign
+
     @property
     def author(self) -> str:
         """Name of the agent, as rows say it."""

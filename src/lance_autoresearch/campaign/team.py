@@ -10,6 +10,9 @@ wait for the agent's program: everything that judges, writes or counts runs in t
 it does for one agent. An agent is asked again as soon as its candidate is judged, before the next
 candidate is taken.
 
+With several lines of champions (`lineages`) agents of one line do not see the other's trials; two
+lines that stand still are merged by the loop itself.
+
 Limits hold for the whole. Once one is reached no turn begins; the turns that run are finished and
 judged, since they are paid for, and if one of them is kept a plateau may be over. An agent that
 cannot go on leaves; the loop ends when the last one has left.
@@ -17,46 +20,68 @@ cannot go on leaves; the loop ends when the last one has left.
 
 from __future__ import annotations
 
+import contextlib
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
-from lance_autoresearch.agents import Agent
+from lance_autoresearch.agents import Proposal
 from lance_autoresearch.campaign.before_turn import has_room, wait_for_fair_turn
+from lance_autoresearch.campaign.champion_news import SHOWN_LINES
 from lance_autoresearch.campaign.coordinator import FinishedTrial
 from lance_autoresearch.campaign.judge_turn import judge_proposal
+from lance_autoresearch.campaign.lineages import (
+    MERGER,
+    DueMerge,
+    Lineage,
+    TeamPlan,
+    find_due_merge,
+    merge_champions,
+    open_lineages,
+)
 from lance_autoresearch.campaign.member import Member, end_members, make_members
 from lance_autoresearch.campaign.progress import KEPT, LoopContext, Progress
-from lance_autoresearch.campaign.tally import save_run
+from lance_autoresearch.campaign.tally import AgentFacts, lock_loop, save_run
 from lance_autoresearch.campaign.waiting import Wait
+from lance_autoresearch.host.live import Notice
+from lance_autoresearch.text.difference import compute_difference
 
 Report = Callable[[FinishedTrial], None]
 
 
 def run_team_turns(
-    desk: LoopContext, progress: Progress, agents: Sequence[Agent], report: Report
+    desk: LoopContext, progress: Progress, plan: TeamPlan, report: Report
 ) -> None:
     """Turns of all agents until `progress.ended` says why not.
 
     Args:
         desk: of the whole loop; its `agent` is not asked.
     """
-    members = make_members(desk, progress, agents)
-    team = _Team(desk, progress, members)
-    try:
+    lines = open_lineages(desk.campaign, progress.tally.run, plan.lineages)
+    with contextlib.ExitStack() as stack:
+        for line in lines[1:]:
+            stack.enter_context(lock_loop(line.campaign.desk))
+        members = make_members(desk, progress, plan.agents, lines)
+        stack.callback(end_members, members)
+        team = _Team(desk, progress, members, lines, plan.merge_after)
         while not progress.ended:
             team.start_turns()
             if (member := team.wait_for_answer()) is not None:
-                team.take_answer(member, report)
+                with member.lineage.enter(desk.coordinator):
+                    team.take_answer(member, report)
+                team.merge_lines(report)
             team.find_end()
-    finally:
-        end_members(members)
 
 
 class _Team:
     """The members of one loop, and the queue in which their candidates wait."""
 
-    def __init__(self, desk: LoopContext, progress: Progress, members: list[Member]) -> None:
+    def __init__(
+        self, desk: LoopContext, progress: Progress, members: list[Member],
+        lines: list[Lineage], merge_after: int,
+    ) -> None:
         self.desk, self.progress, self.members = desk, progress, members
+        self.lines, self.merge_after = lines, merge_after
         self.answers: queue.SimpleQueue[Member] = queue.SimpleQueue()
 
     @property
@@ -73,10 +98,12 @@ class _Team:
                 continue
             if not has_room(self.desk, self.progress):
                 return
-            if not wait_for_fair_turn(self.desk, self.progress):
-                return
-            if self._may_ask(member):
-                member.start_turn(self._share_money(), self.answers.put)
+            with member.lineage.enter(self.desk.coordinator):
+                line = replace(self.desk, lineage=member.desk.lineage)
+                if not wait_for_fair_turn(line, self.progress):
+                    return
+                if self._may_ask(member):
+                    member.start_turn(self._share_money(), self.answers.put)
 
     def _may_ask(self, member: Member) -> bool:
         """Whether it is free and its trial would be within the limits."""
@@ -128,6 +155,54 @@ class _Team:
             self.progress.ended, self.progress.failed = own.ended, own.failed
             self.progress.may_go_on = own.may_go_on
         member.finish_turn()
+
+    def merge_lines(self, report: Report) -> None:
+        """Judge the merge of two lines that stand still, against the champion of each."""
+        most, tally = self.progress.tally.run.budget.trials, self.progress.tally
+        full = most is not None and tally.count + len(self.busy) >= most
+        due = find_due_merge(self.lines, tally, self.merge_after)
+        if due is None or full or self.progress.ended or tally.find_reached_limit():
+            return
+        names = " and ".join(line.campaign.name for line in due)
+        text = merge_champions(due)
+        if text is None:
+            self._tell_conflict(due)
+            self.desk.show(Notice(f"{names} changed the same lines: their agents read both"))
+            return
+        self.desk.show(Notice(f"{names} stand still: judging their merge"))
+        for line in due:
+            if text != line.champion and not self.progress.ended:
+                self._judge_merge(line, text, names, report)
+        if all(line.champion == text for line in due):
+            self._join(due, names)
+
+    def _judge_merge(self, line: Lineage, text: bytes, names: str, report: Report) -> None:
+        """One trial of a merged kernel in one line."""
+        beside = line.campaign.name != self.desk.campaign.name
+        facts = AgentFacts(MERGER)
+        desk = replace(self.desk, lineage=line.campaign if beside else None, facts=facts)
+        with line.enter(self.desk.coordinator):
+            proposal = Proposal(text, f"the merge of {names}")
+            for done in judge_proposal(desk, self.progress, proposal):
+                report(done)
+
+    def _join(self, due: DueMerge, names: str) -> None:
+        """Both lines keep the merge: they are one from now on."""
+        self.lines.remove(due.second)
+        for member in self.members:
+            if member.lineage is due.second:
+                member.join_line(due.first)
+        self.desk.show(Notice(f"{names} are merged"))
+
+    def _tell_conflict(self, due: DueMerge) -> None:
+        """Let the agents of both lines read what the other one has changed."""
+        for line, other in (due, due[::-1]):
+            changed = compute_difference(other.start, other.champion)
+            line.news = (
+                "another line of champions stands still too, and its changes touch the lines that "
+                f"yours touch: bring both together. Its changes, {changed.size}:",
+                *changed.lines[:SHOWN_LINES],
+            )
 
     def find_end(self) -> None:
         """End the loop if a limit is reached or no member is left, and no turn runs."""

@@ -98,6 +98,8 @@ def run_agent_loop(
     *,
     agent: Annotated[list[str] | None, Parameter(negative="")] = None,
     agents: int | None = None,
+    lineages: int = 1,
+    merge_after: int = 3,
     record: Path | None = None,
     limits: LoopLimits | None = None,
     campaign: str | None = None,
@@ -129,6 +131,8 @@ def run_agent_loop(
         agent: tune, replay, claude, codex, api, `acp:PROGRAM ...`, `cmd:PROGRAM ...`, or
             `module:Class` of your own. Several times: several agents at the same time.
         agents: how many agents work at the same time; all limits hold for them together.
+        lineages: lines of champions that several agents keep apart, to be merged later.
+        merge_after: merge two lines after this number of trials without a keep in each.
         record: directory with lineage.toml, for --agent replay.
         campaign: go on with this one; by default the newest on the target, or a new one.
         from_: begin a new campaign from upstream, champion, or a trial's number. A target's first
@@ -145,6 +149,7 @@ def run_agent_loop(
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.driving import drive_loop
     from lance_autoresearch.campaign.hooks import Hooks
+    from lance_autoresearch.campaign.lineages import TeamPlan
 
     root = checkout.find_root()
     _print_lines(repair_campaigns(root))
@@ -155,6 +160,7 @@ def run_agent_loop(
     _refuse_both(from_, resume)
     before = _list_previous_agents(root, target, campaign) if resume and not agent else ()
     names = choose_team(agent or before or ("tune",), agents)
+    check_lineages(lineages, merge_after, len(names))
     team = [_make_driver(name, target, record, settings) for name in names]
     campaign = _choose_campaign(root, target, names[0], campaign, from_, resume, tier)
     _print_lines(getattr(team[0], "skipped", ()))
@@ -163,7 +169,7 @@ def run_agent_loop(
     progress = drive_loop(
         root, target, team[0], budget, campaign=campaign, json=json, resume=resume,
         kind="replay" if names[0] == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
-        integrate="e2e" if integrate else None, team=team,
+        integrate="e2e" if integrate else None, team=TeamPlan(team, lineages, merge_after),
     )
     if progress.signal is not None:
         return EXIT_SIGNAL + progress.signal
@@ -229,6 +235,17 @@ def choose_team(named: Sequence[str], count: int | None) -> list[str]:
             "in each of them", allowed=["claude", "codex", "api", "acp:PROGRAM", "cmd:PROGRAM"],
         )  # fmt: skip
     return team
+
+
+def check_lineages(lineages: int, merge_after: int, agents: int) -> None:
+    """Raises UsageError for more lines than agents, or limits below 1."""
+    from lance_autoresearch.errors import UsageError
+
+    if not 1 <= lineages <= agents:
+        raise UsageError(f"--lineages {lineages} with {agents} agents: a line needs one",
+                         allowed=[f"1 to {agents}"])
+    if merge_after < 1:
+        raise UsageError("--merge-after must be above 0")
 
 
 def _list_previous_agents(root: Path, target: str, campaign: str | None) -> Sequence[str]:

@@ -154,6 +154,7 @@ def _describe_agent(facts: AgentFacts, tally: Tally, alive: bool) -> dict[str, A
     own = [record for record in tally.trials if record.agent == facts.name]
     return {
         "name": facts.name,
+        "line": facts.line or None,
         "phase": facts.phase if alive or facts.phase == "ended" else "stopped",
         "seconds": round(time.time() - facts.since, 1) if alive and facts.since else None,
         "wait_until": facts.wait_until if alive else None,
@@ -241,6 +242,8 @@ def _render_agent(agent: dict[str, Any]) -> str:
     cost = f", {agent['usd']:.2f} USD" if agent["usd"] else ""
     last = f"; last: {strip_text(agent['last'], 80)}" if agent["last"] else ""
     name = strip_text(agent["name"], 40)
+    if agent["line"]:
+        name += f" on {strip_text(agent['line'], 64)}"
     return f"{name:12} {now}; {agent['trials']} trials, {agent['kept']} kept{cost}{last}"
 
 

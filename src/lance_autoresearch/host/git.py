@@ -16,6 +16,7 @@ import contextlib
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,6 +262,14 @@ class Git:
     ) -> None:
         entry = f"100644 {blob}\t{path}\n".encode()
         self.run("update-index", "--add", "--index-info", stdin=entry, env=env, at=at)
+
+    def merge_texts(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+        """Both changes of a text in one; None if they touch the same lines."""
+        with tempfile.TemporaryDirectory(prefix="lar-merge-") as place:
+            files = [Path(place, name) for name in ("ours", "base", "theirs")]
+            for file, text in zip(files, (ours, base, theirs), strict=True):
+                file.write_bytes(text)
+            return self.run("merge-file", "-p", *map(str, files), fail=False)
 
     def make_commit(self, tree: str, parent: str, message: str) -> str:
         """A commit object that no ref reaches."""
