@@ -177,6 +177,7 @@ def test_every_field_of_the_results_is_stored() -> None:
         fault=Fault(FaultKind.MISMATCH, "scan 8 x", 1, 2, 3, 4, 5, tier="avx2"),
         code=CodeFacts("ab" * 32, cached=True, text_bytes=99),
         predicted=3.0,
+        made_from="cd" * 32,
         tier="avx2",
         dose=(0.01, 0.02),
         margin=0.6,

@@ -9,6 +9,7 @@ time) has still proposed what the file holds, if it changed; one that broke off 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from lance_autoresearch.host.agent_sandbox import ProgramResult, ProgramRun, run
 from lance_autoresearch.host.disk_use import find_home_limit, is_larger
 from lance_autoresearch.host.kernel_file import read_kernel
 from lance_autoresearch.text.plain_text import strip_text
+
+_SIGN_IN = threading.Lock()
+"""Agents that work at the same time share the files that sign them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Driven:
         try:
             ended, said = self.converse(turn, home)
         finally:
-            self.notes += self._find_sign_in(turn).collect(home)
+            with _SIGN_IN:
+                self.notes += self._find_sign_in(turn).collect(home)
         after = _read_kernel(turn)
         if after is None:
             raise AgentFailed("left no plain file in the kernel's place",
@@ -181,7 +186,8 @@ class Driven:
                     "(LAR_AGENT_HOME_GB)")
             raise AgentFailed(what, FailureKind.UNUSABLE,
                               next=f"look what is in it, or rm -r {home}; ./lar gc names it too")
-        self.notes += self._find_sign_in(turn).lend(home)
+        with _SIGN_IN:
+            self.notes += self._find_sign_in(turn).lend(home)
         return home
 
     def _find_sign_in(self, turn: Turn) -> SignInFiles:

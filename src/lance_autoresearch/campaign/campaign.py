@@ -323,11 +323,11 @@ def load_campaign(root: Path, name: str) -> Campaign:
     return found
 
 
-def list_other_edits(campaign: Campaign) -> str:
-    """Files beside the kernel that were changed in a campaign's worktree, at most five named."""
+def list_other_edits(campaign: Campaign, worktree: Path) -> str:
+    """Files beside the kernel that were changed in a worktree, at most five named."""
     git = Git(campaign.root)
     try:
-        status = git.run("status", "--porcelain", "-z", at=campaign.worktree) or b""
+        status = git.run("status", "--porcelain", "-z", at=worktree) or b""
     except LedgerError:
         return ""
     entries = status.decode("utf-8", "replace").split("\0")

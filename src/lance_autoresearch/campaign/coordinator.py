@@ -112,11 +112,11 @@ class Coordinator:
         if remembers:
             refused = self.ledger.find_judged(find_refusal_key(job, self.bench))
             if refused is not None:
-                return self._answer_from_memory(refused, campaign)
+                return self._answer_from_memory(text, refused, campaign)
         prepared = prepare(job, self.bench)
         known = self._recall(job, prepared) if remembers and prepared.built is not None else None
         if known is not None and (campaign is None or not _is_keep(known)):
-            return self._answer_from_memory(known, campaign)
+            return self._answer_from_memory(text, known, campaign)
         judged = judge_prepared(job, prepared, self.bench)
         return self.record(text, judged, story, campaign)
 
@@ -136,9 +136,11 @@ class Coordinator:
                 return row
         return None
 
-    def _answer_from_memory(self, known: Row, campaign: Campaign | None) -> FinishedTrial:
+    def _answer_from_memory(
+        self, text: bytes, known: Row, campaign: Campaign | None
+    ) -> FinishedTrial:
         if campaign is not None:
-            self._restore(campaign)
+            self._restore(text, campaign)
         return FinishedTrial(known.id, known.record, remembered=True)
 
     def judge(self, text: bytes, story: Story, earlier: Sequence[PairTimes] = ()) -> JudgedTrial:
@@ -205,10 +207,11 @@ class Coordinator:
         self.ledger.add_epochs(self.target.name, self.bench.inputs.facts)
         return session
 
-    def _restore(self, campaign: Campaign) -> None:
-        """Restore the champion's text after a verdict from memory."""
+    def _restore(self, text: bytes, campaign: Campaign) -> None:
+        """Restore the champion's text if the judged kernel, or no readable one, lies there."""
         with campaign.desk.hold_lock():
-            campaign.desk.place_kernel(self.champion_text)
+            if campaign.desk.read_digest() in (None, hash_text(text)):
+                campaign.desk.place_kernel(self.champion_text)
 
 
 def _is_keep(row: Row) -> bool:

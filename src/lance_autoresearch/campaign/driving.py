@@ -13,12 +13,15 @@ from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.champion_check import check_champion
 from lance_autoresearch.campaign.coordinator import Coordinator
 from lance_autoresearch.campaign.hooks import Hooks, notify
+from lance_autoresearch.campaign.lineages import TeamPlan
 from lance_autoresearch.campaign.loop import (
+    SOLO,
     Budget,
     Clock,
     EndedBySignal,
     Progress,
     RetryDelays,
+    join_names,
     raise_on_signals,
     run_loop,
 )
@@ -50,12 +53,14 @@ def drive_loop(
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
     integrate: str | None = None,
+    team: TeamPlan = SOLO,
 ) -> Progress:
     """Open or go on with a campaign and run the loop in it, printing as it goes.
 
     Args:
         resume: go on with the campaign's interrupted loop: its counts, limits and deadline.
         integrate: measure each keep in whole queries of this program (`integrate.workspace`).
+        team: several agents that work at the same time, `agent` among them.
 
     Raises:
         MachineError: whole queries are asked for and not set up.
@@ -70,7 +75,7 @@ def drive_loop(
             with raise_on_signals():
                 progress = _run_in_campaign(
                     where, agent, budget, hooks, json=json, kind=kind, resume=resume,
-                    patience=patience, clock=clock, integrate=integrate,
+                    patience=patience, clock=clock, integrate=integrate, team=team,
                 )  # fmt: skip
         except EndedBySignal as caught:  # before the first turn or after the last
             _notify_failed(where, hooks, f"ended by {signal.Signals(caught.args[0]).name}")
@@ -95,14 +100,16 @@ def _run_in_campaign(
     patience: RetryDelays | None,
     clock: Clock | None,
     integrate: str | None,
+    team: TeamPlan,
 ) -> Progress:
     """The loop with its coordinator and its output."""
     with Live(enabled=not json) as live:
         run = find_interrupted_run(where) if resume else None
         show = make_event_printer() if json else live.show
         phases = Phases(show)
-        print_begin(where, agent.name, (run.budget if run else budget), json, resume)
-        policy = choose_policy(run.budget if run else budget)
+        limits = run.budget if run else budget
+        print_begin(where, join_names(team.agents or (agent,)), limits, json, resume)
+        policy, several = choose_policy(limits), len(team.agents) > 1
         champion = where.read_champion()
         measure = None
         if integrate is not None:
@@ -113,8 +120,9 @@ def _run_in_campaign(
             check_champion(coordinator.bench, champion, where=f"campaign {where.name}")
             return run_loop(
                 coordinator, where, agent, budget, show,
-                lambda done: print_trial(done, live, json, where, hooks), kind=kind, run=run,
-                patience=patience, clock=clock, measure_queries=measure,
+                lambda done: print_trial(done, live, json, where, hooks, named=several),
+                kind=kind, run=run, patience=patience, clock=clock, measure_queries=measure,
+                team=team,
             )
 
 

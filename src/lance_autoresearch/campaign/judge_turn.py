@@ -26,12 +26,17 @@ NOISY = frozenset({ReasonKind.VOID_PAIRS, ReasonKind.FEW_VALID_PAIRS})
 
 
 def judge_proposal(
-    desk: LoopContext, progress: Progress, proposal: Proposal
+    desk: LoopContext, progress: Progress, proposal: Proposal, made_from: str = ""
 ) -> Iterator[FinishedTrial]:
-    """The trial; an undecided one goes on once with more pairs, a spoiled one begins again."""
+    """The trial; an undecided one goes on once with more pairs, a spoiled one begins again.
+
+    Args:
+        made_from: sha256 of the champion that the agent began with, if it may be an older one.
+    """
     story = Story(
-        proposal.hypothesis, desk.agent.name, desk.kind, desk.campaign.name,
+        proposal.hypothesis, desk.author, desk.kind, desk.line.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
+        made_from=made_from,
     )
     free = replace(story, tokens=None, cost_usd=None)
     desk.enter_phase(progress, "trial", "trial")
@@ -111,12 +116,12 @@ def _run_attempt(
     """One trial, counted. Raises MachineError if the machine failed before there was a row."""
     coordinator = desk.coordinator
     coordinator.begin_phases(Phases(desk.show))
-    done = coordinator.attempt(text, story, desk.campaign, earlier=before)
+    done = coordinator.attempt(text, story, desk.line, earlier=before)
     if done.record.verdict is Verdict.KEEP:
         if desk.measure_queries is not None:
             desk.enter_phase(progress, "queries", "whole queries in Lance")
             done = follow_keep(
-                coordinator.ledger, desk.campaign, done, text, coordinator.champion_text,
+                coordinator.ledger, desk.line, done, text, coordinator.champion_text,
                 desk.measure_queries,
             )
         if done.record.verdict is Verdict.KEEP:

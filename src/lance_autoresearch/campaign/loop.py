@@ -16,30 +16,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 from lance_autoresearch.agents import Agent
 from lance_autoresearch.campaign.agent_turn import ask_agent
+from lance_autoresearch.campaign.before_turn import has_room, wait_for_fair_turn
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial
 from lance_autoresearch.campaign.judge_turn import judge_proposal
-from lance_autoresearch.campaign.nulls import run_due_null
+from lance_autoresearch.campaign.lineages import TeamPlan
 from lance_autoresearch.campaign.progress import LoopContext, Progress
-from lance_autoresearch.campaign.tally import Budget, Run, Tally, format_resume, save_run
-from lance_autoresearch.campaign.waiting import (
-    Clock,
-    GiveUp,
-    RetryDelays,
-    Wait,
-    describe_seconds,
-)
+from lance_autoresearch.campaign.tally import SEPARATOR, Budget, Run, Tally, save_run
+from lance_autoresearch.campaign.team import run_team_turns
+from lance_autoresearch.campaign.waiting import Clock, RetryDelays
 from lance_autoresearch.campaign.whole_queries import MeasureQueries
-from lance_autoresearch.errors import MachineError
-from lance_autoresearch.host.disk_use import check_room
 from lance_autoresearch.host.live import Notice
-from lance_autoresearch.text.plain_text import strip_text
+
+SOLO = TeamPlan()
+"""One agent."""
 
 __all__ = ["Budget",
     "Clock", "Progress", "RetryDelays", "catch_interrupt", "run_loop"]
@@ -62,6 +58,7 @@ def run_loop(
     patience: RetryDelays | None = None,
     clock: Clock | None = None,
     measure_queries: MeasureQueries | None = None,
+    team: TeamPlan = SOLO,
 ) -> Progress:
     """Run trials until the budget is spent, the agent has no more ideas, or a signal comes.
 
@@ -72,11 +69,13 @@ def run_loop(
         run: go on with this one, its own budget in force; None begins a new one.
         clock: in place of the machine's.
         measure_queries: measures each keep in whole queries of Lance; None: none is.
+        team: several agents that work at the same time, `agent` among them.
     """
     clock = clock or Clock()
     if run is None:
         last = coordinator.ledger.list_trials(limit=1)
-        run = Run(agent.name, budget, after=last[-1].id if last else 0, begun=clock.now())
+        names, after = join_names(team.agents or (agent,)), last[-1].id if last else 0
+        run = Run(names, budget, after=after, begun=clock.now())
     tally = Tally.count_run(coordinator.ledger, campaign.name, run)
     tally.now = clock.now
     progress = Progress(tally)
@@ -87,7 +86,10 @@ def run_loop(
             measure_queries,
         )
         try:
-            _run_turns(desk, progress, report)
+            if len(team.agents) > 1:
+                run_team_turns(desk, progress, team, report)
+            else:
+                _run_turns(desk, progress, report)
         except EndedBySignal as caught:
             name = signal.Signals(caught.args[0]).name
             progress.ended, progress.may_go_on = f"ended by {name}", True
@@ -98,13 +100,18 @@ def run_loop(
     return progress
 
 
+def join_names(agents: Sequence[Agent]) -> str:
+    """Names of a loop's agents, as `Run.agent` says them."""
+    return SEPARATOR.join(agent.name for agent in agents)
+
+
 def _run_turns(
     desk: LoopContext, progress: Progress, report: Callable[[FinishedTrial], None]
 ) -> None:
     """Turn after turn until `ended` says why not."""
     progress.ended = progress.tally.find_reached_limit()
     while not progress.ended:
-        fair = _has_room(desk, progress) and _wait_for_fair_turn(desk, progress)
+        fair = has_room(desk, progress) and wait_for_fair_turn(desk, progress)
         proposal = ask_agent(desk, progress) if fair else None
         if proposal is not None:
             for done in judge_proposal(desk, progress, proposal):
@@ -112,41 +119,6 @@ def _run_turns(
             progress.ended = progress.ended or progress.tally.find_reached_limit()
         if desk.stop() and not progress.ended:
             progress.ended, progress.may_go_on = "interrupted", True
-
-
-# -- before a turn -----------------------------------------------------------------------------
-
-
-def _has_room(desk: LoopContext, progress: Progress) -> bool:
-    """Whether the disk has room for a turn and its trial; False: the loop ends."""
-    try:
-        check_room(desk.coordinator.bench.root / ".lar")
-    except MachineError as error:
-        again = format_resume(desk.campaign.name, desk.campaign.target, desk.agent.name)
-        progress.give_up(GiveUp(f"{error.what} (next: {error.next}); then {again}"))
-        return False
-    return True
-
-
-def _wait_for_fair_turn(desk: LoopContext, progress: Progress) -> bool:
-    """Whether to ask for a turn; else the call has waited. So no paid turn is lost."""
-    def show(text: str) -> None:
-        desk.enter_phase(progress, "null", text)
-
-    try:
-        run_due_null(desk.coordinator, desk.campaign, show)
-    except MachineError as error:
-        progress.unfair += 1
-        patience, what = desk.patience, strip_text(error.what, 300)
-        if progress.unfair >= patience.tries:
-            progress.give_up(GiveUp(what))
-            return False
-        pause = min(patience.longest, patience.busy * 2.0 ** (progress.unfair - 1))
-        text = f"{what}; measuring again in {describe_seconds(pause)}"
-        desk.wait(progress, Wait(pause, text, desk.clock.now() + pause), "suspended")
-        return False
-    progress.unfair = 0
-    return True
 
 
 # -- stopping ----------------------------------------------------------------------------------

@@ -47,13 +47,20 @@ def print_begin(
         print(json_module.dumps(body), flush=True)
 
 
-def print_trial(done: FinishedTrial, live: Live, json: bool, where: Campaign, hooks: Hooks) -> None:
-    """Show a finished trial as two lines or as an event; call the person's command on a keep."""
+def print_trial(
+    done: FinishedTrial, live: Live, json: bool, where: Campaign, hooks: Hooks, *,
+    named: bool = False,
+) -> None:
+    """Show a finished trial as two lines or as an event; call the person's command on a keep.
+
+    Args:
+        named: say which agent proposed it.
+    """
     if json:
         print(json_module.dumps({"event": "trial", **done.as_json()}), flush=True)
     else:
         live.clear()
-        print(describe_row(done), flush=True)
+        print(describe_row(done, named=named), flush=True)
     if done.record.verdict is Verdict.KEEP and not done.remembered:
         notify(hooks.keep, hooks, {"event": "keep", "campaign": where.name, **done.as_json()})
 
@@ -102,7 +109,7 @@ def _summarize_nulls(where: Campaign) -> dict[str, Any]:
     return {"nulls": now.tried, "nulls_kept": now.kept, "nulls_most_percent": most}
 
 
-def describe_row(done: FinishedTrial) -> str:
+def describe_row(done: FinishedTrial, *, named: bool = False) -> str:
     """One finished trial in two lines: numbers and idea, then the reason."""
     record = done.record
     gain = "" if record.gain is None else f"{record.gain:+.2f}%"
@@ -110,6 +117,8 @@ def describe_row(done: FinishedTrial) -> str:
     idea = strip_text(record.hypothesis, 60)
     reason = strip_text(record.reason.splitlines()[0] if record.reason else "", 110)
     cost = "" if record.cost_usd is None else f"  {record.cost_usd:.3f} USD"
+    if named:
+        idea = f"{strip_text(record.agent, 24)}: {idea}"
     return (
         f"#{done.number:<4} {record.verdict:<12} {gain:>8}  {took:>11}{cost}  {idea}\n"
         f"      {reason}"

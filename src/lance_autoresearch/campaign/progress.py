@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lance_autoresearch.agents import Agent
+from lance_autoresearch.campaign.agent_place import AgentPlace
 from lance_autoresearch.campaign.campaign import Campaign
 from lance_autoresearch.campaign.coordinator import Coordinator, FinishedTrial
-from lance_autoresearch.campaign.tally import Tally, save_run
+from lance_autoresearch.campaign.tally import AgentFacts, Tally, find_loop_dir, save_run
 from lance_autoresearch.campaign.waiting import (
     Clock,
     GiveUp,
@@ -76,11 +78,47 @@ class LoopContext:
     """Whether a person asked for the end."""
     measure_queries: MeasureQueries | None = None
     """Measures each keep in whole queries, if that is asked for."""
+    place: AgentPlace | None = None
+    """Where the agent edits, if it is one of several; None: in the campaign's worktree."""
+    facts: AgentFacts | None = None
+    """What the agent does, if it is one of several."""
+
+    lineage: Campaign | None = None
+    """Campaign of the line of champions that is worked on; None: the loop's own campaign."""
+
+    @property
+    def line(self) -> Campaign:
+        """Where trials are recorded and kept."""
+        return self.lineage or self.campaign
+
+    @property
+    def author(self) -> str:
+        """Name of the agent, as rows say it."""
+        return self.agent.name if self.facts is None else self.facts.name
+
+    @property
+    def kernel_path(self) -> Path:
+        """The one file that the agent edits."""
+        return self.campaign.kernel_path if self.place is None else self.place.kernel_path
+
+    @property
+    def worktree(self) -> Path:
+        """The worktree that the kernel is in."""
+        return self.campaign.worktree if self.place is None else self.place.worktree
+
+    @property
+    def home(self) -> Path:
+        """The agent's private home."""
+        if self.place is None:
+            return find_loop_dir(self.campaign.desk) / "agent"
+        return self.place.home
 
     def enter_phase(self, progress: Progress, phase: str, text: str) -> None:
         """Show and note what the loop does now."""
         self.show(Notice(text) if phase in WORTH_A_LINE else text)
         progress.tally.run.phase = phase
+        if self.facts is not None:
+            self.facts.phase, self.facts.since = phase, self.clock.now()
         save_run(self.campaign.desk, progress.tally.run)
 
     def wait(self, progress: Progress, wait: Wait, phase: str = "wait") -> None:
@@ -103,5 +141,8 @@ class LoopContext:
 
     def restore_champion(self) -> None:
         """Put the champion's text back in the kernel's place."""
+        if self.place is not None:
+            self.place.put_kernel(self.coordinator.champion_text)
+            return
         with self.campaign.desk.hold_lock():
             self.campaign.desk.place_kernel(self.coordinator.champion_text)

@@ -32,6 +32,8 @@ class Story:
     predicted: float | None = None
     """Gain in % that its author expects; scored by the report, never used to decide. A value that
     is no number of percent counts as none."""
+    made_from: str = ""
+    """sha256 of the champion that its author began with; empty: not known."""
     layout: int | None = None
     """Judge the candidate linked in this layout instead of its own..."""
     order: str = SHUFFLED
@@ -70,7 +72,10 @@ def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecor
         gain=gain,
         low=low,
         high=high,
-        results=replace(judged.results, predicted=_keep_number(story.predicted)),
+        results=replace(
+            judged.results, predicted=_keep_number(story.predicted),
+            made_from="" if story.made_from == judged.champion_digest else story.made_from,
+        ),
         phases=judged.phases,
         immutable=judged.provenance,
         machine=judged.host,

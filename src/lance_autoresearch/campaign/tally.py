@@ -15,7 +15,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,10 @@ WHOLE = 50
 
 RETYPED = ("acp:", "cmd:", "replay")
 """Agents whose name does not tell the command line or the record they were started with."""
+
+
+SEPARATOR = ", "
+"""Between the names of several agents in `Run.agent`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,24 @@ class Budget:
 
 
 @dataclass(slots=True)
+class AgentFacts:
+    """What one of several agents does now, for other terminals; its trials are in the ledger."""
+
+    name: str
+    """As rows name it: `claude/2`."""
+    line: str = ""
+    """Campaign of the line of champions that it works on, if it is not the loop's own."""
+    phase: str = "begin"
+    """begin, agent, queue, trial, idle, wait or ended."""
+    since: float = 0.0
+    """When that began, unix seconds."""
+    wait_until: float | None = None
+    wait_why: str = ""
+    ended: str = ""
+    """Why it brings no more candidates; the others go on."""
+
+
+@dataclass(slots=True)
 class Run:
     """One loop over a campaign."""
 
@@ -88,6 +110,10 @@ class Run:
     """While it waits: until then, unix seconds..."""
     wait_why: str = ""
     """...for this reason."""
+    lineages: list[str] = field(default_factory=list)
+    """Campaigns beside this one that hold lines of champions of their own (`lineages`)."""
+    agents: list[AgentFacts] = field(default_factory=list)
+    """Of several agents that work at the same time; empty: there is one."""
     pid: int = field(default_factory=os.getpid)
     v: int = 1
 
@@ -110,7 +136,8 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
         fields = json.loads((find_loop_dir(desk) / "loop.json").read_bytes())
         if fields.pop("v") != 1:
             return None
-        return Run(**fields | {"budget": Budget(**fields["budget"])})
+        agents = [AgentFacts(**one) for one in fields.get("agents", ())]
+        return Run(**fields | {"budget": Budget(**fields["budget"]), "agents": agents})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -118,7 +145,12 @@ def load_run(desk: CampaignWorkspace) -> Run | None:
 def format_resume(campaign: str, target: str, agent: str) -> str:
     """The command that goes on with a campaign's loop; a command line has to be given again."""
     words = f"./lar loop {target} --resume --campaign {campaign}"
-    return f"{words} --agent ... (as before)" if agent.startswith(RETYPED) else words
+    return f"{words} --agent ... (as before)" if must_be_retyped(agent) else words
+
+
+def must_be_retyped(agent: str) -> bool:
+    """Whether a run's agents (`Run.agent`) cannot be started again from their names."""
+    return any(name.startswith(RETYPED) for name in agent.split(SEPARATOR))
 
 
 @contextmanager
@@ -160,7 +192,10 @@ class Tally:
     @classmethod
     def count_run(cls, ledger: Ledger, campaign: str, run: Run) -> Tally:
         """Count from the ledger: ideas only, no null and no quoted figure."""
-        known = apply_demotions(ledger.list_trials(campaign=campaign))
+        all_rows = [
+            row for name in (campaign, *run.lineages) for row in ledger.list_trials(campaign=name)
+        ]
+        known = apply_demotions(sorted(all_rows, key=lambda row: row.id))
         rows = [row for row in known if is_idea(row.record.kind)]
         whole = {row.id for row in rows[-WHOLE:]}
         ids = [(row.id, row.record if row.id in whole else slim_record(row.record)) for row in rows]
@@ -204,9 +239,14 @@ class Tally:
 
     @property
     def gain(self) -> float:
-        """How much faster the champion is than the campaign's beginning, %: keeps multiplied."""
-        kept = (r.gain or 0.0 for r in self.history if r.verdict is Verdict.KEEP)
-        return 100.0 * (math.prod(1.0 + gain / 100.0 for gain in kept) - 1.0)
+        """How much faster the champion is than the campaign's beginning, %: keeps multiplied.
+
+        Of several lines of champions, the best one's.
+        """
+        kept = [r for r in self.history if r.verdict is Verdict.KEEP]
+        lines = {record.campaign for record in kept}
+        return max((_multiply_gains(r for r in kept if r.campaign == line) for line in lines),
+                   default=0.0)
 
     @property
     def deadline(self) -> float | None:
@@ -230,6 +270,10 @@ class Tally:
         if budget.plateau is not None and self.misses >= budget.plateau:
             return f"plateau: {self.misses} trials without a keep"
         return ""
+
+
+def _multiply_gains(kept: Iterable[TrialRecord]) -> float:
+    return 100.0 * (math.prod(1.0 + (r.gain or 0.0) / 100.0 for r in kept) - 1.0)
 
 
 def slim_record(record: TrialRecord) -> TrialRecord:

@@ -144,7 +144,7 @@ def list_disposable(root: Path) -> list[DisposableDir]:
 
 def _list_agent_homes(lar: Path) -> list[DisposableDir]:
     """Private homes of agents whose loop does not run; the loop's own file stays."""
-    homes = (lar / "loops").glob("*/agent")
+    homes = [*(lar / "loops").glob("*/agent"), *(lar / "loops").glob("*/trees")]
     return [
         DisposableDir(
             home,

@@ -13,12 +13,14 @@ from cyclopts import Parameter
 from lance_autoresearch.host import checkout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lance_autoresearch.agents import Agent, Settings
     from lance_autoresearch.campaign.tally import Budget
 
 EXIT_AGENT = 4
+MOST_AGENTS = 64
+"""Threads and worktrees of one loop: far above what one judge can serve."""
 EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the loop, as shells do."""
 PAID = {
@@ -94,7 +96,10 @@ class ProgramOptions:
 def run_agent_loop(
     target: str,
     *,
-    agent: str | None = None,
+    agent: Annotated[list[str] | None, Parameter(negative="")] = None,
+    agents: int | None = None,
+    lineages: int = 1,
+    merge_after: int = 3,
     record: Path | None = None,
     limits: LoopLimits | None = None,
     campaign: str | None = None,
@@ -115,13 +120,19 @@ def run_agent_loop(
     `codex` run Claude Code and Codex turn by turn in a sandbox, `acp:PROGRAM` any program of the
     Agent Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.
 
-    Ctrl-C once finishes the turn and trial that run, twice stops at once. Exit code: 0 it ended at
+    With --agents N, or --agent given several times, agents work at the same time, each in a
+    worktree of its own, and one judge takes their candidates in turn (docs/many-agents.md).
+
+    Ctrl-C once finishes the turns and trial that run, twice stops at once. Exit code: 0 it ended at
     a limit, 4 the agent could not continue.
 
     Args:
         target: name of the target.
         agent: tune, replay, claude, codex, api, `acp:PROGRAM ...`, `cmd:PROGRAM ...`, or
-            `module:Class` of your own.
+            `module:Class` of your own. Several times: several agents at the same time.
+        agents: how many agents work at the same time; all limits hold for them together.
+        lineages: lines of champions that several agents keep apart, to be merged later.
+        merge_after: merge two lines after this number of trials without a keep in each.
         record: directory with lineage.toml, for --agent replay.
         campaign: go on with this one; by default the newest on the target, or a new one.
         from_: begin a new campaign from upstream, champion, or a trial's number. A target's first
@@ -138,6 +149,7 @@ def run_agent_loop(
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.driving import drive_loop
     from lance_autoresearch.campaign.hooks import Hooks
+    from lance_autoresearch.campaign.lineages import TeamPlan
 
     root = checkout.find_root()
     _print_lines(repair_campaigns(root))
@@ -146,16 +158,18 @@ def run_agent_loop(
         (run or ProgramOptions()).make_settings(),
     )
     _refuse_both(from_, resume)
-    name = agent or (_find_previous_agent(root, target, campaign) if resume else None) or "tune"
-    driver = _make_driver(name, target, record, settings)
-    campaign = _choose_campaign(root, target, name, campaign, from_, resume, tier)
-    _print_lines(getattr(driver, "skipped", ()))
-    if agent is None and name == "tune":
+    before = _list_previous_agents(root, target, campaign) if resume and not agent else ()
+    names = choose_team(agent or before or ("tune",), agents)
+    check_lineages(lineages, merge_after, len(names))
+    team = [_make_driver(name, target, record, settings) for name in names]
+    campaign = _choose_campaign(root, target, names[0], campaign, from_, resume, tier)
+    _print_lines(getattr(team[0], "skipped", ()))
+    if not agent and names[0] == "tune":
         _name_other_targets(target)
     progress = drive_loop(
-        root, target, driver, budget, campaign=campaign, json=json, resume=resume,
-        kind="replay" if name == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
-        integrate="e2e" if integrate else None,
+        root, target, team[0], budget, campaign=campaign, json=json, resume=resume,
+        kind="replay" if names[0] == "replay" else "trial", hooks=Hooks(on_keep, on_end, webhook),
+        integrate="e2e" if integrate else None, team=TeamPlan(team, lineages, merge_after),
     )
     if progress.signal is not None:
         return EXIT_SIGNAL + progress.signal
@@ -199,21 +213,56 @@ def _make_driver(name: str, target: str, record: Path | None, settings: Settings
     return load_agent(name)(record)
 
 
-def _find_previous_agent(root: Path, target: str, campaign: str | None) -> str | None:
-    """The agent of the loop to resume; a command line cannot be restored from its name."""
+def choose_team(named: Sequence[str], count: int | None) -> list[str]:
+    """The agents of a loop, by name; with `count`, those named take turns up to that number.
+
+    Raises:
+        UsageError: fewer than are named, or an embedded agent among several: it would propose the
+            same kernels twice.
+    """
+    from lance_autoresearch.agents import EMBEDDED
+    from lance_autoresearch.errors import UsageError
+
+    count = len(named) if count is None else count
+    if not len(named) <= count <= MOST_AGENTS:
+        raise UsageError(f"--agents {count} with {len(named)} named",
+                         allowed=[f"{len(named)} to {MOST_AGENTS}"])
+    team = [named[n % len(named)] for n in range(count)]
+    twice = [name for name in EMBEDDED if team.count(name) > 1]
+    if twice or (len(team) > 1 and "replay" in team):
+        raise UsageError(
+            f"several agents with {(twice or ['replay'])[0]}: it would propose the same kernels "
+            "in each of them", allowed=["claude", "codex", "api", "acp:PROGRAM", "cmd:PROGRAM"],
+        )  # fmt: skip
+    return team
+
+
+def check_lineages(lineages: int, merge_after: int, agents: int) -> None:
+    """Raises UsageError for more lines than agents, or limits below 1."""
+    from lance_autoresearch.errors import UsageError
+
+    if not 1 <= lineages <= agents:
+        raise UsageError(f"--lineages {lineages} with {agents} agents: a line needs one",
+                         allowed=[f"1 to {agents}"])
+    if merge_after < 1:
+        raise UsageError("--merge-after must be above 0")
+
+
+def _list_previous_agents(root: Path, target: str, campaign: str | None) -> Sequence[str]:
+    """The agents of the loop to resume; a command line cannot be restored from its name."""
     from lance_autoresearch.campaign import campaign as campaigns
     from lance_autoresearch.campaign.kernel_under_test import find_newest_campaign
-    from lance_autoresearch.campaign.tally import RETYPED, load_run
+    from lance_autoresearch.campaign.tally import SEPARATOR, load_run, must_be_retyped
     from lance_autoresearch.errors import UsageError
 
     where = (
         campaigns.load_campaign(root, campaign) if campaign else find_newest_campaign(root, target)
     )
     run = load_run(where.desk) if where else None
-    if run is not None and run.agent.startswith(RETYPED):
+    if run is not None and must_be_retyped(run.agent):
         raise UsageError(f"the interrupted loop ran {run.agent}",
                          next=f"./lar loop {target} --resume --agent ... (as before)")
-    return run.agent if run else None
+    return run.agent.split(SEPARATOR) if run else ()
 
 
 def _refuse_both(from_: str | None, resume: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lance_autoresearch.campaign.null_monitor import NullMonitor
-    from lance_autoresearch.campaign.tally import Tally
+    from lance_autoresearch.campaign.tally import AgentFacts, Tally
     from lance_autoresearch.ledger import CampaignRow, Ledger
 
 EVERY_S = 2.0
@@ -132,6 +132,7 @@ def _describe_loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
     alive = not run.ended and is_loop_running(desk)
     return {
         "agent": run.agent,
+        "agents": [_describe_agent(one, tally, alive) for one in run.agents],
         "running": alive,
         "phase": run.phase,
         "wait_until": run.wait_until if alive else None,
@@ -145,6 +146,24 @@ def _describe_loop(desk: Any, ledger: Ledger) -> dict[str, Any] | None:
         "usd": tally.usd,
         "hours": (time.time() - run.begun) / 3600,
         "limits": _list_limits(tally),
+    }
+
+
+def _describe_agent(facts: AgentFacts, tally: Tally, alive: bool) -> dict[str, Any]:
+    """One of several agents: what it does now, and what it has brought in this loop."""
+    own = [record for record in tally.trials if record.agent == facts.name]
+    return {
+        "name": facts.name,
+        "line": facts.line or None,
+        "phase": facts.phase if alive or facts.phase == "ended" else "stopped",
+        "seconds": round(time.time() - facts.since, 1) if alive and facts.since else None,
+        "wait_until": facts.wait_until if alive else None,
+        "wait_why": facts.wait_why if alive else "",
+        "ended": facts.ended,
+        "trials": len(own),
+        "kept": sum(1 for record in own if record.verdict.exit_code == 0),
+        "usd": sum(record.cost_usd or 0.0 for record in own),
+        "last": own[-1].hypothesis if own else None,
     }
 
 
@@ -181,6 +200,7 @@ def render_campaign(entry: dict[str, Any]) -> list[str]:
     ]
     if loop := entry["loop"]:
         said.append(f"  loop      {_render_loop(loop)}")
+        said += [f"    {_render_agent(one)}" for one in loop["agents"]]
     said += [f"  {line}" for line in _render_nulls(entry["nulls"])]
     if entry["last"]:
         last = entry["last"]
@@ -206,6 +226,25 @@ def _render_nulls(nulls: dict[str, Any]) -> list[str]:
     if nulls["way_back"]:
         said.append(f"way back  {nulls['way_back']}")
     return said
+
+
+def _render_agent(agent: dict[str, Any]) -> str:
+    """`claude/2  agent since 41 s; 7 trials, 1 kept, 0.82 USD; last: wider loads`."""
+    from lance_autoresearch.text.plain_text import strip_text
+
+    now = agent["phase"]
+    if agent["seconds"] is not None:
+        now += f" since {agent['seconds']:.0f} s"
+    if agent["wait_why"]:
+        now = f"waiting: {strip_text(agent['wait_why'], 160)}"
+    if agent["ended"]:
+        now = f"has left: {strip_text(agent['ended'], 160)}"
+    cost = f", {agent['usd']:.2f} USD" if agent["usd"] else ""
+    last = f"; last: {strip_text(agent['last'], 80)}" if agent["last"] else ""
+    name = strip_text(agent["name"], 40)
+    if agent["line"]:
+        name += f" on {strip_text(agent['line'], 64)}"
+    return f"{name:12} {now}; {agent['trials']} trials, {agent['kept']} kept{cost}{last}"
 
 
 def _render_loop(loop: dict[str, Any]) -> str:

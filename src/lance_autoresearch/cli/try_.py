@@ -87,7 +87,9 @@ def _choose(root: Path, target: str, kernel: Path | None, tier: str | None) -> K
 
     subject = resolve_kernel(root, target, kernel, Path.cwd())
     enter_tier(subject.campaign, tier)
-    if subject.campaign is not None and (others := list_other_edits(subject.campaign)):
+    if subject.campaign is not None and (others := list_other_edits(
+        subject.campaign, subject.campaign.worktree
+    )):
         print(f"edits of other files in the worktree have no effect: {others}", file=sys.stderr)
     return subject
 

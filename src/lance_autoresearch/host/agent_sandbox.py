@@ -47,6 +47,9 @@ POLL_S = 0.2
 MEASURE_S = 5.0
 """How often the size of its home is measured."""
 
+_RUNNING: set[int] = set()
+"""Process groups of the programs that run now; `end_programs` ends them from another thread."""
+
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix")
 _ETC = (
     "alternatives", "ca-certificates", "ca-certificates.conf", "gai.conf", "group", "host.conf",
@@ -134,9 +137,11 @@ def run_program(errand: ProgramRun) -> ProgramResult:
             command, cwd=errand.cwd, env=env, stdin=source, stdout=out, stderr=err,
             start_new_session=True,
         )
+        _RUNNING.add(process.pid)
         try:
             killed = _watch(process, errand, _ResultWatch(out, errand.is_result), begun)
         finally:
+            _RUNNING.discard(process.pid)
             _end_tree(process)
         texts = (_read_tail(out), _read_tail(err))
     lingered = killed == "lingered"
@@ -230,9 +235,11 @@ async def start_conversation(errand: ProgramRun, longest_line: int) -> AsyncIter
             start_new_session=True,
         )
         spoken = PipedProgram(process)
+        _RUNNING.add(process.pid)
         try:
             yield spoken
         finally:
+            _RUNNING.discard(process.pid)
             await _end_conversation(process)
             process._transport.close()  # type: ignore[attr-defined] # closes the pipes too
             spoken.stderr = _read_tail(err)
@@ -283,6 +290,14 @@ async def _end_conversation(process: asyncio.subprocess.Process) -> None:
     _kill_group(process.pid)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), 2.0)
+
+
+def end_programs() -> None:
+    """End every program that runs now, with all that it started; its turn fails."""
+    how = signal.SIGKILL if choose_sandbox() == "bwrap" else signal.SIGTERM  # a keeper cleans up
+    for pid in tuple(_RUNNING):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, how)
 
 
 def _kill_group(pid: int) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ def choose_cores(system: Path, allowed: Sequence[int]) -> Cores:
         measuring, apart[0], siblings[0] if siblings else None,
         slow=fast is not None and measuring not in fast,
     )
+
+
+def leave_core(core: int) -> None:
+    """Keep the calling thread, and the programs it starts, off a core, if there is another one."""
+    with contextlib.suppress(AttributeError, OSError):  # another system; a core that is gone
+        others = os.sched_getaffinity(0) - {core}
+        if others:
+            os.sched_setaffinity(0, others)
 
 
 def _list_fast_cores(system: Path) -> set[int] | None:

@@ -16,6 +16,7 @@ import contextlib
 import os
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -262,6 +263,14 @@ class Git:
         entry = f"100644 {blob}\t{path}\n".encode()
         self.run("update-index", "--add", "--index-info", stdin=entry, env=env, at=at)
 
+    def merge_texts(self, base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+        """Both changes of a text in one; None if they touch the same lines."""
+        with tempfile.TemporaryDirectory(prefix="lar-merge-") as place:
+            files = [Path(place, name) for name in ("ours", "base", "theirs")]
+            for file, text in zip(files, (ours, base, theirs), strict=True):
+                file.write_bytes(text)
+            return self.run("merge-file", "-p", *map(str, files), fail=False)
+
     def make_commit(self, tree: str, parent: str, message: str) -> str:
         """A commit object that no ref reaches."""
         made = self.run("commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode())
@@ -295,6 +304,10 @@ class Git:
     def add_worktree(self, path: Path, branch: str) -> None:
         """Check a branch out into a fresh directory, registered again if it was before."""
         self.run("worktree", "add", "-f", "-f", "--quiet", str(path), branch)
+
+    def add_detached_worktree(self, path: Path, commit: str) -> None:
+        """Check a commit out into a fresh directory that follows no branch."""
+        self.run("worktree", "add", "-f", "-f", "--quiet", "--detach", str(path), commit)
 
     def remove_worktree(self, path: Path) -> None:
         """Remove a worktree with all its files; its branch stays."""

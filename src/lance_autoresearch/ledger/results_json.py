@@ -80,6 +80,8 @@ def encode_results(results: Results) -> dict[str, Any]:
         fields["reason"] = encode_reason(results.reason)
     if results.predicted is not None:
         fields["predicted"] = results.predicted
+    if results.made_from:
+        fields["made_from"] = results.made_from
     if results.screening is not None:
         fields["gate"] = encode_gate(
             results.screening, results.screening_facts, results.margin
@@ -228,6 +230,7 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         fault=_decode_fault(fault) if fault else None,
         code=_decode_code(code) if code else None,
         predicted=fields.get("predicted"),
+        made_from=fields.get("made_from", ""),
         tier=fields.get("tier", "native"),
         dose=tuple(fields.get("dose") or fields.get("came") or ()),
         margin=(confirm or gate or {}).get("margin", 0.5),

@@ -246,6 +246,9 @@ class Results:
     code: CodeFacts | None = None
     predicted: float | None = None
     """Gain in % that the author expected."""
+    made_from: str = ""
+    """sha256 of the older champion that the candidate was made from; empty: from the one that it
+    was judged against."""
     tier: str = "native"
     """CPU tier that was timed."""
     dose: tuple[float, ...] = ()

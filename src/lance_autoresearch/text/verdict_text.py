@@ -133,6 +133,9 @@ def print_trial(record: TrialRecord, number: int | None = None) -> str:
         f"kernel {record.kernel[:12]}  champion {record.champion[:12]}  "
         f"by {strip_text(record.agent, 40)}  kind {strip_text(record.kind, 20)}"
     )
+    if record.results.made_from:
+        lines += _wrap_line(f"made from {record.results.made_from[:12]}, an older champion; judged "
+                            "against the newest")
     if record.phases:
         spent = "  ".join(f"{strip_text(k, 20)} {v:.2f}" for k, v in record.phases.items())
         lines += _wrap_line(f"seconds {record.seconds:.2f}: {spent}")
