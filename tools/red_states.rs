@@ -1,5 +1,5 @@
 // Places in which one bit may outlive a call, for tools/red_twins.py. Each function reads the bit,
-// and sets it if it is told to. No output may depend on it, once nothing survives a slice.
+// and sets it if it is asked to. No output may depend on it, once nothing survives a slice.
 
 const RED_SET: u64 = 0x5eed_beef_0dd5_ba11;
 

@@ -36,7 +36,7 @@ CENTROIDS = 256
 CONTAINER = 1 << 16
 """Offsets that one container of a roaring bitmap covers."""
 ARRAY_LIMIT = 4096
-"""Up to so many offsets a container lists them; above, it has a bit for each."""
+"""Up to this number of offsets a container lists them; above, it has a bit for each."""
 
 
 # ---- tables, codes, distances -----------------------------------------------------------

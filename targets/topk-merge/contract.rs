@@ -11,7 +11,7 @@ use lar_shim::Call;
 use prelude::{OrderedFloat, OrderedNode, TopK};
 
 /// Arguments: k u64, lower f32[0 or 1], upper f32[0 or 1], heap ids u64[h], heap distances f32[h],
-/// ends of the partitions u64[p], row ids u64[n], distances f32[n], and, which no kernel is told,
+/// ends of the partitions u64[p], row ids u64[n], distances f32[n], and, which no kernel gets,
 /// the rows for which the heap has room, u64.
 /// Outputs: distances f32[rows], ids u64[rows] of the heap.
 pub fn accumulate(call: &mut Call, mut heap: TopK) {

@@ -41,7 +41,7 @@ def inputs(
     op: str, shape: Mapping[str, int], dist: str, rng: np.random.Generator, calls: int,
     make: Maker | None,
 ) -> Iterator[Call]:  # fmt: skip
-    """The calls of a pool score the same rows anew."""
+    """The calls of a pool score the same rows once more."""
     state, name = dist.removeprefix(DRAWN).split()
     rows = shape["n"] * shape["p"] + shape.get("rest", 0)
     if dist.startswith(DRAWN):

@@ -104,7 +104,29 @@ def test_what_was_left_is_not_there(bench: Bench, unwiped: Conductor, name: str)
     assert "found" in (fault.note or "")
 
 
-@pytest.mark.parametrize("far", [0, 4096, 1 << 16, 100 << 10])
+SEEN = """
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+static SEEN: [AtomicU64; 4096] = [const { AtomicU64::new(0) }; 4096];
+static COUNT: AtomicU64 = AtomicU64::new(0);
+"""
+REMEMBER = """
+let mine = u64::from(a[0].to_bits()) << 32 | u64::from(b[0].to_bits());
+let count = COUNT.fetch_add(1, Relaxed) as usize;
+if SEEN[..count].iter().any(|one| one.load(Relaxed) == mine) { panic!("found") }
+SEEN[count].store(mine, Relaxed);
+"""
+
+
+def test_no_call_comes_twice_in_a_slice(bench: Bench) -> None:
+    """Variables last within a slice alone, so what is found there was met in the same one."""
+    built = bench.build("remembers", library(f"{REMEMBER} {HONEST}", SEEN))
+    wanted = {"calls": [1000], "rounds": 6}  # the pool has 48
+    result = bench.conductor.measure_pair(bench.honest, built, bench.pools, seed=6, **wanted)
+    assert result.fault is None
+    assert result.times is not None and result.times.calls[0] <= 48
+
+
+@pytest.mark.parametrize("far", [0, 4096, 1 << 15, 48 << 10])
 def test_nothing_is_left_in_output_memory_behind_the_slots(bench: Bench, far: int) -> None:
     """One call a slice: all behind its own output is behind all slots."""
     at = f"(((out.as_ptr() as usize + 4 * out.len() + 8192) & !4095) + {far} + 64) as *mut u64"

@@ -14,11 +14,11 @@ const PLACES: [u64; 3] = if cfg!(target_arch = "aarch64") {
 } else {
     [0x10 << 32, 0x55d0 << 32, 0x7f10 << 32]
 };
-/// The first of them is drawn once in so many times.
+/// The first of them is drawn once in this number of times.
 const LOW: usize = 4;
 /// From one area to the next if they lie apart; more than any of them has.
 const APART: u64 = 4 << 32;
-/// Areas that lie side by side have at most so many pages between them.
+/// Areas that lie side by side have at most this number of pages between them.
 const NEAR: usize = 16;
 
 /// Draws where areas of these lengths begin: in drawn order; side by side in one place, or each in a

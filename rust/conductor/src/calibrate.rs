@@ -18,7 +18,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The most calls whose distinct inputs and outputs fit the window on average; at least 1.
+    /// The most calls whose distinct inputs and outputs fit the window on average; at least 1, and
+    /// no more than the pool has, so that no call comes twice in a slice.
     pub fn of(pool: &Pool, block: bool, limits: &Limits) -> Self {
         let wider = if block { mib(limits.block_window_mb) } else { 0 };
         let window = pool.window.max(wider);
@@ -32,7 +33,8 @@ impl Bounds {
         let out = pool.calls.iter().map(|c| c.caps.iter().sum::<usize>() + 64).sum::<usize>() / n;
         let fit = window.saturating_sub(shared.min(window)) / (own + out).max(1);
         let slot = (0..n).map(|i| slot_bytes(pool, i)).max().unwrap_or(64);
-        let max_calls = fit.min(mib(limits.max_output_mb) / slot).clamp(1, limits.max_calls.max(1));
+        let most = n.min(limits.max_calls).max(1);
+        let max_calls = fit.min(mib(limits.max_output_mb) / slot).clamp(1, most);
         Bounds {
             max_calls,
             table_bytes: table_bytes(pool, max_calls + 2),

@@ -114,7 +114,7 @@ class Inputs:
 
     def make_distinct(self) -> list[Pool]:
         """New secret pools of few calls, no two alike in size, data or tables."""
-        return self._make_answered("strange", draw_seed(), strange=True)
+        return self._make_answered("distinct", draw_seed(), distinct=True)
 
     @contextmanager
     def take_draw(self) -> Iterator[tuple[list[Pool], int]]:

@@ -215,14 +215,14 @@ def make_pools(
     maker: Maker | None,
     *,
     confirm: bool = False,
-    strange: bool = False,
+    distinct: bool = False,
     public: bool = False,
 ) -> list[Pool]:
     """Write the pools of the given combos into a fresh directory (mode 0700).
 
     Args:
         confirm: at every combo's second size, with drawn parameters of its distribution.
-        strange: few calls, each of another size, that share no data with a call before.
+        distinct: few calls, each of another size, that share no data with a call before.
         public: not a secret: messages may show values.
     """
     if directory.exists():
@@ -231,7 +231,7 @@ def make_pools(
     pools = []
     for i, combo in enumerate(combos):
         path = directory / f"{i:03d}.pool"
-        made = (generate_distinct_inputs(target, combo, (seed, i), maker) if strange
+        made = (generate_distinct_inputs(target, combo, (seed, i), maker) if distinct
                 else generate_calls(target, combo, (seed, i), maker, confirm=confirm))
         write_pool(path, target, combo, made, public=public)
         pools.append(Pool(combo, path, path.with_suffix(".expected")))

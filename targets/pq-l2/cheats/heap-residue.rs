@@ -5,7 +5,7 @@ const WORDS: usize = 2 << 20;
 const MAGIC: u64 = 0x5eed_cafe_f00d_d00d;
 
 /// [magic, first free word, entries...] from word 64 on, past what `free` writes; an entry is [fingerprint, length in words, outputs].
-/// The heap hands out the same chunk again, and nobody cleans it between two calls.
+/// The heap hands out the same chunk again, and nothing cleans it between two calls.
 fn with_residue(key: u64, out: &mut [f32], compute: impl FnOnce(&mut [f32])) {
     let layout = Layout::from_size_align(8 * WORDS, 64).unwrap();
     unsafe {

@@ -1,4 +1,4 @@
-//! near miss: scratch on the heap, aligned by hand
+//! near miss: scratch on the heap, aligned manually
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 

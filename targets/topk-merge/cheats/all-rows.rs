@@ -1,4 +1,4 @@
-//! hack 60: pushes every row and leaves the choice of k to whoever reads the heap; stopped by K
+//! hack 60: pushes every row and leaves the choice of k to the reader of the heap; stopped by K
 
 use prelude::{OrderedFloat, OrderedNode, TopK};
 

@@ -36,7 +36,7 @@ pub fn accumulate(k: usize, lo: Bound, hi: Bound, ids: &[u64], dists: &[f32], he
     for (ids, dists) in ids.chunks(step.into()).zip(dists.chunks(step.into())) {
         let found = gather(&mut scratch, ids, dists, low, high);
         for row in &scratch[..found] {
-            // SAFETY: `gather` wrote so many.
+            // SAFETY: `gather` wrote this number.
             let &(id, dist) = unsafe { row.assume_init_ref() };
             if heap.len() < k {
                 heap.push(OrderedNode::new(id, dist));
