@@ -31,9 +31,9 @@ IDEAS = [Idea(Proposal(text(n), ""), expect=expect) for n, expect in enumerate(E
 
 
 def test_the_whole_story_has_no_word_of_noise() -> None:
-    lines = summarise([*rows(*EXPECTED), *rows(REVERT, KEEP, agent="tune", first=9)], IDEAS)
+    lines = summarise([*rows(*EXPECTED), *rows(REVERT, KEEP, agent="rewrite", first=9)], IDEAS)
     assert [line.split()[:2] for line in lines] == [
-        ["kept", "2"], ["reverted", "1:"], ["wrong", "1:"], ["refused", "1:"], ["tune", "2"],
+        ["kept", "2"], ["reverted", "1:"], ["wrong", "1:"], ["refused", "1:"], ["rewrite", "2"],
     ]  # fmt: skip
     assert lines[-1].endswith("1 kept")
 

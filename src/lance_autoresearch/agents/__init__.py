@@ -3,9 +3,9 @@
     Turn (champion, last verdict, what was tried) ── agent.propose ──> Proposal or None (done)
 
 The loop judges what comes back; an agent never learns seeds, pools or expected outputs, and
-nothing it says about its own kernel counts. `tune` and `replay` are embedded and cost nothing;
-`claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a sandbox (`driven`); `api`
-asks a model itself.
+nothing it says about its own kernel counts. `rewrite`, `tune` and `replay` are embedded and cost
+nothing; `claude`, `codex`, `acp:PROGRAM` and `cmd:PROGRAM` drive a program in a sandbox
+(`driven`); `api` asks a model itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Protocol
 
 from lance_autoresearch.agents.failures import Complaint, FailureKind, classify, report_as
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.records import TrialRecord
+from lance_autoresearch.records import RewriteStep, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Proposal:
     cost_usd: float | None = None
     predicted: float | None = None
     """The gain in % that the agent expects."""
+    rewrites: tuple[RewriteStep, ...] = ()
+    """The mechanical rewrites of the champion that it consists of; empty: it is another idea."""
     note: str = ""
     """A message for the agent's next turn, such as edits that were refused."""
 
@@ -117,6 +119,7 @@ class Settings:
 
 
 EMBEDDED: dict[str, str] = {
+    "rewrite": "lance_autoresearch.agents.rewrite:RewriteAgent",
     "tune": "lance_autoresearch.agents.tune:TuneAgent",
     "replay": "lance_autoresearch.agents.replay:ReplayAgent",
 }
@@ -152,7 +155,7 @@ def load_agent(name: str) -> Callable[..., Agent]:
     module, _, attribute = path.partition(":")
     if not attribute:
         raise UsageError(f"no agent named '{name}'", allowed=list_agent_names(),
-                         next="./lar loop TARGET --agent tune")
+                         next="./lar loop TARGET --agent rewrite")
     try:
         found: Callable[..., Agent] = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""The agent that needs no account: it tries other values for constants marked as knobs.
+"""The agent that turns knobs: it tries other values for constants marked as such.
 
     const BLOCK: usize = 64; // tune: 16 32 64 128 256
 
@@ -9,52 +9,10 @@ and its neighbours are tried next. It stops once every single change of the cham
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
 
 from lance_autoresearch.agents import Proposal, Turn
 from lance_autoresearch.errors import UsageError
-
-KNOB = re.compile(
-    rb"^(?P<head>[ \t]*(?:pub )?const (?P<name>\w+)\s*:\s*\w+\s*=\s*)(?P<value>-?\w+)"
-    rb"(?P<tail>\s*;[ \t]*//[ \t]*tune:[ \t]*(?P<choices>[^\n]+))$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Knob:
-    """A constant with the values that may be tried."""
-
-    name: str
-    value: str
-    choices: tuple[str, ...]
-    start: int
-    """Byte offset of the value in the text."""
-
-    def list_others(self) -> list[str]:
-        """The other values, nearest to the present one first."""
-        here = self.choices.index(self.value) if self.value in self.choices else -1
-        rest = [c for c in self.choices if c != self.value]
-        return sorted(rest, key=lambda c: abs(self.choices.index(c) - here))
-
-    def set(self, text: bytes, value: str) -> bytes:
-        """The text with this knob at another value."""
-        end = self.start + len(self.value.encode())
-        return text[: self.start] + value.encode() + text[end:]
-
-
-def find_knobs(text: bytes) -> list[Knob]:
-    """All marked constants of a kernel, in order."""
-    return [
-        Knob(
-            m["name"].decode(),
-            m["value"].decode(),
-            tuple(m["choices"].decode("utf-8", "replace").split()),
-            m.start("value"),
-        )
-        for m in KNOB.finditer(text)
-    ]
+from lance_autoresearch.rewrites.knobs import find_knobs
 
 
 class TuneAgent:

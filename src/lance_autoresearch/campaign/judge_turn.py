@@ -37,6 +37,7 @@ def judge_proposal(
         proposal.hypothesis, desk.author, desk.kind, desk.line.name,
         tokens=proposal.tokens, cost_usd=proposal.cost_usd, predicted=proposal.predicted,
         made_from=made_from,
+        rewrites=proposal.rewrites,
     )
     free = replace(story, tokens=None, cost_usd=None)
     desk.enter_phase(progress, "trial", "trial")

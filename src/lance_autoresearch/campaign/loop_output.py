@@ -1,6 +1,6 @@
 """What a loop prints: one row a trial and the end in a few words, or events as JSON lines.
 
-    #12  revert    -1.84%  2.1 s  tune STRIP: 256 -> 512
+    #12  revert    -1.84%  2.1 s  rewrite unroll scan8: loop 2 by 4
                            slower
 """
 
@@ -19,6 +19,7 @@ from lance_autoresearch.campaign.null_monitor import read_monitor
 from lance_autoresearch.host.live import Live, Notice
 from lance_autoresearch.ledger import Ledger
 from lance_autoresearch.records import Verdict
+from lance_autoresearch.text.kind_gains import format_kind_gain, sum_kind_gains
 from lance_autoresearch.text.plain_text import strip_text
 
 
@@ -74,6 +75,7 @@ def print_end(progress: Progress, where: Campaign, json: bool, hooks: Hooks) -> 
         "ended": progress.ended, "trials": tally.count, "kept": kept,
         "gain": round(tally.gain, 3), "cost_usd": round(tally.usd, 6),
         "tokens": tally.run.lost_tokens + sum(r.tokens or 0 for r in tally.trials),
+        "rewrites": [asdict(row) for row in sum_kind_gains(tally.trials)],
         "complaints": progress.complaints[-5:], **_summarize_nulls(where),
     }
     try:
@@ -95,6 +97,8 @@ def _print_summary(progress: Progress, body: dict[str, Any], json: bool) -> None
         if body["nulls"]:
             print(f"  hidden nulls of the campaign: {body['nulls_kept']} of {body['nulls']} kept "
                   f"(at most {body['nulls_most_percent']:g} % of nulls at 99 %)")
+        for row in sum_kind_gains(tally.trials):
+            print(f"  {format_kind_gain(row)}")
         for complaint in dict.fromkeys(progress.complaints[-3:]):
             print(f"  without a candidate: {complaint}", flush=True)
 

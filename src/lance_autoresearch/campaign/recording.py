@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lance_autoresearch.build.link import SHUFFLED
 from lance_autoresearch.judge.job import JudgedTrial
 from lance_autoresearch.ledger.pairs_json import encode_trial
-from lance_autoresearch.records import ReasonKind, TrialRecord
+from lance_autoresearch.records import ReasonKind, RewriteStep, TrialRecord
 from lance_autoresearch.targets.spec import Target
 from lance_autoresearch.text.fault_text import describe_fault
 from lance_autoresearch.text.reasons import describe_reason
@@ -34,6 +34,8 @@ class Story:
     is no number of percent counts as none."""
     made_from: str = ""
     """sha256 of the champion that its author began with; empty: not known."""
+    rewrites: tuple[RewriteStep, ...] = ()
+    """The mechanical rewrites that made the kernel."""
     layout: int | None = None
     """Judge the candidate linked in this layout instead of its own..."""
     order: str = SHUFFLED
@@ -75,6 +77,7 @@ def make_record(judged: JudgedTrial, story: Story, target: Target) -> TrialRecor
         results=replace(
             judged.results, predicted=_keep_number(story.predicted),
             made_from="" if story.made_from == judged.champion_digest else story.made_from,
+            rewrites=story.rewrites,
         ),
         phases=judged.phases,
         immutable=judged.provenance,

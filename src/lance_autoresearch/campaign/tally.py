@@ -278,6 +278,5 @@ def _multiply_gains(kept: Iterable[TrialRecord]) -> float:
 
 def slim_record(record: TrialRecord) -> TrialRecord:
     """A trial without its numbers: what counting needs. A run of thousands stays small."""
-    return replace(
-        record, results=Results(), stored=None, phases={}, immutable={}, machine={}
-    )
+    results = Results(rewrites=record.results.rewrites)
+    return replace(record, results=results, stored=None, phases={}, immutable={}, machine={})

@@ -75,6 +75,9 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "diff", "diff:show_differences", TRIAL, "Compare a kernel with Lance and show the values."
     ),
+    Verb(
+        "rewrite", "rewrite:print_rewrite", TRIAL, "Print a kernel with one mechanical rewrite."
+    ),
     Verb("explain", "explain:explain", TRIAL, "Show a kernel's loops and how fast memory is."),
     Verb(
         "bench",

@@ -8,24 +8,24 @@ import time
 
 from lance_autoresearch.host import checkout
 
-TUNE_TRIALS = 3
-SECONDS, TUNE_SECONDS = 140.0, 30.0
+REWRITES = 3
+SECONDS, REWRITE_SECONDS = 140.0, 30.0
 """No idea is begun later: if others use the machine, a trial may wait for minutes."""
 
 
-def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
+def run_demo(*, rewrites: int = REWRITES, json: bool = False) -> int:
     """Run real trials for two or three minutes; no account is needed.
 
     Recorded ideas are proposed one by one and judged here and now: genuine gains, a slower idea,
     wrong results and a cheat. Those that need an instruction this processor lacks are skipped.
-    Then `tune` varies the constants of the best kernel.
+    Then the agent `rewrite` changes the best kernel mechanically.
 
     Args:
-        tune: trials of the `tune` agent after the recorded ideas.
+        rewrites: trials of the agent `rewrite` after the recorded ideas.
         json: one object per trial, and one at the end.
     """
     from lance_autoresearch.agents.replay import ReplayAgent
-    from lance_autoresearch.agents.tune import TuneAgent, find_knobs
+    from lance_autoresearch.agents.rewrite import RewriteAgent
     from lance_autoresearch.campaign.beginning import begin_campaign
     from lance_autoresearch.campaign.campaign import repair_campaigns
     from lance_autoresearch.campaign.driving import drive_loop
@@ -46,11 +46,8 @@ def run_demo(*, tune: int = TUNE_TRIALS, json: bool = False) -> int:
     name = campaign.name
     ideas = Budget(hours=SECONDS / 3600)
     drive_loop(root, target, replay, ideas, campaign=name, kind="replay", json=json)
-    if find_knobs(campaign.kernel_path.read_bytes()):
-        turns = Budget(trials=tune, hours=TUNE_SECONDS / 3600)
-        drive_loop(root, target, TuneAgent(), turns, campaign=name, json=json)
-    elif not json:
-        print("nothing with a knob was kept, so there is nothing for `tune` to turn")
+    turns = Budget(trials=rewrites, hours=REWRITE_SECONDS / 3600)
+    drive_loop(root, target, RewriteAgent(), turns, campaign=name, json=json)
     night, exported, page = demo_output.write_results(root, target, campaign.name)
     ends = {
         "took": f"{time.monotonic() - began:.0f} s",

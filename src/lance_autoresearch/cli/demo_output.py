@@ -22,8 +22,8 @@ def introduce(campaign: str) -> list[str]:
     return [
         f"campaign {campaign} on {here['cpu_kind']} ({here['cpu']}), from Lance's own code.",
         "Ideas that were recorded earlier are judged here and now, one by one; then the embedded",
-        "agent `tune` changes constants of what was kept. Every trial is compiled, compared with",
-        "Lance bit for bit, and timed against the best kernel so far.",
+        "agent `rewrite` changes what was kept mechanically. Every trial is compiled, compared",
+        "with Lance bit for bit, and timed against the best kernel so far.",
     ]
 
 
@@ -32,14 +32,14 @@ def summarise(rows: Sequence[Row], ideas: Sequence[Idea]) -> list[str]:
     by_kernel = {row.record.kernel: row.record.verdict for row in rows}
     ended = [(idea.expect, by_kernel.get(hash_bytes(idea.proposal.text))) for idea in ideas]
     counts = {verdict: sum(found is verdict for _, found in ended) for verdict in Verdict}
-    tuned = [row.record for row in rows if row.record.agent == "tune"]
-    better = sum(record.verdict is Verdict.KEEP for record in tuned)
+    rewritten = [row.record for row in rows if row.record.agent == "rewrite"]
+    better = sum(record.verdict is Verdict.KEEP for record in rewritten)
     lines = [
         f"kept          {counts[Verdict.KEEP]} ideas: the same bits as Lance, and proven faster",
         f"reverted      {counts[Verdict.REVERT]}: the same bits, but slower or not proven faster",
         f"wrong         {counts[Verdict.INCORRECT]}: other bits than Lance's, found before timing",
         f"refused       {counts[Verdict.REJECTED]}: reached for what a kernel may not have",
-        f"tune          {len(tuned)} settings of a constant judged, {better} kept",
+        f"rewrite       {len(rewritten)} mechanical rewrites judged, {better} kept",
     ]
     gains = [found for want, found in ended if want is Verdict.KEEP]
     if hidden := sum(found in (None, Verdict.REVERT, Verdict.INCONCLUSIVE) for found in gains):

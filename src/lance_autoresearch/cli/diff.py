@@ -35,14 +35,17 @@ def show_differences(
     from lance_autoresearch.targets.champion import read_champion
 
     root = checkout.find_root()
-    name = target or _find_target(root, kernel)
+    name = target or find_target(root, kernel)
     with Coordinator(root, name, champion=read_champion(root, name)) as coordinator:
         text = _read_text(coordinator.ledger, kernel)
         return print_facts(compare_public(coordinator.bench, text, case), json=json)
 
 
-def _find_target(root: Path, kernel: str) -> str:
+def find_target(root: Path, kernel: str, verb: str = "diff") -> str:
     """The target that a trial or a file belongs to.
+
+    Args:
+        verb: the command that asks, for its message.
 
     Raises:
         UsageError: no such trial, or the file is not below a directory targets/NAME.
@@ -61,7 +64,7 @@ def _find_target(root: Path, kernel: str) -> str:
         "cannot infer the target from the kernel's path",
         where=kernel,
         allowed=["a trial's number", "a file below targets/NAME/", "--target NAME"],
-        next=f"lar diff {kernel} --target NAME",
+        next=f"lar {verb} {kernel} --target NAME",
     )
 
 

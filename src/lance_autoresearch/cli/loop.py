@@ -31,6 +31,10 @@ PAID = {
     "cursor-agent": "--agent 'acp:cursor-agent acp' --trials 20",
 }
 """Agents that spend money and how to ask for them; named when found, never started unasked."""
+DEFAULT_AGENT = "rewrite"
+PLATEAU = 30
+"""Trials without a keep after which the default agent's loop ends if no limit was given: three
+candidates of each kind of rewrite. It decides no trial."""
 FIRST = {"replay": "upstream"}
 """Where a target's first campaign begins, by agent; the others begin at its champion, if any."""
 
@@ -53,13 +57,22 @@ class LoopLimits:
     max_failures: int = 5
     """Stop after this number of turns in a row without a candidate."""
 
-    def make_budget(self) -> Budget:
-        """The loop's own form of the limits. Raises UsageError for invalid ones."""
+    def make_budget(self, plateau: int | None = None) -> Budget:
+        """The loop's own form of the limits.
+
+        Args:
+            plateau: the limit in force if none was given.
+
+        Raises:
+            UsageError: for invalid ones.
+        """
         from lance_autoresearch.campaign.tally import Budget
         from lance_autoresearch.errors import UsageError
 
-        budget = Budget(self.trials, self.hours, self.plateau, self.budget_usd, self.until_gain,
-                        self.max_failures)
+        given = (self.trials, self.hours, self.plateau, self.budget_usd, self.until_gain)
+        unlimited = all(limit is None for limit in given)
+        budget = Budget(self.trials, self.hours, plateau if unlimited else self.plateau,
+                        self.budget_usd, self.until_gain, self.max_failures)
         if faults := budget.find_faults():
             raise UsageError("; ".join(faults))
         return budget
@@ -115,10 +128,12 @@ def run_agent_loop(
 ) -> int:
     """Let an agent drive trials until a budget is spent.
 
-    Without --agent it is `tune`, which needs no account: it varies the constants of the kernel
-    that are marked `// tune: 1 2 4 8`. `replay` proposes the kernels of a record. `claude` and
-    `codex` run Claude Code and Codex turn by turn in a sandbox, `acp:PROGRAM` any program of the
-    Agent Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model directly.
+    Without --agent it is `rewrite`, which needs no account: it changes the champion mechanically,
+    one place at a time, and without a limit it ends after 30 trials without a keep. `tune` varies
+    the constants that are marked `// tune: 1 2 4 8`, `replay` proposes the kernels of a record.
+    `claude` and `codex` run Claude Code and Codex turn by turn in a sandbox, `acp:PROGRAM` any
+    program of the Agent Client Protocol, `cmd:PROGRAM` any other; `api` asks the model of --model
+    directly.
 
     With --agents N, or --agent given several times, agents work at the same time, each in a
     worktree of its own, and one judge takes their candidates in turn (docs/many-agents.md).
@@ -128,8 +143,8 @@ def run_agent_loop(
 
     Args:
         target: name of the target.
-        agent: tune, replay, claude, codex, api, `acp:PROGRAM ...`, `cmd:PROGRAM ...`, or
-            `module:Class` of your own. Several times: several agents at the same time.
+        agent: rewrite, tune, replay, claude, codex, api, `acp:PROGRAM ...`, `cmd:PROGRAM ...`,
+            or `module:Class` of your own. Several times: several agents at the same time.
         agents: how many agents work at the same time; all limits hold for them together.
         lineages: lines of champions that several agents keep apart, to be merged later.
         merge_after: merge two lines after this number of trials without a keep in each.
@@ -153,18 +168,19 @@ def run_agent_loop(
 
     root = checkout.find_root()
     _print_lines(repair_campaigns(root))
-    budget, settings = (
-        (limits or LoopLimits()).make_budget(),
-        (run or ProgramOptions()).make_settings(),
-    )
     _refuse_both(from_, resume)
     before = _list_previous_agents(root, target, campaign) if resume and not agent else ()
-    names = choose_team(agent or before or ("tune",), agents)
+    names = choose_team(agent or before or (DEFAULT_AGENT,), agents)
+    plateau = PLATEAU if names[0] == DEFAULT_AGENT else None
+    budget, settings = (
+        (limits or LoopLimits()).make_budget(plateau),
+        (run or ProgramOptions()).make_settings(),
+    )
     check_lineages(lineages, merge_after, len(names))
     team = [_make_driver(name, target, record, settings) for name in names]
     campaign = _choose_campaign(root, target, names[0], campaign, from_, resume, tier)
     _print_lines(getattr(team[0], "skipped", ()))
-    if not agent and names[0] == "tune":
+    if not agent and names[0] == DEFAULT_AGENT:
         _name_other_targets(target)
     progress = drive_loop(
         root, target, team[0], budget, campaign=campaign, json=json, resume=resume,
@@ -310,7 +326,7 @@ def _parse_price(text: str | None) -> tuple[float, float] | None:
 def _name_other_targets(target: str) -> None:
     found = [name for name in PAID if shutil.which(name)]
     if found:
-        print(f"agents found here: {', '.join(found)}; `tune` is used, it costs nothing",
+        print(f"agents found here: {', '.join(found)}; `rewrite` is used, it costs nothing",
               file=sys.stderr)
         for name in found:
             print(f"  {name:12} ./lar loop {target} {PAID[name]}", file=sys.stderr)

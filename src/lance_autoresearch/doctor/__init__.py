@@ -313,7 +313,7 @@ def _check_conductor(root: Path) -> Finding:
 def _check_agents(root: Path) -> Finding:
     found = [name for name in AGENTS if shutil.which(name)]
     if not found:
-        weaker = "./lar loop drives itself with `tune` and `replay`, which need no account"
+        weaker = "./lar loop drives itself with `rewrite` and `replay`, which need no account"
         return Finding("agents", "ok", "none on PATH", weaker)
     return Finding("agents", "ok", ", ".join(found))
 

@@ -43,6 +43,7 @@ from lance_autoresearch.records import (
     Reason,
     ReasonKind,
     Results,
+    RewriteStep,
     ScreeningFacts,
     TierResult,
     Verdict,
@@ -82,6 +83,8 @@ def encode_results(results: Results) -> dict[str, Any]:
         fields["predicted"] = results.predicted
     if results.made_from:
         fields["made_from"] = results.made_from
+    if results.rewrites:
+        fields["rewrites"] = [asdict(step) for step in results.rewrites]
     if results.screening is not None:
         fields["gate"] = encode_gate(
             results.screening, results.screening_facts, results.margin
@@ -231,6 +234,7 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         code=_decode_code(code) if code else None,
         predicted=fields.get("predicted"),
         made_from=fields.get("made_from", ""),
+        rewrites=tuple(RewriteStep(**step) for step in fields.get("rewrites", ())),
         tier=fields.get("tier", "native"),
         dose=tuple(fields.get("dose") or fields.get("came") or ()),
         margin=(confirm or gate or {}).get("margin", 0.5),

@@ -30,6 +30,7 @@ from lance_autoresearch.records.results import (
     ScreeningFacts,
     TierResult,
 )
+from lance_autoresearch.records.rewriting import RewriteKind, RewriteStep
 from lance_autoresearch.records.session import EpochFacts, NoiseSession
 from lance_autoresearch.records.totals import (
     InputClass,
@@ -56,7 +57,7 @@ __all__ = [
     "Component", "ConfirmResult", "DefenceRow", "DistinctInputsResult", "Effect", "EpochFacts",
     "Estimate", "Fault", "FaultKind", "FloorFlag", "GateResult", "Guard", "InputClass",
     "KernelCalls", "NoiseSession", "OpInputs", "OpponentResult", "Outcome", "PairTimes", "Reason",
-    "ReasonKind", "Results", "ScreeningFacts", "SlowInputs", "TierResult", "TotalTimes",
-    "TotalsPair", "TotalsResult", "TotalsRow", "TrialKind", "TrialPairs", "TrialRecord",
-    "Verdict", "Void", "VoidCause",
+    "ReasonKind", "Results", "RewriteKind", "RewriteStep", "ScreeningFacts", "SlowInputs",
+    "TierResult", "TotalTimes", "TotalsPair", "TotalsResult", "TotalsRow", "TrialKind",
+    "TrialPairs", "TrialRecord", "Verdict", "Void", "VoidCause",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lance_autoresearch.records.comparison import ComboId
+from lance_autoresearch.records.rewriting import RewriteStep
 from lance_autoresearch.records.totals import TotalsResult
 from lance_autoresearch.records.verdict import Fault, Guard, Outcome, Reason, Verdict
 
@@ -249,6 +250,8 @@ class Results:
     made_from: str = ""
     """sha256 of the older champion that the candidate was made from; empty: from the one that it
     was judged against."""
+    rewrites: tuple[RewriteStep, ...] = ()
+    """The mechanical rewrites of the champion that made this kernel, if the agent was `rewrite`."""
     tier: str = "native"
     """CPU tier that was timed."""
     dose: tuple[float, ...] = ()

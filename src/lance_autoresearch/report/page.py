@@ -24,6 +24,7 @@ from lance_autoresearch.report.chart import TIMES
 from lance_autoresearch.report.trust import build_trust
 from lance_autoresearch.report.words import DIGESTS, PHASES
 from lance_autoresearch.text.curve import compute_curve, find_overall_gain
+from lance_autoresearch.text.kind_gains import sum_kind_gains
 from lance_autoresearch.text.plain_text import strip_text
 
 HERE = Path(__file__).parent
@@ -90,6 +91,7 @@ def render_page(night: CampaignData, card: Card) -> str:
         "room": sections.split_headroom(night.headroom),
         "lineage": sections.list_keeps(night, curve.line),
         "failures": sections.group_failures(night),
+        "kind_gains": sum_kind_gains(night.records),
         "guesses": guessed,
         "score": sections.score_guesses(guessed) if guessed else None,
         "trust": build_trust(night),
