@@ -44,8 +44,8 @@ def explain_revert(
     )
     if not ended:
         return [f"explain: {said[0]}"]
-    known = set(write_feedback(record))
-    lines = [line for line in said if line not in known and not line.startswith(HEADROOM)]
+    shown = set(write_feedback(record))
+    lines = [line for line in said if line not in shown and not line.startswith(HEADROOM)]
     tail = [f"champion's {line}" if line.startswith(HEADROOM) else line
             for line in write_headroom(known)] if known else []  # fmt: skip
     return [*lines[: SHORT_LINES - len(tail)], *tail]
