@@ -15,7 +15,7 @@ help:
 	@echo "make aarch64   do the champions have Lance's bits on AArch64? Emulated; asks before it installs"
 	@echo "make nehalem   the same on x86-64 without AVX (YES=1 to both: install without asking)"
 	@echo "make setup   Python packages, Lance's source, measuring program (once; then under a second)"
-	@echo "make extras  packages for --agent acp:... and api, and for lar mcp"
+	@echo "make extras  packages for --agent acp:... and api, lar mcp, lar fleet"
 	@echo "make size    lines per file and per function"
 	@echo "make clean   remove builds and caches; campaigns and the ledger stay"
 
@@ -27,7 +27,7 @@ setup-dev:
 
 extras: setup
 	@uv=$$(command -v .lar/uv/bin/uv || command -v uv || echo "$$HOME/.local/bin/uv"); \
-	"$$uv" sync --frozen --inexact --quiet --extra acp --extra api --extra mcp
+	"$$uv" sync --frozen --inexact --quiet --extra acp --extra api --extra mcp --extra fleet
 
 demo: setup
 	@./lar demo

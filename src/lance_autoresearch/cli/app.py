@@ -103,6 +103,7 @@ VERBS: tuple[Verb, ...] = (
         CAMPAIGN,
         "Let an agent drive trials until a budget is spent.",
     ),
+    Verb("fleet", "fleet:run_fleet", CAMPAIGN, "Judge candidates on several CPU kinds."),
     Verb("status", "status:show_status", CAMPAIGN, "Show what runs now, and how far it is."),
     Verb(
         "mcp", "mcp:serve_mcp", CAMPAIGN, "Serve the verbs as tools of the Model Context Protocol."

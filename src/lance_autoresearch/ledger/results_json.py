@@ -39,6 +39,7 @@ from lance_autoresearch.records import (
     FaultKind,
     GateResult,
     Guard,
+    KindResult,
     Outcome,
     Reason,
     ReasonKind,
@@ -99,6 +100,8 @@ def encode_results(results: Results) -> dict[str, Any]:
         fields["totals"] = encode_totals(results.totals)
     if results.lower_tiers:
         fields["lower_tiers"] = [_encode_tier(found) for found in results.lower_tiers]
+    if results.kinds:
+        fields["kinds"] = [_encode_kind(found) for found in results.kinds]
     if results.fault is not None:
         fields["fault"] = encode_fault(results.fault)
     if results.code is not None:
@@ -156,6 +159,16 @@ def encode_confirm(
         "combos": [_encode_combo(row) for row in result.combos],
         "long_blocks": None if long_blocks is None else encode_numbers(asdict(long_blocks)),
     }
+
+
+def _encode_kind(found: KindResult) -> dict[str, Any]:
+    reason = None if found.reason is None else encode_reason(found.reason)
+    return asdict(found) | {"verdict": str(found.verdict), "reason": reason}
+
+
+def _decode_kind(fields: Mapping[str, Any]) -> KindResult:
+    reason = None if fields["reason"] is None else decode_reason(fields["reason"])
+    return KindResult(**{**fields, "verdict": Verdict(fields["verdict"]), "reason": reason})
 
 
 def _encode_tier(result: TierResult) -> dict[str, Any]:
@@ -230,6 +243,7 @@ def _decode_results(fields: Mapping[str, Any], sentence: str) -> Results:
         opponent=decode_opponent(opponent) if opponent else None,
         totals=decode_totals(fields["totals"]) if fields.get("totals") else None,
         lower_tiers=tuple(map(_decode_tier, fields.get("lower_tiers", ()))),
+        kinds=tuple(map(_decode_kind, fields.get("kinds", ()))),
         fault=_decode_fault(fault) if fault else None,
         code=_decode_code(code) if code else None,
         predicted=fields.get("predicted"),

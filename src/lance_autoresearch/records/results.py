@@ -229,6 +229,25 @@ class CodeFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class KindResult:
+    """The trial of one candidate on one CPU kind, of several that were asked for."""
+
+    kind: str
+    job: str
+    """Id of its job: what was judged twice is recorded once."""
+    verdict: Verdict
+    reason: Reason | None
+    e: float
+    """Mean e-value over the components, at the end of the screening."""
+    gain: float | None = None
+    """Over all combos, %; None: not measured."""
+    low: float | None = None
+    high: float | None = None
+    slower: bool = False
+    """The kernel is slower there, as a whole or on a combo."""
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """All results of one trial's stages; None if a stage was not reached."""
 
@@ -243,6 +262,8 @@ class Results:
     opponent: OpponentResult | None = None
     totals: TotalsResult | None = None
     lower_tiers: tuple[TierResult, ...] = ()
+    kinds: tuple[KindResult, ...] = ()
+    """Of a fleet, every CPU kind that judged it; the other fields are those of the deciding one."""
     fault: Fault | None = None
     code: CodeFacts | None = None
     predicted: float | None = None

@@ -154,7 +154,20 @@ def print_results(results: Results) -> list[str]:
         lines += ["", print_gate(results.screening, results.screening_facts, margin=margin)]
     if results.confirmation is not None:
         lines += ["", print_confirm(results.confirmation, margin=margin, level=results.level)]
-    return lines + print_defences(results).splitlines()
+    return lines + print_defences(results).splitlines() + _render_kinds(results)
+
+
+def _render_kinds(results: Results) -> list[str]:
+    """A line for each CPU kind that judged the kernel, side by side; empty: only this machine."""
+    lines = [""] if results.kinds else []
+    for found in results.kinds:
+        gain = "not measured"
+        if found.gain is not None:
+            gain = f"{found.gain:+.2f}% [{format_ends(found.low, found.high, 2)}]"
+        why = "" if found.reason is None else strip_text(describe_reason(found.reason), 60)
+        lines.append(f"on {strip_text(found.kind, 24):14} {found.verdict:12} {gain:28} "
+                     f"e={_shorten_e_value(found.e)}  {why}"[:WIDTH])
+    return lines
 
 
 def _describe_next(result: GateResult, confirm_pairs: int | None) -> str:

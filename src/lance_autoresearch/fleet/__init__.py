@@ -1,0 +1,1 @@
+"""How do several machines and CPU kinds judge one candidate, over Dask distributed?"""
