@@ -91,6 +91,8 @@ def test_proposals_compile_are_reproducible_and_never_come_twice(root: Path) -> 
     again = RewriteAgent().propose(turn)
     assert first is not None and second is not None and first.rewrites != second.rewrites
     assert again == first, "the same ledger, the same proposal"
+    others = [RewriteAgent().propose(replace(turn, home=Path(str(n)))) for n in range(4)]
+    assert len({other.rewrites for other in others if other is not None}) > 1, "several agents"
     assert first.hypothesis == f"rewrite {first.rewrites[0].label}"
     assert b"rewrite " + first.rewrites[0].kind.encode() in first.text
 
