@@ -6,7 +6,8 @@
 What paid before on this target and CPU kind is drawn more often (`rewrite_draw`); the ledger is
 the memory, so a loop that goes on, or the next campaign, begins with it. A step that was refused,
 wrong or slower in this campaign is not proposed again for a later champion. The draw is seeded by
-the target, the CPU kind and the trials so far: the same ledger gives the same proposals.
+the target, the CPU kind, the trials so far and the agent's number among several: the same ledger
+gives the same proposals, and two agents draw differently.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class RewriteAgent:
         rows = _list_rows(turn)
         kind = machine.describe_machine()["cpu_kind"]
         arms = count_arms(rows, kind)
-        rng = random.Random(f"{turn.target} {kind} {champion} {len(rows)}")
+        rng = random.Random(f"{turn.target} {kind} {champion} {len(rows)} {turn.home.name}")
         usable = _list_usable(list_rewrites(turn.champion, self._facts))
         while candidates := self._list_candidates(usable, rows, champion):
             arm = draw_arm(arms, candidates.keys(), rng)

@@ -164,17 +164,23 @@ def list_bound_names(pattern: Node | None) -> set[str]:
 
 def is_rebound(name: str, inside: Node) -> bool:
     """Whether a pattern inside binds the name too, or an assignment changes it."""
+    return count_bindings(name, inside) > 0
+
+
+def count_bindings(name: str, inside: Node) -> int:
+    """How many patterns inside bind the name, and how many assignments change it."""
+    count = 0
     for node in walk(inside):
         pattern = node.child_by_field_name("pattern")
-        if pattern is not None and name in list_bound_names(pattern):
-            return True
-        if node.type == "closure_parameters" and name in list_bound_names(node):
-            return True
         left = node.child_by_field_name("left")
         changed = node.type in ("assignment_expression", "compound_assignment_expr")
-        if changed and left is not None and read(left) == name:
-            return True
-    return False
+        if node.type == "closure_parameters":
+            count += name in list_bound_names(node)
+        elif changed:
+            count += read(left) == name
+        else:
+            count += pattern is not None and name in list_bound_names(pattern)
+    return count
 
 
 def is_pure(node: Node) -> bool:
