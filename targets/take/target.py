@@ -239,7 +239,7 @@ def space(op, bound):
     factor, off = (20, 16) if op == "take_fsst" else (2, 2 * WIDTHS[op])
     return Space(
         op,
-        {"chunks": Range(1, 1 << 12), "values": Range(1, 1 << 17), "rows": Range(1, 1 << 17),
+        {"chunks": Range(1, 600), "values": Range(1, 1 << 17), "rows": Range(1, 1 << 17),
          "length": Range(0, 1 << 17)},
         tuple(DRAWN + family for family in (*streams, *broken)),
         max_bytes=8 << 20,
@@ -255,7 +255,7 @@ def packed_space():
     families = [f"{name}{more}" for name in BITS for more in ("", "-mutated")]
     return Space(
         "take_bitpack",
-        {"chunks": Range(1, 512), "values": Range(1, PACKED), "rows": Range(1, PACKED),
+        {"chunks": Range(1, 300), "values": Range(1, PACKED), "rows": Range(1, PACKED),
          "width": Range(0, 64)},
         tuple(DRAWN + family for family in families),
         max_bytes=8 << 20,
