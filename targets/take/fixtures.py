@@ -335,9 +335,11 @@ def mutate_strings(rng: np.random.Generator, chunk: Chunk, width: int) -> Chunk:
 def mutate_packed(rng: np.random.Generator, chunk: Chunk, bits: int) -> Chunk:
     """A copy with another width in its head, another length, or another number of values."""
     data, values = chunk.data.copy(), chunk.values
-    kind = rng.integers(0, 4)
-    if kind == 0:
-        data.view(f"u{bits // 8}")[0] = rng.integers(0, min(255, bits + 9))
+    kind, head = rng.integers(0, 5), data.view(f"u{bits // 8}")
+    if kind == 4 and bits > 8:  # a width that its low byte alone does not show
+        head[0] |= head.dtype.type(1 << int(rng.integers(8, bits)))
+    elif kind == 0:
+        head[0] = rng.integers(0, min(255, bits + 9))
     elif kind == 1:
         data = data[: max(0, len(data) - int(rng.integers(1, 10)))]
     elif kind == 2:
