@@ -324,7 +324,8 @@ def mutate_strings(rng: np.random.Generator, chunk: Chunk, width: int) -> Chunk:
             heads[at] = max(0, near) if rng.random() < 0.6 else rng.integers(0, len(data) + 9)
         elif kind == 3 and heads.size:
             at = int(rng.integers(0, min(values + 1, heads.size)))
-            heads[at] ^= heads.dtype.type(1 << int(rng.choice([*WIDE, 32, 63] if width == 8 else WIDE)))
+            bit = int(rng.choice([*WIDE, 32, 63] if width == 8 else WIDE))
+            heads[at] ^= heads.dtype.type(1 << bit)
         elif kind == 4:
             data = data[: max(0, len(data) - int(rng.integers(1, 10)))].copy()
         else:

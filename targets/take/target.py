@@ -21,7 +21,6 @@ from lance_autoresearch.targets.spec import DRAWN, Call, Combo, Op, Out, Target
 from .fixtures import (
     PACKED,
     SLACK,
-    Chunk,
     Column,
     break_escapes,
     count_room,
@@ -42,8 +41,8 @@ from .fixtures import (
 
 WIDTHS = {"take_fsst": 4, "take_i32": 4, "take_i64": 8}
 OFF, COD, SIZ, VAL, ALL = "off", "code", "size", "values", slice(None)
-# Places of the hand-made chunk that are broken, each list one chunk (fixtures.py): 9 values that end
-# at 0, 3, 3, 10, 17, 18, 40, 61, 61 of 61 codes, and 3 bytes of padding.
+# Places of the hand-made chunk that are broken, each list one chunk (fixtures.py): 9 values that
+# end at 0, 3, 3, 10, 17, 18, 40, 61, 61 of 61 codes, and 3 bytes of padding.
 BROKEN = {
     "offsets": [[(OFF, 4, 11), (OFF, 5, 9)], [(OFF, 1, -1)], [(OFF, 0, -1)], [(OFF, 9, 65)],
                 [(OFF, 9, 2**30)], [(OFF, 9, 2**31)], [(OFF, 9, 66)], [(OFF, ALL, 61)],
@@ -62,11 +61,15 @@ BROKEN = {
 ASKED = [[0], [8], [7], [5], [2, 6], [6, 2, 2], [0, 3, 8], list(range(9)), [3, 4, 5]]
 """Rows of the hand-made chunk that are asked for: each combination of these and of `BROKEN`."""
 TABLES = [[(5, 0)], [(slice(4, 8), 255)], [(50, 0)], [(50, 9)], [(52, 255)], [(53, 9)], [(0, 0)],
-          [(0, 3)], [(0, 255)], [(3, 0)], [(3, 0), (50, 9)], [(None, 2311)], [(None, 0)]]  # fmt: skip
+          [(0, 3)], [(0, 255)], [(3, 0)], [(3, 0), (50, 9)], [(None, 2311)],
+          [(None, 0)]]  # fmt: skip
+SOUND = [(1, 1, 1, "names"), (3, 333, 40, "accents"), (2, 512, 9, "sparse"),
+         (5, 50, 50, "lognormal"), (4, 300, 8, "noise"), (1, 70_001, 70_001, "few"),
+         (1, 70_001, 900, "few-clustered")]  # fmt: skip
 BITS = {"u8": 8, "u16": 16, "u32": 32, "u64": 64}
 MIB = 1 << 20
-# More than offsets of 32 bits can say: one row of 1 MiB from each chunk, 2,048 of them just too many;
-# the second number is a chunk that Lance refuses, before, at and behind that row.
+# More than offsets of 32 bits can say: one row of 1 MiB from each chunk, 2,048 of them just too
+# many; the second number is a chunk that Lance refuses, before, at and behind that row.
 OVERFLOW = [(2048, None), (2100, None), (2100, 2046), (2100, 2047), (2100, 2048)]
 TIMED = [  # op, values of a chunk, rows of it, at confirmation, distribution, calls
     ("take_fsst", 256, 1, 247, 1, "names", 8), ("take_fsst", 256, 8, 247, 8, "names", 8),
@@ -74,7 +77,8 @@ TIMED = [  # op, values of a chunk, rows of it, at confirmation, distribution, c
     ("take_fsst", 256, 256, 247, 247, "names", 4), ("take_fsst", 64, 64, 61, 61, "prose", 16),
     ("take_i32", 128, 1, 121, 1, "names", 16), ("take_i32", 64, 8, 61, 8, "urls-clustered", 16),
     ("take_i32", 32, 32, 31, 31, "prose", 32), ("take_i64", 128, 8, 121, 8, "names", 16),
-    ("take_bitpack", 1024, 1, 1001, 1, "u32-12", 4), ("take_bitpack", 1024, 64, 1001, 61, "u32-12", 4),
+    ("take_bitpack", 1024, 1, 1001, 1, "u32-12", 4),
+    ("take_bitpack", 1024, 64, 1001, 61, "u32-12", 4),
     ("take_bitpack", 1024, 1024, 1001, 1001, "u32-12", 4),
 ]  # fmt: skip
 
@@ -155,7 +159,7 @@ def overflow(op, rng, count, bad):
 
 
 def string_calls(op, shape, kind, drawn, rng, calls, make):
-    """Rows of a column of strings, of drawn alphabets, vocabularies and lengths where it is drawn."""
+    """Rows of a column of strings; alphabets, vocabularies and lengths may be drawn."""
     corpus, *changes = kind.split("-")
     chunks, values, width = shape["chunks"], shape["values"], WIDTHS[op]
     column = make_column(op, shape, corpus, drawn, rng, calls, make)
@@ -268,9 +272,7 @@ def packed_space():
 def list_checks():
     """All kinds of strings and widths, few and many rows, and what Lance refuses."""
     for op in WIDTHS:
-        for chunks, values, rows, dist in ((1, 1, 1, "names"), (3, 333, 40, "accents"), (2, 512, 9, "sparse"),
-                                           (5, 50, 50, "lognormal"), (4, 300, 8, "noise"), (1, 70_001, 70_001, "few"),
-                                           (3, 70_001, 5, "few-clustered")):  # fmt: skip
+        for chunks, values, rows, dist in SOUND:
             yield Combo(op, {"chunks": chunks, "values": values, "rows": rows}, dist, 2)
         for dist, patches in BROKEN.items():
             if op == "take_fsst" or dist != "escapes":
@@ -287,7 +289,9 @@ def list_checks():
         yield Combo("take_bitpack", {"chunks": 2, "values": 7, "rows": 3}, f"{name}-6-mutated", 12)
 
 
-MEMORY = "; here a call is at most 8 MiB, since memory ends there, and larger offsets are broken ones"
+MEMORY = (
+    "; here a call is at most 8 MiB, since memory ends there, and larger offsets are broken ones"
+)
 TARGET = Target(
     name="take",
     summary="rows from mini-block chunks: FSST strings, plain strings, bit-packed integers",

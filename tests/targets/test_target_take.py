@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def label(combo: Combo) -> str:
     return f"{combo.op} {combo.name}"
 
 
-def page_of(call: Call, first: int):
+def page_of(call: Call, first: int) -> Any:
     return FIXTURES.Page(*call.args[first : first + 3])
 
 
@@ -150,7 +151,7 @@ def test_a_bit_packed_chunk_unpacks_to_its_values(upstream: Library) -> None:
 
 def test_rows_in_runs_any_order_and_twice_are_drawn() -> None:
     rng = np.random.default_rng(1)
-    kinds = Counter()
+    kinds: Counter[str] = Counter()
     for _ in range(200):
         rows = FIXTURES.draw_any_rows(rng, 300, 40)
         assert rows.size and rows.min() >= 0 and rows.max() < 300
