@@ -5,7 +5,7 @@
     patch = write_patch(splice, old, files, layout)    a unified difference for `git apply`
 
 The manifest holds lines of our own with their places: edits as those of a hook (`patches.Edit`),
-and new files, made of the target's kernel (items dropped, words replaced, each a stated number of
+removals, which say where lines of Lance go without naming them, and new files, made of the target's kernel (items dropped, words replaced, each a stated number of
 times) or of a file beside the manifest. Lance's text enters only when a patch is made. One patch
 fits the published crate, another Lance's repository: `LAYOUTS` says where a crate lies in each.
 """
@@ -21,13 +21,30 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.errors import BuildFault, UpstreamError, UsageError
-from lance_autoresearch.integrate.patches import Edit, apply_edits, parse_edit
+from lance_autoresearch.integrate.patches import MAX_ANCHOR, Edit, apply_edits, parse_edit
 from lance_autoresearch.integrate.workspace import read_pins
 from lance_autoresearch.oracle.syntax import KINDS, find_whole_span, load_parser
 
 MANIFEST = "integration/splice.toml"
 LAYOUTS = ("crates", "repository")
 """The published crates, one beside the other; Lance's repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Lines of Lance that the change replaces: where they begin and end, and how many there are."""
+
+    crate: str
+    file: str
+    anchor: str
+    """Part of the first line."""
+    last: str
+    """Part of the last one."""
+    lines: int
+    count: int = 1
+    """On how many lines `anchor` occurs."""
+    which: int = 1
+    """The line that is meant, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +80,8 @@ class Splice:
     root: Path
     target: str
     edits: tuple[Edit, ...]
+    removals: tuple[Removal, ...]
+    """They go first: an edit's anchor is counted in what is left."""
     files: tuple[NewFile, ...]
     pull: Mapping[str, Any]
     """Title, summary, tests: what the text of a pull request says (table `pull`)."""
@@ -71,7 +90,13 @@ class Splice:
     def crates(self) -> tuple[str, ...]:
         """Crates that it changes."""
         names = [*(edit.crate for edit in self.edits), *(file.crate for file in self.files)]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys([*names, *(gone.crate for gone in self.removals)]))
+
+    @property
+    def edited(self) -> tuple[tuple[str, str], ...]:
+        """(crate, path) of the files of Lance that it changes."""
+        changes = (*self.edits, *self.removals)
+        return tuple(dict.fromkeys((one.crate, one.file) for one in changes))
 
     def compose(
         self, kernel: bytes, read: Callable[[str, str], str]
@@ -85,11 +110,13 @@ class Splice:
             UpstreamError: Lance moved under an edit, or the kernel under a rewrite.
         """
         found: dict[tuple[str, str], str] = {}
-        for edit in self.edits:
-            place = (edit.crate, edit.file)
-            if place not in found:
-                edits = [one for one in self.edits if (one.crate, one.file) == place]
-                found[place] = apply_edits(read(*place), edits)
+        for place in self.edited:
+            text = read(*place)
+            for gone in self.removals:
+                if (gone.crate, gone.file) == place:
+                    text = remove_lines(text, gone, self.target)
+            edits = [one for one in self.edits if (one.crate, one.file) == place]
+            found[place] = apply_edits(text, edits)
         for file in self.files:
             found[file.crate, file.file] = _format_rust(self._make_file(file, kernel))
         return found
@@ -146,9 +173,39 @@ def load_splice(root: Path, target: str) -> Splice:
         )  # fmt: skip
         edits = tuple(parse_edit(target, i, one, where)
                       for i, one in enumerate(table.get("edit", []), 1))  # fmt: skip
-        return Splice(root, target, edits, files, table["pull"])
+        removals = tuple(Removal(**one) for one in table.get("remove", []))
+        return Splice(root, target, edits, removals, files, table["pull"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise UpstreamError(f"faulty: {error}", where=where) from None
+
+
+def remove_lines(text: str, gone: Removal, target: str) -> str:
+    """A text without the lines of a removal.
+
+    Raises:
+        UpstreamError: they are not where the manifest says, or it quotes more than a piece of one.
+    """
+    where = f"{gone.crate}/{gone.file}"
+    if max(len(gone.anchor), len(gone.last)) > MAX_ANCHOR or gone.lines < 1:
+        raise UpstreamError(
+            f"a removal names one line or more by pieces of at most {MAX_ANCHOR} characters",
+            where=f"targets/{target}/{MANIFEST}",
+        )  # fmt: skip
+    lines = text.splitlines(keepends=True)
+    found = [i for i, line in enumerate(lines) if gone.anchor in line]
+    if len(found) != gone.count or not 1 <= gone.which <= gone.count:
+        raise UpstreamError(
+            f"'{gone.anchor}' occurs {len(found)} times, expected {gone.count}: Lance moved",
+            where=where, next=f"correct targets/{target}/{MANIFEST}",
+        )  # fmt: skip
+    start = found[gone.which - 1]
+    end = start + gone.lines
+    if end > len(lines) or gone.last not in lines[end - 1]:
+        raise UpstreamError(
+            f"the line {gone.lines - 1} below '{gone.anchor}' has no '{gone.last}': Lance moved",
+            where=where, next=f"correct targets/{target}/{MANIFEST}",
+        )  # fmt: skip
+    return "".join([*lines[:start], *lines[end:]])
 
 
 def drop_items(text: bytes, names: Sequence[str], target: str) -> bytes:
@@ -191,7 +248,7 @@ def write_patch(
     layout: str,
 ) -> str:  # fmt: skip
     """A unified difference in git's form, old text against new, with paths of a layout."""
-    edited = {(edit.crate, edit.file) for edit in splice.edits}
+    edited = set(splice.edited)
     parts: list[str] = []
     for (crate, file), new in files.items():
         path = f"{find_folder(splice.root, layout, crate)}/{file}"
