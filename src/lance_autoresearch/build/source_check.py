@@ -1,7 +1,7 @@
 """Two cheap questions about a kernel's text: its usual format, and whether rustc accepts it.
 
     text = format_source(root, text)            by rustfmt, unchanged if there is none
-    does_compile(root, "pq-l2", text)           types and borrows only: no code is made
+    does_compile(root, "ham", text)           types and borrows only: no code is made
 
 Both programs read text that is not trusted, so they run in the compiler's sandbox.
 """

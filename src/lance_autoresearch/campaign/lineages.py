@@ -1,6 +1,6 @@
 """Lines of champions that are kept apart within one loop, and merged once they stand still.
 
-    lines = open_lineages(campaign, run, 2)         the campaign, and one beside it: pq-l2-a-line2
+    lines = open_lineages(campaign, run, 2)         the campaign, and one beside it: ham-a-line2
     with lines[1].enter(coordinator): ...           its champion is the one to beat
     find_due_merge(lines, tally, 3)                 each has a gain of its own and 3 misses since
 

@@ -1,6 +1,6 @@
 """What a loop prints: one row a trial and the end in a few words, or events as JSON lines.
 
-    #12  revert    -1.84%  2.1 s  rewrite unroll scan8: loop 2 by 4
+    #12  revert    -1.84%  2.1 s  rewrite unroll hamming: loop 2 by 4
                            slower
 """
 

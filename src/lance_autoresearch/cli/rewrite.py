@@ -81,7 +81,7 @@ def _list_objects(found: Sequence[Rewrite]) -> list[str]:
 
 
 def _list_lines(found: Sequence[Rewrite]) -> list[str]:
-    """`unroll 3   scan8: loop 1 by 8`, numbered within each kind."""
+    """`unroll 3   hamming: loop 1 by 8`, numbered within each kind."""
     counts: dict[str, int] = {}
     lines = []
     for rewrite in found:

@@ -1,6 +1,6 @@
 """The coordinator of a fleet: one row for a candidate, with one judged trial for each kind in it.
 
-    with FleetCoordinator(root, "pq-l2", client=client, kinds=("zen3", "zen4")) as coordinator:
+    with FleetCoordinator(root, "ham", client=client, kinds=("zen3", "zen4")) as coordinator:
         done = coordinator.attempt(text, story, campaign)
 
 It judges nothing itself. Each kind is judged with the threshold times the number of kinds, so that

@@ -1,6 +1,6 @@
 """What travels between a coordinator and a worker: a job, and its answer. Plain data.
 
-    job = make_job("zen4", kernel, champion, "pq-l2", policy, ruleset)
+    job = make_job("zen4", kernel, champion, "ham", policy, ruleset)
     answer = judge_job(job)          # on a worker (`slot`): a JudgedTrial, or why there is none
 """
 

@@ -5,9 +5,10 @@
     patch = write_patch(splice, old, files, layout)    a unified difference for `git apply`
 
 The manifest holds lines of our own with their places: edits as those of a hook (`patches.Edit`),
-removals, which say where lines of Lance go without naming them, and new files, made of the target's kernel (items dropped, words replaced, each a stated number of
-times) or of a file beside the manifest. Lance's text enters only when a patch is made. One patch
-fits the published crate, another Lance's repository: `LAYOUTS` says where a crate lies in each.
+removals, which say where lines of Lance go without naming them, and new files, made of the target's
+kernel (items dropped, words replaced, each a stated number of times) or of a file beside the
+manifest. Lance's text enters only when a patch is made. One patch fits the published crate, another
+Lance's repository: `LAYOUTS` says where a crate lies in each.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Splice:
     @property
     def edited(self) -> tuple[tuple[str, str], ...]:
         """(crate, path) of the files of Lance that it changes."""
-        changes = (*self.edits, *self.removals)
+        changes: tuple[Edit | Removal, ...] = (*self.edits, *self.removals)
         return tuple(dict.fromkeys((one.crate, one.file) for one in changes))
 
     def compose(

@@ -44,5 +44,5 @@ class RewriteStep:
 
     @property
     def label(self) -> str:
-        """`unroll scan8: loop 2 by 4`."""
+        """`unroll hamming: loop 2 by 4`."""
         return f"{self.kind} {self.place}: {self.change}"

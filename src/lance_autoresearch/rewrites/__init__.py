@@ -1,7 +1,7 @@
 """Mechanical rewrites: which edits could make this text faster and leave its results alone?
 
     for rewrite in list_rewrites(text, Facts()):
-        rewrite.step.label                       unroll scan8: loop 2 by 4
+        rewrite.step.label                       unroll hamming: loop 2 by 4
         apply_edits(text, [rewrite])             the candidate
 
 One module for each kind, a pure function from a syntax tree to candidate edits. A candidate is a

@@ -1,6 +1,6 @@
 """A candidate edit, and how edits are applied and combined.
 
-    rewrite.step           RewriteStep("unroll", "scan8", "loop 1 by 4")
+    rewrite.step           RewriteStep("unroll", "hamming", "loop 1 by 4")
     apply_edits(text, [rewrite])
     are_disjoint([first, second])      whether both can be applied to one text
 """
