@@ -66,6 +66,7 @@ def test_a_kernel_that_ends_the_process_fails(light: Workspace, quick: None) -> 
     assert list_effects(report) == {Effect.FAILED} and "the process ended" in report.fault
 
 
+@pytest.mark.deep
 def test_a_kernel_that_never_returns_fails(light: Workspace, quick: None) -> None:
     report = ask(light, "if codes.len() > 5 { loop { std::hint::spin_loop() } }")
     assert list_effects(report) == {Effect.FAILED} and "no answer within" in report.fault

@@ -75,6 +75,7 @@ def answer(library: Library, op: str, call: Call) -> tuple[int, list[bytes]]:
     return library.answer(TARGET.find_op_index(op), call)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("combo", PLAIN, ids=label)
 def test_plain_strings_are_as_the_definition_says(
     upstream: Library, champion: Library, combo: Combo
@@ -86,6 +87,7 @@ def test_plain_strings_are_as_the_definition_says(
         assert (given[0], given[1][0]) == want, f"call {i}"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("combo", [*HAND, *PACKED], ids=label)
 def test_the_champion_answers_as_lance(
     upstream: Library, champion: Library, combo: Combo
@@ -95,6 +97,7 @@ def test_the_champion_answers_as_lance(
         assert answer(champion, combo.op, call) == want, f"call {i}"
 
 
+@pytest.mark.deep
 def test_checks_reach_every_answer(upstream: Library) -> None:
     seen = Counter(
         (combo.op, answer(upstream, combo.op, call)[0])
@@ -107,6 +110,7 @@ def test_checks_reach_every_answer(upstream: Library) -> None:
     assert seen["take_i32", NOT_SUPPORTED] >= 3
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("asked", "status"), [([2, 6], 0), ([7], CORRUPT), ([8], 0), ([0, 1, 7, 8], CORRUPT)]
 )
@@ -133,6 +137,7 @@ def test_a_bad_escape_counts_only_in_rows_that_are_asked_for(
     assert answer(champion, "take_fsst", without)[0] == status
 
 
+@pytest.mark.deep
 def test_a_bit_packed_chunk_unpacks_to_its_values(upstream: Library) -> None:
     rng = np.random.default_rng(2)
     for bits in (8, 16, 32, 64):

@@ -38,7 +38,7 @@ def compare_shapes(space: Workspace, target: str, say: Callable[[str], None]) ->
         seen = {}
         for name in plan.all:
             say(f"looking at {name}")
-            seen[name] = watch_class(space, name, [hook], core=core, features=features)
+            seen[name] = watch_class(space, name, [hook], core=core, features=features, looks=1)
     return [*_list_seen(seen), "", *_list_timed(space, target)]
 
 

@@ -35,9 +35,9 @@ ROWS = (256, 1024, 4096)
 """Rows of a tile: 1, 4 and 16 KiB of f32."""
 _START = re.compile(r"(?P<name>\w+)(?P<how>\s*\.iter(?:_mut)?\(\))")
 _ZIP = re.compile(r"\.zip\((?P<ref>&mut |&)?(?P<name>\w+)(?P<how>\.iter(?:_mut)?\(\))?\)")
-_REPEATABLE = frozenset((
-    "iter", "iter_mut", "zip", "enumerate", "chunks", "chunks_exact", "windows", "rev", "skip",
-    "take", "step_by", "copied", "cloned", "len", "as_chunks",
+_REPEATABLE = frozenset(re.findall(
+    r"\w+", "iter iter_mut zip enumerate chunks chunks_exact windows rev skip take step_by copied "
+    "cloned len as_chunks",
 ))  # fmt: skip
 """Methods whose iterator may be made again for each tile."""
 
