@@ -76,16 +76,14 @@ class RewriteAgent:
         """What was not tried yet, by arm; an arm without candidates is left out."""
         tried = {frozenset(r.results.rewrites) for r in rows
                  if (r.results.made_from or r.champion) == champion}
+        tried |= {steps for base, steps in self._done if base == champion}
         failed = {r.results.rewrites[0] for r in rows if _has_failed(r)}
         found: dict[str, list[tuple[Rewrite, ...]]] = {}
         for rewrite in usable:
-            steps = frozenset((rewrite.step,))
-            gone = steps in tried or (champion, steps) in self._done
-            if not gone and rewrite.step not in failed:
+            if frozenset((rewrite.step,)) not in tried and rewrite.step not in failed:
                 found.setdefault(rewrite.step.kind, []).append((rewrite,))
         for pair in list_combinations(usable, rows):
-            steps = _get_steps(pair)
-            if steps not in tried and (champion, steps) not in self._done:
+            if _get_steps(pair) not in tried:
                 found.setdefault(COMBINED, []).append(pair)
         return found
 

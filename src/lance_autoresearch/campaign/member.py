@@ -138,9 +138,8 @@ class Member:
     def join_line(self, line: Lineage) -> None:
         """Work on another line of champions from the next turn on."""
         self.lineage = line
-        beside = line.campaign.name != self.desk.campaign.name
-        self.desk = replace(self.desk, lineage=line.campaign if beside else None)
-        self.facts.line = line.campaign.name if beside else ""
+        self.desk = self.desk.move_to_line(line.campaign)
+        self.facts.line = self.desk.lineage.name if self.desk.lineage else ""
 
     def receive(self) -> Proposal | Wait | None:
         """Its candidate; a pause; or None: it has left."""

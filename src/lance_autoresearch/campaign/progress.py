@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lance_autoresearch.agents import Agent
@@ -82,7 +82,6 @@ class LoopContext:
     """Where the agent edits, if it is one of several; None: in the campaign's worktree."""
     facts: AgentFacts | None = None
     """What the agent does, if it is one of several."""
-
     lineage: Campaign | None = None
     """Campaign of the line of champions that is worked on; None: the loop's own campaign."""
 
@@ -90,6 +89,10 @@ class LoopContext:
     def line(self) -> Campaign:
         """Where trials are recorded and kept."""
         return self.lineage or self.campaign
+
+    def move_to_line(self, line: Campaign) -> LoopContext:
+        """The same with work on another line of champions, or on the loop's own."""
+        return replace(self, lineage=None if line.name == self.campaign.name else line)
 
     @property
     def author(self) -> str:

@@ -99,7 +99,7 @@ class _Team:
             if not has_room(self.desk, self.progress):
                 return
             with member.lineage.enter(self.desk.coordinator):
-                line = replace(self.desk, lineage=member.desk.lineage)
+                line = self.desk.move_to_line(member.lineage.campaign)
                 if not wait_for_fair_turn(line, self.progress):
                     return
                 if self._may_ask(member):
@@ -110,11 +110,15 @@ class _Team:
         tally = self.progress.tally
         if self.progress.ended or self.desk.stop() or tally.find_reached_limit():
             return False
-        most = tally.run.budget.trials
-        if most is not None and tally.count + len(self.busy) >= most:
+        if self._is_full():
             return False
         money = self._share_money()
         return member.is_free() and (money is None or money > 0)
+
+    def _is_full(self) -> bool:
+        """Whether the turns that run use up the last trials."""
+        most = self.progress.tally.run.budget.trials
+        return most is not None and self.progress.tally.count + len(self.busy) >= most
 
     def _share_money(self) -> float | None:
         """Largest cost of one more turn: turns that run may spend their own share."""
@@ -158,10 +162,9 @@ class _Team:
 
     def merge_lines(self, report: Report) -> None:
         """Judge the merge of two lines that stand still, against the champion of each."""
-        most, tally = self.progress.tally.run.budget.trials, self.progress.tally
-        full = most is not None and tally.count + len(self.busy) >= most
+        tally = self.progress.tally
         due = find_due_merge(self.lines, tally, self.merge_after)
-        if due is None or full or self.progress.ended or tally.find_reached_limit():
+        if due is None or self._is_full() or self.progress.ended or tally.find_reached_limit():
             return
         names = " and ".join(line.campaign.name for line in due)
         text = merge_champions(due)
@@ -178,9 +181,7 @@ class _Team:
 
     def _judge_merge(self, line: Lineage, text: bytes, names: str, report: Report) -> None:
         """One trial of a merged kernel in one line."""
-        beside = line.campaign.name != self.desk.campaign.name
-        facts = AgentFacts(MERGER)
-        desk = replace(self.desk, lineage=line.campaign if beside else None, facts=facts)
+        desk = replace(self.desk.move_to_line(line.campaign), facts=AgentFacts(MERGER))
         with line.enter(self.desk.coordinator):
             proposal = Proposal(text, f"the merge of {names}")
             for done in judge_proposal(desk, self.progress, proposal):

@@ -22,9 +22,7 @@ from distributed import Client, Nanny, Scheduler, SpecCluster, Worker
 from distributed.security import Security
 
 from lance_autoresearch.errors import UsageError
-from lance_autoresearch.fleet.slot import name_slot
-from lance_autoresearch.host import machine
-from lance_autoresearch.host.cpu_kinds import read_processor
+from lance_autoresearch.fleet.slot import label_tier, name_slot
 
 QUIET = {
     "logging.distributed": "warning",
@@ -33,7 +31,6 @@ QUIET = {
 }
 """Settings of Dask, also of the workers that a local fleet starts."""
 LOOPBACK = "127.0.0.1"
-PORT = 8786
 NATIVE = "native"
 
 
@@ -138,8 +135,7 @@ def open_local_fleet(root: Path, tiers: Sequence[str]) -> Iterator[Client]:
 
 def name_local_slots(tiers: Sequence[str]) -> list[str]:
     """Labels of workers that play kinds: `zen3`, `zen3@avx2`, `zen3@scalar`."""
-    kind = read_processor(core=machine.list_cores()[-1]).kind
-    return [kind if tier == NATIVE else f"{kind}@{tier}" for tier in tiers]
+    return [label_tier(None if tier == NATIVE else tier) for tier in tiers]
 
 
 def list_slots(client: Client) -> dict[str, int]:

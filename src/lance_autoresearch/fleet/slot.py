@@ -24,8 +24,12 @@ EPOCH = "epoch"
 
 def name_slot() -> str:
     """The label of this machine's slot: its CPU kind, and the tier it is limited to."""
+    return label_tier(read_requested_tier())
+
+
+def label_tier(tier: str | None) -> str:
+    """This machine's CPU kind limited to a tier: `zen3@avx2`; None: `zen3`."""
     kind = read_processor(core=machine.list_cores()[-1]).kind
-    tier = read_requested_tier()
     return kind if tier is None else f"{kind}@{tier}"
 
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from lance_autoresearch.errors import UpstreamError
 
@@ -40,6 +40,21 @@ class Edit:
     """The line that is meant, from 1."""
     before: str
     after: str
+
+
+class Anchored(Protocol):
+    """What says by a piece of a line where in Lance it belongs."""
+
+    @property
+    def crate(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def anchor(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def which(self) -> int: ...
 
 
 def load_edits(root: Path, target: str | None = None) -> tuple[Edit, ...]:
@@ -91,7 +106,7 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     before: dict[int, str] = {}
     after: dict[int, str] = {}
     for edit in edits:
-        place = _find_line(lines, edit)
+        place = find_line(lines, edit, _name_manifest(edit.target))
         before[place] = before.get(place, "") + _end_line(edit.before)
         after[place] = _end_line(edit.after) + after.get(place, "")
     return "".join(
@@ -99,15 +114,16 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     )
 
 
-def _find_line(lines: Sequence[str], edit: Edit) -> int:
-    found = [i for i, line in enumerate(lines) if edit.anchor in line]
-    if len(found) != edit.count:
+def find_line(lines: Sequence[str], one: Anchored, manifest: str) -> int:
+    """Index of the line that is meant. UpstreamError if the anchor moved."""
+    found = [i for i, line in enumerate(lines) if one.anchor in line]
+    if len(found) != one.count:
         raise UpstreamError(
-            f"'{edit.anchor}' occurs {len(found)} times, expected {edit.count}: Lance moved",
-            where=f"{edit.crate}/{edit.file}",
-            next=f"correct {_name_manifest(edit.target)}",
+            f"'{one.anchor}' occurs {len(found)} times, expected {one.count}: Lance moved",
+            where=f"{one.crate}/{one.file}",
+            next=f"correct {manifest}",
         )
-    return found[edit.which - 1]
+    return found[one.which - 1]
 
 
 def _end_line(text: str) -> str:

@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from lance_autoresearch.errors import BuildFault, UpstreamError, UsageError
-from lance_autoresearch.integrate.patches import MAX_ANCHOR, Edit, apply_edits, parse_edit
+from lance_autoresearch.integrate.patches import (
+    MAX_ANCHOR,
+    Edit,
+    apply_edits,
+    find_line,
+    parse_edit,
+)
 from lance_autoresearch.integrate.workspace import read_pins
 from lance_autoresearch.oracle.syntax import KINDS, find_whole_span, load_parser
 
@@ -186,25 +192,21 @@ def remove_lines(text: str, gone: Removal, target: str) -> str:
     Raises:
         UpstreamError: they are not where the manifest says, or it quotes more than a piece of one.
     """
-    where = f"{gone.crate}/{gone.file}"
+    manifest = f"targets/{target}/{MANIFEST}"
     if max(len(gone.anchor), len(gone.last)) > MAX_ANCHOR or gone.lines < 1:
         raise UpstreamError(
             f"a removal names one line or more by pieces of at most {MAX_ANCHOR} characters",
-            where=f"targets/{target}/{MANIFEST}",
-        )  # fmt: skip
+            where=manifest,
+        )
+    if not 1 <= gone.which <= gone.count:
+        raise UpstreamError(f"which = {gone.which} of {gone.count}", where=manifest)
     lines = text.splitlines(keepends=True)
-    found = [i for i, line in enumerate(lines) if gone.anchor in line]
-    if len(found) != gone.count or not 1 <= gone.which <= gone.count:
-        raise UpstreamError(
-            f"'{gone.anchor}' occurs {len(found)} times, expected {gone.count}: Lance moved",
-            where=where, next=f"correct targets/{target}/{MANIFEST}",
-        )  # fmt: skip
-    start = found[gone.which - 1]
+    start = find_line(lines, gone, manifest)
     end = start + gone.lines
     if end > len(lines) or gone.last not in lines[end - 1]:
         raise UpstreamError(
             f"the line {gone.lines - 1} below '{gone.anchor}' has no '{gone.last}': Lance moved",
-            where=where, next=f"correct targets/{target}/{MANIFEST}",
+            where=f"{gone.crate}/{gone.file}", next=f"correct {manifest}",
         )  # fmt: skip
     return "".join([*lines[:start], *lines[end:]])
 

@@ -101,6 +101,13 @@ class KernelTree:
         return [node for node in walk(function.body)
                 if node.type in LOOPS and find_function(node) == function.node]
 
+    def list_for_statements(self, function: Function) -> Iterator[tuple[int, Node, Node]]:
+        """(number among all loops, loop, body) of each `for` that stands as a statement."""
+        for number, loop in enumerate(self.list_loops(function), 1):
+            body = loop.child_by_field_name("body")
+            if loop.type == "for_expression" and body is not None and is_statement(loop):
+                yield number, loop, body
+
     def list_calls(self, name: str) -> list[Node]:
         """Calls of a function or method by its name."""
         found = []
@@ -160,6 +167,12 @@ def list_names(node: Node | None) -> set[str]:
 def list_bound_names(pattern: Node | None) -> set[str]:
     """Names that a pattern binds: identifiers that begin with a small letter."""
     return {name for name in list_names(pattern) if name[:1].islower() or name[:1] == "_"}
+
+
+def list_local_names(body: Node) -> set[str]:
+    """Names that a `let` inside binds."""
+    return {name for let in walk(body) if let.type == "let_declaration"
+            for name in list_bound_names(let.child_by_field_name("pattern"))}
 
 
 def is_rebound(name: str, inside: Node) -> bool:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lance_autoresearch.records import RewriteKind
 from lance_autoresearch.rewrites.edits import Edit, Facts, Rewrite, make_step
 from lance_autoresearch.rewrites.kernel_tree import KernelTree, read, walk
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 KNOB = re.compile(
     rb"^(?P<head>[ \t]*(?:pub )?const (?P<name>\w+)\s*:\s*\w+\s*=\s*)(?P<value>-?\w+)"
@@ -67,16 +71,15 @@ def find_constants(kernel: KernelTree, _facts: Facts) -> Iterator[Rewrite]:
             continue
         name, now = read(node.child_by_field_name("name")), read(value)
         knob = marked.get(value.start_byte)
-        for other in knob.list_others() if knob else _list_sizes(kernel, node.id, now, name):
+        for other in knob.list_others() if knob else _list_sizes(node, now, name):
             note = kernel.note_before(node, RewriteKind.KNOBS, f"{name} was {now}.")
             edits = (note, Edit(value.start_byte, value.end_byte, other))
             yield Rewrite(make_step(RewriteKind.KNOBS, name, f"{now} -> {other}"), edits)
 
 
-def _list_sizes(kernel: KernelTree, node: int, now: str, name: str) -> list[str]:
-    found = next(n for n in walk(kernel.root) if n.id == node)
+def _list_sizes(node: Node, now: str, name: str) -> list[str]:
     size = int(now) if now.isdecimal() else 0
-    plain = read(found.child_by_field_name("type")) == "usize" and name.isupper()
+    plain = read(node.child_by_field_name("type")) == "usize" and name.isupper()
     if not plain or size & (size - 1) or not LEAST <= size <= MOST:
         return []
     return [str(2 * size), str(size // 2)]

@@ -20,8 +20,8 @@ from lance_autoresearch.rewrites.kernel_tree import (
     KernelTree,
     find_statement,
     has_jump,
-    is_statement,
     list_bound_names,
+    list_local_names,
     list_names,
     list_statements,
     read,
@@ -45,10 +45,7 @@ _REPEATABLE = frozenset(re.findall(
 def find_nests(kernel: KernelTree, _facts: Facts) -> Iterator[Rewrite]:
     """Tiles of the last inner loop, and the interchange of two loops with nothing in between."""
     for function in kernel.functions:
-        for number, loop in enumerate(kernel.list_loops(function), 1):
-            body = loop.child_by_field_name("body")
-            if loop.type != "for_expression" or body is None or not is_statement(loop):
-                continue
+        for number, loop, body in kernel.list_for_statements(function):
             whole = find_statement(loop)
             forms = [(f"tiles of {rows}", _tile(loop, body, rows)) for rows in ROWS]
             for form, text in [*forms, ("interchanged", _interchange(loop, body))]:
@@ -105,7 +102,7 @@ def _tile(loop: Node, body: Node, rows: int) -> str:
     zips = list(_ZIP.finditer(chain))
     if start is None or start[0] + "".join(z[0] for z in zips) != chain:
         return ""
-    bound = list_bound_names(loop.child_by_field_name("pattern")) | _list_local_names(body)
+    bound = list_bound_names(loop.child_by_field_name("pattern")) | list_local_names(body)
     names = [start["name"], *(z["name"] for z in zips)]
     shared = [name for name in names if name not in bound]
     if not shared:
@@ -128,11 +125,6 @@ def _cut_zip(match: re.Match[str]) -> str:
     how = match["how"] or ""
     mark = "" if how else (match["ref"] or "&")
     return f".zip({mark}{match['name']}[first..last]{how})"
-
-
-def _list_local_names(body: Node) -> set[str]:
-    return {name for let in walk(body) if let.type == "let_declaration"
-            for name in list_bound_names(let.child_by_field_name("pattern"))}
 
 
 def _interchange(loop: Node, body: Node) -> str:

@@ -21,6 +21,7 @@ from lance_autoresearch.rewrites.kernel_tree import (
     Function,
     KernelTree,
     find_function,
+    find_statement,
     is_statement,
     list_names,
     list_statements,
@@ -178,8 +179,7 @@ def _hoist_buffers(kernel: KernelTree, function: Function) -> Iterator[Rewrite]:
                 continue
             if re.search(rf"[=(,]\s*{read(name)}\s*[;,)]", read(body)):
                 continue  # moved out: the next iteration needs another one
-            whole = loop.parent if loop.parent is not None and (
-                loop.parent.type == "expression_statement") else loop
+            whole = find_statement(loop)
             plain = let.child_by_field_name("type")
             kind = f": {read(plain)}" if plain is not None else ""
             head = (f"{NOTE} one buffer for all iterations.\n"

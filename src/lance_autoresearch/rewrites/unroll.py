@@ -20,7 +20,6 @@ from lance_autoresearch.rewrites.kernel_tree import (
     KernelTree,
     find_statement,
     has_jump,
-    is_statement,
     list_jumps,
     list_names,
     list_statements,
@@ -47,10 +46,7 @@ class Reduction(NamedTuple):
 def find_unrolling(kernel: KernelTree, facts: Facts) -> Iterator[Rewrite]:
     """Every `for` loop by 2, 4 and 8; reductions with accumulators too."""
     for function in kernel.functions:
-        for number, loop in enumerate(kernel.list_loops(function), 1):
-            body = loop.child_by_field_name("body")
-            if loop.type != "for_expression" or body is None or not is_statement(loop):
-                continue
+        for number, loop, body in kernel.list_for_statements(function):
             for times in TIMES:
                 made = [("", _repeat_body(loop, body, times)),
                         (" lanes", _split_lanes(loop, body, times, facts))]
