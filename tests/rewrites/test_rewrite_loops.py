@@ -126,6 +126,14 @@ def test_memory_is_requested_ahead_in_order_and_by_key() -> None:
     assert "t.as_ptr().wrapping_add(key.as_usize())" in entry
 
 
+def test_of_two_tables_read_by_one_key_each_requests_its_own_entry() -> None:
+    text = "fn f() { for &key in keys { g(a[key.as_usize()], b[key.as_usize()]); } }"
+    found = make_candidates(text, RewriteKind.PREFETCH)
+    for table, other in (("a", "b"), ("b", "a")):
+        made = found[f"f: loop 1, {table} by 8 items"]
+        assert f"{table}.as_ptr()" in made and f"{other}.as_ptr()" not in made
+
+
 def test_nothing_is_requested_for_values_and_unknown_entries() -> None:
     for text in (
         "fn f() { for &x in xs { g(x); } }",

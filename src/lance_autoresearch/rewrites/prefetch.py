@@ -17,8 +17,8 @@ from lance_autoresearch.rewrites.kernel_tree import (
     KernelTree,
     find_statement,
     is_pure,
-    is_statement,
     list_bound_names,
+    list_local_names,
     list_names,
     read,
     walk,
@@ -37,10 +37,7 @@ ITEMS = (8, 32)
 def find_prefetches(kernel: KernelTree, _facts: Facts) -> Iterator[Rewrite]:
     """Loops over memory in order, and loops that look entries up."""
     for function in kernel.functions:
-        for number, loop in enumerate(kernel.list_loops(function), 1):
-            body = loop.child_by_field_name("body")
-            if loop.type != "for_expression" or body is None or not is_statement(loop):
-                continue
+        for number, loop, body in kernel.list_for_statements(function):
             start = body.start_byte + 1
             for name, address in _list_addresses(loop, body):
                 for far in BYTES:
@@ -52,7 +49,7 @@ def find_prefetches(kernel: KernelTree, _facts: Facts) -> Iterator[Rewrite]:
                 for far in ITEMS:
                     step = make_step(RewriteKind.PREFETCH, function.path,
                                      f"loop {number}, {name} by {far} items")
-                    yield Rewrite(step, _request_entry(loop, body, keys, entry, far))
+                    yield Rewrite(step, _request_entry(loop, body, name, keys, entry, far))
 
 
 def _request(pointer: str, far: str) -> str:
@@ -98,6 +95,7 @@ def _list_entries(loop: Node, body: Node) -> Iterator[tuple[str, tuple[str, str]
     while key.type == "tuple_pattern":
         key = key.named_children[0]
     names, bound = list_bound_names(key), list_bound_names(pattern)
+    local = list_local_names(body)
     for node in walk(body):
         if node.type != "index_expression" or node.named_children[0].type != "identifier":
             continue
@@ -105,19 +103,16 @@ def _list_entries(loop: Node, body: Node) -> Iterator[tuple[str, tuple[str, str]
         if index.type == "range_expression":
             index = index.named_children[0]
         used = list_names(index)
-        local = {n for let in walk(body) if let.type == "let_declaration"
-                 for n in list_bound_names(let.child_by_field_name("pattern"))}
         known = used & names and not used & (bound - names) and not used & local
         if known and is_pure(index) and read(table) not in bound | local:
             yield read(table), (first[1], read(key)), read(index)
 
 
 def _request_entry(
-    loop: Node, body: Node, keys: tuple[str, str], entry: str, far: int
+    loop: Node, body: Node, table: str, keys: tuple[str, str], entry: str, far: int
 ) -> tuple[Edit, ...]:
     """A counter beside the loop, and the later key's entry at the head of its body."""
     whole, count = find_statement(loop), choose_name(loop, "later")
-    table = next(name for name, _, index in _list_entries(loop, body) if index == entry)
     request = _request(f"{table}.as_ptr().wrapping_add({entry}).cast::<i8>()", f"{far} items")
     head = f"let mut {count} = {far};\n"
     inside = (f"\nif let Some({keys[1]}) = {keys[0]}.get({count}) {{ {request} }}\n"
